@@ -1,0 +1,34 @@
+"""RadCommons: hospitals share what their radiographs teach, without sharing a radiograph.
+
+::
+
+    from radcommons import Generator, Store
+
+    images = Generator.load("runs/site-a").generate(16, findings={"Effusion": 1}, seed=1)
+    dataset = images.as_torch_dataset()
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Generator", "Store", "SyntheticSet", "__version__"]
+
+if TYPE_CHECKING:
+    from radcommons.data.store import Store
+    from radcommons.models.sampling import Generator
+    from radcommons.models.synthetic_set import SyntheticSet
+
+_HOMES = {
+    "Store": "radcommons.data.store",
+    "Generator": "radcommons.models.sampling",
+    "SyntheticSet": "radcommons.models.synthetic_set",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public class when it is first asked for, so that ``import radcommons`` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'radcommons' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,72 @@
+"""The command line: one file a verb, wiring only; the only place that turns an exception into one line."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from radcommons import __version__
+from radcommons.cli import data, demo, generate, train
+from radcommons.errors import RadCommonsError
+
+app = typer.Typer(
+    name="radcommons",
+    help="Hospitals share what their radiographs teach, without sharing a radiograph.",
+    epilog="Start with: radcommons demo --out demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo", epilog=demo.EPILOG)(demo.demo)
+app.add_typer(data.app, name="data")
+app.command("train", epilog=train.EPILOG)(train.train)
+app.command("generate", epilog=generate.EPILOG)(generate.generate)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"radcommons {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _radcommons(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Hospitals share what their radiographs teach, without sharing a radiograph."""
+    del version
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 2 bad input, 3 a gate refused, 130 stopped by Ctrl-C."""
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except RadCommonsError as error:
+        return _refuse(str(error), error.exit_code)
+    except click.UsageError as error:
+        verb = error.ctx.command_path if error.ctx else "radcommons"
+        return _refuse(f"{error.format_message().rstrip('.')}; see '{verb} --help'", 2)
+    except click.ClickException as error:
+        return _refuse(error.format_message(), 2)
+    except (KeyboardInterrupt, click.Abort):
+        return _refuse("stopped; run the same command again to continue", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+
+
+def main() -> None:
+    """Entry point of the command ``radcommons``."""
+    sys.exit(run())
+
+
+def _refuse(message: str, status: int) -> int:
+    click.echo("radcommons: " + " ".join(message.split()), err=True)
+    return status

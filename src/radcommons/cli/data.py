@@ -1,0 +1,107 @@
+"""``radcommons data``: from DICOM, PNG or JPEG and a table, or from a phantom, to a store."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from radcommons.cli import data_import
+from radcommons.cli.output import AsJson, bar, show
+
+if TYPE_CHECKING:
+    from radcommons.data.summary import StoreSummary
+
+app = typer.Typer(
+    help="Make, look at and check stores: a site's radiographs, inside the hospital.", no_args_is_help=True
+)
+app.add_typer(data_import.app, name="import")
+
+PHANTOM_EPILOG = "radcommons data phantom --out stores/site-a --patients 400 --site A --resolution 64"
+
+STORE = typer.Argument(help="A store's folder.")
+
+
+@app.command(epilog=PHANTOM_EPILOG)
+def phantom(
+    out: Path = typer.Option(..., "--out", help="Folder of the store; an unfinished one there is continued."),
+    patients: int = typer.Option(..., "--patients", help="How many patients, each with one to four films."),
+    site: str = typer.Option("A", "--site", help="The hospital: A, B, or any name, which gives it films of its own."),
+    resolution: int = typer.Option(128, "--resolution", help="Side of the largest images, pixels, 16 to 1024."),
+    seed: int = typer.Option(0, "--seed", help="Patient i depends on the seed, the site and i only."),
+    workers: int | None = typer.Option(None, "--workers", help="Processes; all cores by default."),
+    as_json: bool = AsJson,
+) -> None:
+    """Draw a phantom hospital: simulated chest films with findings whose place is known."""
+    from radcommons.data.ingest import ingest_phantoms
+
+    record = ingest_phantoms(
+        out,
+        patients=patients,
+        site=site,
+        resolution=resolution,
+        seed=seed,
+        workers=data_import.worker_count(workers),
+        track=bar,
+    )
+    data_import.show_record(out, record, as_json)
+
+
+@app.command(epilog="radcommons data info stores/site-a")
+def info(
+    store: Path = STORE,
+    sheet: Path | None = typer.Option(None, "--sheet", help="Where the contact sheet goes; by default in the store."),
+    as_json: bool = AsJson,
+) -> None:
+    """Count images, patients and findings, and draw a contact sheet."""
+    from radcommons.data.store import Store
+    from radcommons.data.summary import store_sheet, summarise
+
+    opened = Store.open(store)
+    summary = summarise(opened)
+    picture = sheet or store / "contact_sheet.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    store_sheet(opened).save(picture)
+    result = {**summary.model_dump(mode="json"), "contact_sheet": str(picture)}
+    show(result, _as_text(summary) + f"\ncontact sheet  {picture}", as_json)
+
+
+@app.command(epilog="radcommons data verify stores/site-a")
+def verify(store: Path = STORE, as_json: bool = AsJson) -> None:
+    """Compare every stored image with its digest; exit 2 and a line a fault where something is damaged."""
+    from radcommons.data.store import Store
+    from radcommons.errors import StoreRefused
+
+    opened = Store.open(store)
+    faults = opened.verify(bar)
+    whole = f"{store}: {opened.record.images:,} images, all as imported"
+    show({"store": str(store), "images": opened.record.images, "faults": faults}, "\n".join(faults) or whole, as_json)
+    if faults:
+        raise StoreRefused(f"{store} is damaged in {len(faults)} places; restore it from a copy, or import again")
+
+
+def _as_text(summary: "StoreSummary") -> str:
+    def counts(values: dict[str, Any]) -> str:
+        return ", ".join(f"{name} {value:,}" for name, value in values.items())
+
+    lines = [
+        f"{summary.name}  ({summary.source}, {summary.path})",
+        f"images         {summary.images:,} of {summary.patients:,} patients",
+        f"not taken      {summary.rejected:,} refused (rejected.csv), {summary.absent:,} rows without an image",
+        f"resolutions    {', '.join(map(str, summary.resolutions))}; {summary.fit}; {summary.upsampled:,} enlarged",
+        f"split          images {counts(summary.images_by_part)}; patients {counts(summary.patients_by_part)}",
+        f"checks         {summary.shared_patients} patients in two parts, "
+        f"{summary.identical_images} identical films under different patients",
+        f"views          {counts(summary.views)}",
+        f"sexes          {counts(summary.sexes)}",
+    ]
+    if summary.age_years:
+        low, middle, high = summary.age_years
+        lines.append(f"age            median {middle:g} years (5% below {low:g}, 5% above {high:g})")
+    width = max(10, *(len(f.finding) for f in summary.findings)) if summary.findings else 10
+    lines += ["", f"{'finding':<{width}}  present    share   train     val    test  unknown  ({summary.label_policy})"]
+    for f in summary.findings:
+        known = max(1, f.present + f.absent)
+        parts = "".join(f"{f.present_by_part[part]:>8,}" for part in ("train", "val", "test"))
+        lines.append(f"{f.finding:<{width}} {f.present:>8,} {f.present / known:>8.1%}{parts} {f.unknown:>8,}")
+    lines += [f"{'none':<{width}} {summary.without_finding:>8,}", ""]
+    return "\n".join(lines)

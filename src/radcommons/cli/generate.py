@@ -1,0 +1,64 @@
+"""``radcommons generate``: a generator becomes a labelled synthetic set."""
+
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from radcommons.cli.output import AsJson, bar, show
+from radcommons.errors import SettingRefused
+
+EPILOG = """
+radcommons generate runs/site-a --out synthetic -n 1000 --balanced
+
+radcommons generate runs/site-a --out effusions -n 100 --label Effusion=1 --label Cardiomegaly=0.5 --format dicom
+"""
+
+
+def generate(
+    generator: Path = typer.Argument(help="A run, or the folder of a generator package."),
+    out: Path = typer.Option(..., "--out", help="Folder of the set; an unfinished set there is continued."),
+    n: int = typer.Option(..., "-n", "--number", help="How many images."),
+    label: list[str] = typer.Option(
+        [], "--label", metavar="FINDING=VALUE", help="A finding's value from 0 to 1; all others are 0. May be repeated."
+    ),
+    balanced: bool = typer.Option(False, "--balanced", help="Every finding in the same number of images."),
+    seed: int = typer.Option(0, "--seed", help="Image i depends on the generator, the seed and i only."),
+    format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
+    as_json: bool = AsJson,
+) -> None:
+    """Draw labelled synthetic radiographs; without --label and --balanced, labels occur as in training."""
+    from radcommons.models.sampling import Generator, LabelChoice, write_set
+
+    choice = LabelChoice(_labels(label) if label else None, balanced)
+    opened = Generator.load(generator)
+    drawn = write_set([opened], out, n, choice=choice, seed=seed, format=format, track=bar)
+    show(
+        {
+            "out": str(out),
+            "images": n,
+            "drawn_now": drawn,
+            "resolution": opened.resolution,
+            "findings": list(opened.findings),
+            "labels": choice.describe(),
+            "seed": seed,
+            "format": format,
+            "generator_digest": opened.digest,
+        },
+        f"{out}: {n:,} synthetic images of {opened.resolution} x {opened.resolution} pixels, labels {choice.describe()}"
+        + ("" if drawn else " (already there)"),
+        as_json,
+    )
+
+
+def _labels(pairs: list[str]) -> dict[str, float]:
+    labels: dict[str, float] = {}
+    for pair in pairs:
+        finding, equals, value = pair.rpartition("=")
+        try:
+            labels[finding.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise SettingRefused(f"--label {pair}: write it as FINDING=VALUE, with a value from 0 to 1")
+    return labels

@@ -1,0 +1,63 @@
+"""What commands print: results on stdout, progress on stderr, one JSON object where asked."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from radcommons.progress import Advance
+
+LINE_EVERY = 15.0  # seconds between progress lines where stderr is not a terminal
+
+AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout and nothing else there.")
+
+
+def show(result: Mapping[str, Any], lines: str, as_json: bool) -> None:
+    """Print the result as JSON or as text for people."""
+    typer.echo(json.dumps(result, indent=2, default=str) if as_json else lines)
+
+
+class _Rate(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text("" if rate is None else f"{rate:,.1f} {task.fields['unit']}/s", style="progress.data.speed")
+
+
+@contextmanager
+def bar(description: str, *, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
+    """The Track of the command line: a bar with rate and time left, or a line now and then in a log file."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console, description, total, done, unit)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, speed_estimate_period=60) as progress:
+        task = progress.add_task(description, total=total, completed=done, unit=unit)
+        yield lambda count: progress.advance(task, count)
+
+
+def _lines(console: Console, description: str, total: int, done: int, unit: str) -> Advance:
+    started = last = time.monotonic()
+    first, now = done, done
+
+    def advance(count: int) -> None:
+        nonlocal now, last
+        now += count
+        moment = time.monotonic()
+        if moment - last < LINE_EVERY and now < total:
+            return
+        last = moment
+        rate = (now - first) / max(1e-9, moment - started)
+        left = max(0, total - now) / max(1e-9, rate)
+        text = f"{description}: {now:,} of {total:,} {unit}, {rate:,.1f} {unit}/s, {left / 60:.1f} min left"
+        console.print(text, highlight=False, soft_wrap=True)
+
+    return advance

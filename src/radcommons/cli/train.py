@@ -1,0 +1,79 @@
+"""``radcommons train``: a store becomes a generator."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import typer
+
+from radcommons.cli.output import AsJson, bar, show
+
+EPILOG = """
+radcommons train stores/site-a --out runs/site-a --preset small-64
+
+radcommons train stores/site-a --out runs/site-a --preset paper-256 --set seed=1 --dry-run
+
+torchrun --nproc-per-node 8 -m radcommons train stores/site-a --out runs/site-a --preset paper-256
+"""
+
+
+def train(
+    store: Path = typer.Argument(help="The site's store, from 'data import' or 'data phantom'."),
+    out: Path = typer.Option(..., "--out", help="Folder of the run; a run that began there is continued."),
+    preset: str | None = typer.Option(None, "--preset", help="A shipped preset: small-64, paper-256, paper-1024, ..."),
+    config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show settings, schedule and sizes; train nothing."),
+    as_json: bool = AsJson,
+) -> None:
+    """Train a site's conditional progressive GAN; the same command continues a stopped run."""
+    from radcommons.data.store import Store
+    from radcommons.train import gan, plan
+
+    settings = plan.choose_settings(out, preset=preset, config=config, overrides=set_)
+    opened = Store.open(store)
+    if dry_run:
+        described = plan.describe(opened, settings)
+        show(described.model_dump(mode="json"), plan.as_text(described), as_json)
+        return
+    outcome = gan.train(opened, settings, out, track=bar, should_stop=_stop_on_signal())
+    if not outcome.leads:
+        return
+    rate = outcome.images_this_call / max(1e-9, outcome.seconds)
+    state = "finished" if outcome.finished else "stopped; run the same command again to continue"
+    if outcome.images_this_call == 0 and outcome.finished:
+        state = "already finished"
+    show(
+        {
+            "run": str(outcome.run),
+            "images_seen": outcome.images_seen,
+            "resolution": outcome.resolution,
+            "finished": outcome.finished,
+            "images_per_second": rate,
+            "seconds": outcome.seconds,
+        },
+        f"{outcome.run}: {state} at {outcome.images_seen:,} images, {outcome.resolution} x {outcome.resolution} pixels"
+        f" ({rate:.1f} images/s)",
+        as_json,
+    )
+    if not outcome.finished:
+        raise typer.Exit(130)
+
+
+def _stop_on_signal() -> Callable[[], bool]:
+    """Ctrl-C or SIGTERM ends the step, saves, and returns; a second one ends at once."""
+    stopped = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        del frame
+        if stopped:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stopped = True
+        typer.echo("stopping after this step ...", err=True)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return lambda: stopped

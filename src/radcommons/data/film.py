@@ -1,0 +1,78 @@
+"""One film: its grey values, and what a header says about view, age and sex."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+
+OLDEST_YEARS: Final = 120.0  # NIH ChestX-ray14 holds ages such as 411
+
+_YEARS_IN = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+# DICOM PS3.3 C.8.11.5.1.1 and C.8.1.2, and what sites write.
+_LATERAL = {
+    "LL",
+    "RL",
+    "LLD",
+    "RLD",
+    "LAT",
+    "LATERAL",
+    "LEFT LATERAL",
+    "RIGHT LATERAL",
+    "LLAT",
+    "RLAT",
+    "L",
+    "R",
+}
+_OBLIQUE = {"RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBLIQUE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """One image as read.
+
+    Attributes:
+        pixels: grey values, uint8 (H, W), bright = dense.
+        view: "PA", "AP" or None.
+        age_years: age in years, or None.
+        sex: "F", "M" or None.
+    """
+
+    pixels: Pixels
+    view: str | None = None
+    age_years: float | None = None
+    sex: str | None = None
+
+
+def frontal_view(text: str) -> str | None:
+    """ "PA" or "AP" where a view position says so, else None."""
+    words = text.upper().replace("_", " ").replace("-", " ").split()
+    named = {word for word in words if word in ("PA", "AP")}
+    return named.pop() if len(named) == 1 else None
+
+
+def not_frontal(text: str) -> str | None:
+    """ "lateral view" or "oblique view" where a view position names one, else None."""
+    words = " ".join(text.upper().replace("_", " ").replace("-", " ").split())
+    if words in _LATERAL or "LATERAL" in words:
+        return "lateral view"
+    return "oblique view" if words in _OBLIQUE or "OBLIQUE" in words else None
+
+
+def age_years(text: str) -> float | None:
+    """Years from "057Y", "018M", "003W", "010D" or a plain number; None where absent or above 120."""
+    text = text.strip().upper()
+    unit = text[-1:] if text[-1:] in _YEARS_IN else "Y"
+    try:
+        years = float(text.rstrip("YMWD")) * _YEARS_IN[unit]
+    except ValueError:
+        return None
+    return years if 0 <= years <= OLDEST_YEARS else None
+
+
+def sex(text: str) -> str | None:
+    """ "F" or "M", or None for anything else."""
+    first = text.strip().upper()
+    return {"F": "F", "FEMALE": "F", "M": "M", "MALE": "M"}.get(first)

@@ -1,0 +1,69 @@
+"""What a source says it has, before a pixel is read: candidates and refusals.
+
+Original identifiers live in these objects only, in memory, on the way to their keyed pseudonyms.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One image that an import may take.
+
+    Attributes:
+        row: line of the source's table (the header is line 1), or place in the sorted file list where
+            a source has no table.
+        path: the file to read.
+        patient: the source's own patient identifier; never written anywhere.
+        image: the source's own image identifier, unique within the source; never written anywhere.
+        labels: one entry a finding: 1 present, 0 absent, None unknown.
+        view: "PA", "AP" or None; the image's own header fills a None.
+        age_years: age, or None; the image's own header fills a None.
+        sex: "F", "M" or None; the image's own header fills a None.
+        part: the part that an official split list gives, or None to split by hash.
+    """
+
+    row: int
+    path: Path
+    patient: str
+    image: str
+    labels: tuple[int | None, ...]
+    view: str | None = None
+    age_years: float | None = None
+    sex: str | None = None
+    part: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that cannot be imported; `image` is the original identifier and is written as a pseudonym."""
+
+    row: int
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Everything a source offers.
+
+    Attributes:
+        source: name of the reader, e.g. "nih".
+        findings: canonical names, in label order.
+        candidates: images to read, in the table's order.
+        refusals: rows refused before reading (lateral view, impossible label, ...).
+        absent: rows of a public table whose image is not in this partial download; counted, not listed.
+        label_policy: how uncertain and blank labels were read, in one word.
+    """
+
+    source: str
+    findings: tuple[str, ...]
+    candidates: list[Candidate]
+    refusals: list[Refusal] = field(default_factory=list)
+    absent: int = 0
+    label_policy: str = "as-given"

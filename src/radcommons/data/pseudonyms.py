@@ -1,0 +1,47 @@
+"""Patient and image identifiers become keyed pseudonyms at the door; the key stays beside the store, in the hospital.
+
+A pseudonym is no anonymity: whoever has the key and a list of identifiers can redo it.
+"""
+
+import contextlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from radcommons.errors import BadInput
+
+KEY_BYTES: Final = 32
+HEX_DIGITS: Final = 16
+
+
+def pseudonym(identifier: str, *, key: bytes) -> str:
+    """16 hexadecimal digits of HMAC-SHA256; 10^6 identifiers collide with probability 3e-8."""
+    return hmac.digest(key, identifier.encode(), "sha256").hex()[:HEX_DIGITS]
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """The key in `path`, 32 bytes in hexadecimal; made at random, mode 0600 and atomically where there is none.
+
+    Of two processes that come at once, one makes the key and both return it. Raises BadInput for a damaged file.
+    """
+    if not path.exists():
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # the other process was first
+                path.hardlink_to(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (ValueError, OSError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise BadInput(f"{path} is not a key of {KEY_BYTES} bytes in hexadecimal; restore it, or import to a new store")
+    return key

@@ -1,0 +1,173 @@
+"""Train, validation and test by patient: from a salted hash, or from official lists of images.
+
+A patient's part is a function of the patient and the salt alone, so that images which arrive later join the part
+their patient already has.
+"""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from radcommons.data.listing import PARTS, Candidate, Listing, Part, Refusal
+from radcommons.data.sources.image_files import stem
+from radcommons.data.sources.tables import IMAGE_NAMES, Wanted, read_table
+from radcommons.errors import BadInput, PathMissing, SettingRefused, TableRefused, nearest_hint
+
+FRACTIONS: Final = (0.7, 0.1, 0.2)  # paper section 7
+TRAIN_AND_VAL: Final = (7 / 8, 1 / 8, 0.0)  # the same 7 : 1 where a list fixes the test part
+NOT_LISTED: Final = "not in the split lists"
+
+# What a list may say of an image: a part, or "trainval" for a hash to divide.
+_PART_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val",
+               "validation": "val", "dev": "val", "test": "test", "testing": "test", "train_val": "trainval",
+               "trainval": "trainval"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SplitLists:
+    """Official lists: image stem to "train", "val", "test" or "trainval"; `rest` is for images in no list."""
+
+    part_of_stem: Mapping[str, str]
+    rest: str | None
+
+
+def part_by_hash(patient: str, *, salt: str, fractions: Sequence[float] = FRACTIONS) -> Part:
+    """The part of a patient.
+
+    Args:
+        patient: identifier; only its hash is used.
+        salt: any text; another salt gives an independent split.
+        fractions: shares of train, val and test, in [0, 1], sum 1.
+    Returns:
+        The part whose interval of [0, 1) holds the first 64 bits of SHA-256(salt, patient).
+    """
+    check_fractions(fractions)
+    digest = hashlib.sha256(b"\0".join((b"radcommons split", salt.encode(), patient.encode()))).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
+    if position < fractions[0]:
+        return "train"
+    if position < fractions[0] + fractions[1] or fractions[2] == 0:
+        return "val" if fractions[1] > 0 else "train"
+    return "test"
+
+
+def parts_by_hash(patients: Iterable[str], *, salt: str, fractions: Sequence[float] = FRACTIONS) -> list[Part]:
+    """`part_by_hash` of every entry, hashed once a patient."""
+    of_patient: dict[str, Part] = {}
+    parts: list[Part] = []
+    for patient in patients:
+        if patient not in of_patient:
+            of_patient[patient] = part_by_hash(patient, salt=salt, fractions=fractions)
+        parts.append(of_patient[patient])
+    return parts
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Raises SettingRefused unless three shares in [0, 1] sum to 1."""
+    if len(fractions) != 3 or any(not 0 <= f <= 1 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
+        shares = ", ".join(f"{f:g}" for f in fractions)
+        raise SettingRefused(f"fractions are {shares}; train, val and test are three shares in [0, 1] that sum to 1")
+
+
+def read_split_files(paths: Sequence[Path]) -> SplitLists:
+    """Official lists from text files of image names or from CSV files with columns image and split.
+
+    A text file's part is told by its name: ``train_val_list.txt.gz``, ``test_list.txt``, ``valid.txt``, ``train.txt``.
+    A test list alone leaves every other image to train and val, divided by the hash.
+    Raises PathMissing, TableRefused; BadInput where an image stands in two parts.
+    """
+    part_of_stem: dict[str, str] = {}
+    in_two_parts = 0
+    for path in paths:
+        for name, part in _read_table(path) if _is_csv(path) else _read_names(path):
+            in_two_parts += part_of_stem.setdefault(stem(name), part) != part
+    if in_two_parts:
+        raise BadInput(f"{in_two_parts} images stand in two parts of the split lists; mend the lists")
+    test_alone = set(part_of_stem.values()) == {"test"}
+    return SplitLists(part_of_stem, "trainval" if test_alone else None)
+
+
+def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractions: Sequence[float] = FRACTIONS
+               ) -> Listing:  # fmt: skip
+    """`listing` with the part of every candidate: by the lists where there are any, else by the hash.
+
+    An image in no list is refused, unless the lists name the test part only.
+    Raises BadInput where the lists put one patient in two parts.
+    """
+    if lists is None:
+        parts = parts_by_hash((c.patient for c in listing.candidates), salt=salt, fractions=fractions)
+        chosen = [replace(c, part=part) for c, part in zip(listing.candidates, parts, strict=True)]
+        return replace(listing, candidates=chosen)
+    hashed = parts_by_hash((c.patient for c in listing.candidates), salt=salt, fractions=TRAIN_AND_VAL)
+    placed: list[Candidate] = []
+    refusals = list(listing.refusals)
+    for candidate, by_hash in zip(listing.candidates, hashed, strict=True):
+        word = lists.part_of_stem.get(stem(candidate.image), lists.part_of_stem.get(candidate.path.stem, lists.rest))
+        if word is None:
+            refusals.append(Refusal(candidate.row, candidate.image, NOT_LISTED))
+            continue
+        placed.append(replace(candidate, part=by_hash if word == "trainval" else _as_part(word)))
+    shared = shared_patients((c.patient, c.part) for c in placed)
+    if shared:
+        raise BadInput(
+            f"the split lists put {shared} patients in two parts; a patient's images have to stand in one part, so "
+            "mend the lists or leave --split out"
+        )
+    return replace(listing, candidates=placed, refusals=refusals)
+
+
+def shared_patients(patients_and_parts: Iterable[tuple[str, Part | None]]) -> int:
+    """How many patients have images in more than one part; 0 in every sound split."""
+    parts_of: dict[str, set[Part | None]] = {}
+    for patient, part in patients_and_parts:
+        parts_of.setdefault(patient, set()).add(part)
+    return sum(len(parts) > 1 for parts in parts_of.values())
+
+
+def _as_part(word: str) -> Part:
+    return next(part for part in PARTS if part == word)
+
+
+def _is_csv(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(".csv")
+
+
+def _read_names(path: Path) -> list[tuple[str, str]]:
+    part = _part_of_file(path)
+    try:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise PathMissing(f"{path} does not exist") from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        raise TableRefused(f"{path.name} is not a text file of image names, plain or gzipped") from None
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise TableRefused(f"{path.name} names no image")
+    return [(name, part) for name in names]
+
+
+def _part_of_file(path: Path) -> str:
+    name = path.name.lower().replace("-", "_")
+    for word, part in (("train_val", "trainval"), ("trainval", "trainval"), ("test", "test"), ("val", "val"),
+                       ("train", "train")):  # fmt: skip
+        if word in name:
+            return part
+    raise TableRefused(f"{path.name}: the name has to say which part it lists: train_val, train, val or test")
+
+
+def _read_table(path: Path) -> list[tuple[str, str]]:
+    table = read_table(path)
+    image, split = table.require(Wanted("image", IMAGE_NAMES), Wanted("split", ("split", "part", "set", "fold")))
+    rows: list[tuple[str, str]] = []
+    for line, name, word in zip(table.lines, table.cells(image), table.cells(split), strict=True):
+        part = _PART_WORDS.get(word.lower().replace("-", "_").replace(" ", "_"))
+        if part is None:
+            hint = nearest_hint(word, ("train", "val", "test")) if word.isalpha() else "known are train, val, test"
+            raise TableRefused(f"{path.name} line {line}: column '{split}' does not name a part; {hint}")
+        rows.append((name, part))
+    return rows

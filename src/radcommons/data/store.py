@@ -1,0 +1,146 @@
+"""The store: one site's radiographs as memory-mapped arrays, one file a resolution, and a manifest.
+
+On disk: ``store.json``, ``manifest.parquet``, ``images_0004.npy`` ... ``images_RRRR.npy`` (uint8, (N, R, R)),
+``rejected.csv``, and ``pseudonym.key`` (secret; keeps later imports of the same site under the same pseudonyms).
+A store never leaves the hospital.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from pydantic import ValidationError
+
+from radcommons.data.listing import Part
+from radcommons.data.pixels import pyramid
+from radcommons.errors import PathMissing, StoreRefused
+from radcommons.progress import Track, silent
+from radcommons.records import StoreRecord, sha256_file
+
+VERIFY_BLOCK = 64  # images read at a time
+JOURNAL_FOLDER = ".import"  # present while an import is unfinished
+
+
+def images_file(folder: Path, resolution: int) -> Path:
+    """Where the images of one resolution lie."""
+    return folder / f"images_{resolution:04d}.npy"
+
+
+def pixels_digest(pixels: np.ndarray) -> str:
+    """SHA-256 of an image's shape, type and pixels."""
+    header = f"{pixels.dtype.str}{pixels.shape}".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Store:
+    """An opened store; images are read from the memory map only when asked for."""
+
+    path: Path
+    record: StoreRecord
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a finished store; raises PathMissing or StoreRefused with the next step."""
+        path = Path(path)
+        if not path.is_dir():
+            raise PathMissing(f"{path} is not a folder; make a store with 'radcommons data import' or 'data phantom'")
+        if not (path / "store.json").is_file():
+            if (path / JOURNAL_FOLDER).is_dir():
+                raise StoreRefused(f"{path} is an unfinished import; run the same import command again to finish it")
+            raise StoreRefused(f"{path} is not a store (no store.json)")
+        record = _read_record(path / "store.json")
+        for resolution in record.resolutions:
+            file = images_file(path, resolution)
+            expected = (record.images, resolution, resolution)
+            try:
+                shape = np.load(file, mmap_mode="r").shape
+            except (OSError, ValueError, EOFError):
+                raise StoreRefused(f"{file} is missing or damaged; 'radcommons data verify {path}' says more") from None
+            if shape != expected:
+                raise StoreRefused(f"{file} has shape {shape}, store.json says {expected}; import again")
+        return cls(path, record)
+
+    @property
+    def name(self) -> str:
+        """The site's name."""
+        return self.record.name
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Canonical names in label order."""
+        return self.record.findings
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """4 ... the import's resolution."""
+        return self.record.resolutions
+
+    @cached_property
+    def manifest(self) -> pl.DataFrame:
+        """One row an image: row, image_id, patient, split, view, age, sex, a column a finding, sha256."""
+        return pl.read_parquet(self.path / "manifest.parquet")
+
+    def images(self, resolution: int) -> np.ndarray:
+        """Memory map of one resolution, uint8 (N, resolution, resolution)."""
+        if resolution not in self.resolutions:
+            known = ", ".join(map(str, self.resolutions))
+            raise StoreRefused(f"{self.path} has no images of side {resolution}; it has {known}")
+        images: np.ndarray = np.load(images_file(self.path, resolution), mmap_mode="r")
+        return images
+
+    def rows(self, part: Part | None = None) -> np.ndarray:
+        """Row numbers of one part of the split, ascending, int64; all rows without a part."""
+        if part is None:
+            return np.arange(len(self.manifest))
+        return np.flatnonzero((self.manifest["split"] == part).to_numpy())
+
+    def labels(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Label matrix, float32 (n, findings): 1 present, 0 absent, NaN unknown."""
+        columns = [self.manifest[f].cast(pl.Float32).fill_null(float("nan")).to_numpy() for f in self.findings]
+        labels = np.stack(columns, axis=1) if columns else np.empty((len(self.manifest), 0), np.float32)
+        return labels if rows is None else labels[rows]
+
+    def verify(self, track: Track = silent) -> list[str]:
+        """Compare every stored byte with its digest; returns one line a fault, none where all is well."""
+        faults = []
+        if sha256_file(self.path / "manifest.parquet") != self.record.manifest_sha256:
+            return ["manifest.parquet is not the file that the import wrote; restore it or import again"]
+        tops = self.images(self.resolutions[-1])
+        with track("Verifying", total=len(tops)) as advance:
+            for first in range(0, len(tops), VERIFY_BLOCK):
+                faults += self._faults(slice(first, min(len(tops), first + VERIFY_BLOCK)))
+                advance(min(VERIFY_BLOCK, len(tops) - first))
+        return faults
+
+    def _faults(self, rows: slice) -> list[str]:
+        """Damage of a block of rows: each top image against its digest, each smaller one against the top."""
+        largest = self.resolutions[-1]
+        block = np.asarray(self.images(largest)[rows])
+        digests = self.manifest["stored_sha256"][rows]
+        bad = {i for i, digest in enumerate(digests) if pixels_digest(block[i]) != digest}
+        faults = [f"row {rows.start + i}: damaged at {largest} pixels" for i in sorted(bad)]
+        for resolution, level in pyramid(block).items():
+            differs = (self.images(resolution)[rows] != level).any(axis=(1, 2))
+            damaged = sorted(set(np.flatnonzero(differs).tolist()) - bad)
+            faults += [f"row {rows.start + i}: damaged at {resolution} pixels" for i in damaged]
+        return faults
+
+
+def _read_record(path: Path) -> StoreRecord:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = values.get("format_version")
+        if version != StoreRecord.FORMAT_VERSION:
+            raise StoreRefused(
+                f"{path} is of format version {version!r}, this radcommons reads {StoreRecord.FORMAT_VERSION}; "
+                "import again with this version"
+            )
+        return StoreRecord.model_validate(values)
+    except (ValueError, AttributeError, ValidationError):
+        raise StoreRefused(f"{path} is damaged; import again") from None

@@ -1,0 +1,111 @@
+"""Every error that RadCommons raises on purpose, named by its remedy.
+
+::
+
+    RadCommonsError                 one line for a person; ``exit_code`` for the shell
+    ├── BadInput                    exit 2: mend the input, then run the same command again
+    │   ├── SettingRefused          a key or value in a TOML file, ``--set`` or option
+    │   ├── PathMissing             a file or folder that has to exist
+    │   ├── PathInUse               an output folder that holds something else
+    │   ├── TableRefused            a label table: column, row, value
+    │   ├── FindingUnknown          a finding outside the vocabulary or the generator's list
+    │   ├── ImageRefused            one image file; an import writes it to rejected.csv and goes on
+    │   ├── NothingToImport         every candidate was refused or absent
+    │   ├── StoreRefused            not a store, of another version, unfinished or damaged
+    │   ├── SetRefused              not a synthetic set, of another version, unfinished or damaged
+    │   ├── GeneratorRefused        not a run or package, of another version, or damaged
+    │   ├── CheckpointDamaged       neither checkpoint of a run can be read
+    │   ├── TooFewImages            a computation that needs more images than it was given
+    │   └── DiskFull                free space, then run the same command again
+    ├── TrainingDiverged            exit 2: the run stopped; names the last good checkpoint
+    └── GateRefused                 exit 3: a policy said no
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RadCommonsError(Exception):
+    """Base of all errors a user can act on; the message is one line."""
+
+    exit_code = 2
+
+
+class BadInput(RadCommonsError):
+    """Something given to the command is wrong; nothing was lost."""
+
+
+class SettingRefused(BadInput):
+    """A setting is unknown or out of range."""
+
+
+class PathMissing(BadInput):
+    """A file or folder that has to exist does not."""
+
+
+class PathInUse(BadInput):
+    """An output folder already holds something else."""
+
+
+class TableRefused(BadInput):
+    """A label table lacks a column or holds a value that cannot be read."""
+
+
+class FindingUnknown(BadInput):
+    """A finding is not in the vocabulary, or not among the generator's."""
+
+
+class ImageRefused(BadInput):
+    """One image cannot be used; the message is the reason and names no file."""
+
+
+class NothingToImport(BadInput):
+    """An import found no usable image."""
+
+
+class StoreRefused(BadInput):
+    """A folder is not a store, or is of another version, unfinished or damaged."""
+
+
+class SetRefused(BadInput):
+    """A folder is not a synthetic set, or is of another version, unfinished or damaged."""
+
+
+class GeneratorRefused(BadInput):
+    """A folder is not a run or a generator package, or is damaged."""
+
+
+class CheckpointDamaged(BadInput):
+    """No checkpoint of a run can be read."""
+
+
+class TooFewImages(BadInput):
+    """A computation needs more images than it was given."""
+
+
+class DiskFull(BadInput):
+    """The disk has too little room."""
+
+
+class TrainingDiverged(RadCommonsError):
+    """Losses became infinite or not a number."""
+
+
+class GateRefused(RadCommonsError):
+    """A policy refused the deposit or the action."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, ignoring case, or None where nothing is close."""
+    by_folded = {k.casefold(): k for k in known}
+    close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest one, else the whole list."""
+    names = list(known)
+    close = nearest(name, names)
+    return f"the nearest is '{close}'" if close else f"known are {', '.join(names)}"

@@ -1,0 +1,1 @@
+"""PyTorch modules, their configuration, and sampling from a trained generator."""

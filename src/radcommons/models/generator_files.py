@@ -1,0 +1,110 @@
+"""A generator's weights on disk: ``generator.safetensors``, ``config.json``, ``findings.json``. Data, never code."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TypeVar
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+from radcommons.errors import GeneratorRefused, PathMissing, SettingRefused
+from radcommons.models.progan import GeneratorNetwork, ProganConfig
+from radcommons.records import FindingsRecord, GeneratorRecord, Record, sha256_file
+
+ARCHITECTURES = ("progan",)
+RUN_SUBFOLDER = "generator"  # where a training run keeps its generator
+R = TypeVar("R", bound=Record)
+
+
+def save_generator(
+    folder: Path,
+    network: GeneratorNetwork,
+    findings: FindingsRecord,
+    *,
+    name: str,
+    resolution: int,
+    fade: float,
+    images_seen: int,
+) -> None:
+    """Write a generator folder in one exchange: the old one stands until the new one is whole."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    weights = partial / "generator.safetensors"
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    safetensors.torch.save_file(tensors, weights)
+    record = GeneratorRecord(
+        architecture="progan",
+        name=name,
+        network=network.config.model_dump(mode="json"),
+        resolution=resolution,
+        fade=fade,
+        images_seen=images_seen,
+        weights_sha256=sha256_file(weights),
+    )
+    (partial / "config.json").write_text(record.to_json(), encoding="utf-8")
+    (partial / "findings.json").write_text(findings.to_json(), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)
+
+
+def load_generator(
+    reference: Path, device: torch.device | str = "cpu"
+) -> tuple[GeneratorNetwork, GeneratorRecord, FindingsRecord]:
+    """Read a run's or a package's generator.
+
+    Raises:
+        PathMissing, GeneratorRefused: with what is wrong and the next step.
+    """
+    folder = _folder(reference)
+    record = _read_record(folder / "config.json", GeneratorRecord)
+    findings = _read_record(folder / "findings.json", FindingsRecord)
+    if record.architecture not in ARCHITECTURES:
+        raise GeneratorRefused(
+            f"{folder}: architecture '{record.architecture}' is not known; known are {', '.join(ARCHITECTURES)}"
+        )
+    weights = folder / "generator.safetensors"
+    damaged = GeneratorRefused(f"{weights} is missing or not the file that config.json names; fetch or train it again")
+    if not weights.is_file() or sha256_file(weights) != record.weights_sha256:
+        raise damaged
+    try:
+        network = GeneratorNetwork(ProganConfig.parse(record.network, source=str(folder / "config.json")))
+        network.load_state_dict(safetensors.torch.load_file(weights))
+    except SettingRefused as error:
+        raise GeneratorRefused(str(error)) from None
+    except (SafetensorError, RuntimeError):
+        raise damaged from None
+    if network.config.findings != len(findings.findings) or record.resolution not in network.config.resolutions:
+        raise GeneratorRefused(f"{folder}: config.json and findings.json do not belong together")
+    network.requires_grad_(False)
+    return network.to(device).eval(), record, findings
+
+
+def _folder(reference: Path) -> Path:
+    if not reference.exists():
+        raise PathMissing(f"{reference} does not exist; name a run or a generator package")
+    for folder in (reference / RUN_SUBFOLDER, reference):
+        if (folder / "config.json").is_file():
+            return folder
+    if (reference / "config.toml").is_file():
+        raise GeneratorRefused(f"{reference} is a run without a generator yet; run the same 'radcommons train' again")
+    raise GeneratorRefused(f"{reference} is neither a run nor a generator package (no config.json)")
+
+
+def _read_record(path: Path, kind: type[R]) -> R:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values["format_version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise GeneratorRefused(f"{path} is missing or damaged; fetch or train the generator again") from None
+    if version != kind.FORMAT_VERSION:
+        raise GeneratorRefused(
+            f"{path} is of format version {version!r}, this radcommons reads {kind.FORMAT_VERSION}; update radcommons"
+        )
+    try:
+        return kind.model_validate(values)
+    except ValidationError:
+        raise GeneratorRefused(f"{path} is damaged; fetch or train the generator again") from None

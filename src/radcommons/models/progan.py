@@ -1,0 +1,168 @@
+"""The conditional progressive GAN of the paper: generator, critic and their configuration.
+
+Source: Karras et al. 2018 (arXiv 1710.10196) with the AC-GAN conditioning of Odena et al. 2017 (arXiv 1610.09585),
+channels and details as in Han et al. 2020. Images are (N, 1, R, R) in [-1, 1]; labels are (N, F) in [0, 1].
+"""
+
+from typing import Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from radcommons.models.layers import (
+    GAIN,
+    DownsampleConv,
+    EqualisedConv,
+    EqualisedLinear,
+    UpsampleConv,
+    downsample,
+    leaky,
+    minibatch_stddev,
+    pixel_norm,
+    upsample,
+)
+from radcommons.settings import Settings
+
+SMALLEST = 4
+
+
+def resolutions_up_to(resolution: int) -> list[int]:
+    """4, 8, ... `resolution`."""
+    return [2**k for k in range(2, resolution.bit_length())]
+
+
+class ProganConfig(Settings):
+    """Everything that determines the two networks' shapes; saved beside the weights as JSON."""
+
+    resolution: int = Field(256, ge=SMALLEST, le=1024, description="final image side, pixels, a power of two")
+    channels: dict[int, int] = Field(description="feature maps of the blocks at each resolution")
+    latent_size: int = Field(512, ge=1, description="entries of the latent vector")
+    findings: int = Field(ge=0, description="entries of the label vector")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.resolution & (self.resolution - 1):
+            raise ValueError(f"'resolution' is {self.resolution}: must be a power of two")
+        missing = [r for r in resolutions_up_to(self.resolution) if self.channels.get(r, 0) < 1]
+        if missing:
+            raise ValueError(f"'channels' has no entry for {', '.join(map(str, missing))}")
+        return self
+
+    @property
+    def resolutions(self) -> list[int]:
+        """4 ... the final resolution."""
+        return resolutions_up_to(self.resolution)
+
+
+class GeneratorBlock(nn.Module):
+    """Doubling convolution and a second one, each with LReLU and pixel norm; (N, in, H, W) -> (N, out, 2H, 2W)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.up = UpsampleConv(inputs, outputs)
+        self.conv = EqualisedConv(outputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, 2H, 2W)."""
+        x = pixel_norm(leaky(self.up(x)))
+        return pixel_norm(leaky(self.conv(x)))
+
+
+class GeneratorNetwork(nn.Module):
+    """Latent and label vector to image, at any resolution of the ladder and any fade between two."""
+
+    def __init__(self, config: ProganConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.channels[SMALLEST]
+        self.dense = EqualisedLinear(config.latent_size + config.findings, width * 16, gain=GAIN / 4)
+        self.dense.bias = nn.Parameter(torch.zeros(width))  # one a channel, shared by the 16 pixels
+        self.conv = EqualisedConv(width, width)
+        self.blocks = nn.ModuleDict()
+        self.heads = nn.ModuleDict({str(SMALLEST): EqualisedConv(width, 1, kernel=1, gain=1)})
+        for resolution in config.resolutions[1:]:
+            inputs, outputs = config.channels[resolution // 2], config.channels[resolution]
+            self.blocks[str(resolution)] = GeneratorBlock(inputs, outputs)
+            self.heads[str(resolution)] = EqualisedConv(outputs, 1, kernel=1, gain=1)
+
+    def forward(self, latents: Tensor, labels: Tensor, resolution: int, fade: float = 1.0) -> Tensor:
+        """Draw images.
+
+        Args:
+            latents: (N, latent_size), standard normal.
+            labels: (N, findings), each in [0, 1].
+            resolution: side of the images to draw, one of the ladder.
+            fade: 1 = this resolution's head alone, 0 = the doubled image of the resolution below.
+        Returns:
+            (N, 1, resolution, resolution), linear, about [-1, 1].
+        """
+        x = pixel_norm(torch.cat([latents, labels.to(latents.dtype)], dim=1))
+        x = nn.functional.linear(x, self.dense.weight * self.dense.scale).unflatten(1, (-1, 4, 4))
+        x = pixel_norm(leaky(x + self.dense.bias.view(1, -1, 1, 1)))
+        x = pixel_norm(leaky(self.conv(x)))
+        below = x
+        for step in resolutions_up_to(resolution)[1:]:
+            below, x = x, self.blocks[str(step)](x)
+        image: Tensor = self.heads[str(resolution)](x)
+        if fade < 1 and resolution > SMALLEST:
+            image = torch.lerp(upsample(self.heads[str(resolution // 2)](below)), image, fade)
+        return image
+
+
+class CriticBlock(nn.Module):
+    """Convolution and a halving one, each with LReLU; (N, in, 2H, 2W) -> (N, out, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = EqualisedConv(inputs, inputs)
+        self.down = DownsampleConv(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, 2H, 2W) -> (N, outputs, H, W)."""
+        return leaky(self.down(leaky(self.conv(x))))
+
+
+class Critic(nn.Module):
+    """Image to a score (higher = more real) and a logit a finding. Never leaves the hospital."""
+
+    def __init__(self, config: ProganConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.channels[SMALLEST]
+        self.heads = nn.ModuleDict()
+        self.blocks = nn.ModuleDict()
+        for resolution in config.resolutions:
+            self.heads[str(resolution)] = EqualisedConv(1, config.channels[resolution], kernel=1)
+        for resolution in config.resolutions[1:]:
+            inputs, outputs = config.channels[resolution], config.channels[resolution // 2]
+            self.blocks[str(resolution)] = CriticBlock(inputs, outputs)
+        self.conv = EqualisedConv(width + 1, width)
+        self.dense = EqualisedLinear(width * 16, width)
+        self.output = EqualisedLinear(width, 1 + config.findings, gain=1)
+
+    def forward(self, images: Tensor, fade: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Judge images of any resolution of the ladder.
+
+        Args:
+            images: (N, 1, R, R), about [-1, 1].
+            fade: 1 = the block of resolution R counts in full, 0 = the halved image alone.
+        Returns:
+            Scores (N,) and label logits (N, findings).
+        """
+        resolution = images.shape[-1]
+        x = leaky(self.heads[str(resolution)](images))
+        for step in reversed(resolutions_up_to(resolution)[1:]):
+            x = self.blocks[str(step)](x)
+            if step == resolution and fade < 1:
+                halved = leaky(self.heads[str(resolution // 2)](downsample(images)))
+                x = torch.lerp(halved, x, fade)
+        x = leaky(self.conv(minibatch_stddev(x)))
+        x = leaky(self.dense(x.flatten(1)))
+        output: Tensor = self.output(x)
+        return output[:, 0], output[:, 1:]
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Trainable numbers of a network, all heads included."""
+    return sum(p.numel() for p in network.parameters())

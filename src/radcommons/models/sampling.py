@@ -1,0 +1,284 @@
+"""Drawing labelled synthetic radiographs from a trained generator.
+
+Image i depends on the generator, the seed and i only: its latents and label come from a stream of its own, and the
+network always runs on the same aligned blocks of images, because convolutions of another batch size may differ in
+the last bit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
+from radcommons.models.generator_files import load_generator
+from radcommons.models.progan import GeneratorNetwork
+from radcommons.models.synthetic_set import Batch, Format, SetWriter
+from radcommons.progress import Track, silent
+from radcommons.records import FindingsRecord, GeneratorRecord
+from radcommons.seeds import numpy_stream
+
+BLOCK_PIXELS = 2**20  # of one block of images on a CPU: 16 at 256, 4 at 512
+GPU_FACTOR = 16
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChoice:
+    """How the label vectors of a set are chosen.
+
+    Attributes:
+        given: value of each named finding in [0, 1], all others 0; None to draw labels instead.
+        balanced: draw so that every finding is present in the same number of images, together with what occurs
+            beside it in training; otherwise labels occur together as in training.
+    """
+
+    given: Mapping[str, float] | None = None
+    balanced: bool = False
+
+    def check(self, findings: tuple[str, ...]) -> None:
+        """Raise FindingUnknown or SettingRefused where the choice does not fit a generator's findings."""
+        if self.given is not None and self.balanced:
+            raise SettingRefused("labels are either given or balanced; drop one of the two")
+        if self.balanced and not findings:
+            raise SettingRefused("the generator knows no finding to balance")
+        for finding, value in (self.given or {}).items():
+            if finding not in findings:
+                hint = nearest_hint(finding, findings) if findings else "it knows none"
+                raise FindingUnknown(f"finding '{finding}' is not one of the generator's; {hint}")
+            if not 0 <= value <= 1:
+                raise SettingRefused(f"label {finding} is {value}; it must be from 0 (absent) to 1 (present)")
+
+    def describe(self) -> str:
+        """The choice in words, for the provenance of a set."""
+        if self.given is not None:
+            return "given: " + (", ".join(f"{k}={v:g}" for k, v in self.given.items()) or "no finding")
+        return "balanced over findings" if self.balanced else "as in training"
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticImages:
+    """Images in memory; uint8 (n, R, R), labels float32 (n, F) in [0, 1], names of the F findings."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    findings: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def as_torch_dataset(self) -> TensorDataset:
+        """Pairs of image, float (1, R, R) in [0, 1], and label vector, float (F,)."""
+        images = torch.from_numpy(self.images).unsqueeze(1).float() / 255
+        return TensorDataset(images, torch.from_numpy(self.labels))
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A trained generator, ready to draw."""
+
+    network: GeneratorNetwork
+    record: GeneratorRecord
+    findings_record: FindingsRecord
+    device: torch.device
+
+    @classmethod
+    def load(cls, reference: Path | str, device: str | None = None) -> Self:
+        """Open a run's or a package's folder; on the GPU where there is one, unless told otherwise.
+
+        Raises:
+            PathMissing, GeneratorRefused: with the next step.
+        """
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        network, record, findings = load_generator(Path(reference), chosen)
+        return cls(network, record, findings, chosen)
+
+    @property
+    def name(self) -> str:
+        """Who trained it on what."""
+        return self.record.name
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Names in label order."""
+        return self.findings_record.findings
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images, pixels."""
+        return self.record.resolution
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights."""
+        return self.record.weights_sha256
+
+    def generate(
+        self,
+        n: int,
+        *,
+        findings: Mapping[str, float] | None = None,
+        balanced: bool = False,
+        seed: int = 0,
+        track: Track = silent,
+    ) -> SyntheticImages:
+        """Draw `n` images into memory.
+
+        Args:
+            n: number of images.
+            findings: value of each named finding in [0, 1], all others 0; None draws labels as in training.
+            balanced: every finding in the same number of images.
+            seed: root seed; image i of a seed is the same whatever `n`.
+        Raises:
+            FindingUnknown, SettingRefused.
+        """
+        choice = LabelChoice(findings, balanced)
+        images = np.empty((n, self.resolution, self.resolution), np.uint8)
+        labels = np.empty((n, len(self.findings)), np.float32)
+        with track("Generating", total=n) as advance:
+            for batch in self.batches(n, choice=choice, seed=seed):
+                span = slice(batch.first, batch.first + len(batch.images))
+                images[span], labels[span] = batch.images, batch.labels
+                advance(len(batch.images))
+        return SyntheticImages(images, labels, self.findings)
+
+    def batches(self, stop: int, *, choice: LabelChoice, seed: int, start: int = 0) -> Iterator[Batch]:
+        """Images `start` ... `stop` of a seed, block by block, in constant memory."""
+        choice.check(self.findings)
+        if stop < 1:
+            raise SettingRefused(f"n is {stop}; it must be 1 or more")
+        size = self._block_size()
+        for block in range(start // size, -(-stop // size)):
+            first = block * size
+            latents, labels = self._inputs(range(first, first + size), choice, seed)
+            images = self.draw(latents, labels)
+            span = slice(max(start, first) - first, min(stop, first + size) - first)
+            yield Batch(first + span.start, images[span], labels[span])
+
+    @torch.no_grad()
+    def draw(self, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Images of given inputs: latents float32 (n, L), labels float32 (n, F) -> uint8 (n, R, R)."""
+        images = self.network(
+            torch.from_numpy(latents).to(self.device),
+            torch.from_numpy(labels).to(self.device),
+            self.resolution,
+            self.record.fade,
+        )
+        grey: np.ndarray = to_bytes(images)[:, 0].cpu().numpy()
+        return grey
+
+    def _block_size(self) -> int:
+        factor = GPU_FACTOR if self.device.type == "cuda" else 1
+        return max(1, min(64, BLOCK_PIXELS // self.resolution**2)) * factor
+
+    def _inputs(self, indices: range, choice: LabelChoice, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        latents = np.empty((len(indices), self.network.config.latent_size), np.float32)
+        labels = np.zeros((len(indices), len(self.findings)), np.float32)
+        for place, index in enumerate(indices):
+            stream = numpy_stream(seed, "image", index)
+            share = stream.random()  # drawn in any case, so that latents do not depend on the label choice
+            latents[place] = stream.standard_normal(latents.shape[1], dtype=np.float32)
+            if choice.given is not None:
+                for finding, value in choice.given.items():
+                    labels[place, self.findings.index(finding)] = value
+            elif choice.balanced:
+                labels[place] = self._draw_label(share, index % len(self.findings))
+            else:
+                labels[place] = self._draw_label(share, None)
+        return latents, labels
+
+    def _draw_label(self, share: float, finding: int | None) -> np.ndarray:
+        """A label vector from those that contain `finding` (any where None), by their frequency in training."""
+        vectors, cumulative = self._label_tables[finding]
+        if len(vectors) == 0:  # too rare to be published: the finding alone, or no finding
+            alone = np.zeros(len(self.findings), np.float32)
+            alone[[finding] if finding is not None else []] = 1
+            return alone
+        place = int(np.searchsorted(cumulative, share * cumulative[-1], side="right"))
+        vector: np.ndarray = vectors[place]
+        return vector
+
+    @cached_property
+    def _label_tables(self) -> dict[int | None, tuple[np.ndarray, np.ndarray]]:
+        combinations = self.findings_record.combinations
+        vectors = np.array([v for v, _ in combinations], np.float32).reshape(-1, len(self.findings))
+        counts = np.array([n for _, n in combinations], np.float64)
+        tables: dict[int | None, tuple[np.ndarray, np.ndarray]] = {None: (vectors, counts.cumsum())}
+        for finding in range(len(self.findings)):
+            has = vectors[:, finding] == 1
+            tables[finding] = vectors[has], counts[has].cumsum()
+        return tables
+
+
+def write_set(
+    generators: Sequence[Generator],
+    out: Path,
+    count: int,
+    *,
+    choice: LabelChoice,
+    seed: int,
+    format: Format = "png",
+    track: Track = silent,
+) -> int:
+    """Draw a synthetic set into folder `out`; the same call after a kill goes on, after the end does nothing.
+
+    Args:
+        generators: each draws an equal run of the images, in order; they share findings and resolution.
+        count: images in all.
+        choice: how labels are chosen.
+        seed: root seed of the set.
+    Returns:
+        How many images this call drew.
+    Raises:
+        FindingUnknown, SettingRefused: before anything is written.  PathInUse, DiskFull.
+    """
+    first = generators[0]
+    choice.check(first.findings)
+    if count < len(generators):
+        raise SettingRefused(f"n is {count}; it must be {len(generators)} or more, one a generator")
+    for other in generators[1:]:
+        if (other.findings, other.resolution) != (first.findings, first.resolution):
+            raise SettingRefused(f"{first.name} and {other.name} differ in findings or resolution; draw a set of each")
+    writer = SetWriter.open(
+        out,
+        findings=first.findings,
+        resolution=first.resolution,
+        count=count,
+        format=format,
+        seed=seed,
+        generators=[provenance_entry(generator) for generator in generators],
+        label_choice=choice.describe(),
+    )
+    already: int = writer.done
+    with track("Generating", total=count, done=already) as advance:
+        for source, generator in enumerate(generators):
+            start = max(already, count * source // len(generators))
+            stop = count * (source + 1) // len(generators)
+            if start >= stop:
+                continue
+            for batch in generator.batches(stop, choice=choice, seed=seed, start=start):
+                writer.write(replace(batch, source=source))
+                advance(len(batch.images))
+    writer.finish()
+    return count - already
+
+
+def provenance_entry(generator: Generator) -> dict[str, Any]:
+    """What a set's provenance says of a generator."""
+    record = generator.record
+    return {
+        "name": record.name,
+        "digest": record.weights_sha256,
+        "architecture": record.architecture,
+        "images_seen": record.images_seen,
+    }
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """float -1 .. 1 to uint8 0 .. 255, rounded and clipped, same shape."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

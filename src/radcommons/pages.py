@@ -1,0 +1,39 @@
+"""Self-contained HTML pages: one style for light and dark, pictures embedded, nothing fetched."""
+
+import base64
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def render_page(template: str, **content: Any) -> str:
+    """Fill a template of ``radcommons/templates``; text is escaped, a missing value is an error."""
+    loader = PackageLoader("radcommons", "templates")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.get_template(template).render(**content)
+
+
+def picture(image: Image.Image, description: str, *, width: int | None = None) -> Markup:
+    """An <img> of a Pillow image, embedded as PNG; `width` in CSS pixels, its own by default."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return _image("image/png", buffer.getvalue(), description, width or image.width)
+
+
+def plot(figure: "Figure", description: str) -> Markup:
+    """An <img> of a matplotlib figure, embedded as SVG."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    return _image("image/svg+xml", buffer.getvalue(), description, None)
+
+
+def _image(kind: str, content: bytes, description: str, width: int | None) -> Markup:
+    data = base64.b64encode(content).decode("ascii")
+    size = Markup(' width="{}"').format(width) if width else ""
+    return Markup('<img src="data:{};base64,{}" alt="{}"{}>').format(kind, data, description, size)

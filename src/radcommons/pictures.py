@@ -1,0 +1,39 @@
+"""Contact sheets: many small grey images on one page, with a name beside each row. NumPy in, Pillow image out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+GAP = 2  # pixels between images
+PAPER, INK = 24, 230  # grey levels of page and text
+
+
+def contact_sheet(rows: Sequence[np.ndarray], names: Sequence[str] = (), *, side: int | None = None) -> Image.Image:
+    """Lay images out, one sequence a row.
+
+    Args:
+        rows: a (n, R, R) uint8 array for each row; rows may differ in n.
+        names: text before each row, or none at all.
+        side: pixels of each image on the sheet; images are enlarged by repetition or averaged down.
+    """
+    side = side or rows[0].shape[-1]
+    font = ImageFont.load_default(size=max(10, min(16, side // 5)))
+    margin = 8 + max((round(font.getlength(name)) for name in names), default=-8)
+    columns = max(len(row) for row in rows)
+    sheet = Image.new("L", (margin + columns * (side + GAP) + GAP, len(rows) * (side + GAP) + GAP), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for y, row in enumerate(rows):
+        top = GAP + y * (side + GAP)
+        if names:
+            pen.text((4, top + side // 2), names[y], fill=INK, font=font, anchor="lm")
+        for x, image in enumerate(row):
+            sheet.paste(_resized(image, side), (margin + GAP + x * (side + GAP), top))
+    return sheet
+
+
+def _resized(image: np.ndarray, side: int) -> Image.Image:
+    picture = Image.fromarray(image)
+    if picture.width == side:
+        return picture
+    return picture.resize((side, side), Image.Resampling.NEAREST if side > picture.width else Image.Resampling.BOX)

@@ -1,0 +1,120 @@
+"""Settings: declared once as pydantic fields, read from TOML and ``key=value``, saved as TOML again.
+
+``None`` means off; TOML has no null, so a file or an override says ``"off"``.
+"""
+
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from radcommons.errors import PathMissing, SettingRefused, nearest_hint
+
+OFF = "off"
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is refused with the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off_is_none(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        optional = {name for name, field in cls.model_fields.items() if _allows_none(field.annotation)}
+        return {k: None if v == OFF and k in optional else v for k, v in values.items()}
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], *, source: str) -> Self:
+        """Validate `values`; raises SettingRefused listing every fault, prefixed with `source`."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            faults = "; ".join(_fault(cls, e) for e in error.errors())
+            raise SettingRefused(f"{source}: {faults}") from None
+
+    @classmethod
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a TOML file and lay ``key=value`` overrides over it."""
+        return cls.parse(override(read_toml(path), overrides), source=str(path))
+
+    def save(self, path: Path) -> None:
+        """Write all settings as TOML, defaults included, so that the file alone says what ran."""
+        path.write_text(tomli_w.dumps(_without_none(self.model_dump(mode="json"))), encoding="utf-8")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file; raises PathMissing or SettingRefused naming the file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PathMissing(f"{path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise SettingRefused(f"{path} is not a TOML file: {error}") from None
+
+
+def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`values` with ``key=value`` or ``table.key=value`` laid over; a value is TOML, else plain text."""
+    result: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise SettingRefused(f"--set {item}: write it as KEY=VALUE")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        *tables, leaf = key.strip().split(".")
+        target = result
+        for table in tables:
+            target = target.setdefault(table, {})
+            if not isinstance(target, dict):
+                raise SettingRefused(f"--set {item}: '{table}' is not a table of settings")
+        target[leaf] = value
+    return result
+
+
+def preset_folder() -> Path:
+    """The folder of shipped TOML presets: inside an installed package, or beside a checkout's ``src``."""
+    packaged = Path(__file__).parent / "configs"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def preset_path(kind: str, name: str) -> Path:
+    """The TOML file of a shipped preset, e.g. ``preset_path("train", "paper-256")``."""
+    folder = preset_folder() / kind
+    path = folder / f"{name}.toml"
+    if not path.is_file():
+        known = sorted(p.stem for p in folder.glob("*.toml"))
+        raise SettingRefused(f"preset '{name}' is not known; {nearest_hint(name, known)}")
+    return path
+
+
+def _allows_none(annotation: Any) -> bool:
+    unions = (typing.Union, types.UnionType)
+    return typing.get_origin(annotation) in unions and type(None) in typing.get_args(annotation)
+
+
+def _without_none(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {k: _without_none(v) for k, v in values.items()}
+    return OFF if values is None else values
+
+
+def _fault(cls: type[Settings], error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"'{where}' is not a setting; {nearest_hint(where, cls.model_fields)}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not where:
+        return message
+    if error["type"] == "missing":
+        return f"'{where}' is missing"
+    return f"'{where}' is {error['input']!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,1 @@
+"""Training inside the hospital: schedule, losses, steps, checkpoint, one flat loop a job."""

@@ -1,0 +1,100 @@
+"""Checkpoints: atomic, weights-only loadable, checked by digest, with the one before kept as a fall-back."""
+
+import hashlib
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from radcommons.errors import CheckpointDamaged, DiskFull
+
+FORMAT_VERSION = 1
+
+
+def checkpoint_file(run: Path) -> Path:
+    """The newest checkpoint."""
+    return run / "checkpoint.pt"
+
+
+def previous_file(run: Path) -> Path:
+    """The checkpoint before the newest."""
+    return run / "checkpoint-previous.pt"
+
+
+def save(run: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, text, dicts and lists of them) as the newest checkpoint.
+
+    Whatever moment the process is killed at, one whole checkpoint is left.
+    """
+    temporary = run / "checkpoint.pt.partial"
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format_version": FORMAT_VERSION, "state": state, "digest": digest(state)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, RuntimeError) and "write" not in str(error):
+            raise
+        raise DiskFull(
+            f"the checkpoint in {run} could not be written ({error}); free some space and run the same command again"
+        ) from None
+    if checkpoint_file(run).exists():
+        checkpoint_file(run).replace(previous_file(run))
+    temporary.replace(checkpoint_file(run))
+
+
+def load(run: Path, device: torch.device) -> tuple[dict[str, Any], Path] | None:
+    """The newest checkpoint that is whole, and its file; None where the run has none yet.
+
+    Raises:
+        CheckpointDamaged: files are there but none can be read.
+    """
+    damaged = []
+    for path in (checkpoint_file(run), previous_file(run)):
+        if not path.exists():
+            continue
+        state = _read(path, device)
+        if state is not None:
+            return state, path
+        damaged.append(path.name)
+    if damaged:
+        raise CheckpointDamaged(f"{run}: {' and '.join(damaged)} cannot be read; restore one, or choose another --out")
+    return None
+
+
+def digest(state: Any) -> str:
+    """SHA-256 over every tensor and number of a nested state, keys included."""
+    running = hashlib.sha256()
+    for path, leaf in _leaves(state, ""):
+        running.update(path.encode())
+        if isinstance(leaf, Tensor):
+            running.update(leaf.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        else:
+            running.update(repr(leaf).encode())
+    return running.hexdigest()
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        whole = content["format_version"] == FORMAT_VERSION and content["digest"] == digest(content["state"])
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError):
+        return None
+    state: dict[str, Any] = content["state"]
+    return state if whole else None
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key in value:
+            yield from _leaves(value[key], f"{path}/{key}")
+    elif isinstance(value, (list, tuple)):
+        for position, item in enumerate(value):
+            yield from _leaves(item, f"{path}/{position}")
+    else:
+        yield path, value

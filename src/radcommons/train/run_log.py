@@ -1,0 +1,47 @@
+"""What a run leaves to look at: ``log.jsonl``, TensorBoard events, sample grids."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+
+class RunLog:
+    """Appends to a run's logs; taking a run up again drops what came after the checkpoint."""
+
+    def __init__(self, run: Path, images_seen: int) -> None:
+        self._path = run / "log.jsonl"
+        self._samples = run / "samples"
+        self._samples.mkdir(exist_ok=True)
+        kept = [e for e in read_log(run) if e["images_seen"] <= images_seen]
+        self._path.write_text("".join(json.dumps(e) + "\n" for e in kept), encoding="utf-8")
+        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=images_seen)
+
+    def numbers(self, entry: dict[str, Any]) -> None:
+        """One log line; `entry` has "images_seen" and numbers by name."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        for name, value in entry.items():
+            if name != "images_seen" and isinstance(value, (int, float)):
+                self._board.add_scalar(name, value, entry["images_seen"])
+
+    def samples(self, sheet: Image.Image, images_seen: int, resolution: int) -> None:
+        """A sample grid as PNG and as a TensorBoard image."""
+        path = self._samples / f"{images_seen:09d}-{resolution:04d}.png"
+        sheet.save(path)
+        self._board.add_image("samples", np.asarray(sheet)[None], images_seen)
+
+    def close(self) -> None:
+        """Flush TensorBoard."""
+        self._board.close()
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The entries of ``log.jsonl``, whole lines only; empty where there is none."""
+    path = run / "log.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

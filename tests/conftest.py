@@ -1,0 +1,50 @@
+"""Fixtures for every test: the real radiographs, a phantom store, a run that takes a second."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from radcommons.data.ingest import ingest_phantoms
+from radcommons.data.store import Store
+from radcommons.train.settings import TrainSettings
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real radiographs beside the project; skips with the reason where it is absent."""
+    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    if not (folder / "nih").is_dir():
+        pytest.skip(f"no real radiographs: {folder} is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A small phantom hospital, up to 32 x 32 pixels."""
+    out = tmp_path_factory.mktemp("stores") / "site-a"
+    ingest_phantoms(out, patients=40, site="A", resolution=32, seed=7)
+    return Store.open(out)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., TrainSettings]:
+    """Settings of a run that takes a second, with changes."""
+    return tiny_settings
+
+
+def tiny_settings(**changes: object) -> TrainSettings:
+    """Settings of a run that takes a second: 4 to 16 pixels, a few channels, batches of 8."""
+    values: dict[str, object] = {
+        "total_images": 160,
+        "images_per_phase": 32,
+        "resolution": 16,
+        "channels": {4: 6, 8: 5, 16: 4},
+        "latent_size": 5,
+        "batch_size": {4: 8, 8: 8, 16: 8},
+        "learning_rate": {4: 0.002},
+        "checkpoint_every": 40,
+        "samples_every": 80,
+        "log_every": 16,
+    }
+    return TrainSettings.model_validate({**values, **changes})

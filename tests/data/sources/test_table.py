@@ -1,0 +1,207 @@
+import gzip
+from collections import Counter
+
+import pytest
+
+from radcommons.data.findings import NIH
+from radcommons.data.sources import list_table
+from radcommons.errors import FindingUnknown, PathMissing, TableRefused
+
+
+@pytest.fixture
+def table(tmp_path, write_film):
+    """Writes labels.csv, and films images/1.png to images/9.png."""
+
+    def build(text, *, name="labels.csv", encoding="utf-8"):
+        for n in range(1, 10):
+            if not (tmp_path / f"images/{n}.png").exists():
+                write_film(f"images/{n}.png")
+        path = tmp_path / name
+        content = text.encode(encoding)
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        return path
+
+    return build
+
+
+def test_a_column_of_lists_gives_the_findings_that_occur_in_the_vocabularys_order(table):
+    listing = list_table([table("image,patient_id,view,labels,age,sex\n"
+                                "images/1.png,p1,PA,Pneumonia|Effusion,060Y,F\n"
+                                "images/2.png,p1,,Normal,,\n"
+                                "images/3.png,p2,AP,,,\n")])  # fmt: skip
+    assert listing.findings == ("Effusion", "Pneumonia") and listing.label_policy == "as-given"
+    assert [c.labels for c in listing.candidates] == [(1, 1), (0, 0), (None, None)]  # blank stays unknown
+    first = listing.candidates[0]
+    assert (first.row, first.patient, first.view, first.age_years, first.sex) == (2, "p1", "PA", 60, "F")
+
+
+def test_one_column_a_finding_with_blanks_unknown(table):
+    path = table("File;Patient;Pleural Effusion;edema;Note\n"
+                 "images/1.png;a;1;0;x\nimages/2.png;b;-1;;y\nimages/3.png;b;True;FALSE;z\n")  # fmt: skip
+    listing = list_table([path])
+    assert listing.findings == ("Effusion", "Edema") and listing.label_policy == "u-ignore"
+    assert [c.labels for c in listing.candidates] == [(1, 0), (None, None), (1, 0)]
+    policies = {
+        p: [c.labels for c in list_table([path], uncertain=p).candidates][1] for p in ("u-ones", "u-zeros", "paper")
+    }
+    assert policies == {"u-ones": (1, None), "u-zeros": (0, None), "paper": (1, 0)}
+
+
+def test_findings_restrict_and_order_and_must_be_labelled(table):
+    path = table("image,patient,labels\nimages/1.png,a,Mass|Edema\nimages/2.png,a,Hernia\n")
+    assert list_table([path], findings=["Hernia", "Mass"]).candidates[0].labels == (0, 1)
+    with pytest.raises(FindingUnknown, match=r"'Nodule' is not labelled by labels\.csv"):
+        list_table([path], findings=["Nodule"])
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.csv.gz", "site.csv"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_a_folder_gzip_and_other_encodings_are_read(table, name, encoding):
+    path = table("image,patient,labels\nimages/1.png,Müller,Mass\n", name=name, encoding=encoding)
+    assert list_table([path.parent]).candidates[0].patient == "Müller"
+
+
+def test_columns_and_image_folder_can_be_given(table, tmp_path):
+    path = table("scan,who,what\n1.png,a,Mass\n", name="x.csv")
+    given = {"image_column": "scan", "patient_column": "who", "label_column": "what", "images": tmp_path / "images"}
+    assert len(list_table([path], **given).candidates) == 1
+    with pytest.raises(TableRefused, match="no column 'whom' for the patient; the nearest is 'who'"):
+        list_table([path], **given | {"patient_column": "whom"})
+    with pytest.raises(TableRefused, match="one column cannot hold both the image and the patient"):
+        list_table([path], **given | {"patient_column": "scan"})
+    with pytest.raises(TableRefused, match="cannot hold both the labels and an identifier"):
+        list_table([path], **given | {"label_column": "who"})
+
+
+def test_a_missing_patient_column_is_refused_never_guessed_and_all_faults_come_at_once(table):
+    with pytest.raises(TableRefused) as caught:
+        list_table([table("picture,labels\nimages/1.png,Mass\n")])
+    assert str(caught.value) == (
+        "labels.csv: no column for the image: call it 'image', or pass --image-column NAME; no column for the patient: "
+        "call it 'patient', or pass --patient-column NAME; columns found: picture, labels"
+    )
+
+
+def test_a_table_without_a_header_does_not_spill_its_first_patient(table):
+    with pytest.raises(TableRefused) as caught:
+        list_table([table("images/4711-Doe.png,4711,Mass\nimages/1.png,4712,Mass\n")])
+    assert "4711" not in str(caught.value) and "2 that look like values" in str(caught.value)
+
+
+def test_unusable_rows_are_refused_with_line_and_reason(table):
+    listing = list_table([table(
+        "image,patient,view,labels\n"
+        "images/1.png,a,PA,Mass\n"
+        "images/none.png,a,PA,Mass\n"
+        "./images/1.png,a,PA,Mass\n"
+        ",a,PA,Mass\n"
+        "images/2.png,,PA,Mass\n"
+        "images/3.png,a,LL,Mass\n"
+        "\n"
+        "images/4.png,a,PA,Mass|No Finding\n"
+    )])  # fmt: skip
+    assert [c.row for c in listing.candidates] == [2]
+    assert [(r.row, r.reason) for r in listing.refusals] == [
+        (3, "image file is missing"),
+        (4, "duplicate: another row has the same image"),
+        (5, "the image cell is blank"),
+        (6, "the patient cell is blank"),
+        (7, "lateral view"),
+        (9, "mislabelled: 'No Finding' stands beside a finding"),
+    ]
+
+
+def test_an_odd_label_value_refuses_its_row_and_is_not_repeated(table):
+    listing = list_table([table("image,patient,Edema,Mass\nimages/1.png,a,1,0\nimages/2.png,a,Doe47,3\n")])
+    assert [r.reason for r in listing.refusals] == [
+        "mislabelled: a value other than 1, 0, -1 or blank in column Edema, Mass"
+    ]
+
+
+def test_unknown_findings_name_line_and_nearest_in_cells_and_columns(table):
+    rows = "".join(f"images/{n}.png,a,Mass\n" for n in range(1, 9))
+    path = table("image,patient,labels\n" + rows + "images/9.png,a,Cardiomegalie\n")
+    with pytest.raises(FindingUnknown) as caught:
+        list_table([path])
+    assert str(caught.value) == (
+        "labels.csv line 10: finding 'Cardiomegalie' is not known; the nearest is 'Cardiomegaly'"
+    )
+    path = table("image,patient,Cardiomegalie,Mass\nimages/1.png,a,1,0\n")
+    with pytest.raises(
+        FindingUnknown, match="column 'Cardiomegalie' is not a known finding; the nearest is 'Cardiomegaly'"
+    ):
+        list_table([path])
+    path = table('image,patient,labels\nimages/1.png,a,"Mass,Edema"\n')
+    with pytest.raises(FindingUnknown, match=r"joined by \|"):
+        list_table([path])
+
+
+def test_no_labels_or_two_kinds_of_labels_are_refused_with_the_next_step(table):
+    with pytest.raises(TableRefused, match="--label-column NAME"):
+        list_table([table("image,patient\nimages/1.png,a\n")])
+    with pytest.raises(TableRefused, match="pass --label-column labels"):
+        list_table([table("image,patient,labels,Mass\nimages/1.png,a,Mass,1\n")])
+    with pytest.raises(TableRefused, match="no row names a finding"):
+        list_table([table("image,patient,labels\nimages/1.png,a,Normal\n")])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "labels.csv is empty"),
+        (b"image,patient,labels\n", "labels.csv has a header but no rows"),
+        (b"PK\x03\x04\x00\x00", "labels.csv is not a text table; export it as CSV"),
+        (b"image,patient,labels\na,b,c\n1,Doe,3,4\n", "labels.csv line 3 has 4 fields and the header has 3"),
+        (b'image,patient,labels\na,b,c\n"1,Doe,3\n', "labels.csv line 3: a quotation mark is not closed"),
+        (b"image,labels,labels\n1,2,3\n", "labels.csv: 1 columns have the same name as another: 'labels'"),
+        (b"\x1f\x8bbroken", "labels.csv cannot be read, or is a damaged gzip file"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_table_says_why_without_its_cells(table, content, reason):
+    path = table("x")
+    path.write_bytes(content)
+    with pytest.raises(TableRefused) as caught:
+        list_table([path])
+    assert str(caught.value).startswith(reason) and "Doe" not in str(caught.value)
+
+
+def test_missing_files_and_several_tables_are_named(table, tmp_path):
+    with pytest.raises(PathMissing, match=r"no labels.csv"):
+        list_table([tmp_path])
+    table("a", name="one.csv")
+    table("a", name="two.csv")
+    with pytest.raises(TableRefused, match=r"2 CSV files and none is labels\.csv"):
+        list_table([tmp_path])
+    with pytest.raises(PathMissing, match="one CSV file or folder at a time"):
+        list_table([tmp_path, tmp_path])
+
+
+def test_no_refusal_or_error_holds_an_identifier(table):
+    secret = "Mustermann4711"
+    listing = list_table([table(
+        f"image,patient,view,labels\nimages/{secret}.png,{secret},PA,Mass\nimages/1.png,{secret},LL,Mass\n"
+        f"images/1.png,{secret},PA,Mass|Normal\n"
+    )])  # fmt: skip
+    assert len(listing.refusals) == 3 and secret not in "".join(r.reason for r in listing.refusals)
+    path = table(f"image,patient,remark\nimages/1.png,{secret},{secret}\n")
+    with pytest.raises(FindingUnknown) as caught:
+        list_table([path], label_column="remark")
+    assert secret not in str(caught.value) and "labels.csv line 2" in str(caught.value)
+
+
+def test_a_column_that_holds_no_findings_is_refused_without_its_values(table):
+    names = ("Schmidt", "Meier", "Huber", "Massimo")
+    path = table("image,patient,doctor\n" + "".join(f"images/{n}.png,a,{who}\n" for n, who in enumerate(names, 1)))
+    with pytest.raises(TableRefused, match="column 'doctor' does not hold findings: 4 different values") as caught:
+        list_table([path], label_column="doctor")
+    assert not any(who in str(caught.value) for who in names)
+
+
+@pytest.mark.real
+def test_both_real_tables_are_read(shared_data):
+    nih = list_table([shared_data / "nih"])
+    assert nih.findings == NIH and len(nih.candidates) == 1634 and not nih.refusals
+    children = list_table([shared_data / "guangzhou" / "labels.csv"])
+    assert children.findings == ("Pneumonia", "Bacterial", "Viral") and not children.refusals
+    assert Counter(c.labels for c in children.candidates) == {(0, 0, 0): 750, (1, 1, 0): 430, (1, 0, 1): 320}
+    assert len({c.patient for c in children.candidates}) == 1290

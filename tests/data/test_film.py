@@ -1,0 +1,27 @@
+import pytest
+
+from radcommons.data.film import age_years, frontal_view, not_frontal, sex
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [("057Y", 57), ("018M", 1.5), ("010D", 10 / 365.25), ("57", 57), ("57.0", 57), (" 3y", 3), ("000Y", 0)],
+)
+def test_an_age_is_read_in_years(text, years):
+    assert age_years(text) == pytest.approx(years)
+
+
+@pytest.mark.parametrize("text", ["", "411", "0411Y", "-1", "old", "nan", "inf", "Y"])
+def test_an_impossible_age_is_unknown(text):
+    assert age_years(text) is None
+
+
+def test_views_are_frontal_lateral_oblique_or_unknown():
+    assert [frontal_view(v) for v in ("PA", "ap", "AP_SUPINE", "", "LL")] == ["PA", "AP", "AP", None, None]
+    assert {not_frontal(v) for v in ("LL", "RL", "LLD", "RLD", "LATERAL", "left lateral", "Lat")} == {"lateral view"}
+    assert not_frontal("RLO") == "oblique view"
+    assert not_frontal("PA") is None and not_frontal("") is None
+
+
+def test_sex_is_f_or_m_or_unknown():
+    assert [sex(s) for s in ("F", "male", "O", "")] == ["F", "M", None, None]

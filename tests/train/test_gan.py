@@ -1,0 +1,264 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from radcommons.data.store import Store
+from radcommons.errors import CheckpointDamaged, PathInUse, SettingRefused, TooFewImages, TrainingDiverged
+from radcommons.models.sampling import Generator
+from radcommons.train import checkpoint, gan
+from radcommons.train.run_log import read_log
+from radcommons.train.schedule import Phase
+from radcommons.train.settings import TrainSettings
+
+Tiny = Callable[..., TrainSettings]
+CPU = torch.device("cpu")
+
+
+def same(a: object, b: object) -> bool:
+    """Equal states, tensors bit for bit."""
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and torch.equal(a, b)
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return isinstance(b, type(a)) and len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def state_of(run: Path) -> dict[str, object]:
+    loaded = checkpoint.load(run, CPU)
+    assert loaded is not None
+    return loaded[0]
+
+
+@pytest.fixture(scope="module")
+def whole_run(phantom_store: Store, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    outcome = gan.train(phantom_store, tiny(), run)
+    assert outcome.finished and outcome.images_seen == 160
+    return run
+
+
+def test_a_run_leaves_settings_log_samples_checkpoint_and_generator(whole_run: Path) -> None:
+    for name in ("config.toml", "log.jsonl", "checkpoint.pt", "generator/generator.safetensors", "tensorboard"):
+        assert (whole_run / name).exists(), name
+    assert TrainSettings.load(whole_run / "config.toml").total_images == 160
+    entries = read_log(whole_run)
+    assert entries[-1]["images_seen"] == 160 and entries[-1]["resolution"] == 16
+    assert {"critic_loss", "generator_loss", "wasserstein", "gradient_norm", "images_per_second"} <= entries[-1].keys()
+    assert sorted(p.name for p in (whole_run / "samples").iterdir()) == ["000000080-0008.png", "000000160-0016.png"]
+
+
+@pytest.mark.parametrize("stop_after", [5, 8, 13])
+def test_stopping_and_resuming_gives_the_same_run_to_the_bit(
+    phantom_store: Store, tiny: Tiny, whole_run: Path, tmp_path: Path, stop_after: int
+) -> None:
+    run, steps = tmp_path / "run", 0
+
+    def should_stop() -> bool:
+        nonlocal steps
+        steps += 1
+        return steps == stop_after
+
+    first = gan.train(phantom_store, tiny(), run, should_stop=should_stop)
+    assert not first.finished and first.images_seen == 8 * stop_after
+    second = gan.train(phantom_store, tiny(), run)
+    assert second.finished and second.images_this_call == 160 - 8 * stop_after
+    assert same(state_of(run), state_of(whole_run))
+
+
+def test_a_kill_without_warning_resumes_from_the_last_checkpoint_to_the_same_bits(
+    phantom_store: Store, tiny: Tiny, tmp_path: Path
+) -> None:
+    settings = tiny(total_images=1600, images_per_phase=64, checkpoint_every=160)
+    config = tmp_path / "settings.toml"
+    settings.save(config)
+    run = tmp_path / "killed"
+    command = [sys.executable, "-m", "radcommons", "train", str(phantom_store.path), "--out", str(run)]
+    process = subprocess.Popen([*command, "--config", str(config)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not checkpoint.previous_file(run).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed_at = state_of(run)["images_seen"]
+    assert isinstance(killed_at, int) and 160 <= killed_at < 1600
+    outcome = gan.train(phantom_store, settings, run)
+    assert outcome.images_this_call == 1600 - killed_at
+    gan.train(phantom_store, settings, tmp_path / "unbroken")
+    assert same(state_of(run), state_of(tmp_path / "unbroken"))
+    seen = [entry["images_seen"] for entry in read_log(run)]
+    assert seen == sorted(set(seen)), "the log has no line twice after a resume"
+
+
+def test_a_finished_run_is_left_alone(phantom_store: Store, tiny: Tiny, whole_run: Path) -> None:
+    before = (whole_run / "checkpoint.pt").read_bytes()
+    outcome = gan.train(phantom_store, tiny(), whole_run)
+    assert outcome.finished and outcome.images_this_call == 0
+    assert (whole_run / "checkpoint.pt").read_bytes() == before
+
+
+def test_another_seed_gives_another_generator(
+    phantom_store: Store, tiny: Tiny, whole_run: Path, tmp_path: Path
+) -> None:
+    gan.train(phantom_store, tiny(seed=1), tmp_path / "run")
+    assert not same(state_of(tmp_path / "run")["average"], state_of(whole_run)["average"])
+
+
+def test_a_run_cannot_change_its_settings_on_the_way(phantom_store: Store, tiny: Tiny, whole_run: Path) -> None:
+    with pytest.raises(PathInUse, match="was begun with seed = 0, not 5"):
+        gan.train(phantom_store, tiny(seed=5), whole_run)
+
+
+def test_a_run_with_phase_lengths_may_be_lengthened(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    gan.train(phantom_store, tiny(total_images=96), tmp_path / "run")
+    outcome = gan.train(phantom_store, tiny(), tmp_path / "run")
+    assert outcome.finished and outcome.images_this_call == 64
+
+
+def test_a_run_on_another_store_is_refused(tiny: Tiny, whole_run: Path, tmp_path: Path) -> None:
+    from radcommons.data.ingest import ingest_phantoms
+
+    ingest_phantoms(tmp_path / "other", patients=40, site="B", resolution=16, seed=1)
+    with pytest.raises(PathInUse, match="was trained on another store"):
+        gan.train(Store.open(tmp_path / "other"), tiny(), whole_run)
+
+
+def test_a_folder_with_something_else_is_refused(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(PathInUse, match="already holds something else"):
+        gan.train(phantom_store, tiny(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_resolution_above_the_stores_says_what_to_pass(phantom_store: Store, tmp_path: Path) -> None:
+    channels = dict.fromkeys((4, 8, 16, 32, 64), 4)
+    settings = TrainSettings(resolution=64, channels=channels, batch_size=channels, images_per_phase=8, total_images=99)
+    with pytest.raises(SettingRefused, match="--set resolution=32"):
+        gan.train(phantom_store, settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_above_the_training_part_is_refused(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(TooFewImages, match="fewer than the batch of 500"):
+        gan.train(phantom_store, tiny(batch_size={4: 500, 8: 8, 16: 8}), tmp_path / "run")
+
+
+def test_divergence_stops_and_names_the_last_good_checkpoint(
+    phantom_store: Store, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, run = tiny(), tmp_path / "run"
+    healthy = gan.critic_step
+
+    def poisoned(*args: object, **options: object) -> dict[str, torch.Tensor]:
+        numbers = healthy(*args, **options)  # type: ignore[arg-type]
+        poisoned.steps += 1  # type: ignore[attr-defined]
+        return {**numbers, "critic_loss": torch.tensor(float("nan"))} if poisoned.steps > 7 else numbers  # type: ignore[attr-defined]
+
+    poisoned.steps = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(gan, "critic_step", poisoned)
+    with pytest.raises(TrainingDiverged, match=r"critic_loss nan.*last good checkpoint is .*checkpoint\.pt"):
+        gan.train(phantom_store, settings, run)
+    assert state_of(run)["images_seen"] == 40
+
+
+def test_only_the_training_part_is_shown(phantom_store: Store, tiny: Tiny, tmp_path: Path, monkeypatch) -> None:
+    read: list[np.ndarray] = []
+    original = gan.Draws.at
+
+    def spy(self: gan.Draws, step: int, images_seen: int, **options: object) -> object:
+        read.append(self.rows[self._order(images_seen, options["batch_size"])])
+        return original(self, step, images_seen, **options)
+
+    monkeypatch.setattr(gan.Draws, "at", spy)
+    gan.train(phantom_store, tiny(), tmp_path / "run")
+    shown = set(np.concatenate(read).tolist())
+    assert shown <= set(phantom_store.rows("train").tolist())
+    assert len(shown) == min(160, len(phantom_store.rows("train"))), "epochs are without replacement"
+
+
+def test_only_the_stages_own_file_is_open(phantom_store: Store, tiny: Tiny, tmp_path: Path, monkeypatch) -> None:
+    asked: list[int] = []
+    original = Store.images
+    monkeypatch.setattr(Store, "images", lambda self, r: (asked.append(r), original(self, r))[1])
+    gan.train(phantom_store, tiny(), tmp_path / "run")
+    assert asked == [4, 8, 16]
+
+
+def test_a_finding_without_a_positive_training_image_is_not_learned(phantom_store: Store, tiny: Tiny) -> None:
+    positives = np.nansum(phantom_store.labels(phantom_store.rows("train")), axis=0)
+    expected = tuple(f for f, n in zip(phantom_store.findings, positives, strict=True) if n)
+    assert gan.chosen_findings(phantom_store, tiny()) == expected
+
+
+def test_an_unknown_finding_gets_the_nearest_name(phantom_store: Store, tiny: Tiny) -> None:
+    with pytest.raises(SettingRefused, match=r"finding 'Efusion' is not in .*; the nearest is 'Effusion'"):
+        gan.chosen_findings(phantom_store, tiny(findings=["Efusion"]))
+
+
+def test_published_label_combinations_have_five_patients_at_least(phantom_store: Store) -> None:
+    rows = phantom_store.rows("train")
+    record = gan.findings_record(phantom_store, rows, phantom_store.findings)
+    labels = phantom_store.labels(rows)
+    patients = phantom_store.manifest["patient"].to_numpy()[rows]
+    assert record.combinations, "the commonest combination is published"
+    for vector, images in record.combinations:
+        match = (labels == np.array(vector)).all(axis=1)
+        assert match.sum() == images
+        assert len(set(patients[match])) >= 5
+
+
+def test_the_published_generator_is_the_moving_average_and_leaves_the_critic_behind(whole_run: Path) -> None:
+    published = Generator.load(whole_run).network.state_dict()
+    assert same(dict(published), dict(state_of(whole_run)["average"]))  # type: ignore[call-overload]
+    assert sorted(p.name for p in (whole_run / "generator").iterdir()) == [
+        "config.json",
+        "findings.json",
+        "generator.safetensors",
+    ]
+
+
+def test_a_generator_stopped_in_a_fade_in_draws_at_that_fade(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    gan.train(phantom_store, tiny(total_images=56), run)
+    record = json.loads((run / "generator" / "config.json").read_text())
+    assert record["resolution"] == 8 and 0 < record["fade"] < 1
+    assert Generator.load(run).generate(2).images.shape == (2, 8, 8)
+
+
+def test_checkpoints_fall_back_to_the_one_before(
+    phantom_store: Store, tiny: Tiny, whole_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    gan.train(phantom_store, tiny(), run)
+    broken = bytearray(checkpoint.checkpoint_file(run).read_bytes())
+    broken[len(broken) // 2] ^= 0xFF
+    checkpoint.checkpoint_file(run).write_bytes(broken)
+    loaded = checkpoint.load(run, CPU)
+    assert loaded is not None and loaded[1] == checkpoint.previous_file(run)
+    gan.train(phantom_store, tiny(), run)
+    assert same(state_of(run), state_of(whole_run))
+
+
+def test_two_damaged_checkpoints_say_so(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    gan.train(phantom_store, tiny(total_images=80), run)
+    for path in (checkpoint.checkpoint_file(run), checkpoint.previous_file(run)):
+        path.write_bytes(b"PK damaged")
+    with pytest.raises(CheckpointDamaged, match=r"checkpoint\.pt and checkpoint-previous\.pt cannot be read"):
+        gan.train(phantom_store, tiny(total_images=80), run)
+
+
+def test_a_sample_sheet_has_a_row_a_finding(phantom_store: Store, tiny: Tiny, whole_run: Path) -> None:
+    network = Generator.load(whole_run).network
+    findings = Generator.load(whole_run).findings
+    sheet = gan.sample_sheet(network, findings, Phase(16, 1.0, 8, 0.1), tiny(), CPU)
+    assert sheet.height == (len(findings) + 1) * 66 + 2
