@@ -1,13 +1,20 @@
 """Fixtures for every test: the real radiographs, a phantom store, a run that takes a second."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import torch
 
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.train.settings import TrainSettings
+
+torch.set_num_threads(1)  # networks this small are slower on several, and the tests run side by side
+os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +32,27 @@ def phantom_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     out = tmp_path_factory.mktemp("stores") / "site-a"
     ingest_phantoms(out, patients=40, site="A", resolution=32, seed=7)
     return Store.open(out)
+
+
+@pytest.fixture(scope="session")
+def film_table() -> Callable[..., Path]:
+    """Writes a folder of grey films with a labels.csv for 'data import table', and returns it."""
+    return write_film_table
+
+
+def write_film_table(folder: Path, *, films: int = 12, side: int = 40, prefix: str = "film") -> Path:
+    """Ten different pictures in turn, two films a patient, findings Pneumonia and Effusion."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    for seed in range(min(10, films)):
+        noise = np.random.default_rng(seed).integers(0, 256, (side + 8, side), np.uint8)
+        pictures.append(cv2.imencode(".png", cv2.blur(noise, (3, 3)))[1].tobytes())
+    lines = ["image,patient,age,sex,view,Pneumonia,Effusion"]
+    for number in range(films):
+        (folder / f"{prefix}-{number}.png").write_bytes(pictures[number % 10])
+        lines.append(f"{prefix}-{number}.png,{prefix}-patient-{number // 2},{40 + number % 30},F,PA,{number % 2},0")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_a_run_leaves_settings_log_samples_checkpoint_and_generator(whole_run: P
     assert sorted(p.name for p in (whole_run / "samples").iterdir()) == ["000000080-0008.png", "000000160-0016.png"]
 
 
-@pytest.mark.parametrize("stop_after", [5, 8, 13])
+@pytest.mark.parametrize("stop_after", [4, 5, 8, 12, 13])
 def test_stopping_and_resuming_gives_the_same_run_to_the_bit(
     phantom_store: Store, tiny: Tiny, whole_run: Path, tmp_path: Path, stop_after: int
 ) -> None:
@@ -69,10 +69,28 @@ def test_stopping_and_resuming_gives_the_same_run_to_the_bit(
         return steps == stop_after
 
     first = gan.train(phantom_store, tiny(), run, should_stop=should_stop)
+    # 4 and 12 steps end exactly where a stage ends and Adam's state is reset
     assert not first.finished and first.images_seen == 8 * stop_after
     second = gan.train(phantom_store, tiny(), run)
     assert second.finished and second.images_this_call == 160 - 8 * stop_after
     assert same(state_of(run), state_of(whole_run))
+
+
+def test_resuming_right_after_a_stage_that_no_batch_ends_on_is_exact(
+    phantom_store: Store, tiny: Tiny, tmp_path: Path
+) -> None:
+    settings = tiny(images_per_phase=33)  # the stage changes at 33, between two batches
+    steps = 0
+
+    def should_stop() -> bool:
+        nonlocal steps
+        steps += 1
+        return steps == 5
+
+    gan.train(phantom_store, settings, tmp_path / "broken", should_stop=should_stop)
+    gan.train(phantom_store, settings, tmp_path / "broken")
+    gan.train(phantom_store, settings, tmp_path / "whole")
+    assert same(state_of(tmp_path / "broken"), state_of(tmp_path / "whole"))
 
 
 def test_a_kill_without_warning_resumes_from_the_last_checkpoint_to_the_same_bits(

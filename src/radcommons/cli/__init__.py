@@ -10,6 +10,8 @@ from radcommons import __version__
 from radcommons.cli import data, demo, generate, train
 from radcommons.errors import RadCommonsError
 
+STOPPED = 130  # exit status after Ctrl-C
+
 app = typer.Typer(
     name="radcommons",
     help="Hospitals share what their radiographs teach, without sharing a radiograph.",
@@ -45,16 +47,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(app)
     try:
         status = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        if status == STOPPED:  # typer makes it from Ctrl-C
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except RadCommonsError as error:
         return _refuse(str(error), error.exit_code)
     except click.UsageError as error:
+        if not error.format_message():  # no command was named, and the help is already shown
+            return 2
         verb = error.ctx.command_path if error.ctx else "radcommons"
         return _refuse(f"{error.format_message().rstrip('.')}; see '{verb} --help'", 2)
     except click.ClickException as error:
         return _refuse(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
-        return _refuse("stopped; run the same command again to continue", 130)
+        return _refuse("stopped; run the same command again to continue", STOPPED)
     except BrokenPipeError:
         sys.stderr.close()
         return 0

@@ -60,23 +60,23 @@ def info(
     summary = summarise(opened)
     picture = sheet or store / "contact_sheet.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    store_sheet(opened).save(picture)
+    store_sheet(opened).save(picture, format="PNG")
     result = {**summary.model_dump(mode="json"), "contact_sheet": str(picture)}
     show(result, _as_text(summary) + f"\ncontact sheet  {picture}", as_json)
 
 
-@app.command(epilog="radcommons data verify stores/site-a")
-def verify(store: Path = STORE, as_json: bool = AsJson) -> None:
+@app.command("verify", epilog="radcommons data verify stores/site-a")
+def verify_store(store: Path = STORE, as_json: bool = AsJson) -> None:
     """Compare every stored image with its digest; exit 2 and a line a fault where something is damaged."""
-    from radcommons.data.store import Store
+    from radcommons.data.verify import verify
     from radcommons.errors import StoreRefused
 
-    opened = Store.open(store)
-    faults = opened.verify(bar)
-    whole = f"{store}: {opened.record.images:,} images, all as imported"
-    show({"store": str(store), "images": opened.record.images, "faults": faults}, "\n".join(faults) or whole, as_json)
+    images, faults = verify(store, bar)
+    whole = f"{store}: {images:,} images, all as imported"
+    show({"store": str(store), "images": images, "faults": faults}, "\n".join(faults) or whole, as_json)
     if faults:
-        raise StoreRefused(f"{store} is damaged in {len(faults)} places; restore it from a copy, or import again")
+        places = "1 place" if len(faults) == 1 else f"{len(faults):,} places"
+        raise StoreRefused(f"{store} is damaged in {places}; restore it from a copy, or import again to a new folder")
 
 
 def _as_text(summary: "StoreSummary") -> str:

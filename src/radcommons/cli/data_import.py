@@ -192,7 +192,7 @@ def _ingest(
         out,
         name=name or out.resolve().name,
         resolution=resolution,
-        fit=fit,
+        fit=cast(Any, fit),
         split_salt=split_salt or SPLIT_SALT,
         split_lists=read_split_files(split) if split else None,
         key_file=key,

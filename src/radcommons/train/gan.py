@@ -105,13 +105,13 @@ def _train(
         claim_folder(run, settings)
     networks = build_networks(settings, len(findings), world.device)
     optimisers = build_optimisers(networks, settings)
-    step, images_seen = 0, 0
+    step, images_seen, last_step_at = 0, 0, 0  # the last: images seen when the last step began
     loaded = checkpoint.load(run, world.device)
     if loaded is not None:
         state, _ = loaded
         if state["manifest_sha256"] != store.record.manifest_sha256:
             raise PathInUse(f"{run} was trained on another store than {store.path}; name that store or another --out")
-        step, images_seen = state["step"], state["images_seen"]
+        step, images_seen, last_step_at = state["step"], state["images_seen"], state["last_step_at"]
         restore(networks, optimisers, state)
     started_at, started = images_seen, time.monotonic()
     log = RunLog(run, images_seen) if world.leads else None
@@ -120,9 +120,10 @@ def _train(
     def save() -> None:
         if not world.leads:
             return
-        position = {"step": step, "images_seen": images_seen, "manifest_sha256": store.record.manifest_sha256}
-        checkpoint.save(run, {**position, **snapshot(networks, optimisers)})
-        reached = phase_at(max(0, images_seen - 1), plan)
+        position = {"step": step, "images_seen": images_seen, "last_step_at": last_step_at}
+        source = {"manifest_sha256": store.record.manifest_sha256}
+        checkpoint.save(run, {**position, **source, **snapshot(networks, optimisers)})
+        reached = phase_at(last_step_at, plan)
         save_generator(
             run / RUN_SUBFOLDER,
             networks.average,
@@ -134,7 +135,7 @@ def _train(
         )
 
     # ---- the loop ----
-    stage = stage_at(images_seen, plan)
+    stage = stage_at(last_step_at, plan)
     sums: dict[str, torch.Tensor] = {}
     counts: dict[str, int] = {}
     logged_at, logged = images_seen, time.monotonic()
@@ -170,7 +171,7 @@ def _train(
                     autocast=autocast,
                     synchronise=world.mean_gradients,
                 )
-            before = images_seen
+            last_step_at = images_seen
             images_seen += phase.batch_size
             step += 1
             advance(phase.batch_size)
@@ -179,8 +180,11 @@ def _train(
                 sums[name] = sums.get(name, torch.zeros((), device=world.device)) + value
                 counts[name] = counts.get(name, 0) + 1
             done = images_seen >= settings.total_images
-            due = done or _passes(before, images_seen, settings.checkpoint_every)
-            if due or _passes(before, images_seen, settings.log_every):
+            log_due = done or _passes(last_step_at, images_seen, settings.log_every)
+            save_due = done or _passes(last_step_at, images_seen, settings.checkpoint_every)
+            if world.size == 1 or save_due or log_due:  # asking the other processes takes time
+                stopped = not done and world.any(should_stop())
+            if log_due or save_due or stopped:
                 means = {name: float(total) / counts[name] for name, total in sums.items()}
                 if world.any(any(not math.isfinite(v) or abs(v) > DIVERGED for v in means.values())):
                     raise TrainingDiverged(_diverged(run, means, images_seen))
@@ -195,15 +199,14 @@ def _train(
                         "fade": phase.fade,
                     }
                     log.numbers({**position, "images_per_second": rate, "seconds": seconds, **means})
-            if log is not None and (done or _passes(before, images_seen, settings.samples_every)):
+            if log is not None and (done or _passes(last_step_at, images_seen, settings.samples_every)):
                 sheet = sample_sheet(networks.average, findings, phase, settings, world.device)
                 log.samples(sheet, images_seen, phase.resolution)
-            stopped = not done and world.any(should_stop())
-            if due or stopped:
+            if save_due or stopped:
                 save()
     if log is not None:
         log.close()
-    reached = phase_at(max(0, images_seen - 1), plan)
+    reached = phase_at(last_step_at, plan)
     return Outcome(
         run=run,
         images_seen=images_seen,
@@ -273,7 +276,10 @@ def build_networks(settings: TrainSettings, findings: int, device: torch.device)
         generator, critic, average = GeneratorNetwork(config), Critic(config), GeneratorNetwork(config)
     average.load_state_dict(generator.state_dict())
     average.requires_grad_(False)
-    return Networks(generator.to(device), critic.to(device), average.to(device))
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format  # slower in training on a CPU
+    for network in (generator, critic, average):
+        network.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks the pair
+    return Networks(generator, critic, average)
 
 
 def build_optimisers(networks: Networks, settings: TrainSettings) -> dict[str, torch.optim.Adam]:

@@ -31,7 +31,8 @@ def gradient_norm(critic: Critic, images: Tensor, fade: float) -> Tensor:
     images = images.detach().requires_grad_(True)
     scores, _ = critic(images, fade)
     (gradients,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-    return gradients.flatten(1).norm(dim=1)
+    norms: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
+    return norms
 
 
 def critic_loss(real_scores: Tensor, fake_scores: Tensor, drift: float) -> Tensor:

@@ -1,0 +1,86 @@
+"""The demo's story at a size that takes seconds, and its page."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radcommons.experiments import demo
+from radcommons.models.synthetic_set import SyntheticSet
+
+
+class Page(HTMLParser):
+    """Collects what a page loads and shows."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attributes if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    demo.run_demo(out, patients=25, preset=str(PRESET))
+    return out
+
+
+PRESET = "demo-32"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """The same preset, three hundred images long."""
+    with pytest.MonkeyPatch.context() as patch:
+        load = demo.TrainSettings.load
+        short = {"total_images": 320, "checkpoint_every": 160, "samples_every": 160, "log_every": 32}
+        patch.setattr(demo.TrainSettings, "load", lambda path: load(path).model_copy(update=short))
+        patch.setattr(demo, "POOLED_IMAGES", 20)
+        yield
+
+
+def test_the_story_ends_in_a_report_and_a_pooled_set(told: Path) -> None:
+    pooled = SyntheticSet.open(told / "synthetic")
+    assert len(pooled) == 20 and pooled.resolution == 32
+    assert [g["name"] for g in pooled.provenance["generators"]] == ["phantom-A", "phantom-B"]
+    result = json.loads((told / "demo.json").read_text())
+    assert {s["site"] for s in result["sites"]} == {"A", "B"}
+    assert all(s["images_seen"] == 320 for s in result["sites"])
+
+
+def test_the_page_is_self_contained(told: Path) -> None:
+    page = Page((told / "report.html").read_text(encoding="utf-8"))
+    assert len(page.sources) == 6, "two grids and the curves of each hospital"
+    assert all(source.startswith("data:image/") for source in page.sources)
+
+
+def test_the_page_shows_the_numbers_of_the_result(told: Path) -> None:
+    page = Page((told / "report.html").read_text(encoding="utf-8"))
+    result = json.loads((told / "demo.json").read_text())
+    assert f"{sum(s['images'] for s in result['sites'])}" in page.text
+    for effect in result["effects"]:
+        assert f"{effect['auroc']:.2f}" in page.text
+    assert "No formal guarantee" in page.text and "anonym" not in page.text.lower()
+
+
+def test_telling_it_again_changes_no_film_and_no_weight(told: Path) -> None:
+    watched = [p for p in told.rglob("*") if p.suffix in (".npy", ".png", ".safetensors", ".pt")]
+    before = {p: p.stat().st_mtime_ns for p in watched}
+    demo.run_demo(told, patients=25, preset=PRESET)
+    assert before == {p: p.stat().st_mtime_ns for p in watched}
+
+
+def test_chance_greater_by_hand() -> None:
+    assert demo.chance_greater(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 1
+    assert demo.chance_greater(np.array([0.0]), np.array([1.0, 2.0])) == 0
+    assert demo.chance_greater(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
+    assert demo.chance_greater(np.array([1.0]), np.array([0.0, 2.0, 3.0, 4.0])) == 0.25
