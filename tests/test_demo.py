@@ -4,11 +4,10 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from radcommons.experiments import demo
-from radcommons.models.synthetic_set import SyntheticSet
+from radcommons.models.synthetic.reading import SyntheticSet
 
 
 class Page(HTMLParser):
@@ -77,10 +76,3 @@ def test_telling_it_again_changes_no_film_and_no_weight(told: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in watched}
     demo.run_demo(told, patients=25, preset=PRESET)
     assert before == {p: p.stat().st_mtime_ns for p in watched}
-
-
-def test_chance_greater_by_hand() -> None:
-    assert demo.chance_greater(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 1
-    assert demo.chance_greater(np.array([0.0]), np.array([1.0, 2.0])) == 0
-    assert demo.chance_greater(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
-    assert demo.chance_greater(np.array([1.0]), np.array([0.0, 2.0, 3.0, 4.0])) == 0.25

@@ -16,12 +16,12 @@ __all__ = ["Generator", "Store", "SyntheticSet", "__version__"]
 if TYPE_CHECKING:
     from radcommons.data.store import Store
     from radcommons.models.sampling import Generator
-    from radcommons.models.synthetic_set import SyntheticSet
+    from radcommons.models.synthetic.reading import SyntheticSet
 
 _HOMES = {
     "Store": "radcommons.data.store",
     "Generator": "radcommons.models.sampling",
-    "SyntheticSet": "radcommons.models.synthetic_set",
+    "SyntheticSet": "radcommons.models.synthetic.reading",
 }
 
 

@@ -17,6 +17,7 @@
     │   ├── CheckpointDamaged       neither checkpoint of a run can be read
     │   ├── TooFewImages            a computation that needs more images than it was given
     │   └── DiskFull                free space, then run the same command again
+    ├── WorkerKilled                exit 2: a process was killed; run the same command again with fewer workers
     ├── TrainingDiverged            exit 2: the run stopped; names the last good checkpoint
     └── GateRefused                 exit 3: a policy said no
 """
@@ -85,6 +86,10 @@ class TooFewImages(BadInput):
 
 class DiskFull(BadInput):
     """The disk has too little room."""
+
+
+class WorkerKilled(RadCommonsError):
+    """A process of a parallel job was killed from outside."""
 
 
 class TrainingDiverged(RadCommonsError):

@@ -76,11 +76,13 @@ class FindingsRecord(Record):
         combinations: label vectors (0/1) seen in training, with the number of images of each. Combinations
             of fewer than `smallest_cell` patients are left out: a rare one may point at a person.
         smallest_cell: the least number of patients a published combination has.
+        withheld_images: training images whose combination was left out.
     """
 
     findings: tuple[str, ...]
     combinations: tuple[tuple[tuple[int, ...], int], ...]
     smallest_cell: int
+    withheld_images: int = 0
 
     @model_validator(mode="after")
     def _widths(self) -> Self:

@@ -3,6 +3,7 @@
 ``None`` means off; TOML has no null, so a file or an override says ``"off"``.
 """
 
+import copy
 import tomllib
 import types
 import typing
@@ -62,7 +63,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """`values` with ``key=value`` or ``table.key=value`` laid over; a value is TOML, else plain text."""
-    result: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    result: dict[str, Any] = copy.deepcopy(dict(values))
     for item in overrides:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
@@ -111,10 +112,20 @@ def _without_none(values: Any) -> Any:
 def _fault(cls: type[Settings], error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"'{where}' is not a setting; {nearest_hint(where, cls.model_fields)}"
-    message = str(error["msg"]).removeprefix("Value error, ")
+        return f"'{where}' is not a setting; {nearest_hint(where, _keys_beside(cls, error['loc']))}"
+    message: str = error["msg"].removeprefix("Value error, ")
     if not where:
         return message
     if error["type"] == "missing":
         return f"'{where}' is missing"
     return f"'{where}' is {error['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _keys_beside(cls: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The keys that the table of an unknown one may have, written as on the command line."""
+    for table in location[:-1]:
+        inner = cls.model_fields[str(table)].annotation if table in cls.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        cls = inner
+    return [".".join([*map(str, location[:-1]), name]) for name in cls.model_fields]

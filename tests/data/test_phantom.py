@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from radcommons.data.phantom import FINDINGS, Exam, draw_exams, healthy, render, site
-from radcommons.data.phantom_film import placement
-from radcommons.data.phantom_findings import deformation
-from radcommons.data.phantom_sites import Site
-from radcommons.data.phantom_thorax import Thorax, thorax
+from radcommons.data.phantom.film import placement
+from radcommons.data.phantom.findings import deformation
+from radcommons.data.phantom.sites import Site
+from radcommons.data.phantom.thorax import Thorax, thorax
 from radcommons.errors import SettingRefused
 
 HEART, FLUID, FREE_AIR, COLLAPSE, EDEMA, CONSOLIDATION, PNEUMONIA, NODULE = range(len(FINDINGS))

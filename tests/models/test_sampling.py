@@ -10,7 +10,7 @@ from radcommons.models import sampling
 from radcommons.models.generator_files import save_generator
 from radcommons.models.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.sampling import Generator, LabelChoice, write_set
-from radcommons.models.synthetic_set import SyntheticSet
+from radcommons.models.synthetic.reading import SyntheticSet
 from radcommons.records import FindingsRecord
 
 TRAINING = LabelChoice()

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,6 +229,7 @@ def test_published_label_combinations_have_five_patients_at_least(phantom_store:
     labels = phantom_store.labels(rows)
     patients = phantom_store.manifest["patient"].to_numpy()[rows]
     assert record.combinations, "the commonest combination is published"
+    assert record.withheld_images == len(rows) - sum(images for _, images in record.combinations)
     for vector, images in record.combinations:
         match = (labels == np.array(vector)).all(axis=1)
         assert match.sum() == images
@@ -253,7 +255,7 @@ def test_a_generator_stopped_in_a_fade_in_draws_at_that_fade(phantom_store: Stor
 
 
 def test_checkpoints_fall_back_to_the_one_before(
-    phantom_store: Store, tiny: Tiny, whole_run: Path, tmp_path: Path
+    phantom_store: Store, tiny: Tiny, whole_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = tmp_path / "run"
     gan.train(phantom_store, tiny(), run)
@@ -262,8 +264,35 @@ def test_checkpoints_fall_back_to_the_one_before(
     checkpoint.checkpoint_file(run).write_bytes(broken)
     loaded = checkpoint.load(run, CPU)
     assert loaded is not None and loaded[1] == checkpoint.previous_file(run)
-    gan.train(phantom_store, tiny(), run)
+    with caplog.at_level("WARNING"):
+        gan.train(phantom_store, tiny(), run)
+    assert "checkpoint.pt is damaged; going on from checkpoint-previous.pt" in caplog.text
     assert same(state_of(run), state_of(whole_run))
+    assert (run / "checkpoint-damaged.pt").exists(), "and the good one before it was not overwritten"
+
+
+def test_a_generator_lost_after_its_checkpoint_is_written_again(
+    phantom_store: Store, tiny: Tiny, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    gan.train(phantom_store, tiny(total_images=80), run)
+    before = Generator.load(run).digest
+    shutil.rmtree(run / "generator")
+    outcome = gan.train(phantom_store, tiny(total_images=80), run)
+    assert outcome.images_this_call == 0 and Generator.load(run).digest == before
+
+
+def test_how_often_a_run_reports_may_change_on_the_way(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    gan.train(phantom_store, tiny(total_images=80), tmp_path / "run")
+    changes = {"log_every": 8, "samples_every": 8, "checkpoint_every": 8}
+    assert gan.train(phantom_store, tiny(total_images=80, **changes), tmp_path / "run").finished
+
+
+def test_findings_may_be_given_as_one_text() -> None:
+    from radcommons.settings import override, preset_path, read_toml
+
+    values = override(read_toml(preset_path("train", "small-64")), ["findings=Effusion, Nodule"])
+    assert TrainSettings.parse(values, source="test").findings == ("Effusion", "Nodule")
 
 
 def test_two_damaged_checkpoints_say_so(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:

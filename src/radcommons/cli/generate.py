@@ -22,7 +22,7 @@ def generate(
     label: list[str] = typer.Option(
         [], "--label", metavar="FINDING=VALUE", help="A finding's value from 0 to 1; all others are 0. May be repeated."
     ),
-    balanced: bool = typer.Option(False, "--balanced", help="Every finding in the same number of images."),
+    balanced: bool = typer.Option(False, "--balanced", help="Findings take turns: image i shows finding i modulo F."),
     seed: int = typer.Option(0, "--seed", help="Image i depends on the generator, the seed and i only."),
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
     as_json: bool = AsJson,

@@ -21,7 +21,12 @@ torchrun --nproc-per-node 8 -m radcommons train stores/site-a --out runs/site-a 
 def train(
     store: Path = typer.Argument(help="The site's store, from 'data import' or 'data phantom'."),
     out: Path = typer.Option(..., "--out", help="Folder of the run; a run that began there is continued."),
-    preset: str | None = typer.Option(None, "--preset", help="A shipped preset: small-64, paper-256, paper-1024, ..."),
+    preset: str | None = typer.Option(
+        None,
+        "--preset",
+        help="Shipped settings: small-64 (default without a GPU), paper-256 (default with one), paper-512, paper-1024, "
+        "authors-1024, demo-32.",
+    ),
     config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show settings, schedule and sizes; train nothing."),

@@ -5,13 +5,11 @@ Workers read, square and shrink; one writer appends their blocks. Nothing but ps
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
-import joblib
 import numpy as np
 
 from radcommons.data import phantom
@@ -20,19 +18,30 @@ from radcommons.data.pixels import Fit, pyramid, read, square
 from radcommons.data.pseudonyms import load_or_create_key, pseudonym
 from radcommons.data.split import SplitLists, part_by_hash, with_split
 from radcommons.data.store import JOURNAL_FOLDER, Store, pixels_digest
+from radcommons.data.store_folder import (
+    KEY_FILE,
+    TRUTH_FILE,
+    disk_full_is_clear,
+    import_begun,
+    require_free_space,
+    require_own_folder,
+)
 from radcommons.data.store_writer import (
     Block,
     RejectedImage,
     Request,
     StoredImage,
     StoreWriter,
-    require_free_space,
+    forget_journal,
+    nothing_to_import,
 )
-from radcommons.errors import ImageRefused, PathInUse, SettingRefused
+from radcommons.data.workers import in_order
+from radcommons.errors import ImageRefused, NothingToImport, PathInUse, PathMissing, SettingRefused
 from radcommons.progress import Track, silent
 from radcommons.records import StoreRecord
 
-BLOCK_BYTES = 8 * 2**20  # pixels of the largest resolution that one job returns
+BLOCK_BYTES = 8 * 2**20  # pixels of the largest resolution that one job returns, at most
+BLOCK_IMAGES = 64  # at most
 SPLIT_SALT = "radcommons-1"
 TRUTH_EXAMS = 40
 
@@ -70,35 +79,45 @@ def ingest(
         key_file: secret of the pseudonyms; made on first use, by default inside the store.
         workers: processes that read images.
     Raises:
-        PathInUse: `out` holds something else.  DiskFull, NothingToImport.
+        PathInUse: `out` holds something else, or another process writes to it.
+        PathMissing: the key of a store that is already begun is gone.
+        DiskFull, NothingToImport, WorkerKilled.
     """
     resolutions = ladder(resolution)
     listing = with_split(listing, split_lists, salt=split_salt)
-    if out.exists() and not out.is_dir():
-        raise PathInUse(f"{out} is a file; name a folder for the store")
-    out.mkdir(parents=True, exist_ok=True)
-    key = load_or_create_key(key_file or out / "pseudonym.key")
-    request = _request(
-        name=name,
-        source=listing.source,
-        findings=listing.findings,
-        resolutions=resolutions,
-        label_policy=listing.label_policy,
-        fit=fit,
-        split_salt=split_salt,
-        absent=listing.absent,
-        identity=[
-            [pseudonym("", key=key)],
-            [[c.row, pseudonym(c.image, key=key), c.labels, c.part] for c in listing.candidates],
-            [[r.row, r.reason] for r in listing.refusals],
-        ],
-    )
-    if (done := _already_there(out, request)) is not None:
-        return done
-    require_free_space(out, len(listing.candidates), resolution)
-    refused = [RejectedImage(r.row, pseudonym(r.image, key=key), r.reason) for r in listing.refusals]
-    prepare = partial(_prepare, refused=refused, resolutions=resolutions, fit=fit, key=key)
-    return _fill(out, request, prepare, listing.candidates, workers=workers, track=track, description="Importing")
+    key_path = key_file or out / KEY_FILE
+    require_own_folder(out, key_path)
+    if not listing.candidates:
+        raise nothing_to_import((r.reason for r in listing.refusals), listing.absent)
+    with disk_full_is_clear(out):
+        if not (out / "store.json").is_file():
+            require_free_space(out, len(listing.candidates), resolution)
+        new_key = not key_path.exists()
+        key = _key(key_path, out)
+        request = _request(
+            name=name,
+            source=listing.source,
+            findings=listing.findings,
+            resolutions=resolutions,
+            label_policy=listing.label_policy,
+            fit=fit,
+            split_salt=split_salt,
+            absent=listing.absent,
+            identity=[pseudonym("", key=key), *_identities(listing, key)],
+        )
+        if (done := _already_there(out, request)) is not None:
+            return done
+        refused = [RejectedImage(r.row, pseudonym(r.image, key=key), r.reason) for r in listing.refusals]
+        prepare = partial(_prepare, resolutions=resolutions, fit=fit, key=key)
+        try:
+            with StoreWriter.begin(out, request) as writer:
+                _fill(writer, prepare, listing.candidates, refused, workers, track, "Importing")
+                return writer.finish()
+        except NothingToImport:
+            if new_key and key_file is None:  # leave nothing behind
+                key_path.unlink()
+                out.rmdir()
+            raise
 
 
 def ingest_phantoms(
@@ -119,6 +138,7 @@ def ingest_phantoms(
     exam comes from `phantom.render`.
     """
     resolutions = ladder(resolution)
+    require_own_folder(out)
     request = _request(
         name=f"phantom-{site}",
         source="phantom",
@@ -133,50 +153,45 @@ def ingest_phantoms(
     if (done := _already_there(out, request)) is not None:
         return done
     exams = phantom.draw_exams(patients, site=site, seed=seed)
-    require_free_space(out, len(exams), resolution)
-    prepare = partial(_render, resolutions=resolutions, site=site, salt=split_salt)
-    _write_truth(out, exams, min(resolution, 128), workers)
-    return _fill(out, request, prepare, exams, workers=workers, track=track, description="Drawing phantoms")
+    with disk_full_is_clear(out):
+        require_free_space(out, len(exams), resolution)
+        prepare = partial(_render, resolutions=resolutions, site=site, salt=split_salt)
+        with StoreWriter.begin(out, request) as writer:
+            if not (out / TRUTH_FILE).is_file():
+                _write_truth(out, exams, min(resolution, 128), workers)
+            _fill(writer, prepare, exams, [], workers, track, "Drawing phantoms")
+            return writer.finish()
 
 
 def _fill(
-    out: Path,
-    request: Request,
-    prepare: Callable[[int, Sequence[Any]], Block],
+    writer: StoreWriter,
+    prepare: Callable[[Sequence[Any]], Block],
     items: Sequence[Any],
-    *,
+    refused: list[RejectedImage],
     workers: int,
     track: Track,
     description: str,
-) -> StoreRecord:
-    size = max(1, BLOCK_BYTES // request.resolutions[-1] ** 2)
-    size = min(size, 64)
-    starts = range(0, max(1, len(items)), size)
-    writer = StoreWriter.begin(out, request)
-    left = starts[writer.blocks_done :]
-    with track(description, total=len(items), done=min(len(items), writer.blocks_done * size)) as advance:
-        jobs = (joblib.delayed(prepare)(start, items[start : start + size]) for start in left)
-        blocks: Iterable[Block] = joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)
-        for start, block in zip(left, blocks, strict=True):
+) -> None:
+    """Prepare the items that the writer does not have yet, block by block; `refused` goes with the first block."""
+    size = min(BLOCK_IMAGES, max(1, BLOCK_BYTES // writer.request.resolutions[-1] ** 2))
+    blocks = [items[start : start + size] for start in range(0, len(items), size)]
+    left = blocks[writer.blocks_done :]
+    with (
+        track(description, total=len(items), done=min(len(items), writer.blocks_done * size)) as advance,
+        in_order(prepare, [(block,) for block in left], workers=workers) as prepared,
+    ):
+        for items_of_block, block in zip(left, prepared, strict=True):
+            if not writer.blocks_done:
+                block.rejected[:0] = refused
             writer.append(block)
-            advance(len(items[start : start + size]))
-    return writer.finish()
+            advance(len(items_of_block))
 
 
-def _prepare(
-    first: int,
-    candidates: Sequence[Candidate],
-    *,
-    refused: Sequence[RejectedImage],
-    resolutions: tuple[int, ...],
-    fit: Fit,
-    key: bytes,
-) -> Block:
-    """Read one block of candidates; the first block also carries what the listing refused."""
-    cv2.setNumThreads(1)
+def _prepare(candidates: Sequence[Candidate], *, resolutions: tuple[int, ...], fit: Fit, key: bytes) -> Block:
+    """Read one block of candidates."""
     images: list[StoredImage] = []
     tops: list[np.ndarray] = []
-    rejected = list(refused) if first == 0 else []
+    rejected: list[RejectedImage] = []
     for candidate in candidates:
         image_id = pseudonym(candidate.image, key=key)
         try:
@@ -205,9 +220,7 @@ def _prepare(
     return Block(levels, images, rejected)
 
 
-def _render(first: int, exams: Sequence[phantom.Exam], *, resolutions: tuple[int, ...], site: str, salt: str) -> Block:
-    cv2.setNumThreads(1)
-    del first
+def _render(exams: Sequence[phantom.Exam], *, resolutions: tuple[int, ...], site: str, salt: str) -> Block:
     tops, _ = phantom.render(exams, resolutions[-1])
     images = []
     for exam, top in zip(exams, tops, strict=True):
@@ -231,16 +244,15 @@ def _render(first: int, exams: Sequence[phantom.Exam], *, resolutions: tuple[int
 
 def _write_truth(out: Path, exams: Sequence[phantom.Exam], side: int, workers: int) -> None:
     having = {f: [e for e in exams if e.labels[i]][:TRUTH_EXAMS] for i, f in enumerate(phantom.FINDINGS)}
-    jobs = (joblib.delayed(_mean_mask)(chosen, finding, side) for finding, chosen in having.items() if chosen)
-    masks = dict(joblib.Parallel(n_jobs=workers)(jobs))
-    out.mkdir(parents=True, exist_ok=True)
-    temporary = out / "truth.partial.npz"
-    np.savez_compressed(temporary, allow_pickle=False, **masks)
-    temporary.replace(out / "truth.npz")
+    jobs = [(chosen, finding, side) for finding, chosen in having.items() if chosen]
+    with in_order(_mean_mask, jobs, workers=workers) as masks:
+        found = dict(masks)
+    temporary = out / JOURNAL_FOLDER / "truth.partial.npz"
+    np.savez_compressed(temporary, allow_pickle=False, **found)
+    temporary.replace(out / TRUTH_FILE)
 
 
 def _mean_mask(exams: Sequence[phantom.Exam], finding: str, side: int) -> tuple[str, np.ndarray]:
-    cv2.setNumThreads(1)
     _, masks = phantom.render(exams, side)
     mean: np.ndarray = masks[:, phantom.FINDINGS.index(finding)].mean(axis=0, dtype=np.float32)
     return finding, mean
@@ -250,16 +262,40 @@ def _levels(tops: np.ndarray) -> dict[int, np.ndarray]:
     return {**pyramid(tops), tops.shape[-1]: tops}
 
 
+def _key(path: Path, out: Path) -> bytes:
+    """The key of the pseudonyms; raises PathMissing where there is none and the store needs the one it had."""
+    if not path.exists():
+        if import_begun(out):
+            raise PathMissing(f"{path} does not exist and {out} was imported with a key; restore it, or pass its --key")
+        if path.parent != out and not path.parent.is_dir():
+            raise PathMissing(f"{path.parent} is not a folder; make it, or choose another --key")
+        out.mkdir(parents=True, exist_ok=True)
+    return load_or_create_key(path)
+
+
+def _identities(listing: Listing, key: bytes) -> list[Any]:
+    """All that a listing says, under pseudonyms."""
+    of_patient = {patient: pseudonym(patient, key=key) for patient in {c.patient for c in listing.candidates}}
+    return [
+        [
+            [c.row, pseudonym(c.image, key=key), of_patient[c.patient], c.labels, c.view, c.age_years, c.sex, c.part]
+            for c in listing.candidates
+        ],
+        [[r.row, r.reason] for r in listing.refusals],
+    ]
+
+
 def _request(*, identity: Any, **fields: Any) -> Request:
-    text = json.dumps([fields, identity], default=str, sort_keys=True)
+    text = json.dumps([fields, identity], sort_keys=True)
     return Request(**fields, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _already_there(out: Path, request: Request) -> StoreRecord | None:
     """The record of a finished store of the same request; raises PathInUse for a finished other one."""
-    if not (out / "store.json").is_file() or (out / JOURNAL_FOLDER).is_dir():
+    if not (out / "store.json").is_file():
         return None
     record = Store.open(out).record
     if record.request_sha256 != request.sha256:
         raise PathInUse(f"{out} is a finished store of other data or settings; choose another --out")
+    forget_journal(out)  # where a kill came between the two
     return record

@@ -14,21 +14,22 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
 
 from radcommons.data.listing import Part
-from radcommons.data.pixels import pyramid
 from radcommons.errors import PathMissing, StoreRefused
-from radcommons.progress import Track, silent
-from radcommons.records import StoreRecord, sha256_file
+from radcommons.records import StoreRecord
 
-VERIFY_BLOCK = 64  # images read at a time
 JOURNAL_FOLDER = ".import"  # present while an import is unfinished
 
 
 def images_file(folder: Path, resolution: int) -> Path:
     """Where the images of one resolution lie."""
     return folder / f"images_{resolution:04d}.npy"
+
+
+def manifest_file(folder: Path) -> Path:
+    """Where the manifest lies."""
+    return folder / "manifest.parquet"
 
 
 def pixels_digest(pixels: np.ndarray) -> str:
@@ -48,13 +49,7 @@ class Store:
     def open(cls, path: Path | str) -> Self:
         """Open a finished store; raises PathMissing or StoreRefused with the next step."""
         path = Path(path)
-        if not path.is_dir():
-            raise PathMissing(f"{path} is not a folder; make a store with 'radcommons data import' or 'data phantom'")
-        if not (path / "store.json").is_file():
-            if (path / JOURNAL_FOLDER).is_dir():
-                raise StoreRefused(f"{path} is an unfinished import; run the same import command again to finish it")
-            raise StoreRefused(f"{path} is not a store (no store.json)")
-        record = _read_record(path / "store.json")
+        record = read_record(path)
         for resolution in record.resolutions:
             file = images_file(path, resolution)
             expected = (record.images, resolution, resolution)
@@ -63,7 +58,9 @@ class Store:
             except (OSError, ValueError, EOFError):
                 raise StoreRefused(f"{file} is missing or damaged; 'radcommons data verify {path}' says more") from None
             if shape != expected:
-                raise StoreRefused(f"{file} has shape {shape}, store.json says {expected}; import again")
+                raise StoreRefused(
+                    f"{file} has shape {shape}, store.json says {expected}; import again to a new folder"
+                )
         return cls(path, record)
 
     @property
@@ -83,8 +80,13 @@ class Store:
 
     @cached_property
     def manifest(self) -> pl.DataFrame:
-        """One row an image: row, image_id, patient, split, view, age, sex, a column a finding, sha256."""
-        return pl.read_parquet(self.path / "manifest.parquet")
+        """One row an image: row, image_id, patient, split, view, age, sex, a column a finding, two digests."""
+        try:
+            return pl.read_parquet(manifest_file(self.path))
+        except (OSError, pl.exceptions.PolarsError):
+            raise StoreRefused(
+                f"{manifest_file(self.path)} is missing or damaged; restore it from a copy, or import to a new folder"
+            ) from None
 
     def images(self, resolution: int) -> np.ndarray:
         """Memory map of one resolution, uint8 (N, resolution, resolution)."""
@@ -106,41 +108,24 @@ class Store:
         labels = np.stack(columns, axis=1) if columns else np.empty((len(self.manifest), 0), np.float32)
         return labels if rows is None else labels[rows]
 
-    def verify(self, track: Track = silent) -> list[str]:
-        """Compare every stored byte with its digest; returns one line a fault, none where all is well."""
-        faults = []
-        if sha256_file(self.path / "manifest.parquet") != self.record.manifest_sha256:
-            return ["manifest.parquet is not the file that the import wrote; restore it or import again"]
-        tops = self.images(self.resolutions[-1])
-        with track("Verifying", total=len(tops)) as advance:
-            for first in range(0, len(tops), VERIFY_BLOCK):
-                faults += self._faults(slice(first, min(len(tops), first + VERIFY_BLOCK)))
-                advance(min(VERIFY_BLOCK, len(tops) - first))
-        return faults
 
-    def _faults(self, rows: slice) -> list[str]:
-        """Damage of a block of rows: each top image against its digest, each smaller one against the top."""
-        largest = self.resolutions[-1]
-        block = np.asarray(self.images(largest)[rows])
-        digests = self.manifest["stored_sha256"][rows]
-        bad = {i for i, digest in enumerate(digests) if pixels_digest(block[i]) != digest}
-        faults = [f"row {rows.start + i}: damaged at {largest} pixels" for i in sorted(bad)]
-        for resolution, level in pyramid(block).items():
-            differs = (self.images(resolution)[rows] != level).any(axis=(1, 2))
-            damaged = sorted(set(np.flatnonzero(differs).tolist()) - bad)
-            faults += [f"row {rows.start + i}: damaged at {resolution} pixels" for i in damaged]
-        return faults
-
-
-def _read_record(path: Path) -> StoreRecord:
+def read_record(folder: Path) -> StoreRecord:
+    """``store.json`` of a finished store; raises PathMissing or StoreRefused with the next step."""
+    path = folder / "store.json"
+    if not folder.is_dir():
+        raise PathMissing(f"{folder} is not a folder; make a store with 'radcommons data import' or 'data phantom'")
+    if not path.is_file():
+        if (folder / JOURNAL_FOLDER).is_dir():
+            raise StoreRefused(f"{folder} is an unfinished import; run the same import command again to finish it")
+        raise StoreRefused(f"{folder} is not a store (no store.json)")
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = values.get("format_version")
         if version != StoreRecord.FORMAT_VERSION:
             raise StoreRefused(
                 f"{path} is of format version {version!r}, this radcommons reads {StoreRecord.FORMAT_VERSION}; "
-                "import again with this version"
+                "import again with this version, to a new folder"
             )
         return StoreRecord.model_validate(values)
-    except (ValueError, AttributeError, ValidationError):
-        raise StoreRefused(f"{path} is damaged; import again") from None
+    except (ValueError, AttributeError):  # a pydantic ValidationError is a ValueError
+        raise StoreRefused(f"{path} is damaged; restore it from a copy, or import again to a new folder") from None

@@ -4,14 +4,14 @@ Image files grow at their end; a line of ``.import/journal.jsonl`` is added once
 After a kill the files are cut back to the last whole journal line. ``store.json`` comes last and means complete.
 """
 
-import errno
+import io
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +19,9 @@ import numpy as np
 import polars as pl
 
 from radcommons.data.listing import PARTS
-from radcommons.data.store import JOURNAL_FOLDER, images_file
-from radcommons.errors import DiskFull, NothingToImport, PathInUse, StoreRefused
+from radcommons.data.store import JOURNAL_FOLDER, images_file, manifest_file
+from radcommons.data.store_folder import TRUTH_FILE, alone_in, import_begun, journal_file
+from radcommons.errors import NothingToImport, PathInUse
 from radcommons.records import StoreRecord, sha256_file
 
 
@@ -38,6 +39,9 @@ class StoredImage:
     sha256: str
     stored_sha256: str
     upsampled: bool = False
+
+
+IMAGE_FIELDS = tuple(field.name for field in fields(StoredImage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,77 +80,76 @@ class Request:
 class StoreWriter:
     """An import under way."""
 
-    def __init__(self, out: Path, request: Request, images: list[StoredImage], journal: Path, blocks: int) -> None:
+    def __init__(self, out: Path, request: Request) -> None:
         self.out = out
         self.request = request
-        self.images = images
+        self.images: list[StoredImage] = []
         self.rejected: list[RejectedImage] = []
-        self.blocks_done = blocks
-        self._journal = journal
+        self.blocks_done = 0
+        self._journal = journal_file(out)
 
     @classmethod
-    def begin(cls, out: Path, request: Request) -> Self:
-        """Start an import, or take up the same one where it was cut off; raises PathInUse for another."""
+    @contextmanager
+    def begin(cls, out: Path, request: Request) -> Iterator[Self]:
+        """Start an import in a folder of its own, or take up the same one where it was cut off.
+
+        Raises PathInUse for an unfinished import of other data, and where another process writes to `out`.
+        """
         folder = out / JOURNAL_FOLDER
-        if not folder.is_dir() and out.exists() and (not out.is_dir() or any(_foreign(out))):
-            raise PathInUse(f"{out} already holds something else; choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
         asked = folder / "request.json"
-        if asked.is_file() and _saved_digest(asked) != request.sha256:
-            raise PathInUse(
-                f"{out} holds an unfinished import of other data or settings; "
-                "run that command again, delete the folder, or choose another --out"
-            )
-        asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
-        writer = cls(out, request, [], folder / "journal.jsonl", 0)
-        writer._take_up()
-        return writer
+        with alone_in(folder):
+            if asked.is_file() and _saved_digest(asked) != request.sha256:
+                if import_begun(out):
+                    raise PathInUse(
+                        f"{out} holds an unfinished import of other data or settings; "
+                        "run that command again, delete the folder, or choose another --out"
+                    )
+                _forget(out)
+            _write_whole(asked, json.dumps(asdict(request)).encode())
+            writer = cls(out, request)
+            writer._take_up()
+            yield writer
 
     def append(self, block: Block) -> None:
         """Add the next block: pixels first, then the journal line that makes them count."""
         entry = {
-            "images": [asdict(i) for i in block.images],
+            "images": [{name: getattr(i, name) for name in IMAGE_FIELDS} for i in block.images],
             "rejected": [asdict(r) for r in block.rejected],
         }
-        with disk_full_is_clear(self.out):
-            for resolution in self.request.resolutions:
-                if block.images:
-                    with images_file(self.out, resolution).open("ab") as file:
-                        file.write(np.ascontiguousarray(block.levels[resolution]).data)
-            with self._journal.open("a", encoding="utf-8") as journal:
-                journal.write(json.dumps(entry) + "\n")
+        for resolution in self.request.resolutions:
+            if block.images:
+                with images_file(self.out, resolution).open("ab") as file:
+                    file.write(np.ascontiguousarray(block.levels[resolution]).data)
+        with self._journal.open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(entry) + "\n")
         self._count(block.images, block.rejected)
 
     def finish(self) -> StoreRecord:
         """Write headers, manifest, rejected.csv and store.json; raises NothingToImport for an empty store."""
         if not self.images:
-            reasons = Counter(r.reason for r in self.rejected).most_common(1)
+            _forget(self.out)
             shutil.rmtree(self.out / JOURNAL_FOLDER)  # so that the same command tries again
-            for resolution in self.request.resolutions:
-                images_file(self.out, resolution).unlink()
-            because = f"; most often: {reasons[0][0]} ({reasons[0][1]} times)" if reasons else ""
-            raise NothingToImport(f"no image could be imported, {len(self.rejected)} refused{because}")
-        with disk_full_is_clear(self.out):
-            for resolution in self.request.resolutions:
-                _write_header(images_file(self.out, resolution), len(self.images), resolution)
-            self._write_rejected()
-            self._write_manifest()
-            record = self._record()
-            temporary = self.out / "store.json.partial"
-            temporary.write_text(record.to_json(), encoding="utf-8")
-            temporary.replace(self.out / "store.json")
-        shutil.rmtree(self.out / JOURNAL_FOLDER)
+            raise nothing_to_import((r.reason for r in self.rejected), self.request.absent)
+        for resolution in self.request.resolutions:
+            _write_header(images_file(self.out, resolution), len(self.images), resolution)
+        self._write_rejected()
+        self._write_manifest()
+        record = self._record()
+        _write_whole(self.out / "store.json", record.to_json().encode())
+        forget_journal(self.out)
         return record
 
     def _take_up(self) -> None:
-        """Read the journal's whole lines and cut every file back to what they promise."""
+        """Read the journal's whole lines as far as the image files keep up, and cut every file back to them."""
+        readable = min(_images_in(images_file(self.out, r), r) for r in self.request.resolutions)
         whole = 0
         if self._journal.is_file():
             with self._journal.open("rb") as file:
                 for line in file:
-                    if not line.endswith(b"\n"):
+                    entry = _journal_entry(line)
+                    if entry is None or len(self.images) + len(entry["images"]) > readable:
                         break
-                    entry = json.loads(line)
                     self._count(
                         [StoredImage(**{**i, "labels": tuple(i["labels"])}) for i in entry["images"]],
                         [RejectedImage(**r) for r in entry["rejected"]],
@@ -155,12 +158,9 @@ class StoreWriter:
             os.truncate(self._journal, whole)
         for resolution in self.request.resolutions:
             file_path = images_file(self.out, resolution)
-            if not file_path.exists() or not self.images:
+            if not self.images:
                 _write_header(file_path, 0, resolution, fresh=True)
-            end = _header_size(file_path) + len(self.images) * resolution**2
-            if file_path.stat().st_size < end:
-                raise StoreRefused(f"{file_path} is shorter than its journal says; delete {self.out} and import again")
-            os.truncate(file_path, end)
+            os.truncate(file_path, _header_size(file_path) + len(self.images) * resolution**2)
 
     def _count(self, images: list[StoredImage], rejected: list[RejectedImage]) -> None:
         self.images += images
@@ -172,7 +172,8 @@ class StoreWriter:
             [asdict(r) for r in self.rejected],
             schema={"row": pl.Int64, "file": pl.String, "reason": pl.String},
         )
-        table.sort("row", maintain_order=True).write_csv(self.out / "rejected.csv")
+        text = table.sort("row", maintain_order=True).write_csv()
+        _write_whole(self.out / "rejected.csv", text.encode())
 
     def _write_manifest(self) -> None:
         columns: dict[str, Any] = {
@@ -187,7 +188,9 @@ class StoreWriter:
             columns[finding] = pl.Series([i.labels[position] for i in self.images], dtype=pl.Int8)
         for digest in ("sha256", "stored_sha256"):
             columns[digest] = pl.Series([getattr(i, digest) for i in self.images], dtype=pl.String)
-        pl.DataFrame(columns).write_parquet(self.out / "manifest.parquet")
+        parquet = io.BytesIO()  # polars hides the error number of a full disk
+        pl.DataFrame(columns).write_parquet(parquet)
+        _write_whole(manifest_file(self.out), parquet.getvalue())
 
     def _record(self) -> StoreRecord:
         parts = Counter(i.split for i in self.images)
@@ -206,35 +209,47 @@ class StoreWriter:
             split={part: parts[part] for part in PARTS},
             split_salt=self.request.split_salt,
             request_sha256=self.request.sha256,
-            manifest_sha256=sha256_file(self.out / "manifest.parquet"),
+            manifest_sha256=sha256_file(manifest_file(self.out)),
         )
 
 
-@contextmanager
-def disk_full_is_clear(out: Path) -> Iterator[None]:
-    """Turn "no space left" into one line that says what to do."""
+def forget_journal(out: Path) -> None:
+    """Remove what only an unfinished import needs; store.json is there and says complete."""
+    shutil.rmtree(out / JOURNAL_FOLDER, ignore_errors=True)
+
+
+def nothing_to_import(reasons: Iterable[str], absent: int) -> NothingToImport:
+    """The error of an import without an image, with the reason that occurs most."""
+    counted = Counter(reasons)
+    common = counted.most_common(1)
+    because = f"; most often: {common[0][0]} ({common[0][1]:,} times)" if common else ""
+    missing = f"; {absent:,} rows of the table have no image here" if absent else ""
+    return NothingToImport(f"no image could be imported, {counted.total():,} refused{because}{missing}")
+
+
+def _forget(out: Path) -> None:
+    """Remove what an import wrote that has not finished a single image."""
+    for path in (*out.glob("images_*.npy"), out / TRUTH_FILE, journal_file(out)):
+        path.unlink(missing_ok=True)
+
+
+def _journal_entry(line: bytes) -> dict[str, Any] | None:
+    """A whole journal line, or None for one that was cut off."""
     try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFull(f"the disk of {out} is full; free some space and run the same command again") from None
+        entry: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return entry if line.endswith(b"\n") else None
 
 
-def require_free_space(out: Path, images: int, resolution: int) -> None:
-    """Raise DiskFull before anything is written where `images` with their pyramid cannot fit."""
-    needed = images * resolution**2 * 4 // 3
-    existing = next(p for p in (out, *out.absolute().parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise DiskFull(
-            f"the import needs about {needed / 2**30:.1f} GiB and {existing} has {free / 2**30:.1f} GiB free; "
-            "free some space, choose another --out or a smaller --resolution"
-        )
-
-
-def _foreign(out: Path) -> Iterator[Path]:
-    return (p for p in out.iterdir() if p.name not in ("pseudonym.key", "truth.npz"))
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a small file so that a kill leaves the old one, or none, or all of the new one."""
+    temporary = path.with_name(f"{path.name}.partial")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _saved_digest(path: Path) -> str | None:
@@ -259,3 +274,11 @@ def _header_size(path: Path) -> int:
         np.lib.format.read_magic(file)
         np.lib.format.read_array_header_1_0(file)
         return file.tell()
+
+
+def _images_in(path: Path, resolution: int) -> int:
+    """Whole images in a growing file; 0 where it is absent or has no header yet."""
+    try:
+        return (path.stat().st_size - _header_size(path)) // resolution**2
+    except (OSError, ValueError, EOFError):
+        return 0

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel
 
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.experiments import demo_page
+from radcommons.experiments.demo_page import DemoResult, LabelEffect, SiteResult
+from radcommons.metrics.classification import area_under_roc
 from radcommons.models.sampling import Generator, LabelChoice, write_set
 from radcommons.progress import Track, silent
 from radcommons.settings import preset_path
@@ -28,56 +29,6 @@ RESOLUTION = 32
 POOLED_IMAGES = 800
 PAIRS = 64  # pseudo-patients drawn with and without each finding
 T = TypeVar("T")
-
-
-class SiteResult(BaseModel):
-    """One hospital's part: what it had and what training cost."""
-
-    site: str
-    images: int
-    patients: int
-    images_seen: int
-    training_seconds: float
-    generator_parameters: int
-
-
-class LabelEffect(BaseModel):
-    """Where a finding's label changes the image, measured against the phantom's known truth.
-
-    Attributes:
-        auroc: chance that a pixel where the finding sits changes more than one where it never sits; 0.5 = anywhere.
-        mean_change: mean absolute change inside the true region, grey levels.
-    """
-
-    site: str
-    finding: str
-    auroc: float
-    mean_change: float
-
-
-class DemoResult(BaseModel):
-    """Everything that the page shows, and where it is."""
-
-    report: str
-    synthetic_set: str
-    synthetic_images: int
-    resolution: int
-    sites: list[SiteResult]
-    effects: list[LabelEffect]
-    seconds: dict[str, float]
-
-    def as_text(self) -> str:
-        """The result in a few lines."""
-        auroc = np.median([e.auroc for e in self.effects])
-        training = sum(s.training_seconds for s in self.sites)
-        lines = [
-            f"{len(self.sites)} hospitals, {sum(s.images for s in self.sites):,} films that stayed where they were, "
-            f"{self.synthetic_images:,} synthetic films pooled in {self.synthetic_set}",
-            f"training took {training / 60:.1f} minutes; a finding's label moves the pixels where the finding sits "
-            f"with a median AUROC of {auroc:.2f} (0.5 = anywhere)",
-            f"open {self.report}",
-        ]
-        return "\n".join(lines)
 
 
 def run_demo(out: Path, *, track: Track = silent, patients: int = PATIENTS, preset: str = "demo-32") -> DemoResult:
@@ -148,19 +99,11 @@ def label_effects(store: Store, generator: Generator) -> list[LabelEffect]:
             LabelEffect(
                 site=store.name,
                 finding=finding,
-                auroc=chance_greater(change[region], change[never]),
+                auroc=area_under_roc(change[region], change[never]),
                 mean_change=float(change[region].mean()),
             )
         )
     return effects
-
-
-def chance_greater(inside: np.ndarray, outside: np.ndarray) -> float:
-    """Probability that a value of `inside` (n,) exceeds one of `outside` (m,), ties as half: the AUROC."""
-    ordered = np.sort(outside)
-    below = np.searchsorted(ordered, inside, side="left")
-    not_above = np.searchsorted(ordered, inside, side="right")
-    return float((below + not_above).mean() / 2 / len(ordered))
 
 
 class _Clock:

@@ -1,12 +1,13 @@
-"""The demo's page: real and synthetic films side by side, training curves, what it cost."""
+"""What the demo found, and its page: real and synthetic films side by side, training curves, what it cost."""
 
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from pydantic import BaseModel
 
 from radcommons.data.store import Store
 from radcommons.models.sampling import Generator
@@ -14,14 +15,61 @@ from radcommons.pages import picture, plot, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.train.run_log import read_log
 
-if TYPE_CHECKING:
-    from radcommons.experiments.demo import DemoResult
-
 COLUMNS = 8
 SIDE = 64  # CSS pixels of a film on the page
 
 
-def render(result: "DemoResult", stores: list[Store], generators: list[Generator], runs: list[Path]) -> str:
+class SiteResult(BaseModel):
+    """One hospital's part: what it had and what training cost."""
+
+    site: str
+    images: int
+    patients: int
+    images_seen: int
+    training_seconds: float
+    generator_parameters: int
+
+
+class LabelEffect(BaseModel):
+    """Where a finding's label changes the image, measured against the phantom's known truth.
+
+    Attributes:
+        auroc: chance that a pixel where the finding sits changes more than one where it never sits; 0.5 = anywhere.
+        mean_change: mean absolute change inside the true region, grey levels.
+    """
+
+    site: str
+    finding: str
+    auroc: float
+    mean_change: float
+
+
+class DemoResult(BaseModel):
+    """Everything that the page shows, and where it is."""
+
+    report: str
+    synthetic_set: str
+    synthetic_images: int
+    resolution: int
+    sites: list[SiteResult]
+    effects: list[LabelEffect]
+    seconds: dict[str, float]
+
+    def as_text(self) -> str:
+        """The result in a few lines."""
+        auroc = np.median([e.auroc for e in self.effects])
+        training = sum(s.training_seconds for s in self.sites)
+        lines = [
+            f"{len(self.sites)} hospitals, {sum(s.images for s in self.sites):,} films that stayed where they were, "
+            f"{self.synthetic_images:,} synthetic films pooled in {self.synthetic_set}",
+            f"training took {training / 60:.1f} minutes; a finding's label moves the pixels where the finding sits "
+            f"with a median AUROC of {auroc:.2f} (0.5 = anywhere)",
+            f"open {self.report}",
+        ]
+        return "\n".join(lines)
+
+
+def render(result: DemoResult, stores: list[Store], generators: list[Generator], runs: list[Path]) -> str:
     """The whole page as HTML."""
     hospitals = [
         {
@@ -29,11 +77,13 @@ def render(result: "DemoResult", stores: list[Store], generators: list[Generator
             "real": real_sheet(store, generator),
             "synthetic": synthetic_sheet(store, generator),
             "curves": curves(run),
-            "effects": [e for e in result.effects if e.site == store.name],
+            "store": store.name,
         }
         for site, store, generator, run in zip(result.sites, stores, generators, runs, strict=True)
     ]
-    return render_page("demo.html.j2", result=result, hospitals=hospitals)
+    effects = {(e.finding, e.site): e for e in result.effects}
+    findings = dict.fromkeys(e.finding for e in result.effects)
+    return render_page("demo.html.j2", result=result, hospitals=hospitals, findings=findings, effects=effects)
 
 
 def real_sheet(store: Store, generator: Generator) -> Markup:
@@ -69,7 +119,7 @@ def curves(run: Path) -> Markup:
         right.legend(frameon=False)
         for axes in (left, right):
             axes.set_xlabel("thousand images seen")
-            for before, after in zip(entries, entries[1:], strict=False):
+            for before, after in pairwise(entries):
                 if after["resolution"] != before["resolution"]:
                     axes.axvline(before["images_seen"] / 1000, color="0.6", linewidth=0.8, linestyle="--")
         return plot(figure, "Training curves; dashed lines mark a doubling of the resolution")

@@ -51,6 +51,14 @@ def save_generator(
     partial.replace(folder)
 
 
+def saved_at(folder: Path) -> int | None:
+    """Images seen by the generator in a folder; None where there is none that can be read."""
+    try:
+        return _read_record(folder / "config.json", GeneratorRecord).images_seen
+    except GeneratorRefused:
+        return None
+
+
 def load_generator(
     reference: Path, device: torch.device | str = "cpu"
 ) -> tuple[GeneratorNetwork, GeneratorRecord, FindingsRecord]:

@@ -19,7 +19,8 @@ from torch.utils.data import TensorDataset
 from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
 from radcommons.models.generator_files import load_generator
 from radcommons.models.progan import GeneratorNetwork
-from radcommons.models.synthetic_set import Batch, Format, SetWriter
+from radcommons.models.synthetic.tables import Format
+from radcommons.models.synthetic.writing import Batch, SetWriter
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, GeneratorRecord
 from radcommons.seeds import numpy_stream
@@ -34,8 +35,8 @@ class LabelChoice:
 
     Attributes:
         given: value of each named finding in [0, 1], all others 0; None to draw labels instead.
-        balanced: draw so that every finding is present in the same number of images, together with what occurs
-            beside it in training; otherwise labels occur together as in training.
+        balanced: findings take turns, image i shows finding i modulo F, together with what occurs beside it in
+            training; otherwise labels occur together as in training.
     """
 
     given: Mapping[str, float] | None = None
@@ -132,7 +133,7 @@ class Generator:
         Args:
             n: number of images.
             findings: value of each named finding in [0, 1], all others 0; None draws labels as in training.
-            balanced: every finding in the same number of images.
+            balanced: findings take turns.
             seed: root seed; image i of a seed is the same whatever `n`.
         Raises:
             FindingUnknown, SettingRefused.
@@ -240,7 +241,7 @@ def write_set(
     first = generators[0]
     choice.check(first.findings)
     if count < len(generators):
-        raise SettingRefused(f"n is {count}; it must be {len(generators)} or more, one a generator")
+        raise SettingRefused(f"n is {count}; it must be {len(generators)} or more")
     for other in generators[1:]:
         if (other.findings, other.resolution) != (first.findings, first.resolution):
             raise SettingRefused(f"{first.name} and {other.name} differ in findings or resolution; draw a set of each")

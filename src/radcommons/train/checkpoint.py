@@ -49,7 +49,7 @@ def save(run: Path, state: dict[str, Any]) -> None:
 
 
 def load(run: Path, device: torch.device) -> tuple[dict[str, Any], Path] | None:
-    """The newest checkpoint that is whole, and its file; None where the run has none yet.
+    """The newest checkpoint that is whole, and its file; None where the run has none yet. Changes nothing.
 
     Raises:
         CheckpointDamaged: files are there but none can be read.
@@ -65,6 +65,11 @@ def load(run: Path, device: torch.device) -> tuple[dict[str, Any], Path] | None:
     if damaged:
         raise CheckpointDamaged(f"{run}: {' and '.join(damaged)} cannot be read; restore one, or choose another --out")
     return None
+
+
+def set_damaged_aside(run: Path) -> None:
+    """After a fall-back, keep the next save from putting the damaged checkpoint in the good one's place."""
+    checkpoint_file(run).replace(run / "checkpoint-damaged.pt")
 
 
 def digest(state: Any) -> str:

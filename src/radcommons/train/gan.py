@@ -1,5 +1,6 @@
 """Training of one site's progressive GAN: one flat loop over images seen."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -8,29 +9,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import torch
 from PIL import Image
 
 from radcommons.data.store import Store
-from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingDiverged, nearest_hint
-from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator
-from radcommons.models.progan import Critic, GeneratorNetwork
+from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingDiverged
+from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator, saved_at
+from radcommons.models.progan import GeneratorNetwork
 from radcommons.models.sampling import to_bytes
 from radcommons.pictures import contact_sheet
 from radcommons.progress import Track, silent
-from radcommons.records import FindingsRecord
-from radcommons.seeds import derive, torch_stream
+from radcommons.seeds import torch_stream
 from radcommons.train import checkpoint
 from radcommons.train.draws import Draws
+from radcommons.train.findings import chosen_findings, findings_record
+from radcommons.train.networks import build_networks, build_optimisers, restore, snapshot
+from radcommons.train.run_folder import claim_folder
 from radcommons.train.run_log import RunLog
 from radcommons.train.schedule import Phase, phase_at, stage_at, stages
 from radcommons.train.settings import TrainSettings
-from radcommons.train.steps import Networks, critic_step, generator_step
+from radcommons.train.steps import critic_step, generator_step
 from radcommons.train.world import World, join
 
-SMALLEST_CELL = 5  # patients behind a label combination that leaves the hospital
+logger = logging.getLogger(__name__)
+
 DIVERGED = 1e6  # no loss of a sound run comes near
 SAMPLES_A_ROW = 8
 
@@ -99,6 +101,15 @@ def _train(
     labels = store.labels(rows)[:, columns]
     draws = Draws(store, labels, rows, seed=settings.seed, latent_size=settings.latent_size)
     published = findings_record(store, rows, findings)
+    if world.leads and published.withheld_images > len(rows) / 2:
+        logger.warning(
+            "%s: the label combinations of %d of %d training images are too rare to leave the hospital (fewer than %d "
+            "patients); 'generate' will draw labels from the rest, so prefer --balanced or --label",
+            store.path,
+            published.withheld_images,
+            len(rows),
+            published.smallest_cell,
+        )
 
     # ---- networks, optimisers, position ----
     if world.leads:
@@ -108,11 +119,14 @@ def _train(
     step, images_seen, last_step_at = 0, 0, 0  # the last: images seen when the last step began
     loaded = checkpoint.load(run, world.device)
     if loaded is not None:
-        state, _ = loaded
+        state, file = loaded
         if state["manifest_sha256"] != store.record.manifest_sha256:
             raise PathInUse(f"{run} was trained on another store than {store.path}; name that store or another --out")
         step, images_seen, last_step_at = state["step"], state["images_seen"], state["last_step_at"]
         restore(networks, optimisers, state)
+        if world.leads and file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
+            checkpoint.set_damaged_aside(run)
+            logger.warning("%s: checkpoint.pt is damaged; going on from %s at %d images", run, file.name, images_seen)
     started_at, started = images_seen, time.monotonic()
     log = RunLog(run, images_seen) if world.leads else None
     autocast = _autocast(settings, world)
@@ -123,6 +137,9 @@ def _train(
         position = {"step": step, "images_seen": images_seen, "last_step_at": last_step_at}
         source = {"manifest_sha256": store.record.manifest_sha256}
         checkpoint.save(run, {**position, **source, **snapshot(networks, optimisers)})
+        publish()
+
+    def publish() -> None:
         reached = phase_at(last_step_at, plan)
         save_generator(
             run / RUN_SUBFOLDER,
@@ -133,6 +150,9 @@ def _train(
             fade=reached.fade,
             images_seen=images_seen,
         )
+
+    if world.leads and loaded is not None and saved_at(run / RUN_SUBFOLDER) != images_seen:
+        publish()  # the last call was killed between its checkpoint and its generator
 
     # ---- the loop ----
     stage = stage_at(last_step_at, plan)
@@ -216,98 +236,6 @@ def _train(
         seconds=time.monotonic() - started,
         leads=world.leads,
     )
-
-
-def chosen_findings(store: Store, settings: TrainSettings) -> tuple[str, ...]:
-    """The findings to learn: those asked for, else all with at least one positive training image.
-
-    A finding that training never shows would be an output that means nothing.
-    """
-    positives = np.nansum(store.labels(store.rows("train")), axis=0)
-    present = {f for f, count in zip(store.findings, positives, strict=True) if count > 0}
-    if settings.findings is None:
-        return tuple(f for f in store.findings if f in present)
-    for finding in settings.findings:
-        if finding not in store.findings:
-            raise SettingRefused(f"finding '{finding}' is not in {store.path}; {nearest_hint(finding, store.findings)}")
-        if finding not in present:
-            raise SettingRefused(f"finding '{finding}' has no positive training image in {store.path}; leave it out")
-    return settings.findings
-
-
-def findings_record(store: Store, rows: np.ndarray, findings: tuple[str, ...]) -> FindingsRecord:
-    """How the findings occur together in training, without combinations of fewer than SMALLEST_CELL patients."""
-    part = store.manifest[rows].with_columns(pl.col(f).fill_null(0) for f in findings)
-    groups = part.group_by(list(findings)).agg(pl.len().alias("images"), pl.col("patient").n_unique().alias("people"))
-    safe = groups.filter(pl.col("people") >= SMALLEST_CELL).sort("images", *findings, descending=True)
-    combinations = tuple((tuple(row[:-1]), row[-1]) for row in safe.select(*findings, "images").iter_rows())
-    return FindingsRecord(findings=findings, combinations=combinations, smallest_cell=SMALLEST_CELL)
-
-
-def claim_folder(run: Path, settings: TrainSettings) -> None:
-    """Make the run's folder and save its settings, or check that they are the ones it began with."""
-    saved = run / "config.toml"
-    if saved.is_file():
-        begun = TrainSettings.load(saved)
-        if differing := changed_settings(begun, settings):
-            raise PathInUse(f"{run} was begun with {'; '.join(differing)}; use those, or choose another --out")
-    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise PathInUse(f"{run} already holds something else; choose another --out")
-    run.mkdir(parents=True, exist_ok=True)
-    settings.save(saved)
-
-
-def changed_settings(begun: TrainSettings, asked: TrainSettings) -> list[str]:
-    """What a run cannot change on the way, one text a setting.
-
-    A later end may be asked for where phases have lengths of their own, since nothing before it moves.
-    """
-    fields: list[str] = [n for n in TrainSettings.model_fields if getattr(begun, n) != getattr(asked, n)]
-    if asked.images_per_phase is not None and asked.total_images >= begun.total_images:
-        fields = [n for n in fields if n != "total_images"]
-    return [f"{n} = {getattr(begun, n)}, not {getattr(asked, n)}" for n in fields]
-
-
-def build_networks(settings: TrainSettings, findings: int, device: torch.device) -> Networks:
-    """Freshly initialised networks; the initial weights depend on the seed only."""
-    config = settings.network(findings)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(settings.seed, "weights"))
-        generator, critic, average = GeneratorNetwork(config), Critic(config), GeneratorNetwork(config)
-    average.load_state_dict(generator.state_dict())
-    average.requires_grad_(False)
-    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format  # slower in training on a CPU
-    for network in (generator, critic, average):
-        network.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks the pair
-    return Networks(generator, critic, average)
-
-
-def build_optimisers(networks: Networks, settings: TrainSettings) -> dict[str, torch.optim.Adam]:
-    """Fresh Adam states, as at the start of every stage."""
-    betas = (settings.adam_beta1, settings.adam_beta2)
-    return {
-        "generator": torch.optim.Adam(networks.generator.parameters(), betas=betas, eps=1e-8),
-        "critic": torch.optim.Adam(networks.critic.parameters(), betas=betas, eps=1e-8),
-    }
-
-
-def snapshot(networks: Networks, optimisers: dict[str, torch.optim.Adam]) -> dict[str, Any]:
-    """The state that, with the position, determines the rest of the run."""
-    return {
-        "generator": networks.generator.state_dict(),
-        "critic": networks.critic.state_dict(),
-        "average": networks.average.state_dict(),
-        "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
-    }
-
-
-def restore(networks: Networks, optimisers: dict[str, torch.optim.Adam], state: dict[str, Any]) -> None:
-    """Put a snapshot back."""
-    networks.generator.load_state_dict(state["generator"])
-    networks.critic.load_state_dict(state["critic"])
-    networks.average.load_state_dict(state["average"])
-    for name, optimiser in optimisers.items():
-        optimiser.load_state_dict(state["optimisers"][name])
 
 
 def sample_sheet(

@@ -10,7 +10,7 @@ from radcommons.data.store import Store
 from radcommons.errors import SettingRefused
 from radcommons.models.progan import Critic, GeneratorNetwork, parameter_count
 from radcommons.settings import override, preset_path, read_toml
-from radcommons.train.gan import chosen_findings
+from radcommons.train.findings import chosen_findings
 from radcommons.train.schedule import stages
 from radcommons.train.settings import TrainSettings
 
@@ -57,9 +57,10 @@ def choose_settings(
             config = saved
         else:
             preset = DEFAULT_ON_GPU if torch.cuda.is_available() else DEFAULT_ON_CPU
-    path = preset_path("train", preset) if preset is not None else config
+    path, named = (preset_path("train", preset), f"preset {preset}") if preset else (config, str(config))
     assert path is not None
-    return TrainSettings.parse(override(read_toml(path), overrides), source=str(path))
+    source = f"{named} with --set {' --set '.join(overrides)}" if overrides else named
+    return TrainSettings.parse(override(read_toml(path), overrides), source=source)
 
 
 def describe(store: Store, settings: TrainSettings) -> TrainingPlan:

@@ -2,10 +2,10 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from radcommons.models.progan import SMALLEST, ProganConfig, resolutions_up_to
-from radcommons.settings import Settings
+from radcommons.settings import OFF, Settings
 
 
 class TrainSettings(Settings):
@@ -45,6 +45,12 @@ class TrainSettings(Settings):
     samples_every: int = Field(100_000, ge=1, description="images between sample grids")
     log_every: int = Field(2_000, ge=1, description="images between log lines")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 = autocast, on a GPU only")
+
+    @field_validator("findings", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """``--set findings=Effusion,Nodule`` means a list."""
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) and value != OFF else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

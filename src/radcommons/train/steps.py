@@ -8,22 +8,14 @@ import torch
 from torch import Tensor
 
 from radcommons.models.layers import downsample, upsample
-from radcommons.models.progan import Critic, GeneratorNetwork
+from radcommons.models.progan import GeneratorNetwork
 from radcommons.train import losses
+from radcommons.train.networks import Networks
 from radcommons.train.schedule import Phase
 from radcommons.train.settings import TrainSettings
 
 Autocast = Callable[[], AbstractContextManager[None]]
 Synchronise = Callable[[torch.nn.Module], None]
-
-
-@dataclass(slots=True)
-class Networks:
-    """The three networks of a run; `average` is the generator's moving average, the one that is published."""
-
-    generator: GeneratorNetwork
-    critic: Critic
-    average: GeneratorNetwork
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from radcommons.data.dicom_film import Header, read_header
 from radcommons.data.film import age_years, frontal_view, not_frontal, sex
 from radcommons.data.listing import Candidate, Listing, Refusal
@@ -23,6 +21,7 @@ from radcommons.data.sources.tables import (
     check_sources,
     read_table,
 )
+from radcommons.data.workers import in_order
 from radcommons.errors import PathMissing
 
 NOT_IMAGES = frozenset({".csv", ".gz", ".txt", ".json", ".xml", ".md", ".html", ".pdf", ".xlsx", ".zip"})
@@ -102,11 +101,11 @@ def _read_tree(sources: Sequence[Path], labels: Path, workers: int) -> list[_Fil
             if path.suffix.lower() not in NOT_IMAGES and path.name != "DICOMDIR" and path != labels:
                 found.append((path.relative_to(source).as_posix(), path))
     found.sort()
-    headers = Parallel(n_jobs=workers, batch_size="auto")(delayed(read_header)(path) for _, path in found)
-    return [
-        _File(place, path, relative, header)
-        for place, ((relative, path), header) in enumerate(zip(found, headers, strict=True), start=1)
-    ]
+    with in_order(read_header, [(path,) for _, path in found], workers=workers, small=True) as headers:
+        return [
+            _File(place, path, relative, header)
+            for place, ((relative, path), header) in enumerate(zip(found, headers, strict=True), start=1)
+        ]
 
 
 def _join(files: list[_File], keys: list[str], *, by_uid: bool) -> tuple[dict[int, int], dict[int, str]]:

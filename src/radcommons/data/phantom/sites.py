@@ -5,8 +5,8 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from radcommons.data.phantom_film import Film
-from radcommons.data.phantom_findings import FINDINGS
+from radcommons.data.phantom.film import Film
+from radcommons.data.phantom.findings import FINDINGS
 from radcommons.errors import SettingRefused, nearest_hint
 from radcommons.seeds import numpy_stream
 from radcommons.settings import Settings

@@ -1,7 +1,7 @@
 """A procedural frontal chest radiograph with a known truth, so that everything runs without a download.
 
-A parametric thorax (`phantom_thorax`) with findings (`phantom_findings`) is X-rayed (`phantom_film`) at a hospital
-(`phantom_sites`). Nothing here was measured on a patient: prevalences, sizes and densities are set by hand.
+A parametric thorax (`thorax`) with findings (`findings`) is X-rayed (`film`) at a hospital
+(`sites`). Nothing here was measured on a patient: prevalences, sizes and densities are set by hand.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from radcommons.data import phantom_sites
-from radcommons.data.phantom_anatomy import Anatomy, Pose, draw_anatomy, draw_pose
-from radcommons.data.phantom_film import Film, attenuation, burn_in, expose, placement
-from radcommons.data.phantom_findings import FINDINGS, Lesion, add_findings, deformation
-from radcommons.data.phantom_sites import Site, draw_film, site
-from radcommons.data.phantom_thorax import thorax
+from radcommons.data.phantom import sites
+from radcommons.data.phantom.anatomy import Anatomy, Pose, draw_anatomy, draw_pose
+from radcommons.data.phantom.film import Film, attenuation, burn_in, expose, placement
+from radcommons.data.phantom.findings import FINDINGS, Lesion, add_findings, deformation
+from radcommons.data.phantom.sites import Site, draw_film, site
+from radcommons.data.phantom.thorax import thorax
 from radcommons.errors import SettingRefused
 from radcommons.seeds import derive, numpy_stream
 
@@ -69,7 +69,7 @@ def draw_exams(patients: int, *, site: str, seed: int) -> list[Exam]:
     """
     if patients < 1:
         raise SettingRefused(f"patients is {patients}; the phantom needs 1 or more")
-    hospital = phantom_sites.site(site)
+    hospital = sites.site(site)
     return [exam for patient in range(patients) for exam in _draw_patient(hospital, seed, patient)]
 
 

@@ -1,6 +1,6 @@
 """A thorax as maps: how much tissue, air and bone an X-ray crosses at each point of a canvas.
 
-Depths are in units of an average thorax from front to back; for lengths see `phantom_shapes`.
+Depths are in units of an average thorax from front to back; for lengths see `shapes`.
 """
 
 import math
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from radcommons.data.phantom_anatomy import Anatomy, Changes, Pose, dome_top
-from radcommons.data.phantom_bones import bones
-from radcommons.data.phantom_shapes import (
+from radcommons.data.phantom.anatomy import Anatomy, Changes, Pose, dome_top
+from radcommons.data.phantom.bones import bones
+from radcommons.data.phantom.shapes import (
     EXTENT,
     SIDES,
     Map,

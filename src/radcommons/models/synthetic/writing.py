@@ -1,4 +1,4 @@
-"""A synthetic set on disk: written so that a kill costs nothing, read one image at a time.
+"""Writes a synthetic set so that a kill costs nothing.
 
 ::
 
@@ -22,35 +22,29 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
-import pydicom
-from PIL import Image
-from pydicom.errors import InvalidDicomError
 
-from radcommons.errors import DiskFull, ImageRefused, PathInUse, PathMissing, SetRefused
-from radcommons.models.synthetic_dicom import encode_dicom
-from radcommons.models.synthetic_npz import map_images, pack_npz
-from radcommons.models.synthetic_png import encode_png
-from radcommons.models.synthetic_tables import (
+from radcommons.errors import DiskFull, PathInUse
+from radcommons.models.synthetic.dicom import encode_dicom
+from radcommons.models.synthetic.npz import pack_npz
+from radcommons.models.synthetic.png import encode_png
+from radcommons.models.synthetic.tables import (
+    FORMAT_VERSION,
     Entry,
     Format,
     dataset_json,
     image_name,
+    is_complete,
     label_texts,
     labels_csv,
     provenance_json,
-    read_labels,
     read_request,
 )
 
-__all__ = ["FORMAT_VERSION", "Batch", "Format", "SetWriter", "SyntheticSet"]
-
-FORMAT_VERSION = 1
 _CHUNK = 10_000  # journal records read at a time
 _THREADS = min(8, os.cpu_count() or 1)
 
@@ -137,7 +131,7 @@ class SetWriter:
         self._record = np.dtype([("bytes", "<u4"), ("source", "<u4"), ("labels", "<f4", labels_shape)])
         self.count: int = request["count"]
         self.done = self.count
-        if _is_complete(out):
+        if is_complete(out):
             shutil.rmtree(self._partial, ignore_errors=True)
             return
         self.done = 0
@@ -172,7 +166,7 @@ class SetWriter:
     def finish(self) -> None:
         """Write labels.csv, dataset.json and, last, provenance.json; a complete set is left alone."""
         assert self.done == self.count
-        if _is_complete(self._out):
+        if is_complete(self._out):
             return
         tables = {
             "labels.csv": labels_csv(self._request["findings"], self._entries()),
@@ -250,86 +244,10 @@ class SetWriter:
             ) from None
 
 
-@dataclass(frozen=True, slots=True)
-class SyntheticSet:
-    """A finished synthetic set; images are read when asked for.
-
-    Attributes:
-        path: the set's folder.
-        findings: names of the label columns.
-        resolution: R, pixels a side.
-        labels: float32 (n, F), each in [0, 1].
-        provenance: what provenance.json says of the whole set (generators, seed, format, ...), without
-            its list of images.
-    """
-
-    path: Path
-    findings: tuple[str, ...]
-    resolution: int
-    labels: np.ndarray
-    provenance: Mapping[str, Any]
-    _mapped: np.ndarray | None = field(default=None, repr=False)
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the set in folder `path`.
-
-        Raises:
-            PathMissing: there is no such folder.
-            SetRefused: not a synthetic set, unfinished, of another version or damaged.
-        """
-        if not path.is_dir():
-            raise PathMissing(f"{path} is not a folder; a synthetic set is the folder that 'generate --out' wrote")
-        if not _is_complete(path):
-            raise SetRefused(
-                f"{path} is not a finished synthetic set: it has no provenance.json; "
-                "run the command that began it again"
-            )
-        try:
-            head = read_request(path / "provenance.json")
-            version = head.get("format_version")
-            if version != FORMAT_VERSION:
-                raise SetRefused(
-                    f"{path} is a synthetic set of format version {version} and this program reads "
-                    f"{FORMAT_VERSION}; generate it again"
-                )
-            findings = tuple(head["findings"])
-            labels = read_labels(path / "labels.csv", len(findings))
-            mapped = map_images(path / "images.npz") if head["format"] == "npz" else None
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise SetRefused(f"{path} is a damaged synthetic set ({error}); generate it again") from None
-        if labels.shape[0] != head["count"]:
-            raise SetRefused(
-                f"{path} is a damaged synthetic set: labels.csv has {len(labels)} rows and provenance.json counts "
-                f"{head['count']} images; generate it again"
-            )
-        return cls(path, findings, head["resolution"], labels, head, mapped)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def image(self, index: int) -> np.ndarray:
-        """Image `index`, uint8 (R, R); raises ImageRefused where its file is missing or damaged."""
-        if self._mapped is not None:
-            return np.array(self._mapped[index])
-        path = self.path / image_name(index, self.provenance["format"])
-        try:
-            if path.suffix == ".dcm":
-                return np.array(pydicom.dcmread(path).pixel_array)
-            with Image.open(path) as image:
-                return np.array(image)
-        except (OSError, EOFError, ValueError, AttributeError, SyntaxError, InvalidDicomError):
-            raise ImageRefused(f"{path} is missing or damaged; generate the set again") from None
-
-
 def _write_at(path: Path, offset: int, content: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(content)
-
-
-def _is_complete(out: Path) -> bool:
-    return (out / "provenance.json").is_file()
 
 
 def _found_request(out: Path) -> dict[str, Any] | None:
@@ -340,7 +258,7 @@ def _found_request(out: Path) -> dict[str, Any] | None:
         raise PathInUse(f"{out} is a file; choose a folder for the synthetic set")
     begun = out / ".partial" / "request.json"
     try:
-        if _is_complete(out):
+        if is_complete(out):
             return read_request(out / "provenance.json")
         if begun.is_file():
             return read_request(begun)

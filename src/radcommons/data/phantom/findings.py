@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from radcommons.data.phantom_anatomy import Anatomy, Changes, Pose
-from radcommons.data.phantom_shapes import SIDES, Map, curve, ellipse, smooth_field, step
-from radcommons.data.phantom_thorax import MEDIASTINUM, Thorax, heart_map
+from radcommons.data.phantom.anatomy import Anatomy, Changes, Pose
+from radcommons.data.phantom.shapes import SIDES, Map, curve, ellipse, smooth_field, step
+from radcommons.data.phantom.thorax import MEDIASTINUM, Thorax, heart_map
 from radcommons.seeds import numpy_stream
 
 FINDINGS: tuple[str, ...] = (

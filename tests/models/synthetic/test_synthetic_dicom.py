@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from radcommons.models.synthetic_dicom import encode_dicom, labels_from_comment
+from radcommons.models.synthetic.dicom import encode_dicom, labels_from_comment
 
 LABELS = {"Effusion": "1", "Pleural Thickening": "0", "Cardiomegaly": "0.5"}
 ORIGIN = {"generator": "Zürich", "digest": "sha256:" + "ab" * 32, "seed": 7, "index": 12}

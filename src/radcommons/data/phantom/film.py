@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from radcommons.data.phantom_shapes import EXTENT, Map
-from radcommons.data.phantom_thorax import Thorax
+from radcommons.data.phantom.shapes import EXTENT, Map
+from radcommons.data.phantom.thorax import Thorax
 from radcommons.seeds import numpy_stream
 
 ATTENUATION = 4.0  # of soft tissue through an average thorax; e**-4 of the rays pass

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from radcommons.data.phantom_anatomy import Anatomy, Pose
-from radcommons.data.phantom_shapes import EXTENT, SIDES, Map, capsule, dome_of, ellipse, polygon, step, window
+from radcommons.data.phantom.anatomy import Anatomy, Pose
+from radcommons.data.phantom.shapes import EXTENT, SIDES, Map, capsule, dome_of, ellipse, polygon, step, window
 
 
 def bones(x: Map, y: Map, lateral: Map, anatomy: Anatomy, pose: Pose) -> Map:

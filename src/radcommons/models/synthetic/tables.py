@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+FORMAT_VERSION = 1
 Format = Literal["png", "dicom", "npz"]
 
 _SUFFIX = {"png": ".png", "dicom": ".dcm"}
@@ -27,6 +28,11 @@ class Entry:
     index: int
     generator: int
     labels: list[str]
+
+
+def is_complete(folder: Path) -> bool:
+    """True where a set is finished: its provenance is written last."""
+    return (folder / "provenance.json").is_file()
 
 
 def image_name(index: int, format: Format) -> str:

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from radcommons.errors import DiskFull, ImageRefused, PathInUse, PathMissing, SetRefused
-from radcommons.models import synthetic_set
-from radcommons.models.synthetic_dicom import labels_from_comment
-from radcommons.models.synthetic_set import Batch, SetWriter, SyntheticSet
+from radcommons.models.synthetic import writing
+from radcommons.models.synthetic.dicom import labels_from_comment
+from radcommons.models.synthetic.reading import SyntheticSet
+from radcommons.models.synthetic.writing import Batch, SetWriter
 
 FORMATS = ["png", "dicom", "npz"]
 FINDINGS = ["Cardiomegaly", "Pleural Thickening", "Effusion"]
@@ -111,7 +112,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_synthetic_set import REQUEST, batch
-from radcommons.models.synthetic_set import SetWriter
+from radcommons.models.synthetic.writing import SetWriter
 writer = SetWriter.open(Path(sys.argv[1]), **{{**REQUEST, "format": {format!r}}})
 writer.write(batch(0, 2))
 print("written", flush=True)
@@ -170,7 +171,7 @@ def test_a_stop_between_the_tables_is_made_good(tmp_path, monkeypatch):
     writer = write_set(tmp_path / "set", stop=9)
     writer.write(batch(9, 1))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(synthetic_set, "provenance_json", stopped)
+        patch.setattr(writing, "provenance_json", stopped)
         writer.finish()
     write_set(tmp_path / "set")
     write_set(tmp_path / "at once")

@@ -1,0 +1,79 @@
+"""The folder that an import writes to: whether it is its own, has room, and nobody else writes there."""
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from radcommons.data.store import JOURNAL_FOLDER
+from radcommons.errors import DiskFull, PathInUse
+
+KEY_FILE = "pseudonym.key"
+TRUTH_FILE = "truth.npz"  # where a phantom's findings sit
+
+
+@contextmanager
+def disk_full_is_clear(out: Path) -> Iterator[None]:
+    """Turn "no space left" into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFull(f"the disk of {out} is full; free some space and run the same command again") from None
+
+
+def require_free_space(out: Path, images: int, resolution: int) -> None:
+    """Raise DiskFull before anything is written where `images` with their pyramid cannot fit.
+
+    What an unfinished import has already written counts as done.
+    """
+    needed = images * resolution**2 * 4 // 3 - sum(p.stat().st_size for p in out.glob("images_*.npy"))
+    existing = next(p for p in (out, *out.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise DiskFull(
+            f"the import needs about {needed / 2**30:.1f} GiB and {existing} has {free / 2**30:.1f} GiB free; "
+            "free some space, choose another --out or a smaller --resolution"
+        )
+
+
+def require_own_folder(out: Path, *own: Path) -> None:
+    """Raise PathInUse unless `out` is absent, a store or an unfinished one, or holds nothing but `own` files."""
+    if out.exists() and not out.is_dir():
+        raise PathInUse(f"{out} is a file; name a folder for the store")
+    if not out.exists() or (out / "store.json").is_file() or (out / JOURNAL_FOLDER).is_dir():
+        return
+    ours = {KEY_FILE, TRUTH_FILE, *(path.name for path in own if path.absolute().parent == out.absolute())}
+    if any(p.name not in ours and not p.name.startswith(f".{KEY_FILE}.") for p in out.iterdir()):
+        raise PathInUse(f"{out} already holds something else; choose another --out")
+
+
+def import_begun(out: Path) -> bool:
+    """Whether an unfinished import has finished a block, or a finished one is there."""
+    journal = journal_file(out)
+    return (out / "store.json").is_file() or (journal.is_file() and journal.stat().st_size > 0)
+
+
+def journal_file(out: Path) -> Path:
+    """Where an unfinished import notes its blocks, one JSON object a line."""
+    return out / JOURNAL_FOLDER / "journal.jsonl"
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which falls with the process however that ends; raises PathInUse where it is held."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PathInUse(
+                f"another process is importing to {folder.parent}; wait for it, or choose another --out"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,393 @@
+"""``radcommons data`` as a person runs it: what is printed where, exit codes, kills, and no identifier anywhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import polars as pl
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from radcommons.cli import run
+from radcommons.data.store import Store
+
+COMMAND = (sys.executable, "-m", "radcommons")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line on stderr of a command that ends with exit status 2 and prints nothing on stdout."""
+    capsys.readouterr()
+    assert run([str(a) for a in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1 and printed.err.startswith("radcommons: ")
+    return printed.err
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    """The one JSON object on stdout of a command that succeeds."""
+    capsys.readouterr()
+    assert run([*map(str, arguments), "--json"]) == 0
+    printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return printed
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def films(tmp_path: Path, film_table: Callable[..., Path]) -> Path:
+    return film_table(tmp_path / "films")
+
+
+@pytest.fixture
+def store(tmp_path: Path, films: Path) -> Path:
+    assert run(["data", "import", "table", str(films), "--out", str(tmp_path / "store"), "--resolution", "16"]) == 0
+    return tmp_path / "store"
+
+
+# --- import ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_import_prints_what_it_made(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "store"
+    command = ["data", "import", "table", films, "--out", out, "--resolution", "16", "--workers", "1"]
+    assert run([str(a) for a in command]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{out}: 12 images of 6 patients (train ") and "up to 16 x 16 pixels" in text
+    record = as_json(capsys, *command)
+    assert (record["store"], record["images"], record["resolutions"]) == (str(out), 12, [4, 8, 16])
+    assert record["name"] == "store"
+
+
+def test_options_reach_the_store(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = as_json(
+        capsys, "data", "import", "table", films, "--out", tmp_path / "s", "--resolution", "8", "--fit", "pad",
+        "--findings", "Effusion, Pneumonia", "--name", "St. Mary", "--split-salt", "x", "--uncertain", "u-ones",
+        "--key", tmp_path / "key", "--workers", 1,
+    )  # fmt: skip
+    assert record["findings"] == ["Effusion", "Pneumonia"] and record["split_salt"] == "x"
+    assert (record["name"], record["fit"], record["label_policy"]) == ("St. Mary", "pad", "u-ones")
+    assert (tmp_path / "key").is_file() and not (tmp_path / "s" / "pseudonym.key").exists()
+
+
+def test_official_lists_decide_the_split(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"film-{n}.png" for n in range(12)]
+    (tmp_path / "test_list.txt").write_text("\n".join(names[:4]))
+    (tmp_path / "train_list.txt").write_text("\n".join(names[4:10]))
+    record = as_json(
+        capsys, "data", "import", "table", films, "--out", tmp_path / "s", "--resolution", 8, "--workers", 1,
+        "--split", tmp_path / "test_list.txt", "--split", tmp_path / "train_list.txt",
+    )  # fmt: skip
+    assert record["split"] == {"train": 6, "val": 0, "test": 4}
+    assert record["rejected"] == 2
+    assert "not in the split lists" in (tmp_path / "s" / "rejected.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (("image,", "film,"), [], "labels.csv: no column for the image: call it 'image', or pass --image-column NAME"),
+        (("", ""), ["--findings", "Pneumonja"], "the nearest is 'Pneumonia'"),
+        (("", ""), ["--resolution", "100"], "resolution is 100; it must be a power of two from 4 to 1024"),
+        (("", ""), ["--fit", "stretch"], "--fit is 'stretch'; it must be crop or pad"),
+        (("", ""), ["--workers", "0"], "--workers is 0; it must be 1 or more"),
+        (("", ""), ["--split", "no.txt"], "no.txt"),
+        (("", ""), ["--resolutoin", "8"], "No such option"),
+        (("", ""), ["--resolution", "big"], "'big' is not a valid int"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    change: tuple[str, str], options: list[str], message: str, films: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    table = films / "labels.csv"
+    table.write_text(table.read_text().replace(*change, 1) if change[0] else table.read_text())
+    assert message in refused(capsys, "data", "import", "table", films, "--out", tmp_path / "store", *options)
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_empty_or_absent_table_is_one_line(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("data", "import", "table", films, "--out", tmp_path / "store")
+    (films / "labels.csv").write_text("image,patient,Pneumonia\n")
+    assert "labels.csv has a header but no rows" in refused(capsys, *command)
+    (films / "labels.csv").write_text("")
+    assert "labels.csv is empty" in refused(capsys, *command)
+    (films / "labels.csv").unlink()
+    assert "no labels.csv; name the CSV file itself" in refused(capsys, *command)
+    for source in ("nih", "chexpert", "rsna"):
+        assert str(films) in refused(capsys, "data", "import", source, films, "--out", tmp_path / "store")
+
+
+def test_an_out_folder_in_use_is_one_line_and_stays(
+    store: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = content(tmp_path)
+    options = ("--workers", 1, "--resolution")
+    error = refused(capsys, "data", "import", "table", films, "--out", store, *options, 8)
+    assert "is a finished store of other data or settings; choose another --out" in error
+    assert "holds something else" in refused(capsys, "data", "import", "table", films, "--out", films, *options, 8)
+    assert content(tmp_path) == before
+
+
+def test_a_second_run_is_no_work(store: Path, films: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in store.iterdir()}
+    for path in films.glob("*.png"):
+        path.write_bytes(b"")
+    assert run(["data", "import", "table", str(films), "--out", str(store), "--resolution", "16"]) == 0
+    assert {p: p.stat().st_mtime_ns for p in store.iterdir()} == before
+
+
+@pytest.mark.parametrize("source", ["nih", "chexpert", "rsna", "dicom", "table"])
+def test_every_import_has_help_with_its_options_and_an_example(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "import", source, "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in ("--out", "--resolution", "--fit", "--split", "--key", "--workers", "--json"):
+        assert option in text
+    assert f"radcommons data import {source}" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("command", [[], ["data"], ["data", "import"]])
+def test_a_command_that_is_not_finished_shows_its_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command) == 2
+    printed = capsys.readouterr()
+    assert "Usage:" in printed.out + printed.err and "radcommons: ;" not in printed.err
+
+
+# --- info and verify -------------------------------------------------------------------------------------------------
+
+
+def test_info_counts_and_draws(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info = as_json(capsys, "data", "info", store)
+    assert (info["images"], info["patients"], info["rejected"], info["shared_patients"]) == (12, 6, 0, 0)
+    assert info["views"] == {"PA": 12} and info["sexes"] == {"F": 12} and len(info["age_years"]) == 3
+    pneumonia = next(f for f in info["findings"] if f["finding"] == "Pneumonia")
+    assert (pneumonia["present"], pneumonia["absent"], pneumonia["unknown"]) == (6, 6, 0)
+    assert info["contact_sheet"] == str(store / "contact_sheet.png")
+    with Image.open(store / "contact_sheet.png") as sheet:
+        assert sheet.format == "PNG" and sheet.height >= 2 * 64
+    assert Store.open(store).record.images == 12  # the sheet does not make it another folder
+    assert run(["data", "verify", str(store)]) == 0
+
+    assert run(["data", "info", str(store), "--sheet", str(tmp_path / "new" / "sheet.picture")]) == 0
+    text = capsys.readouterr().out
+    assert "Pneumonia" in text and "12 of 6 patients" in text
+    with Image.open(tmp_path / "new" / "sheet.picture") as sheet:
+        assert sheet.format == "PNG"
+
+
+def test_verify_names_the_damaged_row_and_exits_2(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert as_json(capsys, "data", "verify", store) == {"store": str(store), "images": 12, "faults": []}
+    with (store / "images_0016.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 255]))
+    capsys.readouterr()
+    assert run(["data", "verify", str(store)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "row 11: damaged at 16 pixels\n"
+    assert printed.err.endswith("is damaged in 1 place; restore it from a copy, or import again to a new folder\n")
+    os.truncate(store / "images_0008.npy", 128)
+    assert run(["data", "verify", str(store), "--json"]) == 2
+    faults = json.loads(capsys.readouterr().out)["faults"]
+    assert faults == ["images_0008.npy is cut off: rows 0 to 11 are lost", "row 11: damaged at 16 pixels"]
+    assert "'radcommons data verify" in refused(capsys, "data", "info", store)
+
+
+def test_what_is_no_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("info", "verify"):
+        assert "is not a folder; make a store with" in refused(capsys, "data", command, tmp_path / "none")
+        assert "is not a store (no store.json)" in refused(capsys, "data", command, tmp_path)
+
+
+def test_a_phantom_hospital_is_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("data", "phantom", "--out", tmp_path / "p", "--patients", 5, "--resolution", 16, "--workers", 1)
+    record = as_json(capsys, *command)
+    assert record["source"] == "phantom" and record["patients"] == 5
+    assert as_json(capsys, *command) == record
+    assert "of other data or settings" in refused(capsys, *command, "--seed", 1)
+
+
+# --- identifiers -----------------------------------------------------------------------------------------------------
+
+PLANTED = ("ZZPAT", "ZZFILM", "ZZNAME", "ZZBAD", "ZZSTUDY")
+
+
+def assert_no_identifier(folder: Path, *printed: str, also: tuple[str, ...] = ()) -> None:
+    everything = "\n".join(printed).encode()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            everything += path.name.encode() + path.read_bytes()
+        if path.suffix == ".parquet":  # compressed
+            everything += pl.read_parquet(path).write_csv().encode()
+    for word in (*PLANTED, *also):
+        assert word.encode() not in everything
+
+
+def test_no_identifier_of_a_table_reaches_the_store_or_the_screen(
+    tmp_path: Path, film_table: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    films = film_table(tmp_path / "source", films=8, prefix="ZZFILM")
+    lines = (films / "labels.csv").read_text().replace("ZZFILM-patient", "ZZPAT").splitlines()
+    lines[2] = lines[2].replace(",PA,", ",LATERAL,")
+    lines[3] = lines[3].replace("ZZFILM-2.png", "ZZBAD.png")
+    (films / "labels.csv").write_text("\n".join(lines))
+    (films / "ZZFILM-4.png").write_bytes((films / "ZZFILM-4.png").read_bytes()[:300])
+    command = ["data", "import", "table", str(films), "--out", str(tmp_path / "store"), "--resolution", "8"]
+    assert run([*command, "--workers", "2"]) == 0
+    assert run(["data", "info", str(tmp_path / "store")]) == 0
+    printed = capfd.readouterr()
+    assert "3 refused" in printed.out
+    assert_no_identifier(tmp_path / "store", printed.out, printed.err)
+
+
+def test_no_identifier_of_dicom_headers_reaches_the_store_or_the_screen(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows, uids = ["SOPInstanceUID,Pneumonia"], []
+    for number in range(5):
+        uids.append(generate_uid())
+        write_film(tmp_path / "tree" / f"ZZFILM-{number}.dcm", uids[-1], cut=number == 3)
+        rows.append(f"{uids[-1]},{number % 2}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    command = ["data", "import", "dicom", str(tmp_path / "tree"), "--labels", str(tmp_path / "labels.csv"),
+               "--out", str(tmp_path / "store"), "--resolution", "8", "--workers", "1", "--json"]  # fmt: skip
+    assert run(command) == 0
+    printed = capfd.readouterr()
+    record = json.loads(printed.out)
+    assert (record["images"], record["rejected"]) == (4, 1)
+    assert Store.open(tmp_path / "store").manifest["view"].to_list() == ["AP"] * 4
+    assert_no_identifier(tmp_path / "store", printed.out, printed.err, also=tuple(uids))
+
+
+def write_film(path: Path, uid: str, *, cut: bool) -> None:
+    path.parent.mkdir(exist_ok=True)
+    film = Dataset()
+    film.file_meta = FileMetaDataset()
+    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
+    film.SOPInstanceUID = film.file_meta.MediaStorageSOPInstanceUID = uid
+    film.PatientID, film.PatientName, film.Modality, film.ViewPosition = "ZZPAT-9", "ZZNAME^Jane", "DX", "AP"
+    film.AccessionNumber, film.StudyDescription = "ZZSTUDY-1", "ZZSTUDY chest"
+    film.SamplesPerPixel, film.PhotometricInterpretation, film.PixelRepresentation = 1, "MONOCHROME2", 0
+    film.BitsAllocated, film.BitsStored, film.HighBit, film.Rows, film.Columns = 8, 8, 7, 40, 40
+    pixels = cv2.blur(np.random.default_rng(int(uid[-4:])).integers(0, 256, (40, 40), np.uint8), (3, 3))
+    film.PixelData = pixels.tobytes()[: 500 if cut else None]
+    film["PixelData"].VR = "OB"
+    film.save_as(path, enforce_file_format=True)
+
+
+# --- killed, for real ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def slow_films(tmp_path_factory: pytest.TempPathFactory, film_table: Callable[..., Path]) -> Path:
+    """Films that take seconds to import: 300 of 512 x 520 pixels."""
+    return film_table(tmp_path_factory.mktemp("slow"), films=300, side=512)
+
+
+class Importing:
+    """``data import table`` in a process group of its own, up to its first finished block."""
+
+    def __init__(self, films: Path, out: Path, key: Path, workers: int) -> None:
+        options = ("--resolution", "256", "--key", key, "--workers", workers)
+        command = [*COMMAND, "data", "import", "table", films, "--out", out, *options]
+        self.process = subprocess.Popen(
+            [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.journal = out / ".import" / "journal.jsonl"
+        while not (self.journal.is_file() and self.journal.stat().st_size):
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.01)
+        listed = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        children = [int(pid) for path in listed for pid in path.read_text().split()]
+        self.workers = [c for c in children if b"LokyProcess" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+    def end(self) -> tuple[int, str]:
+        """Exit status and stderr, once the command and all that hold its pipes have ended."""
+        _, errors = self.process.communicate(timeout=30)
+        return self.process.returncode, errors
+
+    def workers_running(self) -> list[int]:
+        return [w for w in self.workers if _state(w) not in ("Z", "")]
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
+def test_an_import_killed_in_the_middle_goes_on_without_redoing_a_film(
+    slow_films: Path, tmp_path: Path, film_table: Callable[..., Path]
+) -> None:
+    films = film_table(tmp_path / "films", films=300, side=512)
+    out, key = tmp_path / "broken", tmp_path / "key"
+    importing = Importing(films, out, key, workers=2)
+    assert len(importing.workers) == 2
+    importing.process.send_signal(signal.SIGKILL)
+    status, errors = importing.end()  # which waits for the workers: they hold the pipes
+    assert status == -signal.SIGKILL and "Traceback" not in errors
+    assert importing.workers_running() == []
+    assert not (out / "store.json").exists()
+
+    lines = [json.loads(line) for line in importing.journal.read_text().splitlines(keepends=True) if "\n" in line]
+    done = sum(len(line["images"]) for line in lines)
+    assert 0 < done < 300
+    for number in range(done):  # a film that is read again would be refused
+        (films / f"film-{number}.png").write_bytes(b"")
+    options = ["--resolution", "256", "--key", str(key), "--workers", "1"]
+    assert run(["data", "import", "table", str(films), "--out", str(out), "--name", "broken", *options]) == 0
+    unbroken = tmp_path / "unbroken"
+    assert run(["data", "import", "table", str(slow_films), "--out", str(unbroken), "--name", "broken", *options]) == 0
+    assert content(out) == content(unbroken)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
+def test_ctrl_c_is_one_line_exit_130_and_no_worker_is_left(slow_films: Path, tmp_path: Path) -> None:
+    importing = Importing(slow_films, tmp_path / "store", tmp_path / "key", workers=2)
+    os.killpg(importing.process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    status, errors = importing.end()
+    assert (status, errors.splitlines()[-1:]) == (130, ["radcommons: stopped; run the same command again to continue"])
+    assert "Traceback" not in errors and "Warning" not in errors
+    assert importing.workers_running() == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
+def test_a_worker_killed_for_memory_is_one_line(slow_films: Path, tmp_path: Path) -> None:
+    importing = Importing(slow_films, tmp_path / "store", tmp_path / "key", workers=2)
+    os.kill(importing.workers[0], signal.SIGKILL)
+    status, errors = importing.end()
+    assert status == 2 and "Traceback" not in errors
+    assert errors.endswith("run the same command again to continue, with a --workers below 2\n")
+    assert importing.workers_running() == []
+
+
+# --- the real films --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+def test_the_real_films_import_from_the_command_line(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = [o for p in sorted((shared_data / "nih" / "nih_split_lists").iterdir()) for o in ("--split", p)]
+    nih = as_json(
+        capsys, "data", "import", "nih", shared_data / "nih", "--out", tmp_path / "nih", "--resolution", 8, *lists
+    )
+    assert (nih["images"], nih["absent"], sum(nih["split"].values())) == (1634, 110_486, 1634)
+    assert as_json(capsys, "data", "info", tmp_path / "nih")["shared_patients"] == 0

@@ -1,0 +1,266 @@
+"""The import ladder: base <- metrics, models <- data <- train <- audit, explain, federated, experiments <- cli.
+
+The code that publishes (`hub`) and the reader study (`study`) cannot import the code that reads patients' images.
+Every import counts: absolute, relative, inside a function, under TYPE_CHECKING, through importlib with a literal.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import radcommons
+
+PACKAGE = "radcommons"
+SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
+
+BASE = frozenset({"errors", "settings", "seeds", "records", "progress", "pictures", "pages"})
+PUBLISHING = BASE | {"metrics", "models"}
+INSIDE = PUBLISHING | {"data", "train"}
+
+# What each part may import of the package, besides itself.
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    **dict.fromkeys(BASE, BASE),
+    "errors": frozenset(),
+    "metrics": BASE,
+    "models": BASE,
+    "data": PUBLISHING,
+    "train": PUBLISHING | {"data"},
+    **dict.fromkeys(("audit", "explain", "federated", "experiments"), INSIDE),
+    "hub": PUBLISHING,
+    "study": BASE | {"metrics"},
+    "__main__": frozenset({"cli"}),
+}
+EVERYTHING = "cli"
+WITHOUT_TORCH = frozenset({"errors", "records", "study"})
+TORCH = frozenset({"torch", "torchmetrics", "monai"})
+OF_METRICS = frozenset({"numpy", "scipy"})
+FLOWER, ITS_PART = "flwr", "federated"
+
+# `radcommons/__init__.py` names these lazily, each from its part, and nothing else.
+PUBLIC = {"Store": "data", "Generator": "models", "SyntheticSet": "models"}
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One forbidden import: where it stands and which rule it breaks."""
+
+    file: str
+    line: int
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.rule}"
+
+
+def check(source: Path) -> list[Fault]:
+    """Every import under `source`, a package folder named radcommons, that the ladder forbids."""
+    faults = set()
+    for path in sorted(source.rglob("*.py")):
+        relative = path.relative_to(source)
+        part = relative.parts[0].removesuffix(".py")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for line, target in imports(tree, package_of(relative)):
+            rule = broken_rule(part, target)
+            if rule is not None:
+                faults.add(Fault(relative.as_posix(), line, rule))
+        if part != "__init__" and part != EVERYTHING and part not in MAY_IMPORT:
+            faults.add(
+                Fault(relative.as_posix(), 1, f"{part} has no place in the ladder; give it one in test_layers.py")
+            )
+    return sorted(faults)
+
+
+def package_of(relative: Path) -> str:
+    """The dotted package in which a module's relative imports count."""
+    return ".".join((PACKAGE, *relative.parts[:-1]))
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
+    """Line and full dotted name of everything a module imports, wherever in it the import stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = absolute("." * node.level + (node.module or ""), package)
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and called(node) in ("import_module", "__import__") and node.args:
+            name = node.args[0]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                yield node.lineno, absolute(name.value, package)
+
+
+def called(node: ast.Call) -> str:
+    """The last name of what is called: ``import_module`` of ``importlib.import_module(...)``."""
+    return getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+
+
+def absolute(name: str, package: str) -> str:
+    """``..data.store`` seen from radcommons.hub is ``radcommons.data.store``."""
+    dots = len(name) - len(name.lstrip("."))
+    if not dots:
+        return name
+    parents = package.split(".")
+    return ".".join([*parents[: len(parents) - dots + 1], *filter(None, [name[dots:]])])
+
+
+def broken_rule(part: str, target: str) -> str | None:
+    """The rule that `part` of the package breaks by importing `target`, or None."""
+    root, _, inner = target.partition(".")
+    if root != PACKAGE:
+        return _third_party(part, root)
+    reached = PUBLIC.get(inner, inner.split(".")[0])
+    if part == "__init__":
+        named = PUBLIC.get(inner.rpartition(".")[2]) == reached
+        return None if named else f"radcommons/__init__ only names its public classes, not {target}"
+    if reached == "__version__" or part == EVERYTHING or reached == part:
+        return None
+    if reached in ("", "*"):
+        return f"{part} imports the whole package; name the module it needs"
+    if part in MAY_IMPORT and reached not in MAY_IMPORT[part]:
+        return f"{part} may not import {reached} ({target})"
+    return None
+
+
+def _third_party(part: str, root: str) -> str | None:
+    if root in TORCH and part in WITHOUT_TORCH:
+        return f"{part} may not import {root}"
+    if root == FLOWER and part != ITS_PART:
+        return f"only {ITS_PART} imports {FLOWER}, not {part}"
+    if part == "metrics" and root not in OF_METRICS and root not in sys.stdlib_module_names:
+        return f"metrics imports numpy and scipy only, not {root}"
+    return None
+
+
+def test_no_module_imports_from_above_its_place_in_the_ladder() -> None:
+    assert [str(fault) for fault in check(SOURCE)] == []
+
+
+def test_the_checker_sees_the_package_it_is_meant_for() -> None:
+    seen = {path.relative_to(SOURCE).parts[0] for path in SOURCE.rglob("*.py")}
+    assert {"errors.py", "models", "data", "train", "cli"} <= seen
+    tree = ast.parse((SOURCE / "train" / "gan.py").read_text(encoding="utf-8"))
+    assert "radcommons.data.store.Store" in {target for _, target in imports(tree, "radcommons.train")}
+
+
+def test_the_lazy_public_names_are_the_ones_that_the_ladder_allows() -> None:
+    assert {name: home.split(".")[1] for name, home in radcommons._HOMES.items()} == PUBLIC
+
+
+PLANTED = [
+    ("hub/pool.py", "from radcommons.data.store import Store", 1, "hub may not import data"),
+    ("hub/pool.py", "import radcommons.data.store as shelf", 1, "hub may not import data"),
+    ("hub/pool.py", "from radcommons import data", 1, "hub may not import data"),
+    ("hub/pool.py", "from radcommons import Store", 1, "hub may not import data"),
+    ("hub/pool.py", "from ..data import store", 1, "hub may not import data"),
+    ("hub/pool.py", "from .. import train", 1, "hub may not import train"),
+    ("hub/server/gate.py", "from ...audit.report import verdict", 1, "hub may not import audit"),
+    ("hub/__init__.py", "from ..data import store", 1, "hub may not import data"),
+    (
+        "hub/client.py",
+        "def push():\n    from radcommons.train import gan\n    gan.train()",
+        2,
+        "hub may not import train",
+    ),
+    (
+        "hub/client.py",
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from radcommons.data.listing import Listing",
+        4,
+        "hub may not import data",
+    ),
+    (
+        "hub/client.py",
+        'import importlib\n\nstore = importlib.import_module("radcommons.data.store")',
+        3,
+        "hub may not import data",
+    ),
+    (
+        "hub/client.py",
+        'from importlib import import_module\nstore = import_module("..data", "radcommons.hub")',
+        2,
+        "hub may not import data",
+    ),
+    ("hub/client.py", 'store = __import__("radcommons.data.store")', 1, "hub may not import data"),
+    ("hub/client.py", "import radcommons", 1, "hub imports the whole package"),
+    ("study/analysis.py", "import numpy\nimport torch", 2, "study may not import torch"),
+    ("study/analysis.py", "from torch import Tensor", 1, "study may not import torch"),
+    ("study/pages.py", "from radcommons.models.sampling import Generator", 1, "study may not import models"),
+    ("study/pages.py", "from radcommons.data.store import Store", 1, "study may not import data"),
+    ("records.py", "def load():\n    import torch", 2, "records may not import torch"),
+    ("records.py", "from radcommons.data.store import Store", 1, "records may not import data"),
+    ("errors.py", "import torch", 1, "errors may not import torch"),
+    ("errors.py", "from radcommons.settings import Settings", 1, "errors may not import settings"),
+    ("settings.py", "from .models import progan", 1, "settings may not import models"),
+    ("pages.py", "from radcommons.train.run_log import read_log", 1, "pages may not import train"),
+    ("models/sampling.py", "from radcommons.data.store import Store", 1, "models may not import data"),
+    ("models/extractors.py", "from ..metrics import kid", 1, "models may not import metrics"),
+    ("metrics/kid.py", "import torch", 1, "metrics imports numpy and scipy only, not torch"),
+    ("metrics/kid.py", "import sklearn.metrics", 1, "metrics imports numpy and scipy only, not sklearn"),
+    ("metrics/kid.py", "from radcommons.models import progan", 1, "metrics may not import models"),
+    ("data/store.py", "from radcommons.train.settings import TrainSettings", 1, "data may not import train"),
+    ("train/gan.py", "from radcommons.audit import report", 1, "train may not import audit"),
+    ("train/gan.py", "from radcommons.cli.output import bar", 1, "train may not import cli"),
+    ("explain/morph.py", "from radcommons.audit import report", 1, "explain may not import audit"),
+    ("train/gan.py", "import flwr", 1, "only federated imports flwr, not train"),
+    ("cli/federate.py", "def run():\n    from flwr.app import Context", 2, "only federated imports flwr, not cli"),
+    ("__init__.py", "from radcommons.train.gan import train", 1, "radcommons/__init__ only names its public classes"),
+    ("__main__.py", "from radcommons.data.store import Store", 1, "__main__ may not import data"),
+    ("helpers.py", "import json", 1, "helpers has no place in the ladder"),
+]
+
+
+@pytest.mark.parametrize(("module", "code", "line", "rule"), PLANTED)
+def test_a_planted_violation_is_reported_with_file_line_and_rule(
+    tmp_path: Path, module: str, code: str, line: int, rule: str
+) -> None:
+    plant(tmp_path, module, code)
+    (fault,) = check(tmp_path / PACKAGE)
+    assert (fault.file, fault.line) == (module, line)
+    assert fault.rule.startswith(rule)
+    assert str(fault).startswith(f"{module}:{line}: {rule}")
+
+
+ALLOWED = [
+    ("errors.py", "import difflib"),
+    ("settings.py", "from radcommons.errors import BadInput"),
+    ("seeds.py", "def stream():\n    import torch"),
+    ("metrics/kid.py", "import math\nimport numpy as np\nfrom scipy import linalg\nfrom ..errors import TooFewImages"),
+    ("models/sampling.py", "import torch\nfrom .progan import GeneratorNetwork\nfrom radcommons import __version__"),
+    ("data/sources/nih.py", "from ..film import sex\nfrom ...errors import PathMissing"),
+    ("train/gan.py", "from radcommons.data.store import Store\nfrom radcommons.models import progan"),
+    ("hub/pool.py", "from radcommons.models.sampling import Generator\nfrom radcommons.records import Record"),
+    ("hub/pool.py", "from radcommons import Generator"),
+    ("study/analysis.py", "from radcommons.metrics import agreement\nimport numpy"),
+    ("federated/client_app.py", "from flwr.app import Context\nfrom radcommons.train import steps"),
+    ("cli/hub.py", "import radcommons.hub.client\nfrom radcommons.data.store import Store"),
+    ("__init__.py", "if 1:\n    from radcommons.data.store import Store"),
+    ("__main__.py", "from radcommons.cli import main"),
+]
+
+
+@pytest.mark.parametrize(("module", "code"), ALLOWED)
+def test_an_import_that_points_down_is_left_alone(tmp_path: Path, module: str, code: str) -> None:
+    plant(tmp_path, module, code)
+    assert check(tmp_path / PACKAGE) == []
+
+
+def test_every_fault_of_a_file_is_reported(tmp_path: Path) -> None:
+    plant(tmp_path, "hub/pool.py", "import flwr\nfrom radcommons.data import store\nfrom radcommons.train import gan")
+    assert [fault.line for fault in check(tmp_path / PACKAGE)] == [1, 2, 3]
+
+
+def test_records_and_errors_load_neither_torch_nor_the_store() -> None:
+    probe = "import sys, radcommons.records, radcommons.errors; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
+    assert "radcommons.records" in loaded
+    assert not {"torch", "radcommons.data", "radcommons.models"} & set(loaded)
+
+
+def plant(folder: Path, module: str, code: str) -> None:
+    path = folder / PACKAGE / module
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(code + "\n", encoding="utf-8")

@@ -1,0 +1,53 @@
+"""Records are versioned JSON that comes back as it went, and refuse what they do not know."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from radcommons.records import FindingsRecord, Record, StoreRecord, sha256_file
+
+STORE = StoreRecord(
+    name="own", source="table", findings=("Mass",), resolutions=(4, 8), label_policy="as-given", fit="crop", images=3,
+    patients=2, rejected=0, absent=0, upsampled=0, split={"train": 3, "val": 0, "test": 0}, split_salt="s",
+    request_sha256="a", manifest_sha256="b",
+)  # fmt: skip
+
+
+class Second(Record):
+    """A record of the second format."""
+
+    FORMAT_VERSION = 2
+    name: str
+
+
+def test_a_record_comes_back_from_its_json_as_it_was() -> None:
+    text = STORE.to_json()
+    assert StoreRecord.model_validate_json(text) == StoreRecord.model_validate(json.loads(text)) == STORE
+    assert text.endswith("}\n") and text == STORE.to_json()
+
+
+def test_a_record_carries_the_version_of_its_format_or_the_one_it_was_read_with() -> None:
+    assert json.loads(Second(name="x").to_json()) == {"format_version": 2, "name": "x"}
+    assert Second.model_validate({"format_version": 1, "name": "x"}).format_version == 1
+
+
+def test_unknown_and_missing_fields_are_refused_and_a_record_cannot_be_changed() -> None:
+    for values in ({"name": "x", "patient": "y"}, {}):
+        with pytest.raises(ValidationError):
+            Second.model_validate(values)
+    with pytest.raises(ValidationError, match="frozen"):
+        Second(name="x").name = "y"
+
+
+def test_every_published_combination_has_an_entry_a_finding() -> None:
+    FindingsRecord(findings=("Mass", "Edema"), combinations=(((0, 1), 12),), smallest_cell=10)
+    with pytest.raises(ValidationError, match="another number of entries than there are findings"):
+        FindingsRecord(findings=("Mass", "Edema"), combinations=(((1,), 12),), smallest_cell=10)
+
+
+def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc" * 100_000)
+    assert sha256_file(tmp_path / "file") == hashlib.sha256(b"abc" * 100_000).hexdigest()
