@@ -1,6 +1,7 @@
 """Every error is one line on stderr with its exit status; an unknown name gets the nearest known one."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +34,23 @@ def test_the_nearest_name_ignores_case_and_refuses_to_guess(name: str, expected:
 def test_a_hint_is_the_nearest_name_or_the_whole_list() -> None:
     assert nearest_hint("Edem", ["Edema", "Mass"]) == "the nearest is 'Edema'"
     assert nearest_hint("xyz", iter(["Edema", "Mass"])) == "known are Edema, Mass"
+
+
+def test_a_system_error_names_a_path_only_where_the_user_named_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from radcommons import cli
+    from radcommons.data.store import Store
+
+    def refuse(path: str) -> None:
+        def opening(_: object) -> None:
+            raise PermissionError(13, "Permission denied", path)
+
+        monkeypatch.setattr(Store, "open", opening)
+
+    refuse("/elsewhere/DOE_JANE.png")
+    assert cli.run(["data", "info", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "radcommons: Permission denied\n"
+    refuse(str(tmp_path / "store.json"))
+    assert cli.run(["data", "info", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"radcommons: {tmp_path / 'store.json'}: Permission denied\n"

@@ -74,7 +74,7 @@ def test_a_signal_saves_and_the_same_command_continues(
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
-    assert "run the same command again to continue" in out
+    assert "stopped and saved" in out and "run the same command again to continue" in err
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 

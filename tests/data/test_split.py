@@ -77,6 +77,19 @@ def test_lists_give_the_part_by_stem_and_the_rest_is_refused(tmp_path):
     assert [(r.row, r.image, r.reason) for r in split.refusals] == [(5, "d.png", "not in the split lists")]
 
 
+def test_films_of_one_name_in_many_folders_are_told_apart_by_their_path(tmp_path):
+    names = [f"CheXpert/train/patient{n}/study1/view1_frontal.jpg" for n in range(20)]
+    (tmp_path / "test_list.txt").write_text(
+        "patient3/study1/view1_frontal.jpg\ntrain/patient5/study1/view1_frontal.jpg"
+    )
+    split = with_split(
+        listing_of(*((name, f"p{n}") for n, name in enumerate(names))),
+        read_split_files([tmp_path / "test_list.txt"]),
+        salt="s",
+    )
+    assert {image for image, part in parts(split).items() if part == "test"} == {names[3], names[5]}
+
+
 def test_train_and_val_lists_are_divided_by_patient_seven_to_one(tmp_path):
     names = [f"{n}.png" for n in range(4000)]
     (tmp_path / "train_val_list.txt").write_text("\n".join(names))

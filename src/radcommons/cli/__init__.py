@@ -65,7 +65,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+        given = [a for a in (arguments or sys.argv[1:]) if a and str(error.filename or "").startswith(a)]
+        place = f"{error.filename}: " if given else ""  # a path that the user did not name may name a patient
+        return _refuse(f"{place}{error.strerror or type(error).__name__}", 2)
 
 
 def main() -> None:

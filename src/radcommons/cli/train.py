@@ -46,7 +46,7 @@ def train(
     if not outcome.leads:
         return
     rate = outcome.images_this_call / max(1e-9, outcome.seconds)
-    state = "finished" if outcome.finished else "stopped; run the same command again to continue"
+    state = "finished" if outcome.finished else "stopped and saved"
     if outcome.images_this_call == 0 and outcome.finished:
         state = "already finished"
     show(

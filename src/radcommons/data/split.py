@@ -7,6 +7,7 @@ their patient already has.
 import gzip
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,9 +30,13 @@ _PART_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "va
 
 @dataclass(frozen=True)
 class SplitLists:
-    """Official lists: image stem to "train", "val", "test" or "trainval"; `rest` is for images in no list."""
+    """Official lists: image name to "train", "val", "test" or "trainval"; `rest` is for images in no list.
 
-    part_of_stem: Mapping[str, str]
+    A name is a path without its image suffix, as far as the list gives it: ``00000001_000`` or
+    ``patient00001/study1/view1_frontal``.
+    """
+
+    part_of_name: Mapping[str, str]
     rest: str | None
 
 
@@ -80,15 +85,15 @@ def read_split_files(paths: Sequence[Path]) -> SplitLists:
     A test list alone leaves every other image to train and val, divided by the hash.
     Raises PathMissing, TableRefused; BadInput where an image stands in two parts.
     """
-    part_of_stem: dict[str, str] = {}
+    part_of_name: dict[str, str] = {}
     in_two_parts = 0
     for path in paths:
         for name, part in _read_table(path) if _is_csv(path) else _read_names(path):
-            in_two_parts += part_of_stem.setdefault(stem(name), part) != part
+            in_two_parts += part_of_name.setdefault(_without_suffix(name), part) != part
     if in_two_parts:
         raise BadInput(f"{in_two_parts} images stand in two parts of the split lists; mend the lists")
-    test_alone = set(part_of_stem.values()) == {"test"}
-    return SplitLists(part_of_stem, "trainval" if test_alone else None)
+    test_alone = set(part_of_name.values()) == {"test"}
+    return SplitLists(part_of_name, "trainval" if test_alone else None)
 
 
 def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractions: Sequence[float] = FRACTIONS
@@ -105,8 +110,10 @@ def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractio
     hashed = parts_by_hash((c.patient for c in listing.candidates), salt=salt, fractions=TRAIN_AND_VAL)
     placed: list[Candidate] = []
     refusals = list(listing.refusals)
+    stems = Counter(stem(c.image) for c in listing.candidates)
+    by_stem = {stem(name): word for name, word in lists.part_of_name.items() if stems[stem(name)] == 1}
     for candidate, by_hash in zip(listing.candidates, hashed, strict=True):
-        word = lists.part_of_stem.get(stem(candidate.image), lists.part_of_stem.get(candidate.path.stem, lists.rest))
+        word = _listed(lists.part_of_name, candidate) or by_stem.get(stem(candidate.image)) or lists.rest
         if word is None:
             refusals.append(Refusal(candidate.row, candidate.image, NOT_LISTED))
             continue
@@ -118,6 +125,22 @@ def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractio
             "mend the lists or leave --split out"
         )
     return replace(listing, candidates=placed, refusals=refusals)
+
+
+def _listed(part_of_name: Mapping[str, str], candidate: Candidate) -> str | None:
+    """What the lists say of an image, by as much of its path as they give."""
+    for name in (candidate.image, candidate.path.as_posix()):
+        ending = _without_suffix(name)
+        while ending:
+            if ending in part_of_name:
+                return part_of_name[ending]
+            ending = ending.partition("/")[2]
+    return None
+
+
+def _without_suffix(name: str) -> str:
+    folder, slash, _ = name.replace("\\", "/").removeprefix("./").rpartition("/")
+    return folder + slash + stem(name)
 
 
 def shared_patients(patients_and_parts: Iterable[tuple[str, Part | None]]) -> int:

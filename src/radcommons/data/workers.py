@@ -55,10 +55,10 @@ def _waves(
     parallel: Any, function: Callable[..., T], jobs: Sequence[Sequence[Any]], size: int
 ) -> Generator[T, None, None]:
     for first in range(0, len(jobs), max(1, size)):
-        with _without_interrupts():  # workers inherit this: Ctrl-C is the parent's to handle
+        with _interrupts_ignored():  # workers inherit this: Ctrl-C is the parent's to handle
             results = parallel(joblib.delayed(_call)(os.getpid(), function, job) for job in jobs[first : first + size])
         try:
-            for result in results:  # not 'yield from', which would close them outside of 'finally'
+            for result in results:  # noqa: UP028  'yield from' would close them before 'finally'
                 yield result
         finally:
             with warnings.catch_warnings():
@@ -90,9 +90,18 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _without_interrupts() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C, which new processes inherit, and block it too, so that it arrives here afterwards.
+
+    Blocking alone is not inherited: starting the first worker, joblib unblocks it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
