@@ -507,3 +507,8 @@ def test_a_film_that_cannot_be_enlarged_so_far_is_refused_with_the_limit(
     monkeypatch.setattr(module, "read", raises(ImageRefused("made up")))
     with pytest.raises(NothingToImport, match=r"made up \(12 times\)"):
         imported()
+
+
+def test_a_new_store_is_for_its_owner_only(tmp_path: Path) -> None:
+    ingest_phantoms(tmp_path / "store", patients=2, site="A", resolution=16, seed=0)
+    assert (tmp_path / "store").stat().st_mode & 0o077 == 0

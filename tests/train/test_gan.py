@@ -309,3 +309,7 @@ def test_a_sample_sheet_has_a_row_a_finding(phantom_store: Store, tiny: Tiny, wh
     findings = Generator.load(whole_run).findings
     sheet = gan.sample_sheet(network, findings, Phase(16, 1.0, 8, 0.1), tiny(), CPU)
     assert sheet.height == (len(findings) + 1) * 66 + 2
+
+
+def test_a_run_is_for_its_owner_only(whole_run: Path) -> None:
+    assert whole_run.stat().st_mode & 0o077 == 0, "the critic lies in it"

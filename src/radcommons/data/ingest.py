@@ -269,7 +269,7 @@ def _key(path: Path, out: Path) -> bytes:
             raise PathMissing(f"{path} does not exist and {out} was imported with a key; restore it, or pass its --key")
         if path.parent != out and not path.parent.is_dir():
             raise PathMissing(f"{path.parent} is not a folder; make it, or choose another --key")
-        out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' films: for the owner only
     return load_or_create_key(path)
 
 

@@ -96,7 +96,8 @@ class StoreWriter:
         Raises PathInUse for an unfinished import of other data, and where another process writes to `out`.
         """
         folder = out / JOURNAL_FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         asked = folder / "request.json"
         with alone_in(folder):
             if asked.is_file() and _saved_digest(asked) != request.sha256:

@@ -17,7 +17,7 @@ def claim_folder(run: Path, settings: TrainSettings) -> None:
             raise PathInUse(f"{run} was begun with {'; '.join(differing)}; use those, or choose another --out")
     elif run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise PathInUse(f"{run} already holds something else; choose another --out")
-    run.mkdir(parents=True, exist_ok=True)
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)  # the critic lies in it
     settings.save(saved)
 
 
