@@ -18,7 +18,7 @@ import radcommons
 PACKAGE = "radcommons"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-BASE = frozenset({"errors", "settings", "seeds", "records", "progress", "pictures", "pages"})
+BASE = frozenset({"errors", "settings", "seeds", "records", "progress", "pictures", "pages", "workers", "cluster"})
 PUBLISHING = BASE | {"metrics", "models"}
 INSIDE = PUBLISHING | {"data", "train"}
 

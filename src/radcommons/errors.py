@@ -16,8 +16,9 @@
     │   ├── GeneratorRefused        not a run or package, of another version, or damaged
     │   ├── CheckpointDamaged       neither checkpoint of a run can be read
     │   ├── TooFewImages            a computation that needs more images than it was given
+    │   ├── ClusterRefused          a cluster's address, its extra, reach, workers or versions
     │   └── DiskFull                free space, then run the same command again
-    ├── WorkerKilled                exit 2: a process was killed; run the same command again with fewer workers
+    ├── WorkerKilled                exit 2: a process was killed or a cluster lost; run the same command again
     ├── TrainingDiverged            exit 2: the run stopped; names the last good checkpoint
     └── GateRefused                 exit 3: a policy said no
 """
@@ -82,6 +83,10 @@ class CheckpointDamaged(BadInput):
 
 class TooFewImages(BadInput):
     """A computation needs more images than it was given."""
+
+
+class ClusterRefused(BadInput):
+    """A cluster cannot be used: its address, the extra for it, its reach, its workers or their versions."""
 
 
 class DiskFull(BadInput):

@@ -149,11 +149,43 @@ def test_a_second_run_is_no_work(store: Path, films: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in store.iterdir()} == before
 
 
+def test_a_dry_run_prints_what_the_import_then_makes_and_writes_nothing(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = content(tmp_path)
+    command = ("data", "import", "table", films, "--out", tmp_path / "store", "--resolution", 16, "--workers", 1)
+    plan = as_json(capsys, *command, "--dry-run")
+    assert run([*map(str, command), "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert "would read 12 images of 6 patients; nothing was written" in text and "GiB free" in text
+    assert "Pneumonia" in text and "No image was opened" in text
+    assert content(tmp_path) == before
+    record = as_json(capsys, *command)
+    assert (plan["images"], plan["patients"]) == (record["images"], record["patients"])
+    assert (plan["store"], plan["images_by_part"]) == (record["store"], record["split"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resolution", "100"], "resolution is 100"),
+        (["--findings", "Pneumonja"], "the nearest is 'Pneumonia'"),
+        (["--workers", "0"], "--workers is 0; it must be 1 or more"),
+        (["--fit", "stretch"], "--fit is 'stretch'; it must be crop or pad"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_import_would(
+    options: list[str], message: str, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("data", "import", "table", films, "--out", tmp_path / "store", "--dry-run")
+    assert message in refused(capsys, *command, *options)
+
+
 @pytest.mark.parametrize("source", ["nih", "chexpert", "rsna", "dicom", "table"])
 def test_every_import_has_help_with_its_options_and_an_example(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "import", source, "--help"]) == 0
     text = capsys.readouterr().out
-    for option in ("--out", "--resolution", "--fit", "--split", "--key", "--workers", "--json"):
+    for option in ("--out", "--resolution", "--fit", "--split", "--key", "--workers", "--dry-run", "--json"):
         assert option in text
     assert f"radcommons data import {source}" in " ".join(text.split())
 

@@ -72,6 +72,16 @@ def test_signed_values_are_scaled_from_their_minimum(write_dicom, film_like, bit
     assert np.array_equal(read(write_dicom(stored, bits=bits)).pixels, scaled(shifted))
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+@pytest.mark.parametrize("syntax", NATIVE, ids=lambda uid: uid.keyword)
+def test_whatever_stands_above_the_stored_bits_counts_nothing(write_dicom, film_like, syntax, kind):
+    """PS3.5 8.1.1: overlays of old scanners stand in the unused bits."""
+    stored = film_like(12).astype(kind) - kind(2048 if kind is np.int16 else 0)
+    rubbish = ((stored & 0x0FFF) | (np.arange(80) % 7 << 12)).astype(kind)
+    assert rubbish.max() > stored.max()
+    assert np.array_equal(read(write_dicom(rubbish, syntax=syntax, bits=12)).pixels, scaled(stored))
+
+
 def test_monochrome1_is_inverted(write_dicom, film_like):
     stored = film_like(12)
     plain = read(write_dicom(stored, bits=12)).pixels

@@ -70,6 +70,7 @@ def listing(tmp_path: Path, film_table: Callable[..., Path]) -> Listing:
 def imported(tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StoreRecord]:
     """Imports the twelve films in blocks of four under one key."""
     monkeypatch.setattr(module, "BLOCK_IMAGES", 4)
+    monkeypatch.setattr(module, "FEWEST_BLOCKS", 1)
 
     def run(out: str = "store", **changes: Any) -> StoreRecord:
         asked: dict[str, Any] = {"name": "own", "resolution": 16, "key_file": tmp_path / "key", **changes}
@@ -183,6 +184,36 @@ def test_a_half_written_block_is_done_again(
     imported("broken")
     assert len(films_read) == (4 if damage == "pixels without a journal line" else 8)
     assert content(broken) == content(tmp_path / "unbroken")
+
+
+def test_an_import_goes_on_though_its_blocks_have_another_size_now(
+    imported: Callable[..., StoreRecord], tmp_path: Path, films_read: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films" / "film-1.png").write_bytes(b"no film")  # refused rows count as done, too
+    imported("unbroken")
+    del films_read[:]
+    for size in (4, 1, 3):
+        monkeypatch.setattr(module, "BLOCK_IMAGES", size)
+        with pytest.raises(Killed):
+            imported("broken", track=killed_after(1))
+    monkeypatch.setattr(module, "BLOCK_IMAGES", 64)
+    imported("broken")
+    assert len(films_read) == len(set(films_read)) == 12
+    assert content(tmp_path / "broken") == content(tmp_path / "unbroken")
+
+
+def test_a_small_import_has_a_block_for_every_worker(
+    imported: Callable[..., StoreRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEWEST_BLOCKS", 6)
+    blocks: list[int] = []
+
+    @contextmanager
+    def track(description: str, *, total: int, done: int = 0, unit: str = "images") -> Iterator[Callable[[int], None]]:
+        yield blocks.append
+
+    imported(track=track)
+    assert blocks == [2] * 6
 
 
 def test_a_kill_between_store_json_and_the_clean_up_loses_nothing(
@@ -457,6 +488,7 @@ def test_a_phantom_hospital_resumes_and_other_settings_leave_its_truth_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BLOCK_IMAGES", 4)
+    monkeypatch.setattr(module, "FEWEST_BLOCKS", 1)
     draw = {"patients": 6, "site": "A", "resolution": 16, "seed": 1}
     ingest_phantoms(tmp_path / "unbroken", **draw)  # type: ignore[arg-type]
     with pytest.raises(Killed):

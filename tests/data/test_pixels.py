@@ -149,6 +149,23 @@ def test_the_pyramid_rounds_once_not_level_by_level():
     assert pyramid(top)[4][0, 0] == 1  # 9/16; a cascade would give 1/4 -> 0
 
 
+def test_the_brightest_films_overflow_at_no_level_and_the_largest_side_is_exact():
+    films = np.full((2, 1024, 1024), 255, np.uint8)
+    films[1] = np.random.default_rng(1).integers(250, 256, (1024, 1024))
+    levels = pyramid(films)
+    assert all(level[0].min() == 255 for level in levels.values())
+    for side, level in levels.items():
+        k = 1024 // side
+        means = films[1].reshape(side, k, side, k).astype(np.int64).sum(axis=(1, 3)) / k**2
+        assert np.array_equal(level[1], np.rint(means))
+
+
+def test_a_pyramid_does_not_need_its_films_in_one_piece_of_memory():
+    wide = np.random.default_rng(2).integers(0, 256, (3, 64, 80), dtype=np.uint8)
+    cut = wide[::2, :, 8:72]
+    assert all(np.array_equal(level, pyramid(cut.copy())[side]) for side, level in pyramid(cut).items())
+
+
 def test_many_films_make_the_same_pyramids_as_each_alone():
     films = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
     together = pyramid(films)

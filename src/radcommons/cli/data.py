@@ -1,12 +1,13 @@
 """``radcommons data``: from DICOM, PNG or JPEG and a table, or from a phantom, to a store."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from radcommons.cli import data_import
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.label_table import counts, label_table
+from radcommons.cli.output import AsJson, Cluster, bar, show
 
 if TYPE_CHECKING:
     from radcommons.data.summary import StoreSummary
@@ -29,20 +30,22 @@ def phantom(
     resolution: int = typer.Option(128, "--resolution", help="Side of the largest images, pixels, 16 to 1024."),
     seed: int = typer.Option(0, "--seed", help="Patient i depends on the seed, the site and i only."),
     workers: int | None = typer.Option(None, "--workers", help="Processes; all cores by default."),
+    cluster: str | None = Cluster,
     as_json: bool = AsJson,
 ) -> None:
     """Draw a phantom hospital: simulated chest films with findings whose place is known."""
     from radcommons.data.ingest import ingest_phantoms
 
-    record = ingest_phantoms(
-        out,
-        patients=patients,
-        site=site,
-        resolution=resolution,
-        seed=seed,
-        workers=data_import.worker_count(workers),
-        track=bar,
-    )
+    with data_import.work_on(workers, cluster) as team:
+        record = ingest_phantoms(
+            out,
+            patients=patients,
+            site=site,
+            resolution=resolution,
+            seed=seed,
+            workers=team,
+            track=bar,
+        )
     data_import.show_record(out, record, as_json)
 
 
@@ -80,9 +83,6 @@ def verify_store(store: Path = STORE, as_json: bool = AsJson) -> None:
 
 
 def _as_text(summary: "StoreSummary") -> str:
-    def counts(values: dict[str, Any]) -> str:
-        return ", ".join(f"{name} {value:,}" for name, value in values.items())
-
     lines = [
         f"{summary.name}  ({summary.source}, {summary.path})",
         f"images         {summary.images:,} of {summary.patients:,} patients",
@@ -97,11 +97,5 @@ def _as_text(summary: "StoreSummary") -> str:
     if summary.age_years:
         low, middle, high = summary.age_years
         lines.append(f"age            median {middle:g} years (5% below {low:g}, 5% above {high:g})")
-    width = max(10, *(len(f.finding) for f in summary.findings)) if summary.findings else 10
-    lines += ["", f"{'finding':<{width}}  present    share   train     val    test  unknown  ({summary.label_policy})"]
-    for f in summary.findings:
-        known = max(1, f.present + f.absent)
-        parts = "".join(f"{f.present_by_part[part]:>8,}" for part in ("train", "val", "test"))
-        lines.append(f"{f.finding:<{width}} {f.present:>8,} {f.present / known:>8.1%}{parts} {f.unknown:>8,}")
-    lines += [f"{'none':<{width}} {summary.without_finding:>8,}", ""]
+    lines += ["", *label_table(summary.findings, summary.without_finding, summary.label_policy), ""]
     return "\n".join(lines)

@@ -1,17 +1,21 @@
 """``radcommons data import``: one command a source layout."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.label_table import counts, label_table
+from radcommons.cli.output import AsJson, Cluster, bar, show
 
 if TYPE_CHECKING:
+    from radcommons.data.dry_run import ImportPlan
     from radcommons.data.listing import Listing
     from radcommons.records import StoreRecord
+    from radcommons.workers import Workers
 
 app = typer.Typer(help="Import real radiographs with their labels.", no_args_is_help=True)
 
@@ -31,6 +35,7 @@ SALT = typer.Option(None, "--split-salt", help="Another salt gives another split
 KEY = typer.Option(None, "--key", help="Secret file of the pseudonyms; made in the store by default.")
 NAME = typer.Option(None, "--name", help="The site's name; the store folder's by default.")
 WORKERS = typer.Option(None, "--workers", help="Processes; all cores by default.")
+DRY_RUN = typer.Option(False, "--dry-run", help="List, split and count; open no image and write nothing.")
 IMAGE_COLUMN = typer.Option(None, "--image-column", help="Column of the image files, where the usual names do not fit.")
 PATIENT_COLUMN = typer.Option(None, "--patient-column", help="Column of the patients.")
 LABEL_COLUMN = typer.Option(None, "--label-column", help="Column of findings joined by '|'.")
@@ -48,13 +53,15 @@ def nih(
     key: Path | None = KEY,
     name: str | None = NAME,
     workers: int | None = WORKERS,
+    cluster: str | None = Cluster,
+    dry_run: bool = DRY_RUN,
     as_json: bool = AsJson,
 ) -> None:
     """NIH ChestX-ray14: Data_Entry_2017*.csv and images*/; a partial or re-encoded download works."""
     from radcommons.data.sources import list_nih
 
     listing = list_nih(sources, findings=_names(findings))
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, as_json)
+    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
 
 
 @app.command(epilog="radcommons data import chexpert CheXpert-v1.0-small --out stores/chexpert --uncertain paper")
@@ -70,13 +77,15 @@ def chexpert(
     key: Path | None = KEY,
     name: str | None = NAME,
     workers: int | None = WORKERS,
+    cluster: str | None = Cluster,
+    dry_run: bool = DRY_RUN,
     as_json: bool = AsJson,
 ) -> None:
     """CheXpert: train.csv, valid.csv and their frontal films."""
     from radcommons.data.sources import list_chexpert
 
     listing = list_chexpert(sources, findings=_names(findings), uncertain=cast(Any, uncertain))
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, as_json)
+    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
 
 
 @app.command(epilog="radcommons data import rsna rsna-pneumonia --out stores/rsna")
@@ -91,13 +100,15 @@ def rsna(
     key: Path | None = KEY,
     name: str | None = NAME,
     workers: int | None = WORKERS,
+    cluster: str | None = Cluster,
+    dry_run: bool = DRY_RUN,
     as_json: bool = AsJson,
 ) -> None:
     """RSNA pneumonia challenge: stage_2_* tables and DICOM. Its films come from the NIH set."""
     from radcommons.data.sources import list_rsna
 
     listing = list_rsna(sources, findings=_names(findings))
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, as_json)
+    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
 
 
 @app.command(epilog="radcommons data import dicom /pacs/export --labels labels.csv --out stores/own")
@@ -117,6 +128,8 @@ def dicom(
     key: Path | None = KEY,
     name: str | None = NAME,
     workers: int | None = WORKERS,
+    cluster: str | None = Cluster,
+    dry_run: bool = DRY_RUN,
     as_json: bool = AsJson,
 ) -> None:
     """A folder tree of DICOM files with a label table."""
@@ -132,7 +145,7 @@ def dicom(
         patient_column=patient_column,
         label_column=label_column,
     )
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, as_json)
+    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
 
 
 @app.command(epilog="radcommons data import table films/labels.csv --out stores/own --findings Pneumonia,Effusion")
@@ -152,6 +165,8 @@ def table(
     key: Path | None = KEY,
     name: str | None = NAME,
     workers: int | None = WORKERS,
+    cluster: str | None = Cluster,
+    dry_run: bool = DRY_RUN,
     as_json: bool = AsJson,
 ) -> None:
     """Any CSV with columns for image, patient and findings, and its PNG, JPEG or DICOM files."""
@@ -166,7 +181,7 @@ def table(
         patient_column=patient_column,
         label_column=label_column,
     )
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, as_json)
+    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
 
 
 def _ingest(
@@ -179,26 +194,40 @@ def _ingest(
     key: Path | None,
     name: str | None,
     workers: int | None,
+    cluster: str | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
+    from radcommons.data.dry_run import plan_import
     from radcommons.data.ingest import SPLIT_SALT, ingest
     from radcommons.data.split import read_split_files
     from radcommons.errors import SettingRefused
 
     if fit not in ("crop", "pad"):
         raise SettingRefused(f"--fit is '{fit}'; it must be crop or pad")
-    record = ingest(
-        listing,
-        out,
-        name=name or out.resolve().name,
-        resolution=resolution,
-        fit=cast(Any, fit),
-        split_salt=split_salt or SPLIT_SALT,
-        split_lists=read_split_files(split) if split else None,
-        key_file=key,
-        workers=worker_count(workers),
-        track=bar,
-    )
+    lists = read_split_files(split) if split else None
+    salt = split_salt or SPLIT_SALT
+    if dry_run:
+        worker_count(workers)  # refuses a wrong number, as the import would
+        show_plan(
+            out,
+            plan_import(listing, out, resolution=resolution, split_salt=salt, split_lists=lists, key_file=key),
+            as_json,
+        )
+        return
+    with work_on(workers, cluster) as team:
+        record = ingest(
+            listing,
+            out,
+            name=name or out.resolve().name,
+            resolution=resolution,
+            fit=cast(Any, fit),
+            split_salt=salt,
+            split_lists=lists,
+            key_file=key,
+            workers=team,
+            track=bar,
+        )
     show_record(out, record, as_json)
 
 
@@ -212,6 +241,18 @@ def worker_count(asked: int | None) -> int:
     return asked or (len(available(0)) if available else os.cpu_count() or 1)
 
 
+@contextmanager
+def work_on(workers: int | None, cluster: str | None) -> "Iterator[Workers]":
+    """Processes here, or the cluster, open as long as the context."""
+    from radcommons.cluster.opening import open_cluster
+
+    if cluster is None:
+        yield worker_count(workers)
+        return
+    with open_cluster(cluster) as opened:
+        yield opened
+
+
 def show_record(out: Path, record: "StoreRecord", as_json: bool) -> None:
     """Print what an import made."""
     parts = ", ".join(f"{part} {count:,}" for part, count in record.split.items())
@@ -223,6 +264,26 @@ def show_record(out: Path, record: "StoreRecord", as_json: bool) -> None:
         f"up to {record.resolutions[-1]} x {record.resolutions[-1]} pixels{refused}{absent}",
         as_json,
     )
+
+
+def show_plan(out: Path, plan: "ImportPlan", as_json: bool) -> None:
+    """Print what an import would make."""
+    refused = ", ".join(f"{reason} {count:,}" for reason, count in plan.refused.items())
+    lines = [
+        f"{out}: an import would read {plan.images:,} images of {plan.patients:,} patients; nothing was written",
+        f"not taken      {sum(plan.refused.values()):,} refused, {plan.absent:,} rows without an image",
+        *([f"refused        {refused}"] if refused else []),
+        f"split          images {counts(plan.images_by_part)}; patients {counts(plan.patients_by_part)}",
+        f"views          {counts(plan.views)}",
+        f"sexes          {counts(plan.sexes)}",
+        f"disk           {plan.bytes_needed / 2**30:,.1f} GiB needed for images up to {plan.resolution} x "
+        f"{plan.resolution} pixels, {plan.bytes_free / 2**30:,.1f} GiB free",
+        "",
+        *label_table(plan.findings, plan.without_finding, plan.label_policy),
+        "",
+        "No image was opened: an import refuses those that cannot be read.",
+    ]
+    show({"store": str(out), **plan.model_dump(mode="json")}, "\n".join(lines), as_json)
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -1,11 +1,12 @@
 """``radcommons generate``: a generator becomes a labelled synthetic set."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
 import typer
 
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.output import AsJson, Cluster, bar, show
 from radcommons.errors import SettingRefused
 
 EPILOG = """
@@ -25,14 +26,18 @@ def generate(
     balanced: bool = typer.Option(False, "--balanced", help="Findings take turns: image i shows finding i modulo F."),
     seed: int = typer.Option(0, "--seed", help="Image i depends on the generator, the seed and i only."),
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
+    cluster: str | None = Cluster,
     as_json: bool = AsJson,
 ) -> None:
     """Draw labelled synthetic radiographs; without --label and --balanced, labels occur as in training."""
+    from radcommons.cluster.opening import open_cluster
     from radcommons.models.sampling import Generator, LabelChoice, write_set
 
     choice = LabelChoice(_labels(label) if label else None, balanced)
     opened = Generator.load(generator)
-    drawn = write_set([opened], out, n, choice=choice, seed=seed, format=format, track=bar)
+    choice.check(opened.findings)
+    with open_cluster(cluster) if cluster else nullcontext() as team:
+        drawn = write_set([opened], out, n, choice=choice, seed=seed, format=format, cluster=team, track=bar)
     show(
         {
             "out": str(out),

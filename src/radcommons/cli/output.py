@@ -11,10 +11,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from radcommons.cluster.address import Address
 from radcommons.progress import Advance
 
 LINE_EVERY = 15.0  # seconds between progress lines where stderr is not a terminal
 
+Cluster = typer.Option(
+    None,
+    "--cluster",
+    metavar="ADDRESS",
+    help="Work on a running cluster: dask://HOST:PORT, dask+tls://HOST:PORT or ray://HOST:PORT. By default here.",
+    callback=lambda text: text if text is None else str(Address.parse(text)),  # refused before any work
+)
 AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout and nothing else there.")
 
 

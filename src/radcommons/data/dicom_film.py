@@ -9,18 +9,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.pixels.common import PhotometricInterpretation
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.uid import RLELossless
 
-from radcommons.data.film import Film, Pixels, age_years, frontal_view, not_frontal, sex
+from radcommons.data.film import Film, Pixels, age_years, frontal_view, not_frontal, sex, through_table
 from radcommons.errors import ImageRefused
 
 HEADER_TAGS: Final = [
@@ -72,11 +73,11 @@ def read_header(path: Path) -> Header:
         return Header(refused="DICOM header is damaged")
 
 
-def read_dicom(content: bytes) -> Film:
-    """The film in the bytes of one DICOM file; raises ImageRefused with a reason free of header values."""
+def read_dicom(file: BinaryIO) -> Film:
+    """The film in an open DICOM file; raises ImageRefused with a reason free of header values."""
     with _silent():
         try:
-            dataset = pydicom.dcmread(BytesIO(content))
+            dataset = pydicom.dcmread(file)
             view, age, gender = _facts(dataset)
             _check_kind(dataset)
         except ImageRefused:
@@ -84,7 +85,7 @@ def read_dicom(content: bytes) -> Film:
         except Exception:
             raise ImageRefused("DICOM file is damaged: its header cannot be read") from None
         try:
-            stored = dataset.pixel_array
+            stored = _stored(dataset)
         except Exception:
             raise ImageRefused(f"DICOM pixels cannot be decoded ({_syntax(dataset)}): truncated or damaged") from None
         if stored.ndim != 2:
@@ -98,6 +99,23 @@ def read_dicom(content: bytes) -> Film:
     return Film(pixels, view, age, gender)
 
 
+def _stored(dataset: Any) -> npt.NDArray[Any]:
+    """Stored values as `dataset.pixel_array` has them, in this machine's byte order.
+
+    Of uncompressed pixels it is a view where the bits above BitsStored are clear (or copies of the sign), as they
+    nearly always are: pydicom shifts every value there and back to be sure, which takes longer than all else here.
+    """
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        decoder: Any = get_decoder(dataset.file_meta.TransferSyntaxUID)
+        view: npt.NDArray[Any] = decoder.as_array(dataset, raw=True, view_only=True, correct_unused_bits=False)[0]
+        signed = int(dataset.PixelRepresentation)
+        unsigned_limit = 1 << (int(dataset.BitsStored) - signed)
+        if -signed * unsigned_limit <= view.min() and view.max() < unsigned_limit:
+            return view.astype(view.dtype.newbyteorder("="), copy=False)
+    stored: npt.NDArray[Any] = dataset.pixel_array
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
 def shown(stored: npt.NDArray[Any], dataset: Any) -> Pixels:
     """Stored values as a monitor shows them.
 
@@ -109,19 +127,17 @@ def shown(stored: npt.NDArray[Any], dataset: Any) -> Pixels:
         value; padding is left out of it and shown black.
     Source: DICOM PS3.3 C.11.1, C.11.2, C.7.5.1.1.2 (padding).
     """
-    padding = _padding(stored, dataset)
-    used = stored if padding is None else stored[~padding]
-    if used.size == 0 or used.min() == used.max():
+    padding = _padding(dataset)
+    low, high = _used_range(stored, padding)
+    if low == high:
         raise ImageRefused("image is blank")
-    low, high = int(used.min()), int(used.max())
     levels = np.arange(low, high + 1).astype(stored.dtype)  # every step is a function of one value: a table of 2^16
     table = np.rint(255 * _brightness(levels, dataset)).astype(np.uint8)
     if dataset.PhotometricInterpretation == PhotometricInterpretation.MONOCHROME1:
         table = 255 - table
-    pixels: Pixels = table[np.clip(stored.astype(np.int64), low, high) - low]
     if padding is not None:
-        pixels[padding] = 0
-    return pixels
+        table[max(0, padding[0] - low) : max(0, padding[1] + 1 - low)] = 0
+    return through_table(stored, table, first=low)
 
 
 def _brightness(levels: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.float64]:
@@ -178,14 +194,25 @@ def _first(value: Any) -> float | None:
     return None if value is None or value == "" else float(value)
 
 
-def _padding(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_] | None:
-    """True where a stored value is padding (C.7.5.1.1.2), or None where the header names no padding."""
+def _padding(dataset: Any) -> tuple[int, int] | None:
+    """Smallest and largest stored value that is padding (C.7.5.1.1.2), or None where the header names no padding."""
     value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
     if value is None:
         return None
-    ends = sorted((int(value), int(value if limit is None else limit)))
-    mask: npt.NDArray[np.bool_] = (stored >= ends[0]) & (stored <= ends[1])
-    return mask
+    one, other = int(value), int(value if limit is None else limit)
+    return min(one, other), max(one, other)
+
+
+def _used_range(stored: npt.NDArray[Any], padding: tuple[int, int] | None) -> tuple[int, int]:
+    """Smallest and largest stored value without padding; twice the same where there is nothing else."""
+    low, high = int(stored.min()), int(stored.max())
+    if padding is None or padding[1] < low or padding[0] > high:
+        return low, high
+    used = cv2.bitwise_not(cv2.inRange(stored, *padding))
+    if not used.any():
+        return low, low
+    smallest, largest, _, _ = cv2.minMaxLoc(stored, used)
+    return int(smallest), int(largest)
 
 
 def _check_kind(dataset: Any) -> None:

@@ -1,8 +1,9 @@
 """One film: its grey values, and what a header says about view, age and sex."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -44,6 +45,24 @@ class Film:
     view: str | None = None
     age_years: float | None = None
     sex: str | None = None
+
+
+def through_table(values: npt.NDArray[Any], table: Pixels, *, first: int) -> Pixels:
+    """Every value by its entry of a table; 0 for a value outside it.
+
+    Args:
+        values: integers of 8 or 16 bits, signed or not, in either byte order (H, W).
+        table: uint8 (n,), for the values first, first + 1, ..., first + n - 1.
+        first: the value of the table's first entry.
+    Returns:
+        uint8 (H, W).
+    """
+    bits = 8 * values.dtype.itemsize
+    of_every_word = np.zeros(2**bits, np.uint8)  # indexed by the value as an unsigned number
+    of_every_word[np.arange(first, first + len(table)) % 2**bits] = table
+    words = values.astype(values.dtype.newbyteorder("="), copy=False).view(f"u{values.dtype.itemsize}")
+    shown: Any = cv2.LUT(words, of_every_word)
+    return cast(Pixels, shown)
 
 
 def frontal_view(text: str) -> str | None:

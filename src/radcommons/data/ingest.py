@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from radcommons.cluster.opening import Cluster
 from radcommons.data import phantom
 from radcommons.data.listing import Candidate, Listing
+from radcommons.data.memory import keep_freed_memory
 from radcommons.data.pixels import Fit, pyramid, read, square
 from radcommons.data.pseudonyms import load_or_create_key, pseudonym
+from radcommons.data.sending import for_other_machines, require_folder, under_pseudonyms
 from radcommons.data.split import SplitLists, part_by_hash, with_split
 from radcommons.data.store import JOURNAL_FOLDER, Store, pixels_digest
 from radcommons.data.store_folder import (
@@ -35,13 +38,14 @@ from radcommons.data.store_writer import (
     forget_journal,
     nothing_to_import,
 )
-from radcommons.data.workers import in_order
 from radcommons.errors import ImageRefused, NothingToImport, PathInUse, PathMissing, SettingRefused
 from radcommons.progress import Track, silent
 from radcommons.records import StoreRecord
+from radcommons.workers import Workers, in_order
 
 BLOCK_BYTES = 8 * 2**20  # pixels of the largest resolution that one job returns, at most
 BLOCK_IMAGES = 64  # at most
+FEWEST_BLOCKS = 32  # of an import with as many images, so that a small one keeps every worker busy too
 SPLIT_SALT = "radcommons-1"
 TRUTH_EXAMS = 40
 
@@ -63,7 +67,7 @@ def ingest(
     split_salt: str = SPLIT_SALT,
     split_lists: SplitLists | None = None,
     key_file: Path | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     track: Track = silent,
 ) -> StoreRecord:
     """Import everything a source lists; the same call after a kill goes on, after the end does nothing.
@@ -77,7 +81,7 @@ def ingest(
         split_salt: salt of the patient hash that makes the split.
         split_lists: official parts instead of the hash.
         key_file: secret of the pseudonyms; made on first use, by default inside the store.
-        workers: processes that read images.
+        workers: processes that read images, or a cluster that sees the images at the same absolute paths.
     Raises:
         PathInUse: `out` holds something else, or another process writes to it.
         PathMissing: the key of a store that is already begun is gone.
@@ -94,6 +98,8 @@ def ingest(
             require_free_space(out, len(listing.candidates), resolution)
         new_key = not key_path.exists()
         key = _key(key_path, out)
+        candidates = under_pseudonyms(listing.candidates, key)
+        folder: Path | None = None
         request = _request(
             name=name,
             source=listing.source,
@@ -103,15 +109,17 @@ def ingest(
             fit=fit,
             split_salt=split_salt,
             absent=listing.absent,
-            identity=[pseudonym("", key=key), *_identities(listing, key)],
+            identity=[pseudonym("", key=key), *_identities(candidates, listing)],
         )
         if (done := _already_there(out, request)) is not None:
             return done
         refused = [RejectedImage(r.row, pseudonym(r.image, key=key), r.reason) for r in listing.refusals]
-        prepare = partial(_prepare, resolutions=resolutions, fit=fit, key=key)
+        if isinstance(workers, Cluster):
+            candidates, folder = for_other_machines(candidates)
+        prepare = partial(_prepare, resolutions=resolutions, fit=fit, folder=folder)
         try:
             with StoreWriter.begin(out, request) as writer:
-                _fill(writer, prepare, listing.candidates, refused, workers, track, "Importing")
+                _fill(writer, prepare, candidates, refused, workers, track, "Importing")
                 return writer.finish()
         except NothingToImport:
             if new_key and key_file is None:  # leave nothing behind
@@ -128,7 +136,7 @@ def ingest_phantoms(
     resolution: int,
     seed: int,
     split_salt: str = SPLIT_SALT,
-    workers: int = 1,
+    workers: Workers = 1,
     track: Track = silent,
 ) -> StoreRecord:
     """Draw a phantom hospital straight into a store, with ``truth.npz``: where each finding sits.
@@ -168,16 +176,17 @@ def _fill(
     prepare: Callable[[Sequence[Any]], Block],
     items: Sequence[Any],
     refused: list[RejectedImage],
-    workers: int,
+    workers: Workers,
     track: Track,
     description: str,
 ) -> None:
     """Prepare the items that the writer does not have yet, block by block; `refused` goes with the first block."""
-    size = min(BLOCK_IMAGES, max(1, BLOCK_BYTES // writer.request.resolutions[-1] ** 2))
-    blocks = [items[start : start + size] for start in range(0, len(items), size)]
-    left = blocks[writer.blocks_done :]
+    of_listing = len(refused) if writer.blocks_done else 0
+    done = len(writer.images) + len(writer.rejected) - of_listing
+    size = max(1, min(BLOCK_IMAGES, BLOCK_BYTES // writer.request.resolutions[-1] ** 2, len(items) // FEWEST_BLOCKS))
+    left = [items[start : start + size] for start in range(done, len(items), size)]
     with (
-        track(description, total=len(items), done=min(len(items), writer.blocks_done * size)) as advance,
+        track(description, total=len(items), done=done) as advance,
         in_order(prepare, [(block,) for block in left], workers=workers) as prepared,
     ):
         for items_of_block, block in zip(left, prepared, strict=True):
@@ -187,32 +196,36 @@ def _fill(
             advance(len(items_of_block))
 
 
-def _prepare(candidates: Sequence[Candidate], *, resolutions: tuple[int, ...], fit: Fit, key: bytes) -> Block:
-    """Read one block of candidates."""
+def _prepare(candidates: Sequence[Candidate], *, resolutions: tuple[int, ...], fit: Fit, folder: Path | None) -> Block:
+    """Read one block of candidates, which are under pseudonyms already; on another machine, all in `folder`."""
+    if folder is not None:
+        require_folder(folder)
+    keep_freed_memory()
     images: list[StoredImage] = []
     tops: list[np.ndarray] = []
     rejected: list[RejectedImage] = []
     for candidate in candidates:
-        image_id = pseudonym(candidate.image, key=key)
         try:
             film = read(candidate.path)
             squared = square(film.pixels, resolutions[-1], fit=fit)
         except ImageRefused as reason:
-            rejected.append(RejectedImage(candidate.row, image_id, str(reason)))
+            rejected.append(RejectedImage(candidate.row, candidate.image, str(reason)))
             continue
         assert candidate.part is not None  # `ingest` split the listing
         tops.append(squared.pixels)
+        digest = pixels_digest(film.pixels)
+        as_read = squared.pixels.shape == film.pixels.shape  # neither cut nor resized
         images.append(
             StoredImage(
-                image_id=image_id,
-                patient=pseudonym(candidate.patient, key=key),
+                image_id=candidate.image,
+                patient=candidate.patient,
                 split=candidate.part,
                 view=candidate.view or film.view,
                 age=candidate.age_years if candidate.age_years is not None else film.age_years,
                 sex=candidate.sex or film.sex,
                 labels=candidate.labels,
-                sha256=pixels_digest(film.pixels),
-                stored_sha256=pixels_digest(squared.pixels),
+                sha256=digest,
+                stored_sha256=digest if as_read else pixels_digest(squared.pixels),
                 upsampled=squared.upsampled,
             )
         )
@@ -242,7 +255,7 @@ def _render(exams: Sequence[phantom.Exam], *, resolutions: tuple[int, ...], site
     return Block(_levels(tops), images, [])
 
 
-def _write_truth(out: Path, exams: Sequence[phantom.Exam], side: int, workers: int) -> None:
+def _write_truth(out: Path, exams: Sequence[phantom.Exam], side: int, workers: Workers) -> None:
     having = {f: [e for e in exams if e.labels[i]][:TRUTH_EXAMS] for i, f in enumerate(phantom.FINDINGS)}
     jobs = [(chosen, finding, side) for finding, chosen in having.items() if chosen]
     with in_order(_mean_mask, jobs, workers=workers) as masks:
@@ -273,14 +286,10 @@ def _key(path: Path, out: Path) -> bytes:
     return load_or_create_key(path)
 
 
-def _identities(listing: Listing, key: bytes) -> list[Any]:
-    """All that a listing says, under pseudonyms."""
-    of_patient = {patient: pseudonym(patient, key=key) for patient in {c.patient for c in listing.candidates}}
+def _identities(candidates: Sequence[Candidate], listing: Listing) -> list[Any]:
+    """All that a listing says, its candidates under pseudonyms."""
     return [
-        [
-            [c.row, pseudonym(c.image, key=key), of_patient[c.patient], c.labels, c.view, c.age_years, c.sex, c.part]
-            for c in listing.candidates
-        ],
+        [[c.row, c.image, c.patient, c.labels, c.view, c.age_years, c.sex, c.part] for c in candidates],
         [[r.row, r.reason] for r in listing.refusals],
     ]
 

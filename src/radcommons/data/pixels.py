@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from radcommons.data.dicom_film import is_dicom, read_dicom
-from radcommons.data.film import Film, Pixels
+from radcommons.data.film import Film, Pixels, through_table
 from radcommons.errors import ImageRefused
 
 __all__ = ["Film", "Fit", "Pixels", "Squared", "pyramid", "read", "square"]
@@ -25,10 +25,13 @@ FEWEST_GREY_LEVELS: Final = 4  # a JPEG of an empty film keeps a level or two of
 GREY_TOLERANCE: Final = 16  # of 255; a grey film stored as colour JPEG differs by rounding of its chroma
 LARGEST_ENLARGEMENT: Final = 2.0
 SMALLEST_LEVEL: Final = 4
+LARGEST_BLOCK_IN_16_BITS: Final = 16 * 16  # pixels; their sum and half of their number are below 2^16
+IN_CACHE_PIXELS: Final = 2**20  # of the films whose means are taken together
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _TAIL_BYTES = 1024
+_HEAD_BYTES = 132  # of a DICOM preamble
 
 
 class Squared(NamedTuple):
@@ -41,17 +44,14 @@ class Squared(NamedTuple):
 def read(path: Path) -> Film:
     """Read one frontal film; raises ImageRefused with a reason that names no file."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            start = file.read(_HEAD_BYTES)
+            file.seek(0)
+            film = read_dicom(file) if is_dicom(start) else Film(_read_png_or_jpeg(file.read()))
     except FileNotFoundError:
         raise ImageRefused("image file is missing") from None
     except OSError:
         raise ImageRefused("image file cannot be opened") from None
-    if not content.strip(b"\0"):
-        raise ImageRefused("image file is empty" if not content else "image file holds only zero bytes")
-    if is_dicom(content):
-        film = read_dicom(content)
-    else:
-        film = Film(_read_png_or_jpeg(content))
     _check_shape(film.pixels.shape)
     if int(film.pixels.max()) - int(film.pixels.min()) < FEWEST_GREY_LEVELS:
         raise ImageRefused("image is blank")
@@ -99,18 +99,53 @@ def pyramid(top: Pixels) -> dict[int, Pixels]:
     if top.shape[-2] != resolution or resolution < SMALLEST_LEVEL or resolution & (resolution - 1):
         raise ValueError(f"pyramid of shape {top.shape}: needs a square with a power of two >= 4 as side")
     levels = {resolution: top}
-    sums: npt.NDArray[np.uint32] = top.astype(np.uint32)  # 255 * 1024^2 fits
-    block_pixels = 1
-    while resolution > SMALLEST_LEVEL:
-        rows = sums[..., 0::2, :] + sums[..., 1::2, :]
-        sums = rows[..., 0::2] + rows[..., 1::2]
-        resolution //= 2
-        block_pixels *= 4
-        levels[resolution] = np.rint(sums / block_pixels).astype(np.uint8)  # a power of two: exact in float64
+    sides = [resolution >> k for k in range(1, resolution.bit_length() - SMALLEST_LEVEL.bit_length() + 1)]
+    levels |= {side: np.empty((*top.shape[:-2], side, side), np.uint8) for side in sides}
+    films = np.ascontiguousarray(top).reshape(-1, resolution, resolution)
+    smaller = [levels[side].reshape(-1, side, side) for side in sides]
+    together = max(1, IN_CACHE_PIXELS // resolution**2)
+    for first in range(0, len(films), together):
+        part = slice(first, first + together)
+        _fill_means(films[part], [level[part] for level in smaller])
     return levels
 
 
+def _fill_means(films: Pixels, levels: list[Pixels]) -> None:
+    """Block means of films, uint8 (n, R, R), into levels of side R/2, R/4, ..."""
+    sums: npt.NDArray[Any] = films
+    for log_side, level in enumerate(levels, start=1):
+        sums = _sums_of_two_by_two(sums, block_pixels=4**log_side)
+        # rint(sum / k^2), half to even, in integers; 255 * k^2 + k^2 / 2 fits wherever the sum does
+        shift = 2 * log_side
+        odd = sums >> shift
+        odd &= 1
+        odd += sums
+        odd += (1 << (shift - 1)) - 1
+        np.right_shift(odd, shift, out=level, casting="unsafe")
+
+
+def _sums_of_two_by_two(sums: npt.NDArray[Any], *, block_pixels: int) -> npt.NDArray[Any]:
+    """Sums over 2 x 2 entries, (n, r, r) to (n, r/2, r/2), in the narrowest type that holds 255 * block_pixels.
+
+    Two neighbours in a row are read as one number of twice their width, whose halves are added: NumPy does that with
+    vector instructions, and a step of two it does not.
+    """
+    if sums.dtype == np.uint8:
+        pairs = sums.view(np.uint16)
+        in_rows: npt.NDArray[Any] = (pairs & 0xFF) + (pairs >> 8)
+        of_four: npt.NDArray[Any] = in_rows[:, 0::2] + in_rows[:, 1::2]
+    elif block_pixels <= LARGEST_BLOCK_IN_16_BITS:
+        pairs = (sums[:, 0::2] + sums[:, 1::2]).view(np.uint32)
+        of_four = ((pairs & 0xFFFF) + (pairs >> 16)).astype(np.uint16)
+    else:
+        rows = sums[:, 0::2].astype(np.uint32) + sums[:, 1::2]  # 255 * 1024^2 fits
+        of_four = rows[..., 0::2] + rows[..., 1::2]
+    return of_four
+
+
 def _read_png_or_jpeg(content: bytes) -> Pixels:
+    if not content.strip(b"\0"):
+        raise ImageRefused("image file is empty" if not content else "image file holds only zero bytes")
     tail = content[-_TAIL_BYTES:]
     if content.startswith(_PNG):
         complete, several = b"IEND" in tail, b"acTL" in content[:_TAIL_BYTES]
@@ -150,8 +185,7 @@ def _to_eight_bits(grey: npt.NDArray[Any]) -> Pixels:
     if low == high:
         raise ImageRefused("image is blank")
     table = np.rint(np.arange(high - low + 1) * (255 / (high - low))).astype(np.uint8)
-    scaled: Pixels = table[grey.astype(np.int64) - low]
-    return scaled
+    return through_table(grey, table, first=low)
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:

@@ -105,19 +105,19 @@ def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractio
     """
     if lists is None:
         parts = parts_by_hash((c.patient for c in listing.candidates), salt=salt, fractions=fractions)
-        chosen = [replace(c, part=part) for c, part in zip(listing.candidates, parts, strict=True)]
+        chosen = [c.placed(part) for c, part in zip(listing.candidates, parts, strict=True)]
         return replace(listing, candidates=chosen)
     hashed = parts_by_hash((c.patient for c in listing.candidates), salt=salt, fractions=TRAIN_AND_VAL)
     placed: list[Candidate] = []
     refusals = list(listing.refusals)
-    stems = Counter(stem(c.image) for c in listing.candidates)
-    by_stem = {stem(name): word for name, word in lists.part_of_name.items() if stems[stem(name)] == 1}
-    for candidate, by_hash in zip(listing.candidates, hashed, strict=True):
-        word = _listed(lists.part_of_name, candidate) or by_stem.get(stem(candidate.image)) or lists.rest
+    found = [_listed(lists.part_of_name, candidate) for candidate in listing.candidates]
+    by_stem = _by_lone_stem(lists, listing.candidates) if None in found else {}
+    for candidate, by_hash, listed in zip(listing.candidates, hashed, found, strict=True):
+        word = listed or by_stem.get(stem(candidate.image)) or lists.rest
         if word is None:
             refusals.append(Refusal(candidate.row, candidate.image, NOT_LISTED))
             continue
-        placed.append(replace(candidate, part=by_hash if word == "trainval" else _as_part(word)))
+        placed.append(candidate.placed(by_hash if word == "trainval" else _as_part(word)))
     shared = shared_patients((c.patient, c.part) for c in placed)
     if shared:
         raise BadInput(
@@ -129,13 +129,22 @@ def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractio
 
 def _listed(part_of_name: Mapping[str, str], candidate: Candidate) -> str | None:
     """What the lists say of an image, by as much of its path as they give."""
-    for name in (candidate.image, candidate.path.as_posix()):
-        ending = _without_suffix(name)
-        while ending:
-            if ending in part_of_name:
-                return part_of_name[ending]
-            ending = ending.partition("/")[2]
+    return _by_endings(part_of_name, candidate.image) or _by_endings(part_of_name, candidate.path.as_posix())
+
+
+def _by_endings(part_of_name: Mapping[str, str], path: str) -> str | None:
+    ending = _without_suffix(path)
+    while ending:
+        if ending in part_of_name:
+            return part_of_name[ending]
+        ending = ending.partition("/")[2]
     return None
+
+
+def _by_lone_stem(lists: SplitLists, candidates: Sequence[Candidate]) -> dict[str, str]:
+    """What the lists say of names without folders, where only one candidate has such a name."""
+    stems = Counter(stem(c.image) for c in candidates)
+    return {stem(name): word for name, word in lists.part_of_name.items() if stems[stem(name)] == 1}
 
 
 def _without_suffix(name: str) -> str:
@@ -145,10 +154,9 @@ def _without_suffix(name: str) -> str:
 
 def shared_patients(patients_and_parts: Iterable[tuple[str, Part | None]]) -> int:
     """How many patients have images in more than one part; 0 in every sound split."""
-    parts_of: dict[str, set[Part | None]] = {}
-    for patient, part in patients_and_parts:
-        parts_of.setdefault(patient, set()).add(part)
-    return sum(len(parts) > 1 for parts in parts_of.values())
+    first_part: dict[str, Part | None] = {}
+    shared = {patient for patient, part in patients_and_parts if first_part.setdefault(patient, part) != part}
+    return len(shared)
 
 
 def _as_part(word: str) -> Part:

@@ -34,8 +34,9 @@ def manifest_file(folder: Path) -> Path:
 
 def pixels_digest(pixels: np.ndarray) -> str:
     """SHA-256 of an image's shape, type and pixels."""
-    header = f"{pixels.dtype.str}{pixels.shape}".encode()
-    return hashlib.sha256(header + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{pixels.dtype.str}{pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels).reshape(-1).data)  # no copy
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,24 @@ def require_free_space(out: Path, images: int, resolution: int) -> None:
 
     What an unfinished import has already written counts as done.
     """
-    needed = images * resolution**2 * 4 // 3 - sum(p.stat().st_size for p in out.glob("images_*.npy"))
-    existing = next(p for p in (out, *out.absolute().parents) if p.exists())
+    needed = bytes_needed(images, resolution) - sum(p.stat().st_size for p in out.glob("images_*.npy"))
+    existing = nearest_existing(out)
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise DiskFull(
             f"the import needs about {needed / 2**30:.1f} GiB and {existing} has {free / 2**30:.1f} GiB free; "
             "free some space, choose another --out or a smaller --resolution"
         )
+
+
+def bytes_needed(images: int, resolution: int) -> int:
+    """Bytes of `images` with their pyramid."""
+    return images * resolution**2 * 4 // 3
+
+
+def nearest_existing(path: Path) -> Path:
+    """`path`, or the nearest folder above it that is there."""
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
 
 
 def require_own_folder(out: Path, *own: Path) -> None:

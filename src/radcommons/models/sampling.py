@@ -6,6 +6,7 @@ the last bit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from radcommons.cluster.opening import Cluster
 from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
 from radcommons.models.generator_files import load_generator
 from radcommons.models.progan import GeneratorNetwork
@@ -87,6 +89,7 @@ class Generator:
     record: GeneratorRecord
     findings_record: FindingsRecord
     device: torch.device
+    folder: Path | None = None  # where it was loaded from
 
     @classmethod
     def load(cls, reference: Path | str, device: str | None = None) -> Self:
@@ -97,7 +100,7 @@ class Generator:
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network, record, findings = load_generator(Path(reference), chosen)
-        return cls(network, record, findings, chosen)
+        return cls(network, record, findings, chosen, Path(reference))
 
     @property
     def name(self) -> str:
@@ -153,7 +156,7 @@ class Generator:
         choice.check(self.findings)
         if stop < 1:
             raise SettingRefused(f"n is {stop}; it must be 1 or more")
-        size = self._block_size()
+        size = self.block_size
         for block in range(start // size, -(-stop // size)):
             first = block * size
             latents, labels = self._inputs(range(first, first + size), choice, seed)
@@ -173,7 +176,9 @@ class Generator:
         grey: np.ndarray = to_bytes(images)[:, 0].cpu().numpy()
         return grey
 
-    def _block_size(self) -> int:
+    @property
+    def block_size(self) -> int:
+        """Images of an aligned block, which the network always runs on together."""
         factor = GPU_FACTOR if self.device.type == "cuda" else 1
         return max(1, min(64, BLOCK_PIXELS // self.resolution**2)) * factor
 
@@ -224,6 +229,7 @@ def write_set(
     choice: LabelChoice,
     seed: int,
     format: Format = "png",
+    cluster: Cluster | None = None,
     track: Track = silent,
 ) -> int:
     """Draw a synthetic set into folder `out`; the same call after a kill goes on, after the end does nothing.
@@ -233,6 +239,7 @@ def write_set(
         count: images in all.
         choice: how labels are chosen.
         seed: root seed of the set.
+        cluster: where to draw; here by default. This process writes.
     Returns:
         How many images this call drew.
     Raises:
@@ -262,11 +269,26 @@ def write_set(
             stop = count * (source + 1) // len(generators)
             if start >= stop:
                 continue
-            for batch in generator.batches(stop, choice=choice, seed=seed, start=start):
-                writer.write(replace(batch, source=source))
-                advance(len(batch.images))
+            with _drawn(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
+                for batch in batches:
+                    writer.write(replace(batch, source=source))
+                    advance(len(batch.images))
     writer.finish()
     return count - already
+
+
+@contextmanager
+def _drawn(
+    generator: Generator, cluster: Cluster | None, stop: int, *, choice: LabelChoice, seed: int, start: int
+) -> Iterator[Iterator[Batch]]:
+    """Images `start` ... `stop`, drawn here or on a cluster."""
+    if cluster is None:
+        yield generator.batches(stop, choice=choice, seed=seed, start=start)
+        return
+    from radcommons.models.cluster_sampling import batches_on_cluster
+
+    with batches_on_cluster(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
+        yield batches
 
 
 def provenance_entry(generator: Generator) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from radcommons.data.sources.tables import (
     check_sources,
     read_table,
 )
-from radcommons.data.workers import in_order
 from radcommons.errors import PathMissing
+from radcommons.workers import in_order
 
 NOT_IMAGES = frozenset({".csv", ".gz", ".txt", ".json", ".xml", ".md", ".html", ".pdf", ".xlsx", ".zip"})
 

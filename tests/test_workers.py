@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from radcommons.data.workers import WAVE, in_order
 from radcommons.errors import WorkerKilled
+from radcommons.workers import WAVE, in_order
 
 
 def test_a_killed_worker_gives_one_clear_error() -> None:

@@ -1,0 +1,1 @@
+"""What the benchmark scripts share: paired timing, the machine's own limits, tables, result files, baselines."""

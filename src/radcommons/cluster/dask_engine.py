@@ -1,0 +1,120 @@
+"""Dask: joblib's own backend for it, which ends with an error where it would wait for ever."""
+
+import asyncio
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import distributed
+from distributed.versions import VersionMismatchWarning
+from joblib._dask import DaskDistributedBackend
+
+from radcommons.cluster.address import Address
+from radcommons.cluster.opening import PACKAGES, SECONDS_TO_REACH, Cluster, WorkersGone, refuse_other_versions
+from radcommons.errors import ClusterRefused
+
+SECONDS_WITHOUT_WORKERS = 60.0  # before work gives up; a supervisor starts a killed worker again within seconds
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@contextmanager
+def connect(address: Address) -> Iterator[Cluster]:
+    """Open a Dask cluster; see `open_cluster`."""
+    with _quiet():
+        with _client(address) as client:
+            try:
+                client.wait_for_workers(1, timeout=SECONDS_TO_REACH)
+            except TimeoutError:
+                start = f"start one with 'dask worker {address.of_engine}'"
+                raise ClusterRefused(f"{address} has no worker; {start}, then run the same command again") from None
+            found = client.get_versions(packages=PACKAGES)
+            machines = {"the scheduler": found["scheduler"], **{f"worker {k}": v for k, v in found["workers"].items()}}
+            refuse_other_versions(address, {name: versions["packages"] for name, versions in machines.items()})
+            backend = _Backend(client=client)
+            lost = (WorkersGone, distributed.KilledWorker, CancelledError, asyncio.CancelledError)
+            yield Cluster(address, backend, backend.cores, lost)
+
+
+def _client(address: Address) -> Any:
+    of_this_machine = distributed.Security().get_connection_args("client")
+    if address.scheme == "dask+tls" and of_this_machine["ssl_context"] is None:
+        raise ClusterRefused(
+            f"{address}: Dask has no certificates here; name them in its settings under distributed.comm.tls"
+        )
+    try:
+        return distributed.Client(address.of_engine, timeout=SECONDS_TO_REACH, set_as_default=False)
+    except OSError:
+        raise ClusterRefused(
+            f"no Dask scheduler answers at {address} within {SECONDS_TO_REACH} seconds; "
+            f"check the address, or start one with 'dask scheduler --port {address.port}'"
+        ) from None
+
+
+class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib is not typed
+    """joblib's backend with three of its gaps closed, each a wait for ever or work in the wrong place."""
+
+    _call: object | None = None  # the one under way
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        """Cores of the cluster, but never 1: joblib would take that for leave to work in this process."""
+        return max(2, self.cores())
+
+    def cores(self) -> int:
+        """Cores of the cluster, 0 while it has no worker; raises WorkersGone where the scheduler is gone."""
+        try:
+            return sum(self.client.ncores().values())
+        except OSError:
+            raise WorkersGone from None
+
+    def submit(self, func: Callable[..., Any], callback: Callable[[Any], Any] | None = None) -> "Future[Any]":
+        """Send a batch of jobs; an error of Dask's own reaches joblib, which otherwise waits on."""
+
+        def on_error(future: "Future[Any]") -> None:
+            if (error := future.exception()) is not None and callback is not None:
+                callback(error)
+
+        future: Future[Any] = super().submit(func, callback)
+        future.add_done_callback(on_error)
+        return future
+
+    def start_call(self) -> None:
+        """Begin one call of Parallel, watched for a cluster without workers."""
+        super().start_call()
+        self._call = object()
+        self.client.loop.add_callback(self._watch, self._call)
+
+    def stop_call(self) -> None:
+        """End it."""
+        super().stop_call()
+        self._call = None
+
+    async def _watch(self, call: object) -> None:
+        seen = time.monotonic()
+        while self._call is call:
+            with suppress(OSError):  # no answer counts as no worker
+                seen = time.monotonic() if await self.client.scheduler.ncores() else seen
+            if time.monotonic() - seen > SECONDS_WITHOUT_WORKERS:
+                for callback in list(self._callbacks.values()):
+                    callback(WorkersGone())
+                return
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the engine's own lines: what goes wrong here is said once, by RadCommons."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VersionMismatchWarning)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,168 @@
+"""Work over processes or a cluster, in order: Ctrl-C stops it silently, and no process outlives a killed parent."""
+
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import cv2
+import joblib
+
+from radcommons.cluster.opening import Cluster
+from radcommons.errors import WorkerKilled
+
+T = TypeVar("T")
+Workers = int | Cluster  # processes here, or an open cluster
+WAVE = 8  # jobs of each worker
+MOST_WAITING = 64  # jobs of a cluster's wave, unless that is less than two a core: all their results may wait here
+SECONDS_ALONE = 1.0  # how long a worker outlives its parent, at most
+
+
+@contextmanager
+def in_order(
+    function: Callable[..., T], jobs: Sequence[Sequence[Any]], *, workers: Workers, small: bool = False
+) -> Iterator[Iterator[T]]:
+    """Opens the results of ``function(*job)`` for every job, in the order of the jobs.
+
+    Args:
+        function: what a worker runs; it and the jobs are pickled.
+        jobs: arguments of each call.
+        workers: processes; 1 runs everything here. Or an open cluster.
+        small: whether jobs are short and their results small: then several are sent at once, and all results may
+            wait for a slow caller. Otherwise WAVE results a worker may: a slow disk must not fill the memory.
+    Raises:
+        WorkerKilled: while iterating, where a process was killed or the cluster is lost. (The jobs of a worker that
+            is killed in a cluster go to the others.)
+    """
+    if isinstance(workers, Cluster):
+        opened = _on_cluster(workers, function, jobs, small)
+    else:
+        opened = _on_processes(max(1, min(workers, len(jobs))), function, jobs, small)
+    with opened as results:
+        try:
+            yield results
+        finally:
+            results.close()
+
+
+@contextmanager
+def _on_processes(
+    workers: int, function: Callable[..., T], jobs: Sequence[Sequence[Any]], small: bool
+) -> Iterator[Generator[T, None, None]]:
+    parallel = joblib.Parallel(
+        n_jobs=workers,
+        return_as="generator",
+        batch_size="auto" if small else 1,
+        initializer=_begin_worker,
+        initargs=(os.getpid(),),
+    )
+
+    def call(job: Sequence[Any]) -> Any:
+        return joblib.delayed(function)(*job)
+
+    try:
+        yield _waves(parallel, call, jobs, lambda: len(jobs) if small else WAVE * workers)
+    except BrokenProcessPool:
+        raise WorkerKilled(
+            "a worker process was killed, most often for lack of memory; run the same command again to continue, "
+            f"with a --workers below {workers}"
+        ) from None
+
+
+@contextmanager
+def _on_cluster(
+    cluster: Cluster, function: Callable[..., T], jobs: Sequence[Sequence[Any]], small: bool
+) -> Iterator[Generator[T, None, None]]:
+    def call(job: Sequence[Any]) -> Any:
+        return joblib.delayed(radcommons_job)(Job(function, job))
+
+    try:
+        with joblib.Parallel(
+            n_jobs=max(2, cluster.cores()),  # joblib would take 1 for leave to work in this process
+            backend=cluster.backend,
+            return_as="generator",
+            batch_size="auto" if small else 1,
+        ) as parallel:
+            yield _waves(parallel, call, jobs, lambda: len(jobs) if small else wave(cluster.cores()))
+    except cluster.lost:
+        raise WorkerKilled(
+            f"{cluster.address}: its scheduler or all its workers are gone, or one job killed several workers; "
+            "see to the cluster, then run the same command again to continue"
+        ) from None
+
+
+def _waves(
+    parallel: Any, call: Callable[[Sequence[Any]], Any], jobs: Sequence[Sequence[Any]], size: Callable[[], int]
+) -> Generator[Any, None, None]:
+    stop = 0
+    while stop < len(jobs):
+        start, stop = stop, stop + size()
+        with _interrupts_ignored():  # workers inherit this: Ctrl-C is the parent's to handle
+            results = parallel(call(job) for job in jobs[start:stop])
+        try:
+            for result in results:  # noqa: UP028  'yield from' would close them before 'finally'
+                yield result
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # joblib's, about jobs that were not waited for
+                results.close()
+
+
+def wave(cores: int) -> int:
+    """Jobs that a cluster of `cores` is given at once."""
+    return max(1, 2 * cores, min(WAVE * cores, MOST_WAITING))
+
+
+class Job:
+    """One call for a worker of a cluster, closed: a scheduler neither imports what it needs nor shows its arguments."""
+
+    __slots__ = ("content",)  # no weak references: joblib may lay what has them in one worker's memory, to die there
+
+    def __init__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+        self.content = pickle.dumps((function, arguments))
+
+    def __repr__(self) -> str:
+        return "Job(...)"
+
+
+def radcommons_job(job: Job) -> Any:
+    """What a worker of a cluster runs; its name is the one that dashboards show."""
+    cv2.setNumThreads(1)  # the workers are the threads
+    function, arguments = pickle.loads(job.content)  # noqa: S301  our own, sent beside this function
+    return function(*arguments)
+
+
+def _begin_worker(parent: int) -> None:
+    """Begin a worker process, which ends soon after its parent is killed: it would wait and hold the parent's pipes."""
+    cv2.setNumThreads(1)  # the processes are the threads
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_ALONE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C, which new processes inherit, and block it too, so that it arrives here afterwards.
+
+    Blocking alone is not inherited: starting the first worker, joblib unblocks it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
