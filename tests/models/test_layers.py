@@ -4,14 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from radcommons.models.convolution import fold_downsample, fold_upsample
 from radcommons.models.layers import (
-    DownsampleConv,
     EqualisedConv,
     EqualisedLinear,
-    UpsampleConv,
     downsample,
-    fold_downsample,
-    fold_upsample,
     minibatch_stddev,
     pixel_norm,
     upsample,
@@ -66,9 +63,9 @@ def test_folded_downsampling_equals_convolving_then_averaging() -> None:
     torch.testing.assert_close(folded, plain, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("layer", "side"), [(UpsampleConv, 16), (DownsampleConv, 4)])
-def test_folded_layers_scale_and_bias_like_the_plain_one(layer: type[EqualisedConv], side: int) -> None:
-    folded = layer(3, 4)
+@pytest.mark.parametrize(("scaling", "side"), [({"up": 2}, 16), ({"down": 2}, 4)])
+def test_folded_layers_scale_and_bias_like_the_plain_one(scaling: dict[str, int], side: int) -> None:
+    folded = EqualisedConv(3, 4, **scaling)
     with torch.no_grad():
         folded.bias.normal_()
     x = torch.randn(2, 3, 8, 8)

@@ -90,7 +90,8 @@ def test_the_label_changes_the_image_and_the_latents_length_does_not(generator, 
     assert not torch.allclose(generator(latents, labels, 16), generator(latents, 1 - labels, 16))
     # pixel norm acts on latent and label together: without labels, a longer latent is the same latent
     nothing = torch.zeros_like(labels)
-    torch.testing.assert_close(generator(3 * latents, nothing, 16), generator(latents, nothing, 16))
+    ours, longer = generator(latents, nothing, 16), generator(3 * latents, nothing, 16)
+    torch.testing.assert_close(longer, ours, rtol=0, atol=1e-4)  # a hundredth of a grey level
 
 
 def test_the_critic_gives_a_score_and_a_logit_a_finding(critic) -> None:

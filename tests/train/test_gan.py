@@ -18,6 +18,7 @@ from radcommons.train import checkpoint, gan
 from radcommons.train.run_log import read_log
 from radcommons.train.schedule import Phase
 from radcommons.train.settings import TrainSettings
+from radcommons.train.steps import Fake
 
 Tiny = Callable[..., TrainSettings]
 CPU = torch.device("cpu")
@@ -177,10 +178,12 @@ def test_divergence_stops_and_names_the_last_good_checkpoint(
     settings, run = tiny(), tmp_path / "run"
     healthy = gan.critic_step
 
-    def poisoned(*args: object, **options: object) -> dict[str, torch.Tensor]:
-        numbers = healthy(*args, **options)  # type: ignore[arg-type]
+    def poisoned(*args: object, **options: object) -> tuple[dict[str, torch.Tensor], list[Fake]]:
+        numbers, fakes = healthy(*args, **options)  # type: ignore[arg-type]
         poisoned.steps += 1  # type: ignore[attr-defined]
-        return {**numbers, "critic_loss": torch.tensor(float("nan"))} if poisoned.steps > 7 else numbers  # type: ignore[attr-defined]
+        if poisoned.steps > 7:  # type: ignore[attr-defined]
+            numbers["critic_loss"] = torch.tensor(float("nan"))
+        return numbers, fakes
 
     poisoned.steps = 0  # type: ignore[attr-defined]
     monkeypatch.setattr(gan, "critic_step", poisoned)

@@ -13,6 +13,7 @@ from radcommons.data.store import Store
 from radcommons.errors import SettingRefused
 from radcommons.train import checkpoint, gan
 from radcommons.train.settings import TrainSettings
+from radcommons.train.threads import Threads
 from radcommons.train.world import World
 
 CPU = torch.device("cpu")
@@ -57,7 +58,16 @@ def test_the_first_update_of_two_ranks_is_that_of_one_almost_to_the_bit(
         draw = draws.at(0, 0, batch_size=16, resolution=8, world=world)
         still = torch.optim.SGD(networks.critic.parameters(), lr=0.0)
         gan.critic_step(
-            networks, still, draw, phase, settings, penalise=True, autocast=gan.nullcontext, synchronise=lambda _: None
+            networks,
+            still,
+            draw,
+            phase,
+            settings,
+            penalise=True,
+            autocast=gan.nullcontext,
+            synchronise=lambda _: None,
+            threads=Threads(1, None),
+            keep_fakes=False,
         )
         return [p.grad for p in networks.critic.parameters() if p.grad is not None]
 

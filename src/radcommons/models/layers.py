@@ -5,13 +5,21 @@ learns at the same speed under Adam.
 """
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radcommons.models import pixel_norm as fused
+from radcommons.models.convolution import Kernel, convolve, convolve_plainly, make_kernel
+
 LEAK = 0.2
+EPSILON = 1e-8
 GAIN = math.sqrt(2)  # He et al. 2015, for (leaky) ReLU
+_preparing = threading.Lock()
 
 
 class EqualisedLinear(nn.Module):
@@ -29,62 +37,72 @@ class EqualisedLinear(nn.Module):
 
 
 class EqualisedConv(nn.Module):
-    """Square convolution that keeps the size; (N, inputs, H, W) -> (N, outputs, H, W)."""
+    """Square convolution; of the image doubled before it (`up` = 2), or with a 2x2 mean after it (`down` = 2).
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, gain: float = GAIN) -> None:
+    A `leak` below 1 puts a leaky ReLU of that slope after it.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        gain: float = GAIN,
+        *,
+        up: int = 1,
+        down: int = 1,
+        leak: float = 1,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale = gain / math.sqrt(inputs * kernel**2)
+        self.up, self.down, self.leak = up, down, leak
+        self._keeps = False
+        self._kernel: Kernel | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H, W)."""
-        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
+        """(N, inputs, H, W) -> (N, outputs, H * up / down, W * up / down)."""
+        if self.weight.shape[-1] == 1:  # a dense layer over the channels, which then lie innermost
+            weight = self.weight.flatten(1) * self.scale
+            y = F.linear(x.permute(0, 2, 3, 1), weight, self.bias).permute(0, 3, 1, 2)
+        elif runs_compiled(x):
+            return convolve(x, self.weight, self.bias, self._kernel_for(x))
+        else:
+            y = convolve_plainly(x, self.weight * self.scale, self.bias, up=self.up, down=self.down)
+        return F.leaky_relu(y, self.leak) if self.leak != 1 else y
+
+    def keep_kernel(self, yes: bool) -> None:
+        """Whether to keep the prepared weight, for images of one size; the caller leaves the weight as it is."""
+        self._keeps, self._kernel = yes, None
+
+    def _kernel_for(self, x: Tensor) -> Kernel:
+        with _preparing:  # threads of one network: the first does it for all
+            kernel = self._kernel
+            if kernel is None:
+                side = math.gcd(x.shape[2], x.shape[3])
+                how = {"up": self.up, "down": self.down, "leak": self.leak}
+                kernel = make_kernel(self.weight, self.scale, side=side, **how)  # type: ignore[arg-type]
+                self._kernel = kernel if self._keeps else None
+            return kernel
 
 
-class UpsampleConv(EqualisedConv):
-    """Nearest-neighbour doubling followed by the 3x3 convolution, as one transposed 4x4 convolution of stride 2."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, 2H, 2W)."""
-        return F.conv_transpose2d(x, fold_upsample(self.weight * self.scale), self.bias, stride=2, padding=1)
-
-
-class DownsampleConv(EqualisedConv):
-    """The 3x3 convolution followed by a 2x2 mean, as one 4x4 convolution of stride 2."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, 2H, 2W) -> (N, outputs, H, W)."""
-        return F.conv2d(x, fold_downsample(self.weight * self.scale), self.bias, stride=2, padding=1)
+@contextmanager
+def unchanging(*networks: nn.Module) -> Iterator[None]:
+    """In this block the weights of the networks do not change: what is computed from them alone is kept."""
+    layers = [layer for network in networks for layer in network.modules() if isinstance(layer, EqualisedConv)]
+    for layer in layers:
+        layer.keep_kernel(True)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.keep_kernel(False)
 
 
-def fold_upsample(weight: Tensor) -> Tensor:
-    """The transposed 4x4 kernel equal to "double every pixel, then convolve with `weight`".
-
-    In one dimension an even output pixel sees w0 x[i-1] + (w1 + w2) x[i], an odd one (w0 + w1) x[i] + w2 x[i+1].
-
-    Args:
-        weight: (outputs, inputs, 3, 3).
-    Returns:
-        (inputs, outputs, 4, 4) for ``conv_transpose2d(stride=2, padding=1)``: 4/9 of the arithmetic.
-    """
-    return _sum_of_shifts(weight.flip(2, 3).transpose(0, 1))
-
-
-def fold_downsample(weight: Tensor) -> Tensor:
-    """The 4x4 kernel equal to "convolve with `weight`, then take the mean of 2x2 pixels".
-
-    Args:
-        weight: (outputs, inputs, 3, 3).
-    Returns:
-        (outputs, inputs, 4, 4) for ``conv2d(stride=2, padding=1)``.
-    """
-    return _sum_of_shifts(weight) / 4
-
-
-def _sum_of_shifts(weight: Tensor) -> Tensor:
-    padded = F.pad(weight, (1, 1, 1, 1))
-    return padded[..., 1:, 1:] + padded[..., 1:, :-1] + padded[..., :-1, 1:] + padded[..., :-1, :-1]
+def runs_compiled(x: Tensor) -> bool:
+    """Whether the forms made for CPUs can take this."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
 def leaky(x: Tensor) -> Tensor:
@@ -92,7 +110,7 @@ def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, LEAK)
 
 
-def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
+def pixel_norm(x: Tensor, epsilon: float = EPSILON) -> Tensor:
     """Each pixel's feature vector divided by its root mean square (eq. in section 4.2).
 
     Args:
@@ -103,7 +121,17 @@ def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + epsilon)
 
 
-def minibatch_stddev(x: Tensor, group_size: int = 4, epsilon: float = 1e-8) -> Tensor:
+def leaky_pixel_norm(x: Tensor) -> Tensor:
+    """`pixel_norm` of `leaky` of x (N, C, H, W), in one pass where that is possible."""
+    return fused.leaky_pixel_norm(x, LEAK, EPSILON) if runs_compiled(x) else pixel_norm(leaky(x))
+
+
+def stddev_group(batch: int, group_size: int = 4) -> int:
+    """Images in a group of the minibatch deviation: the largest divisor of the batch up to `group_size`."""
+    return max(g for g in range(1, min(group_size, batch) + 1) if batch % g == 0)
+
+
+def minibatch_stddev(x: Tensor, group_size: int = 4, epsilon: float = EPSILON) -> Tensor:
     """Append one map with the standard deviation over a group of images, averaged over features and pixels.
 
     Image n belongs to group n mod M, M = N / G, with G the largest divisor of N up to `group_size`; ranks that take
@@ -116,7 +144,7 @@ def minibatch_stddev(x: Tensor, group_size: int = 4, epsilon: float = 1e-8) -> T
     Source: Karras et al. 2018, section 3.
     """
     n, _, height, width = x.shape
-    group = max(g for g in range(1, min(group_size, n) + 1) if n % g == 0)
+    group = stddev_group(n, group_size)
     exact = x.to(torch.promote_types(x.dtype, torch.float32))
     groups = exact.unflatten(0, (group, -1))  # (G, M, C, H, W)
     deviation = (groups.var(dim=0, correction=0) + epsilon).sqrt().mean(dim=(1, 2, 3))  # (M,)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from radcommons.models.layers import (
     GAIN,
-    DownsampleConv,
+    LEAK,
     EqualisedConv,
     EqualisedLinear,
-    UpsampleConv,
     downsample,
     leaky,
+    leaky_pixel_norm,
     minibatch_stddev,
     pixel_norm,
     upsample,
@@ -60,13 +60,13 @@ class GeneratorBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.up = UpsampleConv(inputs, outputs)
+        self.up = EqualisedConv(inputs, outputs, up=2)
         self.conv = EqualisedConv(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, 2H, 2W)."""
-        x = pixel_norm(leaky(self.up(x)))
-        return pixel_norm(leaky(self.conv(x)))
+        x = leaky_pixel_norm(self.up(x))
+        return leaky_pixel_norm(self.conv(x))
 
 
 class GeneratorNetwork(nn.Module):
@@ -99,8 +99,8 @@ class GeneratorNetwork(nn.Module):
         """
         x = pixel_norm(torch.cat([latents, labels.to(latents.dtype)], dim=1))
         x = nn.functional.linear(x, self.dense.weight * self.dense.scale).unflatten(1, (-1, 4, 4))
-        x = pixel_norm(leaky(x + self.dense.bias.view(1, -1, 1, 1)))
-        x = pixel_norm(leaky(self.conv(x)))
+        x = leaky_pixel_norm(x + self.dense.bias.view(1, -1, 1, 1))
+        x = leaky_pixel_norm(self.conv(x))
         below = x
         for step in resolutions_up_to(resolution)[1:]:
             below, x = x, self.blocks[str(step)](x)
@@ -115,12 +115,13 @@ class CriticBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv = EqualisedConv(inputs, inputs)
-        self.down = DownsampleConv(inputs, outputs)
+        self.conv = EqualisedConv(inputs, inputs, leak=LEAK)
+        self.down = EqualisedConv(inputs, outputs, down=2, leak=LEAK)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, 2H, 2W) -> (N, outputs, H, W)."""
-        return leaky(self.down(leaky(self.conv(x))))
+        result: Tensor = self.down(self.conv(x))
+        return result
 
 
 class Critic(nn.Module):
@@ -133,11 +134,11 @@ class Critic(nn.Module):
         self.heads = nn.ModuleDict()
         self.blocks = nn.ModuleDict()
         for resolution in config.resolutions:
-            self.heads[str(resolution)] = EqualisedConv(1, config.channels[resolution], kernel=1)
+            self.heads[str(resolution)] = EqualisedConv(1, config.channels[resolution], kernel=1, leak=LEAK)
         for resolution in config.resolutions[1:]:
             inputs, outputs = config.channels[resolution], config.channels[resolution // 2]
             self.blocks[str(resolution)] = CriticBlock(inputs, outputs)
-        self.conv = EqualisedConv(width + 1, width)
+        self.conv = EqualisedConv(width + 1, width, leak=LEAK)
         self.dense = EqualisedLinear(width * 16, width)
         self.output = EqualisedLinear(width, 1 + config.findings, gain=1)
 
@@ -151,13 +152,13 @@ class Critic(nn.Module):
             Scores (N,) and label logits (N, findings).
         """
         resolution = images.shape[-1]
-        x = leaky(self.heads[str(resolution)](images))
+        x = self.heads[str(resolution)](images)
         for step in reversed(resolutions_up_to(resolution)[1:]):
             x = self.blocks[str(step)](x)
             if step == resolution and fade < 1:
-                halved = leaky(self.heads[str(resolution // 2)](downsample(images)))
+                halved = self.heads[str(resolution // 2)](downsample(images))
                 x = torch.lerp(halved, x, fade)
-        x = leaky(self.conv(minibatch_stddev(x)))
+        x = self.conv(minibatch_stddev(x))
         x = leaky(self.dense(x.flatten(1)))
         output: Tensor = self.output(x)
         return output[:, 0], output[:, 1:]
@@ -166,3 +167,16 @@ class Critic(nn.Module):
 def parameter_count(network: nn.Module) -> int:
     """Trainable numbers of a network, all heads included."""
     return sum(p.numel() for p in network.parameters())
+
+
+def forward_flops(config: ProganConfig, resolution: int) -> tuple[int, int]:
+    """FLOPs of the convolutions of one image, plainly computed: generator, critic.
+
+    Plainly: doubled, then convolved; convolved, then averaged. A whole training step with the gradient penalty is 4
+    passes of the generator and 14 of the critic (a convolution has three forms of equal cost).
+    """
+    width = config.channels
+    flops = 2 * 9 * width[SMALLEST] ** 2 * SMALLEST**2
+    for here in resolutions_up_to(resolution)[1:]:
+        flops += 2 * 9 * here**2 * width[here] * (width[here // 2] + width[here])  # the same layers in both
+    return flops, flops + 2 * width[SMALLEST] ** 2 * SMALLEST**2  # the critic's dense layer

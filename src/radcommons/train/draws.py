@@ -1,11 +1,15 @@
 """The random part of every step, as a pure function of (seed, position): nothing to save, nothing to restore."""
 
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from radcommons.data.store import Store
 from radcommons.seeds import numpy_stream, torch_stream
+from radcommons.train.schedule import Phase, Stage, phase_at
 from radcommons.train.steps import Draw
 from radcommons.train.world import World
 
@@ -40,7 +44,7 @@ class Draws:
         mine = slice(world.rank, None, world.size)
 
         def move(x: Tensor) -> Tensor:
-            return x.to(world.device, non_blocking=True)
+            return x.pin_memory().to(world.device, non_blocking=True) if world.device.type == "cuda" else x
 
         return Draw(
             images=to_signed(move(images).unsqueeze(1)),
@@ -50,19 +54,23 @@ class Draws:
             shares=move(shares[mine]),
         )
 
-    def fresh_latents(self, step: int, draw: Draw, *, batch_size: int, world: World) -> Draw:
-        """The same draw with latents and labels of its own for the generator's step."""
-        stream = torch_stream(self.seed, "generator-step", step)
-        mine = slice(world.rank, None, world.size)
-        latents = torch.randn(batch_size, self.latent_size, generator=stream)[mine]
-        fake_rows = torch.randint(len(self.labels), (batch_size,), generator=stream)[mine]
-        return Draw(
-            images=draw.images,
-            real_labels=draw.real_labels,
-            latents=latents.to(world.device),
-            fake_labels=self.labels[fake_rows].to(world.device),
-            shares=draw.shares,
-        )
+    def stream(
+        self, plan: list[Stage], step: int, images_seen: int, world: World
+    ) -> Generator[tuple[Phase, Draw], None, None]:
+        """The phase and draw of every critic step from `step` to the plan's end, the next one read ahead."""
+
+        def prepare(step: int, images_seen: int) -> tuple[Phase, Draw]:
+            phase = phase_at(images_seen, plan)
+            batch, resolution = phase.batch_size, phase.resolution
+            return phase, self.at(step, images_seen, batch_size=batch, resolution=resolution, world=world)
+
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(prepare, step, images_seen)
+            while images_seen < plan[-1].end:
+                phase, draw = ahead.result()
+                step, images_seen = step + 1, images_seen + phase.batch_size
+                ahead = reader.submit(prepare, step, images_seen)
+                yield phase, draw
 
     def _order(self, first: int, count: int) -> np.ndarray:
         """Positions in `rows` of real images number `first` ... `first + count` of the run."""

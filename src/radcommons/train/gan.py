@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from radcommons.train.run_log import RunLog
 from radcommons.train.schedule import Phase, phase_at, stage_at, stages
 from radcommons.train.settings import TrainSettings
 from radcommons.train.steps import critic_step, generator_step
+from radcommons.train.threads import open_threads
 from radcommons.train.world import World, join
 
 logger = logging.getLogger(__name__)
@@ -160,17 +161,20 @@ def _train(
     counts: dict[str, int] = {}
     logged_at, logged = images_seen, time.monotonic()
     stopped = False
-    with track("Training", total=settings.total_images, done=images_seen) as advance:
-        while images_seen < settings.total_images and not stopped:
-            phase = phase_at(images_seen, plan)
+    with (
+        track("Training", total=settings.total_images, done=images_seen) as advance,
+        open_threads(world.device) as threads,
+        closing(draws.stream(plan, step, images_seen, world)) as stream,
+    ):
+        for phase, draw in stream:
             if (now := stage_at(images_seen, plan)) != stage:
                 stage = now
                 optimisers = build_optimisers(networks, settings)
             for optimiser in optimisers.values():
                 optimiser.param_groups[0]["lr"] = phase.learning_rate
 
-            draw = draws.at(step, images_seen, batch_size=phase.batch_size, resolution=phase.resolution, world=world)
-            numbers = critic_step(
+            last_of_round = (step + 1) % settings.critic_steps == 0
+            numbers, fakes = critic_step(
                 networks,
                 optimisers["critic"],
                 draw,
@@ -179,17 +183,19 @@ def _train(
                 penalise=step % settings.penalty_interval == 0,
                 autocast=autocast,
                 synchronise=world.mean_gradients,
+                threads=threads,
+                keep_fakes=last_of_round,
             )
-            if (step + 1) % settings.critic_steps == 0:
-                draw = draws.fresh_latents(step, draw, batch_size=phase.batch_size, world=world)
+            if last_of_round:
                 numbers |= generator_step(
                     networks,
                     optimisers["generator"],
-                    draw,
+                    fakes,
                     phase,
                     settings,
                     autocast=autocast,
                     synchronise=world.mean_gradients,
+                    threads=threads,
                 )
             last_step_at = images_seen
             images_seen += phase.batch_size
@@ -224,6 +230,8 @@ def _train(
                 log.samples(sheet, images_seen, phase.resolution)
             if save_due or stopped:
                 save()
+            if stopped:
+                break
     if log is not None:
         log.close()
     reached = phase_at(last_step_at, plan)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from radcommons.models.convolution import input_gradients_only
 from radcommons.models.progan import Critic
 
 
@@ -30,7 +31,8 @@ def gradient_norm(critic: Critic, images: Tensor, fade: float) -> Tensor:
     """|d score / d image|_2 of each image, differentiable; images (N, 1, R, R) -> (N,)."""
     images = images.detach().requires_grad_(True)
     scores, _ = critic(images, fade)
-    (gradients,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    with input_gradients_only():
+        (gradients,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     norms: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
     return norms
 

@@ -37,8 +37,8 @@ def build_optimisers(networks: Networks, settings: TrainSettings) -> dict[str, t
     """Fresh Adam states, as at the start of every stage."""
     betas = (settings.adam_beta1, settings.adam_beta2)
     return {
-        "generator": torch.optim.Adam(networks.generator.parameters(), betas=betas, eps=1e-8),
-        "critic": torch.optim.Adam(networks.critic.parameters(), betas=betas, eps=1e-8),
+        name: torch.optim.Adam(network.parameters(), betas=betas, eps=1e-8, fused=True)
+        for name, network in (("generator", networks.generator), ("critic", networks.critic))
     }
 
 

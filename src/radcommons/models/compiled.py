@@ -1,0 +1,26 @@
+"""Compiling a loop over NumPy arrays to machine code: once per machine, then read from a cache."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """A loop that runs without the interpreter's lock, on the thread that calls it."""
+    try:
+        return cast(F, numba.njit(fastmath=True, nogil=True, cache=True)(function))
+    except RuntimeError:  # neither beside the package nor in the user's cache folder can a file be written
+        return piece(function)
+
+
+def piece(function: F) -> F:
+    """An inner loop of kernels: compiled on its own, it is vectorised where a loop nest would not be."""
+    return cast(F, numba.njit(fastmath=True, nogil=True)(function))
+
+
+def inlined(function: F) -> F:
+    """Arithmetic inside a loop."""
+    return cast(F, numba.njit(fastmath=True, nogil=True, inline="always")(function))
