@@ -38,14 +38,25 @@ class Pair:
         return median(b / o for b, o in zip(self.baseline, self.ours, strict=True))
 
 
-def pair(baseline: Callable[[], Any], ours: Callable[[], Any], *, rounds: int = ROUNDS, warm_up: bool = True) -> Pair:
-    """Time both `rounds` times, in turns and in changing order, so that a busy neighbour harms both alike."""
+def pair(
+    baseline: Callable[[], Any],
+    ours: Callable[[], Any],
+    *,
+    rounds: int = ROUNDS,
+    warm_up: bool = True,
+    before: Callable[[], Any] = lambda: None,
+) -> Pair:
+    """Time both `rounds` times, in turns and in changing order, so that a busy neighbour harms both alike.
+
+    `before` runs before each and is not timed.
+    """
     if warm_up:
         baseline()
         ours()
     seconds: tuple[list[float], list[float]] = ([], [])
     for round_number in range(rounds):
         for which in (0, 1) if round_number % 2 == 0 else (1, 0):
+            before()
             seconds[which].append(seconds_of((baseline, ours)[which]))
     return Pair(*seconds)
 

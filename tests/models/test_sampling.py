@@ -8,6 +8,7 @@ import torch
 from radcommons.errors import FindingUnknown, PathInUse, SettingRefused
 from radcommons.models import sampling
 from radcommons.models.generator_files import save_generator
+from radcommons.models.inference import to_bytes
 from radcommons.models.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.sampling import Generator, LabelChoice, write_set
 from radcommons.models.synthetic.reading import SyntheticSet
@@ -189,4 +190,4 @@ def test_without_published_combinations_training_labels_are_no_finding(tmp_path:
 
 def test_grey_levels_are_rounded_and_clipped() -> None:
     values = torch.tensor([-5.0, -1.0, 0.0, 0.999, 1.0, 5.0])
-    assert sampling.to_bytes(values).tolist() == [0, 0, 128, 255, 255, 255]
+    assert to_bytes(values).tolist() == [0, 0, 128, 255, 255, 255]

@@ -96,7 +96,7 @@ def _apply(function: type[torch.autograd.Function], *inputs: Any) -> Tensor:
 class _Forward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, kernel: Kernel) -> Tensor:
-        y = _forward(x, bias, kernel)
+        y = run(x, bias, kernel)
         if bias is not None and kernel.leak != 1:
             F.leaky_relu_(y, kernel.leak)
         ctx.save_for_backward(x, weight, y)
@@ -144,7 +144,8 @@ class _TowardsWeight(torch.autograd.Function):
         raise NotImplementedError("the gradient of a weight's gradient")
 
 
-def _forward(x: Tensor, bias: Tensor | None, kernel: Kernel) -> Tensor:
+def run(x: Tensor, bias: Tensor | None, kernel: Kernel) -> Tensor:
+    """The convolution alone, without derivative and activation."""
     if kernel.winograd:
         return winograd.forward(x, kernel.weight, bias, kernel.up, kernel.down)
     x = _channels_last(x)

@@ -100,6 +100,13 @@ def unchanging(*networks: nn.Module) -> Iterator[None]:
             layer.keep_kernel(False)
 
 
+def unchanging_forever(network: nn.Module) -> None:
+    """The weights of the network never change again."""
+    for layer in network.modules():
+        if isinstance(layer, EqualisedConv):
+            layer.keep_kernel(True)
+
+
 def runs_compiled(x: Tensor) -> bool:
     """Whether the forms made for CPUs can take this."""
     return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")

@@ -26,6 +26,13 @@ def leaky_pixel_norm(x: Tensor, leak: float, epsilon: float) -> Tensor:
     return result
 
 
+def leaky_pixel_norm_(x: Tensor, leak: float, epsilon: float) -> Tensor:
+    """The same in place, without derivative; x (N, C, H, W) in channels_last."""
+    rows = _rows(x)
+    forward(rows, rows, np.empty(len(rows), np.float32), np.float32(leak), np.float32(epsilon))
+    return x
+
+
 class _LeakyPixelNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, leak: float, epsilon: float) -> Tensor:

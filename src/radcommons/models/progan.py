@@ -97,17 +97,30 @@ class GeneratorNetwork(nn.Module):
         Returns:
             (N, 1, resolution, resolution), linear, about [-1, 1].
         """
+        if resolution == SMALLEST:
+            image: Tensor = self.heads[str(resolution)](self.features(latents, labels, resolution))
+            return image
+        below = self.features(latents, labels, resolution // 2)
+        image = self.heads[str(resolution)](self.block(resolution)(below))
+        if fade < 1:
+            image = torch.lerp(upsample(self.heads[str(resolution // 2)](below)), image, fade)
+        return image
+
+    def features(self, latents: Tensor, labels: Tensor, resolution: int) -> Tensor:
+        """What the head of `resolution` sees: (N, C, resolution, resolution); inputs as in `forward`."""
         x = pixel_norm(torch.cat([latents, labels.to(latents.dtype)], dim=1))
         x = nn.functional.linear(x, self.dense.weight * self.dense.scale).unflatten(1, (-1, 4, 4))
         x = leaky_pixel_norm(x + self.dense.bias.view(1, -1, 1, 1))
         x = leaky_pixel_norm(self.conv(x))
-        below = x
         for step in resolutions_up_to(resolution)[1:]:
-            below, x = x, self.blocks[str(step)](x)
-        image: Tensor = self.heads[str(resolution)](x)
-        if fade < 1 and resolution > SMALLEST:
-            image = torch.lerp(upsample(self.heads[str(resolution // 2)](below)), image, fade)
-        return image
+            x = self.block(step)(x)
+        return x
+
+    def block(self, resolution: int) -> GeneratorBlock:
+        """The block whose output has `resolution` pixels a side."""
+        block = self.blocks[str(resolution)]
+        assert isinstance(block, GeneratorBlock)
+        return block
 
 
 class CriticBlock(nn.Module):

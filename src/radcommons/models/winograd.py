@@ -5,6 +5,7 @@ cache. Everything runs on the calling thread; callers that want more cores deal 
 """
 
 import math
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from radcommons.models import winograd_kernels as kernels
 
+_memory = threading.local()
 _A, _B = math.sqrt(0.5), math.sqrt(2)
 
 
@@ -76,7 +78,7 @@ def towards_weight(x: Tensor, gradient: Tensor, up: int, down: int, scale: float
     image, towards = _channels_inside(x), _channels_inside(gradient)
     n, height, width, inputs = image.shape
     outputs = towards.shape[3]
-    total = torch.empty(36, outputs, inputs)
+    total = _scratch("total", 36, outputs, inputs)
     source, other = image.numpy(), towards.numpy()
     for first, stop, v, m in _blocks(n * height * up // 4, width * up // 4, inputs, outputs):
         kernels.gather(source, v.numpy(), up, first, stop)
@@ -99,7 +101,15 @@ def _blocks(rows: int, tiles: int, inputs: int, outputs: int) -> Iterator[tuple[
     size = max(1, (256 if max(inputs, outputs) >= 256 else 128) // tiles)
     for first in range(0, rows, size):
         stop = min(rows, first + size)
-        if first == 0 or stop - first < size:
-            shape = 36, (stop - first) * tiles
-            v, m = torch.empty(*shape, inputs), torch.empty(*shape, outputs)
-        yield first, stop, v, m
+        count = (stop - first) * tiles
+        yield first, stop, _scratch("v", 36, count, inputs), _scratch("m", 36, count, outputs)
+
+
+def _scratch(name: str, *shape: int) -> Tensor:
+    """Memory of this thread, used again by its next call: fresh pages would cost as much as the arithmetic."""
+    size = math.prod(shape)
+    kept: Tensor | None = getattr(_memory, name, None)
+    if kept is None or kept.numel() < size:
+        kept = torch.empty(size)
+        setattr(_memory, name, kept)
+    return kept[:size].view(shape)

@@ -15,8 +15,8 @@ from PIL import Image
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingDiverged
 from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator, saved_at
+from radcommons.models.inference import to_bytes
 from radcommons.models.progan import GeneratorNetwork
-from radcommons.models.sampling import to_bytes
 from radcommons.pictures import contact_sheet
 from radcommons.progress import Track, silent
 from radcommons.seeds import torch_stream

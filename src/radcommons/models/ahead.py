@@ -1,0 +1,34 @@
+"""Results in order, worked out ahead of the caller on threads that each run torch on one core."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def map_ahead(function: Callable[[T], R], items: Iterable[T], *, threads: int) -> Iterator[R]:
+    """``map(function, items)`` on several threads, never more than two items a thread ahead of the caller.
+
+    With one thread the work happens here, when the caller asks, with torch's own threads.
+    """
+    if threads <= 1:
+        yield from map(function, items)
+        return
+    left = iter(items)
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            waiting.extend(pool.submit(function, item) for item in islice(left, 2 * threads))
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(left, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
