@@ -1,13 +1,14 @@
 """Claim: a dry run of the whole NIH table, 112,120 rows with as many image files, takes less than 5 seconds.
 
 Timed as a whole process, `radcommons data import nih ... --dry-run`, Python's start included. The baseline is a process
-that reads the table with the csv module, asks the disk for every row's file, and puts patients in parts by a hash;
+that reads the table with the csv module, lists the folders' names, and puts patients in parts by a hash;
 it checks nothing and counts parts and findings. The table is the real one where it is there, else one of its size.
 """
 
 import csv
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,16 +33,16 @@ COLUMNS = (
 )
 
 PLAIN = """
-import csv, hashlib, sys
+import csv, hashlib, os, sys
 from collections import Counter
 from pathlib import Path
 
 root = Path(sys.argv[1])
-folders = sorted(root.glob("images_*/images"))
+names = {name for folder in root.glob("images_*/images") for name in os.listdir(folder)}
 parts, findings = Counter(), Counter()
 with (root / "Data_Entry_2017_v2020.csv").open(newline="") as file:
     for row in csv.DictReader(file):
-        if not any((folder / row["Image Index"]).exists() for folder in folders):
+        if row["Image Index"] not in names:
             continue
         position = int(hashlib.sha256(row["Patient ID"].encode()).hexdigest()[:8], 16) / 2**32
         part = "train" if position < 0.7 else "val" if position < 0.8 else "test"
@@ -71,13 +72,14 @@ def table_of_the_same_size() -> str:
 
 
 def build(root: Path, table: str) -> None:
-    """The download's folders, every image an empty file."""
+    """The download's folders; every image is a name of its folder's one empty file, which is quicker to make."""
     (root / TABLE).write_text(table, encoding="utf-8")
     for number, row in enumerate(csv.DictReader(table.splitlines())):
         folder = root / f"images_{number // IMAGES_A_FOLDER + 1:03d}" / "images"
         if number % IMAGES_A_FOLDER == 0:
             folder.mkdir(parents=True)
-        (folder / row["Image Index"]).touch()
+            (empty := folder.parent / "empty").touch()
+        os.link(empty, folder / row["Image Index"])
 
 
 def process(*arguments: str) -> str:
@@ -91,8 +93,9 @@ def main() -> None:
         root.mkdir()
         build(root, table or table_of_the_same_size())
         command = ("-m", "radcommons", "data", "import", "nih", str(root), "--out", str(out), "--dry-run", "--json")
-        plan = json.loads(process(*command))
-        timed = pair(lambda: process("-c", PLAIN, str(root)), lambda: process(*command), warm_up=False)
+        said: list[str] = []
+        timed = pair(lambda: process("-c", PLAIN, str(root)), lambda: said.append(process(*command)), warm_up=False)
+        plan = json.loads(said[-1])
         wrote = out.exists()
     row = {
         "table": "NIH's own" if table else "drawn at random",

@@ -18,7 +18,7 @@ from radcommons.models.sampling import Generator, LabelChoice, write_set
 from radcommons.records import FindingsRecord, GeneratorRecord
 
 CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
-IMAGES = {256: 32, 512: 16, 1024: 8}
+IMAGES = {256: 16, 512: 8, 1024: 8}
 PAPER_AN_HOUR = {256: 67_925, 512: 41_379, 1024: 4_511}  # on one P100
 FINDINGS = tuple(f"Finding {i}" for i in range(14))
 

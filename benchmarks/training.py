@@ -9,19 +9,19 @@ import copy
 
 import torch
 from support import plain_networks as plain
-from support.measuring import matrix_product_rate, pair, save
+from support.measuring import matrix_product_rate, pair, print_table, save
 from support.steps import FINDINGS, draw_of, our_step
 
 from radcommons.settings import preset_path
 from radcommons.train.networks import build_networks, build_optimisers
-from radcommons.train.schedule import Phase
+from radcommons.train.schedule import Phase, stages
 from radcommons.train.settings import TrainSettings
 from radcommons.train.steps import Draw, step_flops
 from radcommons.train.threads import open_threads
 
 STAGES = {  # images a step: below the preset's own where five rounds of the baseline would take too long
-    "paper-256": {16: 32, 32: 8, 64: 8, 128: 4},
-    "small-64": {4: 16, 8: 16, 16: 16, 32: 16, 64: 16},
+    "small-64": {4: 16, 8: 16, 16: 16, 32: 16, 64: 16},  # warms up for the other
+    "paper-256": {16: 16, 32: 8, 64: 4, 128: 4},
 }
 STEPS = {"paper-256": 1, "small-64": 5}  # in each timing
 
@@ -48,7 +48,7 @@ def measure(preset: str, rounds: int, stages: dict[int, int]) -> list[dict[str, 
                 for _ in range(STEPS[preset]):
                     plain.train_step(theirs.generator, theirs.critic, their_optimisers, draw, draw, resolution)
 
-            times = pair(plain_steps, our_steps, rounds=rounds)
+            times = pair(plain_steps, our_steps, rounds=rounds, warm_up=preset == "small-64")
             images = batch * STEPS[preset]
             work = step_flops(ours, resolution) * images
             rows.append(
@@ -65,8 +65,17 @@ def measure(preset: str, rounds: int, stages: dict[int, int]) -> list[dict[str, 
                     "times ceiling": work / times.our_seconds / ceiling,
                 }
             )
-            print(rows[-1], flush=True)
     return rows
+
+
+def whole_preset(preset: str, rows: list[dict[str, object]]) -> dict[str, float]:
+    """Hours of a preset's whole schedule at the measured rates, and their ratio."""
+    hours = {"plain": 0.0, "ours": 0.0}
+    rates = {row["resolution"]: row for row in rows if row["preset"] == preset}
+    for stage in stages(TrainSettings.load(preset_path("train", preset))):
+        for name in hours:
+            hours[name] += (stage.end - stage.first) / float(rates[stage.resolution][f"{name} images/s"]) / 3600  # type: ignore[arg-type]
+    return {"plain hours": hours["plain"], "our hours": hours["ours"], "ratio": hours["plain"] / hours["ours"]}
 
 
 def main() -> None:
@@ -76,12 +85,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     rows = []
-    for preset, stages in STAGES.items():
+    for preset, batches in STAGES.items():
         if options.preset in (None, preset):
-            chosen = {r: b for r, b in stages.items() if options.resolution in (None, r)}
+            chosen = {r: b for r, b in batches.items() if options.resolution in (None, r)}
             rows += measure(preset, options.rounds, chosen)
-    if options.preset is None:
-        save("training", __doc__.splitlines()[0], rows, matrix_product_gflops=matrix_product_rate() / 1e9)
+    if options.preset or options.resolution:
+        print_table(__doc__.splitlines()[0], rows)
+        return
+    whole = whole_preset("small-64", rows)
+    save(
+        "training",
+        __doc__.splitlines()[0],
+        rows,
+        whole_small_64=whole,
+        matrix_product_gflops=matrix_product_rate() / 1e9,
+    )
+    print_table("The whole small-64 schedule at these rates", [whole])
 
 
 if __name__ == "__main__":

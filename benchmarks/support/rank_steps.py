@@ -33,12 +33,12 @@ def main() -> None:
         draw = draw_of(options.batch // world.size, options.resolution, settings.latent_size)
         phase = Phase(options.resolution, 1.0, options.batch, 0.001)
         seconds = []
-        for _ in range(options.steps + 2):
+        for _ in range(options.steps + 1):
             started = time.perf_counter()
             our_step(networks, optimisers, draw, phase, settings, threads, world.mean_gradients)
             seconds.append(time.perf_counter() - started)
         if world.leads:
-            print(json.dumps({"images_per_second": options.batch / median(seconds[2:])}))
+            print(json.dumps({"images_per_second": options.batch / median(seconds[1:])}))
 
 
 if __name__ == "__main__":
