@@ -1,4 +1,4 @@
-"""Claim: two processes under torchrun train at least 1.7 times as fast as one, on two cores with one thread each.
+"""Question: what do two processes under torchrun gain over one, and two threads, on two cores?
 
 Beside them one process with two threads, which is what `radcommons train` does by itself on two cores. Then what the
 schedules of the presets would need: their arithmetic, and hours at the rates measured by training.py on this machine.

@@ -40,8 +40,10 @@ def film_table() -> Callable[..., Path]:
     return write_film_table
 
 
-def write_film_table(folder: Path, *, films: int = 12, side: int = 40, prefix: str = "film") -> Path:
-    """Ten different pictures in turn, two films a patient, findings Pneumonia and Effusion."""
+def write_film_table(
+    folder: Path, *, films: int = 12, side: int = 40, prefix: str = "film", suffix: str = ".png"
+) -> Path:
+    """Ten different PNG pictures in turn, whatever the suffix, two films a patient, findings Pneumonia and Effusion."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     for seed in range(min(10, films)):
@@ -49,8 +51,8 @@ def write_film_table(folder: Path, *, films: int = 12, side: int = 40, prefix: s
         pictures.append(cv2.imencode(".png", cv2.blur(noise, (3, 3)))[1].tobytes())
     lines = ["image,patient,age,sex,view,Pneumonia,Effusion"]
     for number in range(films):
-        (folder / f"{prefix}-{number}.png").write_bytes(pictures[number % 10])
-        lines.append(f"{prefix}-{number}.png,{prefix}-patient-{number // 2},{40 + number % 30},F,PA,{number % 2},0")
+        (folder / f"{prefix}-{number}{suffix}").write_bytes(pictures[number % 10])
+        lines.append(f"{prefix}-{number}{suffix},{prefix}-patient-{number // 2},{40 + number % 30},F,PA,{number % 2},0")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 

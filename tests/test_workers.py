@@ -1,9 +1,11 @@
-"""Work over processes comes back in order, waits for a slow caller, and says when a process was lost."""
+"""Work over processes and threads comes back in order, waits for a slow caller, and says when a process was lost."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 
 from radcommons.errors import WorkerKilled
@@ -18,11 +20,14 @@ def test_a_killed_worker_gives_one_clear_error() -> None:
             list(results)
 
 
-def test_results_come_in_the_order_of_the_jobs_and_errors_as_they_are() -> None:
-    with in_order(pow, [(n, 2) for n in range(40)], workers=2) as squares:
+@pytest.mark.parametrize("threads", [False, True])
+def test_results_come_in_the_order_of_the_jobs_and_errors_as_they_are(threads: bool) -> None:
+    with in_order(pow, [(n, 2) for n in range(40)], workers=2, threads=threads) as squares:
         assert list(squares) == [n * n for n in range(40)]
-    with pytest.raises(ZeroDivisionError), in_order(divmod, [(1, 1), (1, 0)], workers=1) as results:
-        list(results)
+    for workers in (1, 2):
+        jobs = [(1, 1), (1, 0), (1, 1)]
+        with pytest.raises(ZeroDivisionError), in_order(divmod, jobs, workers=workers, threads=threads) as results:
+            list(results)
 
 
 def test_small_jobs_come_in_order_too() -> None:
@@ -32,15 +37,32 @@ def test_small_jobs_come_in_order_too() -> None:
         assert list(nothing) == []
 
 
-def test_a_slow_caller_is_waited_for_so_that_results_do_not_fill_the_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [False, True])
+def test_a_slow_caller_is_waited_for_so_that_results_do_not_fill_the_memory(threads: bool, tmp_path: Path) -> None:
     jobs = [(tmp_path / str(n),) for n in range(5 * WAVE)]
-    with in_order(os.mkdir, jobs, workers=2) as results:
+    with in_order(os.mkdir, jobs, workers=2, threads=threads) as results:
         next(results)
         time.sleep(0.3)
         assert len(list(tmp_path.iterdir())) <= 2 * WAVE
         assert len(list(results)) == 5 * WAVE - 1
 
 
-def test_a_caller_that_stops_early_gets_no_warning() -> None:
-    with in_order(time.sleep, [(0.01,)] * 40, workers=2) as results:
+@pytest.mark.parametrize("threads", [False, True])
+def test_a_caller_that_stops_early_gets_no_warning(threads: bool) -> None:
+    with in_order(time.sleep, [(0.01,)] * 40, workers=2, threads=threads) as results:
         next(results)
+
+
+def test_threads_end_with_the_context_and_start_no_job_after_it(tmp_path: Path) -> None:
+    def begin(path: Path) -> int:
+        path.mkdir()
+        time.sleep(0.05)
+        return cv2.getNumThreads()
+
+    running, of_caller = threading.active_count(), cv2.getNumThreads()
+    with in_order(begin, [(tmp_path / str(n),) for n in range(40)], workers=2, threads=True) as results:
+        assert next(results) == 1  # OpenCV's: the workers are the threads
+    begun = len(list(tmp_path.iterdir()))
+    assert begun < 10 and (threading.active_count(), cv2.getNumThreads()) == (running, of_caller)
+    time.sleep(0.15)
+    assert len(list(tmp_path.iterdir())) == begun

@@ -81,4 +81,4 @@ def train_step(
     optimisers["generator"].zero_grad()
     generator_loss.backward()
     optimisers["generator"].step()
-    return {"critic_loss": float(loss.mean()), "generator_loss": float(generator_loss)}
+    return {"critic_loss": float(loss.detach().mean()), "generator_loss": float(generator_loss.detach())}

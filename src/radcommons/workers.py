@@ -1,4 +1,4 @@
-"""Work over processes or a cluster, in order: Ctrl-C stops it silently, and no process outlives a killed parent."""
+"""Work over threads, processes or a cluster, in order: Ctrl-C stops it silently, nothing outlives a killed parent."""
 
 import os
 import pickle
@@ -6,7 +6,9 @@ import signal
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -18,7 +20,7 @@ from radcommons.cluster.opening import Cluster
 from radcommons.errors import WorkerKilled
 
 T = TypeVar("T")
-Workers = int | Cluster  # processes here, or an open cluster
+Workers = int | Cluster  # processes or threads here, or an open cluster
 WAVE = 8  # jobs of each worker
 MOST_WAITING = 64  # jobs of a cluster's wave, unless that is less than two a core: all their results may wait here
 SECONDS_ALONE = 1.0  # how long a worker outlives its parent, at most
@@ -26,16 +28,23 @@ SECONDS_ALONE = 1.0  # how long a worker outlives its parent, at most
 
 @contextmanager
 def in_order(
-    function: Callable[..., T], jobs: Sequence[Sequence[Any]], *, workers: Workers, small: bool = False
+    function: Callable[..., T],
+    jobs: Sequence[Sequence[Any]],
+    *,
+    workers: Workers,
+    small: bool = False,
+    threads: bool = False,
 ) -> Iterator[Iterator[T]]:
     """Opens the results of ``function(*job)`` for every job, in the order of the jobs.
 
     Args:
-        function: what a worker runs; it and the jobs are pickled.
+        function: what a worker runs; it and the jobs are pickled, unless workers are threads.
         jobs: arguments of each call.
-        workers: processes; 1 runs everything here. Or an open cluster.
+        workers: processes or threads; 1 runs everything here. Or an open cluster.
         small: whether jobs are short and their results small: then several are sent at once, and all results may
             wait for a slow caller. Otherwise WAVE results a worker may: a slow disk must not fill the memory.
+        threads: whether `function` spends its time outside the interpreter's lock. Local workers are then threads, and
+            no result is copied; OpenCV gets one thread a call for as long.
     Raises:
         WorkerKilled: while iterating, where a process was killed or the cluster is lost. (The jobs of a worker that
             is killed in a cluster go to the others.)
@@ -43,12 +52,40 @@ def in_order(
     if isinstance(workers, Cluster):
         opened = _on_cluster(workers, function, jobs, small)
     else:
-        opened = _on_processes(max(1, min(workers, len(jobs))), function, jobs, small)
+        local = _on_threads if threads and min(workers, len(jobs)) > 1 else _on_processes
+        opened = local(max(1, min(workers, len(jobs))), function, jobs, small)
     with opened as results:
         try:
             yield results
         finally:
             results.close()
+
+
+@contextmanager
+def _on_threads(
+    workers: int, function: Callable[..., T], jobs: Sequence[Sequence[Any]], small: bool
+) -> Iterator[Generator[T, None, None]]:
+    threads_of_caller = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the workers are the threads
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield _window(pool, function, jobs, len(jobs) if small else WAVE * workers)
+    finally:
+        cv2.setNumThreads(threads_of_caller)
+        pool.shutdown(cancel_futures=True)
+
+
+def _window(
+    pool: ThreadPoolExecutor, function: Callable[..., T], jobs: Sequence[Sequence[Any]], size: int
+) -> Generator[T, None, None]:
+    """Results with `size` jobs always under way: joblib's generator would need waves, whose ends leave threads idle."""
+    under_way: deque[Future[T]] = deque()
+    for job in jobs:
+        if len(under_way) == size:
+            yield under_way.popleft().result()
+        under_way.append(pool.submit(function, *job))
+    while under_way:
+        yield under_way.popleft().result()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from radcommons.cli import run
+from radcommons.data import memory
 from radcommons.data.store import Store
 
 COMMAND = (sys.executable, "-m", "radcommons")
@@ -330,6 +331,12 @@ def slow_films(tmp_path_factory: pytest.TempPathFactory, film_table: Callable[..
     return film_table(tmp_path_factory.mktemp("slow"), films=300, side=512)
 
 
+@pytest.fixture(scope="module")
+def slow_films_for_processes(tmp_path_factory: pytest.TempPathFactory, film_table: Callable[..., Path]) -> Path:
+    """The same films under names of DICOM files."""
+    return film_table(tmp_path_factory.mktemp("slow-processes"), films=300, side=512, suffix=".dcm")
+
+
 class Importing:
     """``data import table`` in a process group of its own, up to its first finished block."""
 
@@ -363,15 +370,26 @@ def _state(pid: int) -> str:
         return ""
 
 
+def test_the_command_keeps_freed_memory_of_its_own_process(
+    film_table: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[bool] = []
+    monkeypatch.setattr(memory, "keep_freed_memory", lambda: called.append(True))
+    films = film_table(tmp_path / "films")
+    assert run(["data", "import", "table", str(films), "--out", str(tmp_path / "store"), "--resolution", "8"]) == 0
+    assert called == [True]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
+@pytest.mark.parametrize(("suffix", "processes"), [(".png", 0), (".dcm", 2)], ids=["threads", "processes"])
 def test_an_import_killed_in_the_middle_goes_on_without_redoing_a_film(
-    slow_films: Path, tmp_path: Path, film_table: Callable[..., Path]
+    suffix: str, processes: int, tmp_path: Path, film_table: Callable[..., Path]
 ) -> None:
-    films = film_table(tmp_path / "films", films=300, side=512)
+    films, whole_films = (film_table(tmp_path / n, films=300, side=512, suffix=suffix) for n in ("films", "whole"))
     out, key = tmp_path / "broken", tmp_path / "key"
     importing = Importing(films, out, key, workers=2)
-    assert len(importing.workers) == 2
+    assert len(importing.workers) == processes
     importing.process.send_signal(signal.SIGKILL)
     status, errors = importing.end()  # which waits for the workers: they hold the pipes
     assert status == -signal.SIGKILL and "Traceback" not in errors
@@ -382,17 +400,18 @@ def test_an_import_killed_in_the_middle_goes_on_without_redoing_a_film(
     done = sum(len(line["images"]) for line in lines)
     assert 0 < done < 300
     for number in range(done):  # a film that is read again would be refused
-        (films / f"film-{number}.png").write_bytes(b"")
+        (films / f"film-{number}{suffix}").write_bytes(b"")
     options = ["--resolution", "256", "--key", str(key), "--workers", "1"]
     assert run(["data", "import", "table", str(films), "--out", str(out), "--name", "broken", *options]) == 0
     unbroken = tmp_path / "unbroken"
-    assert run(["data", "import", "table", str(slow_films), "--out", str(unbroken), "--name", "broken", *options]) == 0
+    assert run(["data", "import", "table", str(whole_films), "--out", str(unbroken), "--name", "broken", *options]) == 0
     assert content(out) == content(unbroken)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
-def test_ctrl_c_is_one_line_exit_130_and_no_worker_is_left(slow_films: Path, tmp_path: Path) -> None:
-    importing = Importing(slow_films, tmp_path / "store", tmp_path / "key", workers=2)
+def test_ctrl_c_is_one_line_exit_130_and_no_worker_is_left(slow_films_for_processes: Path, tmp_path: Path) -> None:
+    importing = Importing(slow_films_for_processes, tmp_path / "store", tmp_path / "key", workers=2)
+    assert len(importing.workers) == 2
     os.killpg(importing.process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     status, errors = importing.end()
     assert (status, errors.splitlines()[-1:]) == (130, ["radcommons: stopped; run the same command again to continue"])
@@ -401,8 +420,24 @@ def test_ctrl_c_is_one_line_exit_130_and_no_worker_is_left(slow_films: Path, tmp
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
-def test_a_worker_killed_for_memory_is_one_line(slow_films: Path, tmp_path: Path) -> None:
-    importing = Importing(slow_films, tmp_path / "store", tmp_path / "key", workers=2)
+def test_ctrl_c_with_threads_is_one_line_too_and_the_same_command_goes_on(slow_films: Path, tmp_path: Path) -> None:
+    out, key = tmp_path / "store", tmp_path / "key"
+    importing = Importing(slow_films, out, key, workers=2)
+    assert importing.workers == []
+    os.killpg(importing.process.pid, signal.SIGINT)
+    status, errors = importing.end()
+    assert (status, errors.splitlines()[-1:]) == (130, ["radcommons: stopped; run the same command again to continue"])
+    assert "Traceback" not in errors and "Warning" not in errors
+    options = ["--resolution", "256", "--key", str(key), "--name", "store"]
+    for workers, store in ((2, out), (1, tmp_path / "unbroken")):
+        command = ["data", "import", "table", str(slow_films), "--out", str(store), *options, "--workers", str(workers)]
+        assert run(command) == 0
+    assert content(out) == content(tmp_path / "unbroken")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
+def test_a_worker_killed_for_memory_is_one_line(slow_films_for_processes: Path, tmp_path: Path) -> None:
+    importing = Importing(slow_films_for_processes, tmp_path / "store", tmp_path / "key", workers=2)
     os.kill(importing.workers[0], signal.SIGKILL)
     status, errors = importing.end()
     assert status == 2 and "Traceback" not in errors

@@ -13,13 +13,13 @@ import polars as pl
 import pytest
 
 from radcommons.data import ingest as module
-from radcommons.data import store_folder
+from radcommons.data import store_folder, store_writer
 from radcommons.data.ingest import ingest, ingest_phantoms, ladder
 from radcommons.data.listing import Listing
 from radcommons.data.pixels import square
 from radcommons.data.pseudonyms import load_or_create_key, pseudonym
 from radcommons.data.sources import list_nih, list_table
-from radcommons.data.split import read_split_files
+from radcommons.data.split import read_split_files, with_split
 from radcommons.data.store import Store
 from radcommons.data.store_folder import alone_in
 from radcommons.data.verify import verify
@@ -247,12 +247,74 @@ def test_a_second_run_on_a_damaged_store_says_so(imported: Callable[..., StoreRe
         imported()
 
 
-def test_one_and_two_processes_write_the_same_bytes(imported: Callable[..., StoreRecord], tmp_path: Path) -> None:
+def test_one_worker_two_threads_and_two_processes_write_the_same_bytes(
+    imported: Callable[..., StoreRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films" / "film-3.png").write_bytes(b"no film")
     imported("one", workers=1)
-    with pytest.raises(Killed):
-        imported("two", workers=2, track=killed_after(1))
+    for name, threads in (("threads", True), ("processes", False)):
+        monkeypatch.setattr(module, "left_to_opencv", lambda path, threads=threads: threads)
+        with pytest.raises(Killed):
+            imported(name, workers=2, track=killed_after(1))
+        imported(name, workers=2)
+        assert content(tmp_path / "one") == content(tmp_path / name)
+
+
+def test_films_are_read_by_threads_where_opencv_decodes_all_and_by_processes_where_one_is_dicom(
+    imported: Callable[..., StoreRecord], tmp_path: Path, film_table: Callable[..., Path], films_read: list[Path]
+) -> None:
+    imported(workers=2)
+    assert len(films_read) == 12  # in this process
+    del films_read[:]
+    folder = film_table(tmp_path / "mixed")
+    (folder / "film-11.png").rename(folder / "film-11.dcm")
+    (folder / "labels.csv").write_text((folder / "labels.csv").read_text().replace("film-11.png", "film-11.dcm"))
+    imported("mixed-store", listing=list_table([folder]), workers=2)
+    assert films_read == []  # elsewhere
+
+
+def test_an_error_in_a_thread_stops_the_import_as_it_is_and_the_same_call_goes_on(
+    imported: Callable[..., StoreRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported("one")
+    read = module.read
+
+    def fails_once(path: Path) -> Any:
+        if path.name == "film-9.png":
+            raise MemoryError("made up")
+        return read(path)
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError, match="made up"):
+        patch.setattr(module, "read", fails_once)
+        imported("two", workers=2)
+    assert not (tmp_path / "two" / "store.json").exists()
     imported("two", workers=2)
     assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_how_the_callers_process_keeps_its_memory_is_left_to_it(
+    workers: int, imported: Callable[..., StoreRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "keep_freed_memory", raises(AssertionError("called")))
+    assert imported(workers=workers).images == 12
+
+
+def test_a_worker_process_keeps_freed_memory(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[bool] = []
+    monkeypatch.setattr(module, "keep_freed_memory", lambda: called.append(True))
+    candidates = with_split(listing, None, salt="a").candidates[:1]
+    module._prepare(candidates, resolutions=(4, 8), fit="crop", folder=None, caller=os.getppid())
+    assert called == [True]
+
+
+def test_blocks_sent_to_the_disk_early_are_the_same_bytes(
+    imported: Callable[..., StoreRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported("late")
+    monkeypatch.setattr(store_writer, "WRITE_BEHIND_BYTES", 1)
+    imported("early")
+    assert content(tmp_path / "late") == content(tmp_path / "early")
 
 
 # --- other folders, other requests -----------------------------------------------------------------------------------

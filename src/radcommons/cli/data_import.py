@@ -34,7 +34,7 @@ SPLIT = typer.Option(
 SALT = typer.Option(None, "--split-salt", help="Another salt gives another split.")
 KEY = typer.Option(None, "--key", help="Secret file of the pseudonyms; made in the store by default.")
 NAME = typer.Option(None, "--name", help="The site's name; the store folder's by default.")
-WORKERS = typer.Option(None, "--workers", help="Processes; all cores by default.")
+WORKERS = typer.Option(None, "--workers", help="Threads (PNG, JPEG) or processes (DICOM); all cores by default.")
 DRY_RUN = typer.Option(False, "--dry-run", help="List, split and count; open no image and write nothing.")
 IMAGE_COLUMN = typer.Option(None, "--image-column", help="Column of the image files, where the usual names do not fit.")
 PATIENT_COLUMN = typer.Option(None, "--patient-column", help="Column of the patients.")
@@ -200,6 +200,7 @@ def _ingest(
 ) -> None:
     from radcommons.data.dry_run import plan_import
     from radcommons.data.ingest import SPLIT_SALT, ingest
+    from radcommons.data.memory import keep_freed_memory
     from radcommons.data.split import read_split_files
     from radcommons.errors import SettingRefused
 
@@ -215,6 +216,7 @@ def _ingest(
             as_json,
         )
         return
+    keep_freed_memory()
     with work_on(workers, cluster) as team:
         record = ingest(
             listing,
@@ -232,7 +234,7 @@ def _ingest(
 
 
 def worker_count(asked: int | None) -> int:
-    """Processes to use: as asked, else one a core this process may run on."""
+    """Workers to use: as asked, else one a core this process may run on."""
     from radcommons.errors import SettingRefused
 
     if asked is not None and asked < 1:
@@ -243,7 +245,7 @@ def worker_count(asked: int | None) -> int:
 
 @contextmanager
 def work_on(workers: int | None, cluster: str | None) -> "Iterator[Workers]":
-    """Processes here, or the cluster, open as long as the context."""
+    """Workers here, or the cluster, open as long as the context."""
     from radcommons.cluster.opening import open_cluster
 
     if cluster is None:

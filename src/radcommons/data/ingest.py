@@ -1,10 +1,13 @@
-"""From a listing (or a phantom site) to a store: parallel over processes, in order, resumable.
+"""From a listing (or a phantom site) to a store: parallel, in order, resumable.
 
 Workers read, square and shrink; one writer appends their blocks. Nothing but pseudonyms passes the writer.
+Workers are threads where OpenCV decodes every film, which it does outside the interpreter's lock, and processes where
+DICOM has to be decoded.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +19,7 @@ from radcommons.cluster.opening import Cluster
 from radcommons.data import phantom
 from radcommons.data.listing import Candidate, Listing
 from radcommons.data.memory import keep_freed_memory
-from radcommons.data.pixels import Fit, pyramid, read, square
+from radcommons.data.pixels import Fit, left_to_opencv, pyramid, read, square
 from radcommons.data.pseudonyms import load_or_create_key, pseudonym
 from radcommons.data.sending import for_other_machines, require_folder, under_pseudonyms
 from radcommons.data.split import SplitLists, part_by_hash, with_split
@@ -81,7 +84,8 @@ def ingest(
         split_salt: salt of the patient hash that makes the split.
         split_lists: official parts instead of the hash.
         key_file: secret of the pseudonyms; made on first use, by default inside the store.
-        workers: processes that read images, or a cluster that sees the images at the same absolute paths.
+        workers: threads that read images, or processes where any is DICOM; or a cluster that sees the images at the
+            same absolute paths.
     Raises:
         PathInUse: `out` holds something else, or another process writes to it.
         PathMissing: the key of a store that is already begun is gone.
@@ -116,10 +120,11 @@ def ingest(
         refused = [RejectedImage(r.row, pseudonym(r.image, key=key), r.reason) for r in listing.refusals]
         if isinstance(workers, Cluster):
             candidates, folder = for_other_machines(candidates)
-        prepare = partial(_prepare, resolutions=resolutions, fit=fit, folder=folder)
+        prepare = partial(_prepare, resolutions=resolutions, fit=fit, folder=folder, caller=os.getpid())
+        threads = all(left_to_opencv(c.path) for c in candidates)
         try:
             with StoreWriter.begin(out, request) as writer:
-                _fill(writer, prepare, candidates, refused, workers, track, "Importing")
+                _fill(writer, prepare, candidates, refused, workers, track, "Importing", threads=threads)
                 return writer.finish()
         except NothingToImport:
             if new_key and key_file is None:  # leave nothing behind
@@ -179,6 +184,8 @@ def _fill(
     workers: Workers,
     track: Track,
     description: str,
+    *,
+    threads: bool = False,
 ) -> None:
     """Prepare the items that the writer does not have yet, block by block; `refused` goes with the first block."""
     of_listing = len(refused) if writer.blocks_done else 0
@@ -187,7 +194,7 @@ def _fill(
     left = [items[start : start + size] for start in range(done, len(items), size)]
     with (
         track(description, total=len(items), done=done) as advance,
-        in_order(prepare, [(block,) for block in left], workers=workers) as prepared,
+        in_order(prepare, [(block,) for block in left], workers=workers, threads=threads) as prepared,
     ):
         for items_of_block, block in zip(left, prepared, strict=True):
             if not writer.blocks_done:
@@ -196,11 +203,17 @@ def _fill(
             advance(len(items_of_block))
 
 
-def _prepare(candidates: Sequence[Candidate], *, resolutions: tuple[int, ...], fit: Fit, folder: Path | None) -> Block:
-    """Read one block of candidates, which are under pseudonyms already; on another machine, all in `folder`."""
+def _prepare(
+    candidates: Sequence[Candidate], *, resolutions: tuple[int, ...], fit: Fit, folder: Path | None, caller: int
+) -> Block:
+    """Read one block of candidates, which are under pseudonyms already; on another machine, all in `folder`.
+
+    `caller` is the process that imports; how it keeps its memory is not ours to change.
+    """
     if folder is not None:
         require_folder(folder)
-    keep_freed_memory()
+    if os.getpid() != caller:
+        keep_freed_memory()
     images: list[StoredImage] = []
     tops: list[np.ndarray] = []
     rejected: list[RejectedImage] = []

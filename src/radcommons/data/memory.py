@@ -17,6 +17,7 @@ def keep_freed_memory() -> None:
 
     A film takes several buffers of megabytes. By default each comes as fresh pages, which the system has to clear, one
     fault every 4 KiB: for an uncompressed DICOM film that took longer than everything else together.
+    For processes that are our own, workers and the command; a program that calls us decides for itself.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -15,7 +15,7 @@ from radcommons.data.dicom_film import is_dicom, read_dicom
 from radcommons.data.film import Film, Pixels, through_table
 from radcommons.errors import ImageRefused
 
-__all__ = ["Film", "Fit", "Pixels", "Squared", "pyramid", "read", "square"]
+__all__ = ["Film", "Fit", "Pixels", "Squared", "left_to_opencv", "pyramid", "read", "square"]
 
 Fit = Literal["crop", "pad"]
 
@@ -28,6 +28,8 @@ SMALLEST_LEVEL: Final = 4
 LARGEST_BLOCK_IN_16_BITS: Final = 16 * 16  # pixels; their sum and half of their number are below 2^16
 IN_CACHE_PIXELS: Final = 2**20  # of the films whose means are taken together
 
+OPENCV_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _TAIL_BYTES = 1024
@@ -39,6 +41,11 @@ class Squared(NamedTuple):
 
     pixels: Pixels
     upsampled: bool
+
+
+def left_to_opencv(path: Path) -> bool:
+    """Whether a file's name says that OpenCV decodes it, which threads can do side by side; its content decides."""
+    return path.suffix.lower() in OPENCV_SUFFIXES
 
 
 def read(path: Path) -> Film:

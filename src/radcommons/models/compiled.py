@@ -11,16 +11,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 def kernel(function: F) -> F:
     """A loop that runs without the interpreter's lock, on the thread that calls it."""
     try:
-        return cast(F, numba.njit(fastmath=True, nogil=True, cache=True)(function))
+        return cast(F, numba.njit(fastmath=True, nogil=True, error_model="numpy", cache=True)(function))
     except RuntimeError:  # neither beside the package nor in the user's cache folder can a file be written
         return piece(function)
 
 
 def piece(function: F) -> F:
     """An inner loop of kernels: compiled on its own, it is vectorised where a loop nest would not be."""
-    return cast(F, numba.njit(fastmath=True, nogil=True)(function))
+    return cast(F, numba.njit(fastmath=True, nogil=True, error_model="numpy")(function))
 
 
 def inlined(function: F) -> F:
     """Arithmetic inside a loop."""
-    return cast(F, numba.njit(fastmath=True, nogil=True, inline="always")(function))
+    return cast(F, numba.njit(fastmath=True, nogil=True, error_model="numpy", inline="always")(function))

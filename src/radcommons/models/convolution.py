@@ -22,7 +22,6 @@ from radcommons.models import winograd
 # Measured in benchmarks/convolution.py: below these, transforming the tiles costs more than it saves.
 WINOGRAD_CHANNELS = 32
 WINOGRAD_CHANNELS_SCALED = 64  # the folded form is the rival there
-WINOGRAD_SIDE = 8
 
 _mode = threading.local()
 
@@ -61,7 +60,7 @@ def make_kernel(weight: Tensor, scale: float, *, side: int, up: int, down: int, 
     """Prepare a weight (O, C, 3, 3) for images of `side` pixels, in the form that was measured to be fastest."""
     weight = weight.detach()
     enough = WINOGRAD_CHANNELS if up == down == 1 else WINOGRAD_CHANNELS_SCALED
-    if min(weight.shape[:2]) >= enough and side * up >= WINOGRAD_SIDE and side * up % 4 == 0:
+    if min(weight.shape[:2]) >= enough and side * up % 4 == 0:
         return Kernel(winograd.transform_weight(weight, scale), True, scale, up, down, leak)
     return Kernel(fold(weight * scale, up=up, down=down), False, scale, up, down, leak)
 

@@ -10,6 +10,7 @@ from radcommons.models.compiled import kernel
 
 ZERO = np.float32(0)
 ONE = np.float32(1)
+HALF = np.float32(0.5)
 
 
 def leaky_pixel_norm(x: Tensor, leak: float, epsilon: float) -> Tensor:
@@ -28,8 +29,7 @@ def leaky_pixel_norm(x: Tensor, leak: float, epsilon: float) -> Tensor:
 
 def leaky_pixel_norm_(x: Tensor, leak: float, epsilon: float) -> Tensor:
     """The same in place, without derivative; x (N, C, H, W) in channels_last."""
-    rows = _rows(x)
-    forward(rows, rows, np.empty(len(rows), np.float32), np.float32(leak), np.float32(epsilon))
+    in_place(_rows(x), np.float32(leak), np.float32(epsilon))
     return x
 
 
@@ -63,16 +63,33 @@ def _rows(x: Tensor) -> np.ndarray:
 def forward(x: np.ndarray, y: np.ndarray, inverse: np.ndarray, leak: np.float32, epsilon: np.float32) -> None:
     """y = z r, z = leaky(x), r = 1 / sqrt(mean z^2 + epsilon); x, y (P, C), r into `inverse` (P,)."""
     channels = x.shape[1]
+    straight, bent = HALF * (ONE + leak), HALF * (ONE - leak)  # leaky(v) = straight v + bent |v|, without a branch
     for p in range(x.shape[0]):
         total = ZERO
         for c in range(channels):
-            z = max(x[p, c], leak * x[p, c])
-            y[p, c] = z
+            z = straight * x[p, c] + bent * abs(x[p, c])
             total += z * z
         r = ONE / np.sqrt(total / np.float32(channels) + epsilon)
         inverse[p] = r
+        straight_r, bent_r = straight * r, bent * r
         for c in range(channels):
-            y[p, c] *= r
+            y[p, c] = straight_r * x[p, c] + bent_r * abs(x[p, c])
+
+
+@kernel
+def in_place(x: np.ndarray, leak: np.float32, epsilon: np.float32) -> None:
+    """`forward` with y = x, without r; apart, because loops over two arrays that may be one are not vectorised."""
+    channels = x.shape[1]
+    straight, bent = HALF * (ONE + leak), HALF * (ONE - leak)
+    for p in range(x.shape[0]):
+        total = ZERO
+        for c in range(channels):
+            z = straight * x[p, c] + bent * abs(x[p, c])
+            total += z * z
+        r = ONE / np.sqrt(total / np.float32(channels) + epsilon)
+        straight_r, bent_r = straight * r, bent * r
+        for c in range(channels):
+            x[p, c] = straight_r * x[p, c] + bent_r * abs(x[p, c])
 
 
 @kernel
