@@ -92,7 +92,7 @@ def test_two_threads_give_the_gradients_of_one(
     assert len(whole) == len(dealt) >= 30
     for one, two in zip(whole, dealt, strict=True):
         torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-6)
-    torch.set_num_threads(1)
+    assert torch.get_num_threads() == 1, "as before"
 
 
 @pytest.mark.parametrize("n", [8, 6])

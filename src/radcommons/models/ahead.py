@@ -20,6 +20,7 @@ def map_ahead(function: Callable[[T], R], items: Iterable[T], *, threads: int) -
     if threads <= 1:
         yield from map(function, items)
         return
+    before = torch.get_num_threads()
     left = iter(items)
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -32,3 +33,4 @@ def map_ahead(function: Callable[[T], R], items: Iterable[T], *, threads: int) -
         finally:
             for future in waiting:
                 future.cancel()
+            torch.set_num_threads(before)  # part of what the threads set for themselves counts for all

@@ -56,12 +56,16 @@ class Threads:
 @contextmanager
 def open_threads(device: torch.device, count: int | None = None) -> Iterator[Threads]:
     """As many threads as torch has, one on a GPU, until the end of the block."""
-    count = count or torch.get_num_threads()
+    before = torch.get_num_threads()
+    count = count or before
     if device.type != "cpu" or count == 1:
         yield Threads(1, None)
         return
-    with ThreadPoolExecutor(count) as pool:
-        yield Threads(count, pool)
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            yield Threads(count, pool)
+    finally:
+        torch.set_num_threads(before)  # part of what the threads set for themselves counts for all
 
 
 def set_mean_gradients(network: torch.nn.Module, gradients: list[tuple[Tensor | None, ...]]) -> None:
