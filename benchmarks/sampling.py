@@ -104,7 +104,7 @@ def with_files(resolution: int) -> dict[str, object]:
 def main() -> None:
     floor = {"matrix_product_gflops": matrix_product_rate() / 1e9, "copy_gbytes_per_second": copy_rate() / 1e9}
     rows = [compare(resolution) for resolution in IMAGES]
-    files = [with_files(resolution) for resolution in (256, 1024)]
+    files = [with_files(256)]
     save("sampling", __doc__.splitlines()[0], rows, with_png=files, **floor)
     print_table("Drawing beside drawing and writing", files)
 

@@ -20,7 +20,7 @@ from radcommons.train.settings import TrainSettings
 
 CASES = [("small-64", 64, 16), ("paper-256", 32, 8)]
 WAYS = {"one process, one thread": (1, 1), "one process, two threads": (1, 2), "two processes": (2, 1)}
-ROUNDS = 3
+ROUNDS = 2
 SUPPORT = Path(__file__).parent / "support"
 
 
