@@ -17,6 +17,7 @@ import typer
 from PIL import Image
 from pydantic.fields import FieldInfo
 
+from radcommons.audit.settings import AuditSettings, Policy
 from radcommons.cli import app, run
 from radcommons.data.findings import canonical
 from radcommons.data.sources.labels import Uncertain
@@ -31,7 +32,12 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, README]
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 CONFIGS = sorted((ROOT / "configs").rglob("*.toml"))
-SETTINGS_OF = {"train": TrainSettings}  # folder of configs/ to the class that reads it
+SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class that reads it
+    "train": TrainSettings,
+    "audit": AuditSettings,
+    "audit-policy": Policy,
+}
+PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"}
 
 CLOSED_CHOICES = {
     "fit": ("crop", "pad"),
@@ -268,6 +274,10 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if value is None:
         return '`"off"`'
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(f'{chr(34)}{item}{chr(34)}' for item in value)}]`"
     if isinstance(value, dict):
         return f"`{{ {', '.join(f'{k} = {v}' for k, v in value.items())} }}`"
     return f"`{value:_}`" if isinstance(value, int) else f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
@@ -280,19 +290,21 @@ def _limits(field: FieldInfo) -> str:
             return ", ".join(f'`"{value}"`' for value in choices)
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [f"{sign} {getattr(m, key)}" for m in field.metadata for key, sign in signs.items() if hasattr(m, key)]
-    if type(None) in get_args(field.annotation):
+    if type(None) in get_args(field.annotation) and '`"off"`' not in found:
         found.append('`"off"`')
     return ", ".join(found) or "-"
 
 
-def test_the_settings_table_of_train_is_the_one_of_the_program() -> None:
-    expected = settings_table(TrainSettings)
-    text = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
-    assert expected in text, f"docs/train.md: replace the table of settings by\n\n{expected}\n"
+@pytest.mark.parametrize("kind", SETTINGS_OF)
+def test_the_settings_table_of_a_page_is_the_one_of_the_program(kind: str) -> None:
+    expected = settings_table(SETTINGS_OF[kind])
+    page = ROOT / "docs" / PAGE_OF[kind]
+    assert expected in page.read_text(encoding="utf-8"), f"{page.name}: replace the table by\n\n{expected}\n"
 
 
-def test_every_setting_says_what_it_means() -> None:
-    assert [name for name, field in TrainSettings.model_fields.items() if not field.description] == []
+@pytest.mark.parametrize("kind", SETTINGS_OF)
+def test_every_setting_says_what_it_means(kind: str) -> None:
+    assert [name for name, field in SETTINGS_OF[kind].model_fields.items() if not field.description] == []
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=page_id)
@@ -312,8 +324,9 @@ def test_a_preset_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_shipped_preset_is_named_in_its_page() -> None:
-    text = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
-    assert [path.stem for path in CONFIGS if f"`{path.stem}`" not in text] == []
+    texts = {kind: (ROOT / "docs" / page).read_text(encoding="utf-8") for kind, page in PAGE_OF.items()}
+    kind_of = {path: path.relative_to(ROOT / "configs").parts[0] for path in CONFIGS}
+    assert [path.stem for path in CONFIGS if f"`{path.stem}`" not in texts[kind_of[path]]] == []
 
 
 def test_every_part_of_the_package_is_in_the_picture_of_the_architecture() -> None:

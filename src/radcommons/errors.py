@@ -16,6 +16,8 @@
     │   ├── GeneratorRefused        not a run or package, of another version, or damaged
     │   ├── CheckpointDamaged       neither checkpoint of a run can be read
     │   ├── TooFewImages            a computation that needs more images than it was given
+    │   ├── ExtractorUnavailable    an extractor's weights or package are not here and cannot be had
+    │   ├── ExtractorsDiffer        scores of two extractors, which do not compare
     │   ├── ClusterRefused          a cluster's address, its extra, reach, workers or versions
     │   └── DiskFull                free space, then run the same command again
     ├── WorkerKilled                exit 2: a process was killed or a cluster lost; run the same command again
@@ -83,6 +85,14 @@ class CheckpointDamaged(BadInput):
 
 class TooFewImages(BadInput):
     """A computation needs more images than it was given."""
+
+
+class ExtractorUnavailable(BadInput):
+    """An extractor's weights, or the package that has them, are not here and cannot be had."""
+
+
+class ExtractorsDiffer(BadInput):
+    """Scores or features of two extractors were to be compared."""
 
 
 class ClusterRefused(BadInput):

@@ -6,7 +6,7 @@ They know neither torch nor where on disk they lie.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -111,3 +111,197 @@ class GeneratorRecord(Record):
     fade: float
     images_seen: int
     weights_sha256: str
+
+
+class Estimate(BaseModel):
+    """A number with its 95% interval, where there is one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class QualityScore(BaseModel):
+    """How near one set of images is to another, seen through one extractor.
+
+    Attributes:
+        images, reference: what was compared with what, in words.
+        finding: the finding that all images show; None where they show any.
+        image_count, reference_count: images of each.
+        extractor, extractor_sha256, resize: scores compare only where all three agree.
+        fid, kid: Frechet and kernel distance of the features, 0 = alike; None where there are too few images.
+        precision, recall, density, coverage: 1 = alike (Kynkaanniemi 2019, Naeem 2020).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    images: str
+    reference: str
+    finding: str | None = None
+    image_count: int
+    reference_count: int
+    extractor: str
+    extractor_sha256: str
+    resize: str
+    fid: Estimate | None = None
+    kid: Estimate | None = None
+    precision: float | None = None
+    recall: float | None = None
+    density: float | None = None
+    coverage: float | None = None
+
+
+class Histogram(BaseModel):
+    """How two sets of values spread: `edges` (bins + 1), and for each named set the share of its values in each bin."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    edges: tuple[float, ...]
+    shares: dict[str, tuple[float, ...]]
+
+
+class Diversity(BaseModel):
+    """MS-SSIM of random pairs of images that share a finding; high = alike, collapsed.
+
+    Attributes:
+        spread: the values behind the means.
+        pairs: how many pairs of each kind.
+        scales, side: of the MS-SSIM; five scales need more than 160 pixels. Values of others do not compare.
+        real, synthetic: mean over pairs; `_sd` their standard deviation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    finding: str
+    pairs: int
+    scales: int
+    side: int
+    real: float
+    real_sd: float
+    synthetic: float
+    synthetic_sd: float
+    spread: Histogram
+
+
+class Fidelity(BaseModel):
+    """Whether images drawn for a finding look so to a classifier trained on real films.
+
+    Attributes:
+        auc_real: the classifier's AUC on held-out films; near 0.5 it cannot judge.
+        auc_synthetic: its AUC on synthetic films by the label they were drawn for.
+        strengths, scores: label value and mean score (a probability) of films drawn at it; empty without weights.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    finding: str
+    positives: int
+    auc_real: Estimate
+    auc_synthetic: Estimate
+    strengths: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
+
+
+class PrivacyTest(BaseModel):
+    """One attack or comparison that looks for a leak.
+
+    Attributes:
+        name: short and stable; the policy names tests by it.
+        access: what an attacker would need: "samples", "weights", "critic" (never leaves), or "films" (of the store
+            itself: a check of the audit's own ground).
+        question: what is asked, in words.
+        measure: what `result` is.
+        result: the value found, with its interval.
+        expected: the value without a leak.
+        p_value: chance of a value as far towards a leak without one.
+        detection: in words, the smallest leak that the test would have found.
+        counts: numbers of images and patients behind it.
+        details: further numbers.
+        curve: points (false positive rate, true positive rate) of an attack.
+        spread: the values that were compared.
+        skipped: why it was not done; then there is no result.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    access: Literal["samples", "weights", "critic", "films"]
+    question: str
+    measure: str = ""
+    result: Estimate | None = None
+    expected: float | None = None
+    p_value: float | None = None
+    detection: str = ""
+    counts: dict[str, int] = {}
+    details: dict[str, float] = {}
+    curve: tuple[tuple[float, float], ...] = ()
+    spread: Histogram | None = None
+    skipped: str | None = None
+
+
+class Control(BaseModel):
+    """A case whose answer is known, put through the same tests.
+
+    Attributes:
+        must_be_caught: True for a planted leak, False for images that never saw the training films.
+        caught_by: names of the tests that found a leak.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    description: str
+    must_be_caught: bool
+    caught_by: tuple[str, ...]
+
+    @property
+    def behaved(self) -> bool:
+        """Whether the audit saw what there was to see."""
+        return bool(self.caught_by) == self.must_be_caught
+
+
+class PolicyLine(BaseModel):
+    """One rule of the policy, its limit, and what was found."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    rule: str
+    meaning: str
+    limit: str
+    found: str
+    outcome: Literal["met", "not met", "not tested"]
+
+
+class AuditReport(Record):
+    """``audit.json``: what an audit did and found. No patient's image, identifier or row is in it.
+
+    Attributes:
+        verdict: "passed" or "failed", by the policy.
+        statement: the verdict in words that claim no more than was tested.
+        subject, kind: name of what was audited; "generator" or "set".
+        digest: SHA-256 of the generator's weights or of the set's images.
+        trained_on_store: whether the run's own checkpoint names this store; None where that cannot be known.
+        store, store_manifest_sha256: the site and the films compared with.
+        counts: images and patients of each part.
+        detectable_share: smallest share of copied images among the synthetic ones that would have been found; None
+            where not even copies alone would have been.
+        settings, versions: what would make it again.
+        request_sha256: digest of what was asked, to recognise the same command.
+    """
+
+    verdict: Literal["passed", "failed"]
+    statement: str
+    subject: str
+    kind: Literal["generator", "set"]
+    digest: str
+    findings: tuple[str, ...]
+    resolution: int
+    images_seen: int | None
+    trained_on_store: bool | None
+    store: str
+    store_manifest_sha256: str
+    counts: dict[str, int]
+    detectable_share: float | None
+    settings: dict[str, Any]
+    request_sha256: str
+    versions: dict[str, str]
+    quality: tuple[QualityScore, ...]
+    diversity: tuple[Diversity, ...]
+    fidelity: tuple[Fidelity, ...]
+    privacy: tuple[PrivacyTest, ...]
+    controls: tuple[Control, ...]
+    policy: tuple[PolicyLine, ...]

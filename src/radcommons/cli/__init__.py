@@ -7,7 +7,7 @@ import click
 import typer
 
 from radcommons import __version__
-from radcommons.cli import data, demo, generate, train
+from radcommons.cli import audit, data, demo, generate, train
 from radcommons.errors import RadCommonsError
 
 STOPPED = 130  # exit status after Ctrl-C
@@ -26,6 +26,7 @@ app.command("demo", epilog=demo.EPILOG)(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("generate", epilog=generate.EPILOG)(generate.generate)
+app.command("audit", epilog=audit.EPILOG)(audit.audit)
 
 
 def _show_version(wanted: bool) -> None:

@@ -172,6 +172,11 @@ class Generator:
         self._form  # noqa: B018  made once, not by every thread
         yield from map_ahead(draw, blocks, threads=threads)
 
+    def labels(self, stop: int, *, choice: LabelChoice, seed: int) -> np.ndarray:
+        """Label vectors of images 0 ... `stop` of a seed, float32 (stop, F), without drawing them."""
+        choice.check(self.findings)
+        return self._inputs(range(stop), choice, seed)[1]
+
     def draw(self, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Images of given inputs: latents float32 (n, L), labels float32 (n, F) -> uint8 (n, R, R)."""
         return self._form.draw(torch.from_numpy(latents).to(self.device), torch.from_numpy(labels).to(self.device))
@@ -216,7 +221,7 @@ class Generator:
     @cached_property
     def _label_tables(self) -> dict[int | None, tuple[np.ndarray, np.ndarray]]:
         combinations = self.findings_record.combinations
-        vectors = np.array([v for v, _ in combinations], np.float32).reshape(-1, len(self.findings))
+        vectors = np.array([v for v, _ in combinations], np.float32).reshape(len(combinations), len(self.findings))
         counts = np.array([n for _, n in combinations], np.float64)
         tables: dict[int | None, tuple[np.ndarray, np.ndarray]] = {None: (vectors, counts.cumsum())}
         for finding in range(len(self.findings)):

@@ -1,0 +1,168 @@
+"""An audit from beginning to end: one flat sequence of stages, each of which a stopped audit finds done."""
+
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+
+import numpy as np
+
+from radcommons import __version__
+from radcommons.audit import page, policy
+from radcommons.audit.controls import run_controls
+from radcommons.audit.fidelity import fidelities
+from radcommons.audit.material import Material, chosen_rows, gather
+from radcommons.audit.privacy import Scene, detectable_share, ground_tests, weight_tests
+from radcommons.audit.quality import (
+    HELD_OUT_FILMS,
+    SYNTHETIC_IMAGES,
+    TRAINING_FILMS,
+    diversities,
+    quality_scores,
+    score_of,
+)
+from radcommons.audit.settings import AuditSettings, Policy
+from radcommons.audit.subject import Subject, open_subject
+from radcommons.audit.work import PAGE, REPORT, Work, finished_report
+from radcommons.data.store import Store
+from radcommons.errors import PathInUse, SettingRefused
+from radcommons.models.extractors import Extractor, load_extractor
+from radcommons.progress import Track, silent
+from radcommons.records import AuditReport, Control, Diversity, Fidelity, PrivacyTest, QualityScore
+
+
+def run(
+    reference: Path | str,
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    settings: AuditSettings | None = None,
+    rules: Policy | None = None,
+    controls: bool = False,
+    track: Track = silent,
+) -> AuditReport:
+    """Audit a generator, or a folder of synthetic images, against a store.
+
+    Args:
+        reference: a run, a generator package, or a folder with images and ``labels.csv``.
+        store: the films; its training part is what must not leak, its test part is held out.
+        out: folder for ``audit.json`` and ``report.html``; the same call continues a stopped audit.
+        settings: sizes and seed; `AuditSettings()` by default.
+        rules: the policy; `Policy()` by default.
+        controls: whether to put planted leaks and a clean case through the same tests.
+    Returns:
+        The report, also where its verdict is "failed".
+    Raises:
+        BadInput: with the next step; nothing was written then.
+    """
+    settings, rules, out = settings or AuditSettings(), rules or Policy(), Path(out)
+    if 1 / (settings.permutations + 1) >= rules.significance:
+        raise SettingRefused(
+            f"permutations is {settings.permutations}, too few for a significance of {rules.significance:g}; "
+            f"pass --set permutations={int(1 / rules.significance) + 1} or more"
+        )
+    opened = store if isinstance(store, Store) else Store.open(store)
+    subject = open_subject(Path(reference), opened, track=track)
+    extractor = load_extractor(settings.extractor, weights=settings.extractor_weights)
+    chosen_rows(opened, settings)  # refused before anything is written
+    request = _request(opened, subject, extractor, settings, rules, controls)
+    finished = finished_report(out)
+    if finished is not None and finished.request_sha256 != request:
+        raise PathInUse(f"{out} holds another audit; choose another --out")
+    if finished is not None:
+        return finished
+    work = Work.open(out, request)
+
+    # ---- look at everything once ----
+    material = gather(opened, subject, settings, extractor, work, track)
+
+    # ---- quality ----
+    scores = work.records("quality", QualityScore, lambda: quality_scores(material))
+    spread = work.records("diversity", Diversity, lambda: diversities(material))
+    faithful = work.records("fidelity", Fidelity, lambda: fidelities(material))
+
+    # ---- privacy: the ground, samples, weights, critic ----
+    scene = Scene.of(material)
+    ground = work.records("ground", PrivacyTest, lambda: ground_tests(scene))
+    samples = work.records("samples", PrivacyTest, lambda: list(scene.tests(scene.synthetic)))
+    attacks, trained_here = weight_tests(scene, material, work)
+    privacy = [*ground, *samples, *attacks]
+
+    # ---- what would have been seen ----
+    leaks = any(policy.finds_leak(test, rules) for test in samples)
+    power = work.array("power", lambda: np.array(detectable_share(scene, rules, material, leaks=leaks), np.float64))
+    share = None if np.isnan(power) else float(power)
+    known = work.records("controls", Control, lambda: run_controls(scene, material, rules)) if controls else []
+
+    # ---- verdict ----
+    lines = policy.judge(
+        rules,
+        is_generator=subject.kind == "generator",
+        privacy=privacy,
+        detectable_share=share,
+        controls=known,
+        floor=score_of(scores, TRAINING_FILMS, HELD_OUT_FILMS),
+        held_out=score_of(scores, SYNTHETIC_IMAGES, HELD_OUT_FILMS),
+        diversity=spread,
+    )
+    verdict, statement = policy.verdict(lines, privacy, rules, share)
+    report = AuditReport(
+        verdict=verdict,
+        statement=statement,
+        subject=subject.name,
+        kind=subject.kind,
+        digest=subject.digest,
+        findings=subject.findings,
+        resolution=subject.resolution,
+        images_seen=subject.generator.record.images_seen if subject.generator else None,
+        trained_on_store=trained_here,
+        store=opened.name,
+        store_manifest_sha256=opened.record.manifest_sha256,
+        counts=_counts(material),
+        detectable_share=share,
+        settings={**_plain(settings), "policy": rules.model_dump(mode="json"), "controls": controls},
+        request_sha256=request,
+        versions={"radcommons": __version__, **{n: importlib.metadata.version(n) for n in ("torch", "numpy")}},
+        quality=tuple(scores),
+        diversity=tuple(spread),
+        fidelity=tuple(faithful),
+        privacy=tuple(privacy),
+        controls=tuple(known),
+        policy=tuple(lines),
+    )
+    (out / PAGE).write_text(page.render(report, material, scene), encoding="utf-8")
+    (out / REPORT).write_text(report.to_json(), encoding="utf-8")
+    work.finish()
+    return report
+
+
+def _request(
+    store: Store, subject: Subject, extractor: Extractor, settings: AuditSettings, rules: Policy, controls: bool
+) -> str:
+    asked = {
+        "subject": subject.digest,
+        "store": store.record.manifest_sha256,
+        "settings": _plain(settings),
+        "policy": rules.model_dump(mode="json"),
+        "controls": controls,
+        "extractor": extractor.record.digest,
+        "version": __version__,
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(settings: AuditSettings) -> dict[str, object]:
+    """The settings without the path of a file: the digest of the extractor says more, and a path may name a person."""
+    return settings.model_dump(mode="json", exclude={"extractor_weights"})
+
+
+def _counts(material: Material) -> dict[str, int]:
+    names = {"train": "in training", "test": "held out", "val": "for reference"}
+    counts: dict[str, int] = {}
+    for part, words in names.items():
+        films = material.films[part]
+        counts[f"films {words}"] = len(films)
+        counts[f"patients {words}"] = len(np.unique(films.patients))
+    counts["synthetic images"] = len(material.films["synthetic"])
+    counts["synthetic images, balanced"] = len(material.films["balanced"])
+    return counts

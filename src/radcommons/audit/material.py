@@ -1,0 +1,201 @@
+"""What an audit works on: the store's films by part, synthetic images, copies, and the features of all of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import faiss
+import numpy as np
+
+from radcommons.audit.films import Films
+from radcommons.audit.identity import Identity, local_contrast, unit
+from radcommons.audit.planted import slightly_changed
+from radcommons.audit.samples import Real
+from radcommons.audit.settings import AuditSettings
+from radcommons.audit.subject import Draw, Drawn, Subject
+from radcommons.audit.work import Work
+from radcommons.data.listing import PARTS, Part
+from radcommons.data.store import Store
+from radcommons.errors import TooFewImages
+from radcommons.models.extractors import Extractor, Features, extract
+from radcommons.progress import Track
+from radcommons.seeds import numpy_stream
+
+FEWEST_PATIENTS = 20  # held out: below, no test says anything
+COPIES = 400  # of training films, slightly changed: for thresholds, and for what the audit can see
+FITTED = 1_000  # films of each part that the identity view is fitted to, at most
+CELL_FILMS = 100  # training films in a cell of the data-copying test, on average
+SYNTHETIC, BALANCED, COPIED = "synthetic", "balanced", "copies"
+
+
+@dataclass(frozen=True)
+class Material:
+    """Films and images of an audit.
+
+    Attributes:
+        rows: the store's rows of each part that are compared.
+        labels: float32 (N, F) of all the store's films, in the subject's order of findings.
+        patients: (N,), a number a patient.
+        drawn: the synthetic images, with labels as in training and balanced.
+        copied: which row of the training films each of the copies is made from.
+        identity: how films are told from each other.
+        films, features: of "train", "val", "test", "synthetic", "balanced" and "copies".
+    """
+
+    store: Store
+    subject: Subject
+    settings: AuditSettings
+    extractor: Extractor
+    track: Track
+    rows: dict[Part, np.ndarray]
+    labels: np.ndarray
+    patients: np.ndarray
+    drawn: dict[str, Drawn]
+    copied: np.ndarray
+    identity: Identity
+    films: dict[str, Films]
+    features: dict[str, Features]
+
+    @property
+    def real(self) -> Real:
+        """The store's films by part."""
+        return Real(self.films["train"], self.films["test"], self.films["val"])
+
+    @property
+    def images(self) -> np.ndarray:
+        """All films at the subject's resolution, uint8 (N, R, R), memory-mapped."""
+        return self.store.images(self.subject.resolution)
+
+    @property
+    def compared_side(self) -> int:
+        """Side at which images are compared by SSIM, pixels."""
+        return compared_side(self.store, self.subject, self.settings)
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """Cell of each training film, int (n,): k-means of the features."""
+        features = self.films["train"].features
+        count = max(1, len(features) // CELL_FILMS)
+        clusters = faiss.Kmeans(
+            features.shape[1], count, seed=1 + self.settings.seed % 2**20, niter=25, min_points_per_centroid=1
+        )
+        clusters.train(features)
+        cells: np.ndarray = clusters.index.search(features, 1)[1][:, 0]
+        return cells
+
+    def as_films(self, images: np.ndarray, labels: np.ndarray | None = None, *, name: str = "images") -> Films:
+        """Images of any square size as the tests see them, a patient each; labels unknown by default."""
+        if labels is None:
+            labels = np.full((len(images), len(self.subject.findings)), np.nan, np.float32)
+        values = extract(self.extractor, images, track=self.track, description=f"Features of {name}").values
+        small = shrunk(images, self.compared_side)
+        return Films(unit(values), self.identity(small), small, labels, np.arange(len(images)))
+
+
+def gather(store: Store, subject: Subject, settings: AuditSettings, extractor: Extractor, work: Work, track: Track
+           ) -> Material:  # fmt: skip
+    """Draw, read and look at everything once; what a stopped audit has done is found in `work`."""
+    rows = chosen_rows(store, settings)
+    columns = [store.findings.index(finding) for finding in subject.findings]
+    labels = store.labels()[:, columns]
+    patients = np.unique(store.manifest["patient"].to_numpy(), return_inverse=True)[1]
+    images = store.images(subject.resolution)
+    side = compared_side(store, subject, settings)
+    drawn = {
+        SYNTHETIC: _drawn(subject, "as in training", settings.images, settings, work, track),
+        BALANCED: _drawn(subject, "balanced", settings.balanced_images, settings, work, track),
+    }
+    stream = numpy_stream(settings.seed, "copies")
+    copied = np.sort(stream.choice(len(rows["train"]), min(COPIES, len(rows["train"])), replace=False))
+    originals = rows["train"][copied]
+    changed = slightly_changed(np.asarray(images[originals]), stream)
+
+    identity = _fitted(images, rows, side, settings)
+
+    features: dict[str, Features] = {}
+    films: dict[str, Films] = {}
+
+    def see(name: str, of: np.ndarray, picked: np.ndarray | None, small: np.ndarray, given: np.ndarray,
+            owners: np.ndarray) -> None:  # fmt: skip
+        def make() -> np.ndarray:
+            return extract(extractor, of, rows=picked, track=track, description=f"Features, {name}").values
+
+        features[name] = Features(np.asarray(work.array(f"features-{name}", make)), extractor.record)
+        films[name] = Films(unit(features[name].values), identity(small), small, given, owners)
+
+    for part, picked in rows.items():
+        see(part, images, picked, np.asarray(store.images(side)[picked]), labels[picked], patients[picked])
+    for name, made in drawn.items():
+        see(name, made.images, None, shrunk(made.images, side), made.labels, np.arange(len(made.labels)))
+    see(COPIED, changed, None, shrunk(changed, side), labels[originals], np.arange(len(changed)))
+    return Material(
+        store, subject, settings, extractor, track, rows, labels, patients, drawn, copied, identity, films, features
+    )  # fmt: skip
+
+
+def compared_side(store: Store, subject: Subject, settings: AuditSettings) -> int:
+    """The largest of the store's sides that neither the subject nor the settings exceed."""
+    return max(r for r in store.resolutions if r <= max(8, min(subject.resolution, settings.ssim_side)))
+
+
+def chosen_rows(store: Store, settings: AuditSettings) -> dict[Part, np.ndarray]:
+    """The store's rows of each part; where there are more than `largest_sample`, those of random whole patients.
+
+    Raises:
+        TooFewImages: too few patients are held out, or in training, for any test.
+    """
+    patients = store.manifest["patient"].to_numpy()
+    rows: dict[Part, np.ndarray] = {}
+    for part in PARTS:
+        found = store.rows(part)
+        if len(found) > settings.largest_sample:
+            _, owner, films = np.unique(patients[found], return_inverse=True, return_counts=True)
+            order = numpy_stream(settings.seed, "patients", part).permutation(len(films))
+            kept = order[: int(np.searchsorted(films[order].cumsum(), settings.largest_sample, side="right"))]
+            found = found[np.isin(owner, kept)]
+        rows[part] = found
+    for part, what in (("train", "in training"), ("test", "held out")):
+        count = len(np.unique(patients[rows[part]]))
+        if count < FEWEST_PATIENTS:
+            raise TooFewImages(
+                f"{store.path} has {count} patients {what} ('{part}'); an audit needs {FEWEST_PATIENTS} or more: "
+                "import more films, or split them with other fractions"
+            )
+    return rows
+
+
+def shrunk(images: np.ndarray, side: int) -> np.ndarray:
+    """Images averaged down to `side` pixels; uint8 (n, R, R) -> (n, side, side)."""
+    if images.shape[-1] == side:
+        return np.asarray(images)
+    small = np.empty((len(images), side, side), np.uint8)
+    for place, image in enumerate(images):
+        small[place] = cv2.resize(np.asarray(image), (side, side), interpolation=cv2.INTER_AREA)
+    return small
+
+
+def _fitted(images: np.ndarray, rows: dict[Part, np.ndarray], side: int, settings: AuditSettings) -> Identity:
+    """The identity view, of as many training as held-out films."""
+    stream = numpy_stream(settings.seed, "identity")
+    count = min(len(rows["train"]), len(rows["test"]), FITTED)
+    chosen = [np.sort(stream.choice(rows[part], count, replace=False)) for part in ("train", "test")]
+    films = np.asarray(images[np.concatenate(chosen)])
+    copies = slightly_changed(films, stream)
+    return Identity.fit(*(local_contrast(shrunk(some, side)) for some in (films, copies)))
+
+
+def _drawn(subject: Subject, kind: Draw, count: int, settings: AuditSettings, work: Work, track: Track) -> Drawn:
+    count = subject.available(count)
+    labels = np.empty((count, len(subject.findings)), np.float32)
+    name = kind.replace(" ", "-")
+
+    def blocks(start: int) -> Iterator[tuple[int, np.ndarray]]:
+        with track(f"Drawing, {kind}", total=count, done=start) as advance:
+            for batch in subject.batches(count, kind, seed=settings.seed, start=start):
+                yield batch.first, batch.images
+                advance(len(batch.images))
+
+    images = work.growing(f"drawn-{name}", (count, subject.resolution, subject.resolution), blocks)
+    labels = subject.labels(count, kind, seed=settings.seed)
+    return Drawn(images, labels)

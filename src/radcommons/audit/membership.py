@@ -1,0 +1,67 @@
+"""An attack's scores judged by patient: how well do they tell training from held-out patients?"""
+
+import numpy as np
+
+from radcommons.audit.patients import mean_by_patient, permuted_aucs, upper_p_value
+from radcommons.audit.settings import SIGNIFICANCE, AuditSettings
+from radcommons.metrics.bootstrap import auc_interval
+from radcommons.metrics.classification import area_under_roc, detectable_auc, roc_curve, true_positive_rate_at
+from radcommons.records import Estimate, PrivacyTest
+
+
+def membership_test(
+    members: np.ndarray,
+    others: np.ndarray,
+    member_patients: np.ndarray,
+    other_patients: np.ndarray,
+    *,
+    name: str,
+    access: str,
+    question: str,
+    settings: AuditSettings,
+    rng: np.random.Generator,
+    two_sided: bool = False,
+) -> PrivacyTest:
+    """An attack's scores (higher = rather a member) judged by patient: AUC, TPR at low FPR, chance, power."""
+    inside, outside = mean_by_patient(members, member_patients), mean_by_patient(others, other_patients)
+    auc = area_under_roc(inside, outside)
+    low, high = auc_interval(
+        inside, outside, np.arange(len(inside)), -1 - np.arange(len(outside)), redraws=settings.redraws, rng=rng
+    )
+    chance = permuted_aucs(np.concatenate([inside, outside]), len(inside), permutations=settings.permutations, rng=rng)
+    p = upper_p_value(auc, chance)
+    if two_sided:
+        p = min(1.0, 2 * min(p, upper_p_value(1 - auc, 1 - chance)))
+    details = {"AUC by image": area_under_roc(members, others)}
+    for rate in (0.01, 0.001):
+        details[f"TPR at {rate:.1%} FPR"] = true_positive_rate_at(inside, outside, false_positive_rate=rate)
+    seen = detectable_auc(len(inside), len(outside), power=0.8, significance=2 * SIGNIFICANCE)
+    return PrivacyTest.model_validate(
+        {
+            "name": name,
+            "access": access,
+            "question": question,
+            "measure": "AUC by patient; 0.5 = a guess, 1 = every member is found",
+            "result": Estimate(value=auc, low=low, high=high),
+            "expected": 0.5,
+            "p_value": p,
+            "detection": f"an AUC of {seen:.2f} would be found (p < {SIGNIFICANCE:g}) in 4 cases of 5",
+            "counts": {
+                "patients in training": len(inside),
+                "held-out patients": len(outside),
+                "films in training": len(members),
+                "held-out films": len(others),
+            },
+            "details": details,
+            "curve": _few(*roc_curve(inside, outside)),
+        }
+    )
+
+
+def _few(fpr: np.ndarray, tpr: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """A curve at 51 false positive rates: enough to draw, too coarse to follow one patient."""
+    rates = np.linspace(0, 1, 51)
+    places = np.searchsorted(fpr, rates, side="right") - 1
+    return tuple(
+        (round(float(rate), 2), round(float(tpr[place]), 3)) for rate, place in zip(rates, places, strict=True)
+    )

@@ -1,0 +1,175 @@
+"""The page of an audit: verdict first, then pictures, then every number. It shows patients' films and stays inside."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from radcommons.audit.films import SPACES, Space
+from radcommons.audit.material import BALANCED, SYNTHETIC, Material
+from radcommons.audit.privacy import Scene
+from radcommons.pages import picture, plot, render_page
+from radcommons.pictures import contact_sheet
+from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLUMNS = 8
+SIDE = 64  # CSS pixels of an image on the grids
+SHEET_SIDE = 96  # and on the neighbour sheets
+REAL, OURS = "#5c6870", "#c2571a"
+ATTACKS = {
+    "membership by samples, identity": "#c2571a",
+    "membership by weights": "#0b6470",
+    "membership by critic": "#7a3b8f",
+}
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One synthetic image beside its nearest training films."""
+
+    picture: Markup
+    similarities: tuple[float, ...]
+
+
+def render(report: AuditReport, material: Material, scene: Scene) -> str:
+    """The whole page as HTML."""
+    return render_page(
+        "audit.html.j2",
+        report=report,
+        real=real_grid(material),
+        synthetic=synthetic_grid(material),
+        sheets={space: neighbour_sheet(material, scene, space) for space in SPACES},
+        distances={
+            test.name: distance_plot(test.spread, test.name) for test in report.privacy if test.spread is not None
+        },
+        attacks=attack_plot(report.privacy),
+        diversity=diversity_plot(report.diversity) if report.diversity else None,
+        fidelity=fidelity_plot(report.fidelity) if any(f.strengths for f in report.fidelity) else None,
+    )
+
+
+def real_grid(material: Material) -> Markup:
+    """Films of the training part, a row without finding, then a row a finding."""
+    rows, labels = material.rows["train"], material.films["train"].labels
+    return _grid(material, lambda chosen: np.asarray(material.images[rows[chosen]]), labels, "Films in training")
+
+
+def synthetic_grid(material: Material) -> Markup:
+    """Synthetic images, laid out likewise."""
+    drawn, mixed = material.drawn[BALANCED], material.drawn[SYNTHETIC]
+    images, labels = (
+        np.concatenate([getattr(d, name)[:2000] for d in (drawn, mixed)]) for name in ("images", "labels")
+    )
+    return _grid(material, lambda chosen: images[chosen], labels, "Synthetic images")
+
+
+def _grid(material: Material, pick: Callable[[np.ndarray], np.ndarray], labels: np.ndarray, description: str) -> Markup:
+    known = np.nan_to_num(labels)
+    rows = {"No finding": np.flatnonzero((known < 0.5).all(axis=1))}
+    rows |= {name: np.flatnonzero(known[:, i] >= 0.5) for i, name in enumerate(material.subject.findings)}
+    shown = {name: pick(found[:COLUMNS]) for name, found in rows.items() if len(found)}
+    return picture(contact_sheet(list(shown.values()), list(shown), side=SIDE), f"{description}, a row a finding")
+
+
+def neighbour_sheet(material: Material, scene: Scene, space: Space) -> list[Strip]:
+    """The synthetic images most like a training film, each with its three nearest."""
+    found = scene.synthetic[space].to_train
+    order = np.argsort(-found.best, kind="stable")[: material.settings.sheet_images]
+    strips = []
+    for row in order:
+        films = material.images[material.rows["train"][found.rows[row]]]
+        images = np.concatenate([material.drawn[SYNTHETIC].images[row][None], np.asarray(films)])
+        sheet = contact_sheet([images], side=SHEET_SIDE)
+        strips.append(
+            Strip(
+                picture(sheet, "A synthetic image, then its nearest training films"),
+                tuple(float(s) for s in found.similarity[row]),
+            )
+        )
+    return strips
+
+
+def distance_plot(spread: Histogram, name: str) -> Markup:
+    """How near synthetic images and held-out films lie to their nearest training film."""
+    figure, axes = _figure(4.2, 2.5)
+    _steps(axes, spread, {"held out": REAL, "synthetic": OURS})
+    axes.set_xlabel("SSIM" if "SSIM" in name else f"cosine of {name.rpartition(', ')[2]}")
+    axes.set_title("similarity to the nearest training film")
+    axes.legend(frameon=False)
+    return plot(figure, f"Histogram: {name}")
+
+
+def attack_plot(tests: Sequence[PrivacyTest]) -> Markup | None:
+    """ROC curves of the membership attacks, linear and with a logarithmic false positive rate."""
+    attacks = [test for test in tests if test.name in ATTACKS and test.curve]
+    if not attacks:
+        return None
+    with _style():
+        figure = Figure(figsize=(8.6, 3.2), layout="constrained")
+        linear, low = figure.subplots(1, 2)
+        for axes in (linear, low):
+            axes.plot([0.001, 1], [0.001, 1], color="0.6", linewidth=0.8, linestyle="--", label="a guess")
+            for test in attacks:
+                fpr, tpr = np.array(test.curve).T
+                assert test.result is not None
+                label = f"{test.name.removeprefix('membership ')}: AUC {test.result.value:.2f}"
+                axes.step(fpr, tpr, where="post", color=ATTACKS[test.name], label=label)
+            axes.set_xlabel("false positive rate (held-out patients)")
+        low.set(xscale="log", yscale="log", xlim=(0.02, 1), ylim=(0.02, 1.05), title="few false alarms")
+        linear.set(ylabel="true positive rate (training patients)", title="who was in training?")
+        linear.legend(frameon=False, loc="lower right")
+        return plot(figure, "ROC curves of the membership attacks")
+
+
+def diversity_plot(found: Sequence[Diversity]) -> Markup:
+    """MS-SSIM of pairs within each finding, synthetic beside real."""
+    columns = min(4, len(found))
+    rows = -(-len(found) // columns)
+    with _style():
+        figure = Figure(figsize=(8.6, 0.4 + 1.6 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
+        for axes in grid.flat:
+            axes.set_visible(False)
+        for axes, one in zip(grid.flat, found, strict=False):
+            axes.set_visible(True)
+            _steps(axes, one.spread, {"real": REAL, "synthetic": OURS})
+            axes.set_title(one.finding, fontsize=9)
+            axes.set_yticks([])
+        grid.flat[0].legend(frameon=False, fontsize=8)
+        figure.supxlabel("MS-SSIM of two images; right = alike", fontsize=9)
+        return plot(figure, "Histograms of MS-SSIM within each finding")
+
+
+def fidelity_plot(found: Sequence[Fidelity]) -> Markup:
+    """Mean score of a classifier trained on real films against the label's strength."""
+    figure, axes = _figure(5.2, 3.0)
+    for one in found:
+        if one.strengths:
+            axes.plot(one.strengths, one.scores, marker="o", markersize=3, label=one.finding)
+    axes.set(xlabel="label value drawn", ylabel="mean score", ylim=(0, 1))
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return plot(figure, "Score of the finding against the label's strength")
+
+
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
+
+
+def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    with _style():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots()
+
+
+def _steps(axes: "Axes", spread: Histogram, colours: dict[str, str]) -> None:
+    for name, colour in colours.items():
+        axes.stairs(spread.shares[name], spread.edges, color=colour, label=name, fill=True, alpha=0.25)
+        axes.stairs(spread.shares[name], spread.edges, color=colour)

@@ -1,0 +1,338 @@
+"""The tests that need only synthetic images: what anybody could try who gets a set, or draws one.
+
+Every test asks the same of training and of held-out patients, and every p value is one-sided, towards a leak.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import poisson
+
+from radcommons.audit.films import Films, Nearest, Space, joined, nearest
+from radcommons.audit.membership import membership_test
+from radcommons.audit.patients import Chance, Exchange, exchange_test
+from radcommons.audit.settings import SIGNIFICANCE, AuditSettings
+from radcommons.errors import TooFewImages
+from radcommons.metrics.copying import data_copying
+from radcommons.progress import Track, silent
+from radcommons.records import Estimate, Histogram, PrivacyTest
+from radcommons.seeds import numpy_stream
+
+NEIGHBOURS = 64  # of an image among all films: both groups are nearly always among them
+SHOWN = 3  # nearest training films kept for the pages
+COPIES_SEEN = 0.95  # of slightly changed copies lie above the similarity from which images count as the same film
+
+
+@dataclass(frozen=True)
+class Real:
+    """The films of a store: in training, held out (the test part), and for reference (the validation part)."""
+
+    train: Films
+    held_out: Films
+    reference: Films
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the tests need to know of the real films alone; made once for each space.
+
+    Attributes:
+        exchange: training and held-out films together, for tests that exchange patients between them.
+        held_to_train, reference_to_train: nearest training film of each held-out and reference film.
+        train_to_reference, held_to_reference: nearest reference film; None where there is no reference.
+        cells: cell of each training film, int (n,), for tests cell by cell.
+        copy_similarity: above it two images count as the same film.
+        copies_seen: share of slightly changed copies of training films above it: what the test for copies can see.
+        chance_of_copy: how often a film of another patient lies above it.
+    """
+
+    space: Space
+    exchange: Exchange
+    held_to_train: Nearest
+    reference_to_train: Nearest | None
+    train_to_reference: Nearest | None
+    held_to_reference: Nearest | None
+    cells: np.ndarray
+    copy_similarity: float
+    copies_seen: float
+    chance_of_copy: float
+
+
+def prepare(
+    real: Real,
+    copies: Films,
+    copied_rows: np.ndarray,
+    cells: np.ndarray,
+    space: Space,
+    *,
+    track: Track = silent,
+) -> Ground:
+    """Compare the real films with each other.
+
+    Args:
+        copies: slightly changed copies of training films.
+        copied_rows: which training film each is a copy of.
+        cells: cell of each training film.
+    """
+    held = nearest(space, real.held_out, real.train, track=track)
+    reference = nearest(space, real.reference, real.train, track=track) if len(real.reference) else None
+    different = np.concatenate([held.best, *([reference.best] if reference else [])])
+    same = nearest(space, copies, real.train, track=track)
+    to_origin = np.where(same.rows[:, 0] == copied_rows, same.best, -1.0)
+    threshold = float(np.quantile(to_origin, 1 - COPIES_SEEN))
+    return Ground(
+        space=space,
+        exchange=_exchange(real, space, track),
+        held_to_train=held,
+        reference_to_train=reference,
+        train_to_reference=nearest(space, real.train, real.reference, track=track) if reference else None,
+        held_to_reference=nearest(space, real.held_out, real.reference, track=track) if reference else None,
+        cells=cells,
+        copy_similarity=threshold,
+        copies_seen=float((to_origin > threshold).mean()),
+        chance_of_copy=chance_of_copy(different, threshold),
+    )
+
+
+def chance_of_copy(different: np.ndarray, threshold: float) -> float:
+    """How often a film lies above a similarity to the nearest film of another patient.
+
+    -log(1 - similarity) is taken to fall off exponentially beyond its upper fifth; the rate comes from the upper
+    fifth and tenth, so that some shared films among them do not move it.
+
+    Args:
+        different: similarity of each held-out film to its nearest training film, (n,).
+        threshold: the similarity, < 1.
+    Returns:
+        A probability, at most 1.
+    """
+    nearness = -np.log(np.maximum(1 - different, 1e-9))
+    fifth, tenth = np.quantile(nearness, [0.8, 0.9])
+    beyond = -np.log(max(1 - threshold, 1e-9)) - fifth
+    return float(min(1.0, 0.2 * np.exp(-beyond * np.log(2) / max(tenth - fifth, 1e-9))))
+
+
+def _exchange(real: Real, space: Space, track: Track) -> Exchange:
+    films = joined([real.train, real.held_out])
+    _, patients = np.unique(films.patients, return_inverse=True)
+    is_member = np.zeros(patients.max() + 1, bool)
+    is_member[patients[: len(real.train)]] = True
+    found = nearest(space, films, films, NEIGHBOURS + 1, track=track)
+    own = patients[found.rows] == patients[:, None]  # other films of the patient, and the film itself
+    order = np.argsort(own, axis=1, kind="stable")
+    similarity = np.where(own, -1.0, found.similarity)
+    return Exchange(
+        patients,
+        is_member,
+        np.take_along_axis(similarity, order, axis=1),
+        np.take_along_axis(found.rows, order, axis=1),
+    )
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Synthetic images with what the tests need to know of them in one space.
+
+    Attributes:
+        to_train: nearest training films.
+        to_films: nearest of training and held-out films together; rows count the training films first.
+    """
+
+    films: Films
+    to_train: Nearest
+    to_films: Nearest
+
+    def take(self, rows: np.ndarray) -> "Synthetic":
+        """Some of them."""
+        return Synthetic(self.films.take(rows), self.to_train.take(rows), self.to_films.take(rows))
+
+
+def look_up(films: Films, real: Real, space: Space, *, track: Track = silent) -> Synthetic:
+    """Find the nearest films of synthetic images."""
+    to_films = nearest(space, films, joined([real.train, real.held_out]), NEIGHBOURS, track=track)
+    return Synthetic(films, nearest(space, films, real.train, SHOWN, track=track), to_films)
+
+
+def sample_tests(
+    synthetic: Synthetic,
+    real: Real,
+    ground: Ground,
+    *,
+    findings: tuple[str, ...],
+    settings: AuditSettings,
+    track: Track = silent,
+) -> Iterator[PrivacyTest]:
+    """All tests of one space, the quick ones first."""
+    rng = numpy_stream(settings.seed, "sample tests", ground.space)
+    yield copies_test(synthetic, ground)
+    yield membership_by_samples(synthetic, real, ground, settings=settings, rng=rng, track=track)
+    yield from exchange_tests(synthetic, real, ground, findings=findings, settings=settings, rng=rng)
+
+
+def exchange_tests(
+    synthetic: Synthetic,
+    real: Real,
+    ground: Ground,
+    *,
+    findings: tuple[str, ...],
+    settings: AuditSettings,
+    rng: np.random.Generator,
+) -> list[PrivacyTest]:
+    """Data copying over all images and by finding, and which group the images lie closer to."""
+    everything = np.arange(len(synthetic.films)), np.arange(len(real.train) + len(real.held_out))
+    labels = np.concatenate([real.train.labels, real.held_out.labels])
+    subsets, named = [everything], []
+    for column, finding in enumerate(findings):
+        ours = synthetic.films.with_finding(column)
+        if min(len(ours), len(real.held_out.with_finding(column))) >= settings.fewest:
+            subsets.append((ours, np.flatnonzero(labels[:, column] >= 0.5)))
+            named.append(finding)
+    share, scores = exchange_test(
+        ground.exchange,
+        synthetic.to_films.similarity,
+        synthetic.to_films.rows,
+        subsets,
+        permutations=settings.permutations,
+        rng=rng,
+    )
+    overall = Chance(scores.found[0], scores.exchanged[:, 0])
+    counts = {"synthetic images": len(synthetic.films), "films in training": len(real.train),
+              "held-out films": len(real.held_out)}  # fmt: skip
+    return [
+        _data_copying(synthetic, ground, overall, counts),
+        _copying_by_finding(scores, named, ground.space, settings.fewest),
+        PrivacyTest(
+            name=_named("closer to training", ground.space),
+            access="samples",
+            question="Are synthetic images closer to training films than they would be to as many other films?",
+            measure="share of synthetic images whose nearest film was in training",
+            result=Estimate(value=float(share.found)),
+            expected=float(share.exchanged.mean()),
+            p_value=share.p_value(),
+            detection=f"a share of {_detected(share.exchanged):.3f} would be found in 4 cases of 5",
+            counts=counts,
+        ),
+    ]
+
+
+def _data_copying(synthetic: Synthetic, ground: Ground, z: Chance, counts: dict[str, int]) -> PrivacyTest:
+    details = {"by cells": cells[0], "cells": cells[1]} if (cells := _by_cells(synthetic, ground)) else {}
+    return PrivacyTest(
+        name=_named("data copying", ground.space),
+        access="samples",
+        question="Do synthetic images lie closer to training films than held-out films do?",
+        measure="z of the three-sample test (Meehan 2020), p from exchanged patients",
+        result=Estimate(value=float(z.found)),
+        expected=float(z.exchanged.mean()),
+        p_value=z.p_value(low=True),
+        detection=f"a z of {-_detected(-z.exchanged):.1f} would be found in 4 cases of 5",
+        counts=counts,
+        details=details,
+        spread=histogram({"synthetic": synthetic.to_train.best, "held out": ground.held_to_train.best}),
+    )
+
+
+def _by_cells(synthetic: Synthetic, ground: Ground) -> tuple[float, float] | None:
+    """Meehan's cell-wise statistic and the number of its cells; None where the films are too few for cells."""
+    try:
+        found = data_copying(
+            -synthetic.to_train.best,
+            -ground.held_to_train.best,
+            ground.cells[synthetic.to_train.rows[:, 0]],
+            ground.cells[ground.held_to_train.rows[:, 0]],
+        )
+    except TooFewImages:
+        return None
+    return found.statistic, float(found.cells_used)
+
+
+def _copying_by_finding(scores: Chance, named: list[str], space: Space, fewest: int) -> PrivacyTest:
+    """The finding whose z lies lowest beside what exchanged patients give; p of the lowest of as many."""
+    name, question = _named("data copying by finding", space), "Does this hold for the images of any single finding?"
+    if not named:
+        why = f"no finding has {fewest} synthetic images and {fewest} held-out films"
+        return PrivacyTest(name=name, access="samples", question=question, skipped=why)
+    mean, deviation = scores.exchanged[:, 1:].mean(axis=0), scores.exchanged[:, 1:].std(axis=0)
+    found = (scores.found[1:] - mean) / deviation
+    lowest = Chance(found.min(), ((scores.exchanged[:, 1:] - mean) / deviation).min(axis=1))
+    return PrivacyTest(
+        name=name,
+        access="samples",
+        question=question,
+        measure=f"lowest of the findings' z, each beside its own chance: {named[int(found.argmin())]}",
+        result=Estimate(value=float(lowest.found)),
+        expected=float(lowest.exchanged.mean()),
+        p_value=lowest.p_value(low=True),
+        detection=f"a value of {-_detected(-lowest.exchanged):.1f} would be found in 4 cases of 5",
+        counts={"findings": len(named)},
+        details={finding: float(value) for finding, value in zip(named, found, strict=True)},
+    )
+
+
+def _detected(chance: np.ndarray) -> float:
+    """The value that a test at the usual significance finds with a power of 0.8, if a leak only moves it."""
+    return float(np.quantile(chance, 1 - SIGNIFICANCE) + 0.84 * chance.std())
+
+
+def copies_test(synthetic: Synthetic, ground: Ground) -> PrivacyTest:
+    """Synthetic images that are the same film as a training film, beside what chance gives."""
+    what = "SSIM" if ground.space == "SSIM" else f"a cosine of {ground.space}"
+    count, n = int((synthetic.to_train.best > ground.copy_similarity).sum()), len(synthetic.films)
+    expected = n * ground.chance_of_copy
+    return PrivacyTest(
+        name=_named("copies", ground.space),
+        access="samples",
+        question="Is any synthetic image the same film as a training film?",
+        measure=f"images with {what} above {ground.copy_similarity:.3f}",
+        result=Estimate(value=float(count)),
+        expected=expected,
+        p_value=float(poisson.sf(count - 1, expected)),
+        detection=f"{ground.copies_seen:.0%} of slightly changed copies of training films would be counted",
+        counts={"synthetic images": n},
+    )
+
+
+def membership_by_samples(
+    synthetic: Synthetic,
+    real: Real,
+    ground: Ground,
+    *,
+    settings: AuditSettings,
+    rng: np.random.Generator,
+    track: Track = silent,
+) -> PrivacyTest:
+    """GAN-Leaks with full access to samples: a film is a member where a synthetic image lies unusually near to it.
+
+    Calibrated, as there, by how near other films lie: here the nearest film of the reference part.
+    """
+    members = nearest(ground.space, real.train, synthetic.films, track=track).best
+    others = nearest(ground.space, real.held_out, synthetic.films, track=track).best
+    if ground.train_to_reference is not None and ground.held_to_reference is not None:
+        members, others = members - ground.train_to_reference.best, others - ground.held_to_reference.best
+    return membership_test(
+        members,
+        others,
+        real.train.patients,
+        real.held_out.patients,
+        name=_named("membership by samples", ground.space),
+        access="samples",
+        question="Can somebody who has synthetic images tell whose films were in training?",
+        settings=settings,
+        rng=rng,
+    )
+
+
+def histogram(values: dict[str, np.ndarray], *, bins: int = 30, span: tuple[float, float] | None = None) -> Histogram:
+    """Shares of named sets of values in common bins, rounded to four decimals."""
+    together = np.concatenate(list(values.values()))
+    edges = np.histogram_bin_edges(together, bins, range=span)
+    shares = {name: np.histogram(v, edges)[0] / len(v) for name, v in values.items()}
+    return Histogram(
+        edges=tuple(round(float(e), 4) for e in edges),
+        shares={name: tuple(round(float(s), 4) for s in share) for name, share in shares.items()},
+    )
+
+
+def _named(test: str, space: Space) -> str:
+    return f"{test}, {space}"

@@ -1,0 +1,184 @@
+"""Exact nearest neighbours by SSIM: bounds from a matrix product, then windows band by band until a pair cannot win.
+
+A pair is skipped where its bound (`ssim_bounds`) is below the query's k-th best so far. The others are scored in
+float32, a band of rows at a time, until what is scored plus the bound of the rest falls below it; whatever is left is
+scored in float64. Each query looks first at the references whose bounds are highest, so that the k-th best is high from
+the start.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from radcommons.audit.ssim_bounds import Landmarks, half_weights, image_maps, images_in_cache, most_ssim
+from radcommons.audit.ssim_kernels import MAPS, WINDOW, scan
+from radcommons.errors import ImageRefused, TooFewImages
+from radcommons.progress import Track, silent
+
+REFERENCE_BYTES = 256 * 2**20  # maps of the references that are compared at once
+QUERIES_AT_ONCE = 32_768
+QUERY_TILE = 128  # queries that a thread takes at once
+MOST_LANDMARKS = 512
+FEWEST_LANDMARKS = 64
+SEEDS = 4  # references a neighbour that are looked at first
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The k nearest references of every query, best first, equal scores by lower row.
+
+    `rows` int64 (n, k); `scores` float64 (n, k), SSIM; `pairs_scored` of the n m `pairs` had any window compared.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
+    pairs_scored: int
+    pairs: int
+
+
+def nearest_by_ssim(
+    queries: np.ndarray, references: np.ndarray, *, k: int = 3, threads: int | None = None, track: Track = silent
+) -> Neighbours:
+    """The k references most similar to each query by SSIM, the same as from comparing every pair.
+
+    Args:
+        queries: grey levels, uint8 (n, R, R), R >= 7; may be a memory map.
+        references: grey levels, uint8 (m, R, R), m >= k; may be a memory map.
+        k: how many neighbours.
+        threads: on how many cores, by default all; rows and scores do not depend on it.
+        track: shows progress in queries.
+    Returns:
+        Rows of `references` and their SSIM, 1 = the same image, as scikit-image's structural_similarity by default:
+        7 x 7 windows inside the image, sample covariance, data range 255.
+    Raises:
+        ImageRefused: not uint8, not square, below 7 pixels, or of two sizes.
+        TooFewImages: fewer than k references.
+    Source: Wang et al. 2004, eq. 13.
+    """
+    _check(queries, references, k)
+    scores = np.full((len(queries), k), -2.0)
+    rows = np.full((len(queries), k), np.iinfo(np.int64).max)
+    block = max(1, REFERENCE_BYTES // (4 * MAPS * queries.shape[1] ** 2))
+    blocks = math.ceil(len(references) / block)
+    scored = compared = 0
+    with _Workers(threads) as workers, track("Comparing images by SSIM", total=len(queries)) as advance:
+        landmarks = _choose_landmarks(queries, references)
+        for some in _split(range(len(queries)), QUERIES_AT_ONCE):
+            tiles = _split(some, QUERY_TILE)
+            features = list(
+                workers.map(lambda tile: landmarks.features(image_maps(_part(queries, tile)), of_query=True), tiles)
+            )
+            for present in _split(range(len(references)), block):
+                search = _search_among(references, present, landmarks, workers)
+
+                def find(tile: range, known: Tensor, search: _Search = search) -> int:
+                    here = slice(tile.start, tile.stop)
+                    return search(_part(queries, tile), known, scores[here], rows[here])
+
+                for tile, found in zip(tiles, workers.map(find, tiles, features), strict=True):
+                    scored += found
+                    advance((compared + len(tile)) // blocks - compared // blocks)
+                    compared += len(tile)
+    return Neighbours(rows, scores, scored, len(queries) * len(references))
+
+
+_Search = Callable[[np.ndarray, Tensor, np.ndarray, np.ndarray], int]
+
+
+def _search_among(references: np.ndarray, present: range, landmarks: Landmarks, workers: "_Workers") -> _Search:
+    """A function that improves the neighbours of some queries by the references of `present`."""
+    images = _part(references, present)
+    side = images.shape[1]
+    maps = np.concatenate(list(workers.map(lambda tile: image_maps(images[tile.start : tile.stop]), _tiles(images))))
+    parts = workers.map(lambda tile: landmarks.features(maps[tile.start : tile.stop], of_query=False), _tiles(images))
+    features = torch.cat(list(parts), 1)
+    weights = half_weights(side)
+
+    def search(queries: np.ndarray, known: Tensor, scores: np.ndarray, rows: np.ndarray) -> int:
+        most = most_ssim(known, features)
+        seeds = most[0].topk(min(len(images), SEEDS * scores.shape[1])).indices
+        return scan(
+            image_maps(queries),
+            maps,
+            queries,
+            images,
+            weights,
+            most.numpy(),
+            seeds.numpy(),
+            present.start,
+            images_in_cache(side),
+            scores,
+            rows,
+        )
+
+    return search
+
+
+def _choose_landmarks(queries: np.ndarray, references: np.ndarray) -> Landmarks:
+    """Half of them queries, half references, evenly spaced; none where they would cost more than they save.
+
+    Every image is compared with every landmark: a twelfth of n m / (n + m) makes that a twelfth of all pairs.
+    """
+    n, m = len(queries), len(references)
+    count = min(MOST_LANDMARKS, n * m // max(1, n + m) // 12) // 32 * 32
+    if count < FEWEST_LANDMARKS:
+        count = 0
+    half = count // 2
+    images = np.concatenate([a[np.linspace(0, len(a) - 1, half).astype(int)] for a in (queries, references)])
+    return Landmarks.spanned_by(images)
+
+
+def _check(queries: np.ndarray, references: np.ndarray, k: int) -> None:
+    for name, images in (("queries", queries), ("references", references)):
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2]:
+            raise ImageRefused(f"{name} are {images.dtype} {images.shape}; pass uint8 (images, side, side)")
+    side, other = queries.shape[1], references.shape[1]
+    if side != other:
+        raise ImageRefused(f"queries have side {side}, references {other}; pass both at one resolution")
+    if side < WINDOW:
+        raise ImageRefused(f"images have side {side}; SSIM needs {WINDOW} or more")
+    if len(references) < k:
+        raise TooFewImages(f"k is {k} but there are {len(references)} references; pass k={len(references)} or fewer")
+
+
+def _part(images: np.ndarray, rows: range) -> np.ndarray:
+    """Some of the images, read from the memory map where it is one."""
+    return np.ascontiguousarray(images[rows.start : rows.stop])
+
+
+def _split(rows: range, size: int) -> list[range]:
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def _tiles(images: np.ndarray) -> list[range]:
+    return _split(range(len(images)), QUERY_TILE)
+
+
+class _Workers:
+    """Threads that each take whole tiles, so torch has one thread in each of them."""
+
+    def __init__(self, threads: int | None) -> None:
+        self._before = torch.get_num_threads()
+        count = threads or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._before)  # part of what the threads set for themselves counts for all
+
+    def map(self, function: Callable[..., R], *items: Sequence[T] | Sequence[Tensor]) -> Iterator[R]:
+        """The results in order; what is not started is dropped when the block ends early."""
+        return self._pool.map(function, *items)

@@ -1,0 +1,94 @@
+"""Attacks by somebody who holds weights: latent inversion of the generator; and, in the hospital only, the critic."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from radcommons.models.ahead import map_ahead
+from radcommons.models.layers import unchanging_forever
+from radcommons.models.progan import Critic, GeneratorNetwork
+from radcommons.models.sampling import Generator
+from radcommons.seeds import torch_stream
+from radcommons.train import checkpoint
+from radcommons.train.draws import to_signed
+from radcommons.train.settings import TrainSettings
+
+BLOCK = 16  # films inverted together
+STARTS = 64  # random latents; each film begins with the one whose image is nearest
+RATE = 0.05  # of Adam, for latents of unit variance
+
+
+def inversion_errors(
+    generator: Generator, films: np.ndarray, labels: np.ndarray, *, steps: int, seed: int
+) -> Iterator[np.ndarray]:
+    """How closely the generator can be made to draw each film, block by block.
+
+    Each film's latent is moved by Adam, from the best of some random ones, to lower the squared error of the image
+    drawn for it under the film's own labels (unknown = absent). A film that was learned by heart is rebuilt better.
+
+    Args:
+        films: uint8 (n, R, R) at the generator's resolution.
+        labels: float32 (n, F) in the generator's order, NaN unknown.
+        steps: Adam steps.
+        seed: of the starting latents, which are the same for every film.
+    Yields:
+        Mean squared error of up to BLOCK films, in the generator's units (-1 .. 1), float64 (b,).
+    Source: Chen et al. 2020 (GAN-Leaks), white-box attack.
+    """
+    network = generator.network
+    size = network.config.latent_size
+    starts = torch.randn(STARTS, size, generator=torch_stream(seed, "inversion")).to(generator.device)
+    blocks = range(0, len(films), BLOCK)
+
+    def invert(first: int) -> np.ndarray:
+        target = to_signed(torch.from_numpy(films[first : first + BLOCK]).unsqueeze(1).to(generator.device))
+        wanted = torch.from_numpy(np.nan_to_num(labels[first : first + BLOCK])).to(generator.device)
+        return _invert(network, generator, target, wanted, starts, steps)
+
+    yield from map_ahead(invert, blocks, threads=1 if generator.device.type == "cuda" else torch.get_num_threads())
+
+
+def _invert(
+    network: GeneratorNetwork, generator: Generator, target: Tensor, labels: Tensor, starts: Tensor, steps: int
+) -> np.ndarray:
+    fade, resolution = generator.record.fade, generator.resolution
+
+    def error(latents: Tensor) -> Tensor:
+        drawn: Tensor = network(latents, labels, resolution, fade)
+        return (drawn - target).square().mean((1, 2, 3))
+
+    with torch.no_grad():
+        first = torch.stack([error(start.expand(len(target), -1)) for start in starts])  # (STARTS, b)
+    latents = starts[first.argmin(dim=0)].clone().requires_grad_(True)
+    best = first.min(dim=0).values
+    optimiser = torch.optim.Adam([latents], lr=RATE)
+    with torch.enable_grad():
+        for _ in range(steps):
+            optimiser.zero_grad()
+            errors = error(latents)
+            errors.sum().backward()
+            optimiser.step()
+            best = torch.minimum(best, errors.detach())
+    return best.double().cpu().numpy()
+
+
+def load_critic(run: Path, findings: int) -> tuple[Critic, str] | None:
+    """The critic of a run and the digest of the store that it was trained on; None where the run keeps none."""
+    found = checkpoint.load(run, torch.device("cpu"))
+    if found is None:
+        return None
+    state, _ = found
+    critic = Critic(TrainSettings.load(run / "config.toml").network(findings))
+    critic.load_state_dict(state["critic"])
+    unchanging_forever(critic)
+    return critic.requires_grad_(False).eval(), state["manifest_sha256"]
+
+
+def critic_scores(critic: Critic, films: np.ndarray, fade: float) -> np.ndarray:
+    """The critic's score of each film alone, higher = more real; uint8 (n, R, R) -> float64 (n,)."""
+    alone = to_signed(torch.from_numpy(np.array(films)).unsqueeze(1)).split(1)  # it compares a batch
+    with torch.no_grad():
+        return np.array([float(critic(film, fade)[0]) for film in alone])

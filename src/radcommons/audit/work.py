@@ -1,0 +1,102 @@
+"""The folder of an unfinished audit: what has been worked out lies there, so that the same command goes on."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, TypeAdapter
+
+from radcommons.errors import PathInUse
+from radcommons.records import AuditReport
+
+REPORT = "audit.json"
+PAGE = "report.html"
+M = TypeVar("M", bound=BaseModel)
+
+
+class Work:
+    """Results of an audit's stages, each written whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, out: Path, request: str) -> "Work":
+        """Begin or continue the audit in `out`, whose digest is `request`; raises PathInUse where it holds another."""
+        folder = out / ".audit"
+        saved = folder / "request"
+        if saved.is_file():
+            if saved.read_text(encoding="utf-8") != request:
+                raise PathInUse(f"{out} holds an unfinished audit of something else; choose another --out")
+        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise PathInUse(f"{out} already holds something else; choose another --out")
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # films will be seen on its page
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _replace(saved, lambda path: path.write_text(request, encoding="utf-8"))
+        return cls(folder)
+
+    def array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array made once; memory-mapped."""
+        path = self.folder / f"{name}.npy"
+        if not path.is_file():
+            made = make()
+            _replace(path, lambda target: _save(target, made))
+        array: np.ndarray = np.load(path, mmap_mode="r")
+        return array
+
+    def growing(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        blocks: Callable[[int], Iterator[tuple[int, np.ndarray]]],
+        dtype: type[np.generic] = np.uint8,
+    ) -> np.ndarray:
+        """An array made block by block, going on after the last whole block.
+
+        `blocks(start)` yields the first row and the rows of each block from row `start` on.
+        """
+        path, count = self.folder / f"{name}.npy", self.folder / f"{name}.done"
+        done = int(count.read_text()) if count.is_file() else 0
+        if done == 0:
+            _replace(path, lambda target: np.lib.format.open_memmap(target, "w+", dtype, shape).flush())
+        array: np.ndarray = np.lib.format.open_memmap(path, "r+")
+        if done < shape[0]:
+            for first, rows in blocks(done):
+                array[first : first + len(rows)] = rows
+                done = first + len(rows)
+                array.flush()  # type: ignore[attr-defined]
+                _replace(count, lambda target, done=done: target.write_text(str(done)))  # type: ignore[misc]
+        return array
+
+    def records(self, name: str, kind: type[M], make: Callable[[], list[M]]) -> list[M]:
+        """Records made once."""
+        adapter = TypeAdapter(list[kind])  # type: ignore[valid-type]
+        path = self.folder / f"{name}.json"
+        if not path.is_file():
+            made = make()
+            _replace(path, lambda target: target.write_bytes(adapter.dump_json(made)))
+        records: list[M] = adapter.validate_json(path.read_bytes())
+        return records
+
+    def finish(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder)
+
+
+def finished_report(out: Path) -> AuditReport | None:
+    """The report of a finished audit in `out`; None where there is none."""
+    path = out / REPORT
+    return AuditReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    temporary = path.with_name(path.name + ".partial")
+    write(temporary)
+    temporary.replace(path)

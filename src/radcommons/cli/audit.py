@@ -1,0 +1,50 @@
+"""``radcommons audit``: is a generator good, and does it leak?"""
+
+from pathlib import Path
+
+import typer
+
+from radcommons.cli.output import AsJson, bar, show
+from radcommons.errors import GateRefused, SettingRefused
+
+EPILOG = """
+radcommons audit runs/site-a stores/site-a --out audits/site-a --controls
+
+radcommons audit downloaded-set stores/site-a --out audits/downloaded --preset quick --policy our-policy.toml
+"""
+
+
+def audit(
+    subject: Path = typer.Argument(
+        metavar="GENERATOR|SET", help="A run, a generator package, or a folder of synthetic images with labels.csv."
+    ),
+    store: Path = typer.Argument(help="The store whose films must not leak; its test part is held out."),
+    out: Path = typer.Option(..., "--out", help="Folder of the audit; a stopped one there is continued."),
+    controls: bool = typer.Option(
+        False, "--controls", help="Put planted leaks and a clean case through the same tests: can the audit see?"
+    ),
+    policy: Path | None = typer.Option(None, "--policy", help="A TOML file of rules instead of the shipped ones."),
+    preset: str | None = typer.Option(
+        None, "--preset", help="Shipped sizes: standard (default), quick, paper (10,000 images)."
+    ),
+    config: Path | None = typer.Option(None, "--config", help="A TOML file of sizes instead of a preset."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
+    as_json: bool = AsJson,
+) -> None:
+    """Compare synthetic images with films in training and held out; exit 3 where the policy is not met."""
+    from radcommons.audit.flow import run
+    from radcommons.audit.settings import AuditSettings, Policy
+    from radcommons.audit.summary import as_text
+    from radcommons.audit.work import PAGE
+    from radcommons.settings import preset_path
+
+    if preset is not None and config is not None:
+        raise SettingRefused("--preset and --config exclude each other; drop one")
+    settings = AuditSettings.load(config or preset_path("audit", preset or "standard"), set_)
+    rules = Policy.load(policy or preset_path("audit-policy", "default"))
+    report = run(subject, store, out, settings=settings, rules=rules, controls=controls, track=bar)
+    page = out / PAGE
+    show({**report.model_dump(mode="json"), "report": str(page)}, as_text(report, page), as_json)
+    if report.verdict == "failed":
+        broken = ", ".join(line.rule for line in report.policy if line.outcome == "not met")
+        raise GateRefused(f"{subject}: the audit's policy is not met: {broken}; see {page}")

@@ -1,0 +1,140 @@
+"""Kernel distance of image features (KID where the features are Inception's)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from radcommons.errors import TooFewImages
+from radcommons.metrics.half_samples import group_numbers, half_sample_interval, random_half
+
+BLOCK_ROWS = 512  # rows of a kernel matrix held at once
+
+
+@dataclass(frozen=True)
+class Kid:
+    """Mean and standard deviation of the squared MMD over subsets; the deviation is of one subset, not of the mean."""
+
+    mean: float
+    sd: float
+    subset_size: int
+    subsets: int
+
+
+def squared_mmd(real: np.ndarray, fake: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy with the kernel (x.y/d + 1)^3.
+
+    Args:
+        real: features of real images, float (n, d), n >= 2.
+        fake: features of synthetic images, float (m, d), same extractor, m >= 2.
+    Returns:
+        0 on average where both come from one distribution, so it can be below 0; larger = further apart.
+    Raises:
+        TooFewImages: fewer than two rows in either set.
+    Source: Binkowski et al. 2018; Gretton et al. 2012, the unbiased estimator.
+    """
+    everything = np.ones((1, len(real))), np.ones((1, len(fake)))
+    return float(_squared_mmd_of(real, fake, *everything)[0])
+
+
+def kid(real: np.ndarray, fake: np.ndarray, *, subset_size: int, subsets: int, rng: np.random.Generator) -> Kid:
+    """Kernel inception distance: the mean of `squared_mmd` over random subsets.
+
+    Args:
+        real: features of real images, float (n, d).
+        fake: features of synthetic images, float (m, d), same extractor.
+        subset_size: images of each set in a subset, drawn without replacement; 2 to min(n, m).
+        subsets: how many are drawn; subsets overlap, so ``sd / sqrt(subsets)`` is not a standard error:
+            take `kid_interval`.
+        rng: draws the subsets.
+    Returns:
+        Kid; its mean does not depend on the number of images, save for chance. sd is 0 for a single subset.
+    Raises:
+        TooFewImages: `subset_size` is larger than the smaller set, or below 2.
+    Source: Binkowski et al. 2018.
+    """
+    smaller = min(len(real), len(fake))
+    if subset_size > smaller:
+        raise TooFewImages(
+            f"subset_size is {subset_size} but the smaller set has {smaller} images; "
+            f"pass subset_size={smaller} or fewer"
+        )
+    values = np.array(
+        [
+            squared_mmd(
+                real[rng.choice(len(real), subset_size, replace=False)],
+                fake[rng.choice(len(fake), subset_size, replace=False)],
+            )
+            for _ in range(subsets)
+        ]
+    )
+    return Kid(float(values.mean()), float(values.std()), subset_size, subsets)
+
+
+def kid_interval(
+    real: np.ndarray,
+    fake: np.ndarray,
+    *,
+    redraws: int,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    real_groups: np.ndarray | None = None,
+) -> tuple[float, float]:
+    """Interval of the squared MMD of the two distributions, from random halves of both sets.
+
+    The subsets of `kid` share images, so their spread over the square root of their number says nothing of
+    other patients and shrinks at will with more subsets. Here half of the patients and of the synthetic images is
+    left out at a time, and the spread over halves of `squared_mmd` on all that is kept is the standard error.
+    Two films of a patient are alike, which lowers no error but raises the kernel's mean a little; halves of patients
+    show that bias too, and it is taken off.
+
+    Args:
+        real: features of real images, float (n, d).
+        fake: features of synthetic images, float (m, d), same extractor.
+        redraws: number of pairs of halves, two or more.
+        rng: draws the halves.
+        level: e.g. 0.95.
+        real_groups: patient of each real row, (n,); a patient's rows are kept or left out together.
+    Returns:
+        (low, high); it holds 0 where nothing tells the sets apart, and is wider than need be there.
+    Raises:
+        TooFewImages: fewer than four real groups or synthetic images.
+    Source: `half_sample_interval`.
+    """
+    real_rows = group_numbers(real_groups, len(real), "real")
+    fake_rows = group_numbers(None, len(fake), "synthetic")
+    real_in = np.empty((redraws + 1, len(real)))
+    fake_in = np.empty((redraws + 1, len(fake)))
+    real_in[0], fake_in[0] = 1, 1  # the whole sample
+    for redraw in range(1, redraws + 1):
+        real_in[redraw] = random_half(real_rows, rng=rng)
+        fake_in[redraw] = random_half(fake_rows, rng=rng)
+    whole, *halves = _squared_mmd_of(real, fake, real_in, fake_in)
+    return half_sample_interval(float(whole), halves, level=level)
+
+
+def _squared_mmd_of(real: np.ndarray, fake: np.ndarray, real_in: np.ndarray, fake_in: np.ndarray) -> np.ndarray:
+    """Squared MMD of several choices of rows at once, so that each kernel value is computed once.
+
+    `real_in` (r, n) and `fake_in` (r, m) are 1 for a row that a choice holds and 0 for others; returns (r,).
+    """
+    n, m = real_in.sum(axis=1), fake_in.sum(axis=1)
+    fewest = int(min(n.min(), m.min()))
+    if fewest < 2:
+        raise TooFewImages(f"a kernel distance needs 2 images or more of each kind, not {fewest}")
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+    within_real = _pairs(real, real, real_in, real_in, leave_self=True) / (n * (n - 1))
+    within_fake = _pairs(fake, fake, fake_in, fake_in, leave_self=True) / (m * (m - 1))
+    between = _pairs(real, fake, real_in, fake_in, leave_self=False) / (n * m)
+    return np.asarray(within_real + within_fake - 2 * between)
+
+
+def _pairs(a: np.ndarray, b: np.ndarray, a_in: np.ndarray, b_in: np.ndarray, *, leave_self: bool) -> np.ndarray:
+    """Sum of the kernel over the pairs of rows that each choice holds, (r,); `leave_self`: but for row i with row i."""
+    total = np.zeros(len(a_in))
+    for start in range(0, len(a), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        kernel = (a[rows] @ b.T / a.shape[1] + 1) ** 3
+        if leave_self:
+            np.fill_diagonal(kernel[:, rows], 0)
+        total += np.einsum("rb,br->r", a_in[:, rows], kernel @ b_in.T)
+    return total

