@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from radcommons.experiments import demo
+from radcommons.audit import planted
+from radcommons.demo import story as demo
 from radcommons.models.synthetic.reading import SyntheticSet
 
 
@@ -29,7 +30,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "out"
-    demo.run_demo(out, patients=25, preset=str(PRESET))
+    demo.run_demo(out, patients=130, preset=str(PRESET))
     return out
 
 
@@ -44,6 +45,16 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
         short = {"total_images": 320, "checkpoint_every": 160, "samples_every": 160, "log_every": 32}
         patch.setattr(demo.TrainSettings, "load", lambda path: load(path).model_copy(update=short))
         patch.setattr(demo, "POOLED_IMAGES", 20)
+        sizes = (
+            "images=60",
+            "balanced_images=60",
+            "permutations=1_100",
+            "redraws=100",
+            "pairs=20",
+            "inverted_films=16",
+        )
+        patch.setattr(demo, "AUDIT_SIZES", (*sizes, "inversion_steps=2", "sheet_images=2"))
+        patch.setattr(planted, "OVERFITTED_STEPS", 10)
         yield
 
 
@@ -58,8 +69,10 @@ def test_the_story_ends_in_a_report_and_a_pooled_set(told: Path) -> None:
 
 def test_the_page_is_self_contained(told: Path) -> None:
     page = Page((told / "report.html").read_text(encoding="utf-8"))
-    assert len(page.sources) == 6, "two grids and the curves of each hospital"
-    assert all(source.startswith("data:image/") for source in page.sources)
+    assert len(page.sources) == 8, "two grids, the curves and the audit of each hospital"
+    audits = [source for source in page.sources if not source.startswith("data:image/")]
+    assert audits == ["audit-a/report.html", "audit-b/report.html"]
+    assert all((told / source).is_file() for source in audits)
 
 
 def test_the_page_shows_the_numbers_of_the_result(told: Path) -> None:
@@ -68,11 +81,15 @@ def test_the_page_shows_the_numbers_of_the_result(told: Path) -> None:
     assert f"{sum(s['images'] for s in result['sites'])}" in page.text
     for effect in result["effects"]:
         assert f"{effect['auroc']:.2f}" in page.text
+    for audit in result["audits"]:
+        assert audit["statement"] in page.text and "no formal guarantee" in audit["statement"]
+        assert {c["name"] for c in audit["controls"]} == {
+            "replay", "overfitted", "planted duplicates", "never saw the films"}  # fmt: skip
     assert "No formal guarantee" in page.text and "anonym" not in page.text.lower()
 
 
 def test_telling_it_again_changes_no_film_and_no_weight(told: Path) -> None:
     watched = [p for p in told.rglob("*") if p.suffix in (".npy", ".png", ".safetensors", ".pt")]
     before = {p: p.stat().st_mtime_ns for p in watched}
-    demo.run_demo(told, patients=25, preset=PRESET)
+    demo.run_demo(told, patients=130, preset=PRESET)
     assert before == {p: p.stat().st_mtime_ns for p in watched}

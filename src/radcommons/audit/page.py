@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 8
 SIDE = 64  # CSS pixels of an image on the grids
-SHEET_SIDE = 96  # and on the neighbour sheets
+SHEET_SIDE = 76  # and on the neighbour sheets
 REAL, OURS = "#5c6870", "#c2571a"
 ATTACKS = {
     "membership by samples, identity": "#c2571a",

@@ -29,7 +29,7 @@ from radcommons.audit.ssim_kernels import (
     exact_table,
 )
 
-CACHE_BYTES = 2**20
+CACHE_BYTES = 2**20  # of maps; what is left of a core's cache
 ROUNDING = 2.0**-24  # of one float32 operation
 COVARIANCE_ERROR = 5 * ROUNDING  # of the product of two means, as ssim_kernels.ERROR explains
 OTHER_ERROR = 6e-5  # of a window, whatever its means
@@ -37,7 +37,7 @@ SMALLEST_DIRECTION = 0.08  # of the landmarks' variance, in shares of a block; a
 
 
 def image_maps(images: np.ndarray) -> np.ndarray:
-    """What the scan needs of images uint8 (n, R, R): float32 (n, 4 R R)."""
+    """What the scan needs of images uint8 (n, R, R): float32 (n, 3 R R)."""
     maps = np.empty((len(images), MAPS * images.shape[1] ** 2), np.float32)
     describe(images, maps)
     return maps

@@ -22,7 +22,7 @@ WINDOW = 7
 MAPS = 3  # grey level, mean, variance
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
-# 49 C1 / 256^2 and 24 C2 / 256^2: luminance is counted 49 times, (co)variance 24 times, as the sums come.
+# Luminance is counted 49 times and (co)variance 24 times, as the sums come.
 LUMINANCE = np.float32(49 * C1 / 65536)
 MIDDLE = np.float32(3.5)  # 7 * 128 / 256, what a mean lacks after the shift of grey levels
 CONTRAST = np.float32(24 * C2 / 65536)
@@ -30,9 +30,9 @@ ZERO = np.float32(0)
 CHUNK = 256  # windows
 U1, U2, U3, U6, U7 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(6), np.uint64(7)
 
-# Most that a float32 score may differ from the true one. A window's covariance sum is at most 49/4; its product of means
-# is rounded three times and the difference twice: 5 * 2^-24 * 49/4, over a denominator of at least 24 C2 / 256^2, is
-# 1.7e-4. The difference of means adds 1.2e-5 at most, the quotient 1e-6, and the sum over chunks of windows 4.6e-5 at a
+# Most that a float32 score may differ from the true one. A window's covariance sum is at most 49/4; its product of
+# means is rounded three times and the difference twice: 5 * 2^-24 * 49/4, over a denominator of at least 24 C2 / 256^2,
+# is 1.7e-4. The difference of means adds 1.2e-5 at most, the quotient 1e-6, the sum over chunks of windows 4.6e-5 at a
 # side of 1024.
 ERROR = 3e-4
 
@@ -127,8 +127,8 @@ def exact_blocks(x: np.ndarray, y: np.ndarray, blocks: np.ndarray) -> None:
             xx -= sums[2, first]
             yy -= sums[3, first]
             xy -= sums[4, first]
-    for b in range(BLOCKS):
-        blocks[b] /= windows * windows
+    for block in range(BLOCKS):
+        blocks[block] /= windows * windows
 
 
 @kernel
@@ -262,7 +262,7 @@ def _band(
 
 @kernel
 def block_table(x: np.ndarray, y: np.ndarray, weights: np.ndarray, tile: int, table: np.ndarray) -> None:
-    """Maps (n, 3 R R) and (m, 3 R R) -> blocks of SSIM, table float32 (8, n, m); `tile` images of y stay in the cache."""
+    """Maps (n, 3 R R) and (m, 3 R R) -> blocks of SSIM, float32 (8, n, m); `tile` images of y stay in the cache."""
     side = int(math.sqrt(weights.size // 2))
     columns = np.zeros(side * side + 16, np.float32)
     triples = np.zeros(side * side + 16, np.float32)
@@ -334,7 +334,7 @@ def scan(
                 reachable = True
                 for band in range(BANDS):
                     left, right = _band(x[i], y[j], weights, side, columns, triples, band)
-                    total += share * (left + right)
+                    total += share * float(left + right)
                     rest = most[band + 1, i, j] if band + 1 < BANDS else ZERO
                     if total + ERROR + rest < scores[i, last]:
                         reachable = False

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 import matplotlib
 import numpy as np
@@ -9,10 +10,13 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from pydantic import BaseModel
 
+from radcommons.audit.page import ATTACKS
+from radcommons.audit.work import PAGE
 from radcommons.data.store import Store
 from radcommons.models.sampling import Generator
 from radcommons.pages import picture, plot, render_page
 from radcommons.pictures import contact_sheet
+from radcommons.records import AuditReport, Control, Estimate
 from radcommons.train.run_log import read_log
 
 COLUMNS = 8
@@ -44,6 +48,31 @@ class LabelEffect(BaseModel):
     mean_change: float
 
 
+class AuditResult(BaseModel):
+    """What the audit of one hospital's generator came to; `page` is relative to the demo's report."""
+
+    site: str
+    verdict: str
+    statement: str
+    page: str
+    detectable_share: float | None
+    controls: list[Control]
+    attacks: dict[str, Estimate]
+
+    @classmethod
+    def of(cls, site: str, report: AuditReport, folder: Path) -> Self:
+        """From the audit's report."""
+        return cls(
+            site=site,
+            verdict=report.verdict,
+            statement=report.statement,
+            page=f"{folder.name}/{PAGE}",
+            detectable_share=report.detectable_share,
+            controls=list(report.controls),
+            attacks={t.name: t.result for t in report.privacy if t.name in ATTACKS and t.result is not None},
+        )
+
+
 class DemoResult(BaseModel):
     """Everything that the page shows, and where it is."""
 
@@ -53,6 +82,7 @@ class DemoResult(BaseModel):
     resolution: int
     sites: list[SiteResult]
     effects: list[LabelEffect]
+    audits: list[AuditResult]
     seconds: dict[str, float]
 
     def as_text(self) -> str:
@@ -64,6 +94,7 @@ class DemoResult(BaseModel):
             f"{self.synthetic_images:,} synthetic films pooled in {self.synthetic_set}",
             f"training took {training / 60:.1f} minutes; a finding's label moves the pixels where the finding sits "
             f"with a median AUROC of {auroc:.2f} (0.5 = anywhere)",
+            *(f"audit at hospital {a.site}: {a.verdict}. {a.statement}" for a in self.audits),
             f"open {self.report}",
         ]
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The demo: two phantom hospitals, a generator trained in each, one pooled synthetic set, one page that shows it.
+"""The demo: two phantom hospitals, a generator trained and audited in each, one pooled set, one page that shows it.
 
 Every step is the public call that the command line makes, so that a stopped demo continues where it was.
 """
@@ -12,10 +12,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from radcommons import audit
+from radcommons.audit.settings import AuditSettings
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
-from radcommons.experiments import demo_page
-from radcommons.experiments.demo_page import DemoResult, LabelEffect, SiteResult
+from radcommons.demo import page
+from radcommons.demo.page import AuditResult, DemoResult, LabelEffect, SiteResult
 from radcommons.metrics.classification import area_under_roc
 from radcommons.models.sampling import Generator, LabelChoice, write_set
 from radcommons.progress import Track, silent
@@ -27,6 +29,7 @@ SITES = ("A", "B")
 PATIENTS = 400
 RESOLUTION = 32
 POOLED_IMAGES = 800
+AUDIT_SIZES = ("sheet_images=12",)  # laid over the preset quick
 PAIRS = 64  # pseudo-patients drawn with and without each finding
 T = TypeVar("T")
 
@@ -58,6 +61,12 @@ def run_demo(out: Path, *, track: Track = silent, patients: int = PATIENTS, pres
                 generator_parameters=sum(p.numel() for p in generator.network.parameters()),
             )
         )
+    sizes = AuditSettings.load(preset_path("audit", "quick"), AUDIT_SIZES)
+    audits = []
+    for site, store in zip(SITES, stores, strict=True):
+        run, folder = out / f"run-{site.lower()}", out / f"audit-{site.lower()}"
+        told = partial(audit.run, run, store, folder, settings=sizes, controls=True, track=track)
+        audits.append(AuditResult.of(site, clock.time(f"audit at hospital {site}", told), folder))
     pooled = out / "synthetic"
     clock.time(
         "synthetic films",
@@ -75,10 +84,11 @@ def run_demo(out: Path, *, track: Track = silent, patients: int = PATIENTS, pres
         resolution=generators[0].resolution,
         sites=sites,
         effects=effects,
+        audits=audits,
         seconds=clock.seconds,
     )
-    page = demo_page.render(result, stores, generators, [out / f"run-{s.lower()}" for s in SITES])
-    (out / "report.html").write_text(page, encoding="utf-8")
+    text = page.render(result, stores, generators, [out / f"run-{s.lower()}" for s in SITES])
+    (out / "report.html").write_text(text, encoding="utf-8")
     (out / "demo.json").write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return result
 
