@@ -8,8 +8,8 @@ import torch
 from skimage.metrics import structural_similarity
 
 from radcommons.audit import ssim_search
-from radcommons.audit.ssim_bounds import Landmarks, block_shares, half_weights, image_maps, most_ssim
-from radcommons.audit.ssim_kernels import BANDS, BLOCKS, ERROR, block_table, exact_blocks, exact_table
+from radcommons.audit.ssim_bounds import Landmarks, block_shares, image_maps, most_ssim, part_weights
+from radcommons.audit.ssim_kernels import BANDS, BLOCKS, ERROR, PARTS, block_table, exact_blocks, exact_table
 from radcommons.audit.ssim_search import Neighbours, nearest_by_ssim
 from radcommons.data.store import Store
 from radcommons.errors import ImageRefused, TooFewImages
@@ -172,7 +172,7 @@ def test_no_bound_is_below_the_true_score_in_any_band() -> None:
     exact_table(images, blocks)
     rest = np.zeros((len(images), len(images)))
     for band in reversed(range(BANDS)):
-        rest += blocks[2 * band : 2 * band + 2].sum(0)
+        rest += blocks[PARTS * band : PARTS * (band + 1)].sum(0)
         assert (most[band] >= rest).all()
     # landmarks leave films little room, no landmarks leave all of it
     films = slice(0, 40)
@@ -188,7 +188,7 @@ def test_float32_stays_far_within_the_error_that_the_search_allows(side: int) ->
     images = np.concatenate([extreme(side), smooth(6, side), noise(3, side), 255 - smooth(4, side) // 16])
     maps = image_maps(images)
     table = np.empty((BLOCKS, len(images), len(images)), np.float32)
-    block_table(maps, maps, half_weights(side), 4, table)
+    block_table(maps, maps, part_weights(side), 4, table)
     assert np.abs(table.sum(0) - brute_force(images, images)).max() < ERROR / 2
     assert block_shares(side).sum() == pytest.approx(1)
 

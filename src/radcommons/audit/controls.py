@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 
 from radcommons.audit.films import SPACES, joined
+from radcommons.audit.ground import Real, prepare
 from radcommons.audit.material import COPIED, Material
 from radcommons.audit.planted import OVERFITTED_FILMS, overfitted_generator
 from radcommons.audit.policy import finds_leak, shares_films
 from radcommons.audit.privacy import Scene, inversion_result, shared_films_test
-from radcommons.audit.samples import Real, look_up, prepare
+from radcommons.audit.samples import look_up
 from radcommons.audit.settings import Policy
 from radcommons.audit.weights import inversion_errors
 from radcommons.models.sampling import Generator

@@ -9,9 +9,9 @@ import faiss
 import numpy as np
 
 from radcommons.audit.films import Films
+from radcommons.audit.ground import Real
 from radcommons.audit.identity import Identity, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
-from radcommons.audit.samples import Real
 from radcommons.audit.settings import AuditSettings
 from radcommons.audit.subject import Draw, Drawn, Subject
 from radcommons.audit.work import Work

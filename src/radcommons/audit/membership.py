@@ -4,7 +4,8 @@ import numpy as np
 
 from radcommons.audit.patients import mean_by_patient, permuted_aucs, upper_p_value
 from radcommons.audit.settings import SIGNIFICANCE, AuditSettings
-from radcommons.metrics.bootstrap import auc_interval
+from radcommons.errors import TooFewImages
+from radcommons.metrics.bootstrap import auc_interval, true_positive_rate_interval
 from radcommons.metrics.classification import area_under_roc, detectable_auc, roc_curve, true_positive_rate_at
 from radcommons.records import Estimate, PrivacyTest
 
@@ -25,17 +26,20 @@ def membership_test(
     """An attack's scores (higher = rather a member) judged by patient: AUC, TPR at low FPR, chance, power."""
     inside, outside = mean_by_patient(members, member_patients), mean_by_patient(others, other_patients)
     auc = area_under_roc(inside, outside)
-    low, high = auc_interval(
-        inside, outside, np.arange(len(inside)), -1 - np.arange(len(outside)), redraws=settings.redraws, rng=rng
-    )
+    each = np.arange(len(inside)), -1 - np.arange(len(outside))  # every score is of another patient
+    low, high = auc_interval(inside, outside, *each, redraws=settings.redraws, rng=rng)
     chance = permuted_aucs(np.concatenate([inside, outside]), len(inside), permutations=settings.permutations, rng=rng)
     p = upper_p_value(auc, chance)
     if two_sided:
         p = min(1.0, 2 * min(p, upper_p_value(1 - auc, 1 - chance)))
     details = {"AUC by image": area_under_roc(members, others)}
     for rate in (0.01, 0.001):
-        details[f"TPR at {rate:.1%} FPR"] = true_positive_rate_at(inside, outside, false_positive_rate=rate)
-    seen = detectable_auc(len(inside), len(outside), power=0.8, significance=2 * SIGNIFICANCE)
+        name_of_rate = f"TPR at {rate:.1%} FPR"
+        details[name_of_rate] = true_positive_rate_at(inside, outside, false_positive_rate=rate)
+        interval = true_positive_rate_interval(
+            inside, outside, *each, false_positive_rate=rate, redraws=settings.redraws, rng=rng
+        )
+        details[f"{name_of_rate}, from"], details[f"{name_of_rate}, to"] = interval
     return PrivacyTest.model_validate(
         {
             "name": name,
@@ -45,7 +49,7 @@ def membership_test(
             "result": Estimate(value=auc, low=low, high=high),
             "expected": 0.5,
             "p_value": p,
-            "detection": f"an AUC of {seen:.2f} would be found (p < {SIGNIFICANCE:g}) in 4 cases of 5",
+            "detection": _detection(len(inside), len(outside)),
             "counts": {
                 "patients in training": len(inside),
                 "held-out patients": len(outside),
@@ -56,6 +60,15 @@ def membership_test(
             "curve": _few(*roc_curve(inside, outside)),
         }
     )
+
+
+def _detection(members: int, others: int) -> str:
+    """The smallest AUC that would be found, in words."""
+    try:
+        seen = detectable_auc(members, others, power=0.8, significance=2 * SIGNIFICANCE)
+    except TooFewImages:
+        return "the patients are too few to find even a perfect attack"
+    return f"an AUC of {seen:.2f} would be found (p < {SIGNIFICANCE:g}) in 4 cases of 5"
 
 
 def _few(fpr: np.ndarray, tpr: np.ndarray) -> tuple[tuple[float, float], ...]:

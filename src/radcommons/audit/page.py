@@ -1,6 +1,6 @@
 """The page of an audit: verdict first, then pictures, then every number. It shows patients' films and stays inside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,23 +59,29 @@ def render(report: AuditReport, material: Material, scene: Scene) -> str:
 def real_grid(material: Material) -> Markup:
     """Films of the training part, a row without finding, then a row a finding."""
     rows, labels = material.rows["train"], material.films["train"].labels
-    return _grid(material, lambda chosen: np.asarray(material.images[rows[chosen]]), labels, "Films in training")
+    return _grid(material, [(material.images, rows, labels)], "Films in training")
 
 
 def synthetic_grid(material: Material) -> Markup:
     """Synthetic images, laid out likewise."""
-    drawn, mixed = material.drawn[BALANCED], material.drawn[SYNTHETIC]
-    images, labels = (
-        np.concatenate([getattr(d, name)[:2000] for d in (drawn, mixed)]) for name in ("images", "labels")
-    )
-    return _grid(material, lambda chosen: images[chosen], labels, "Synthetic images")
+    drawn = [material.drawn[name] for name in (BALANCED, SYNTHETIC)]
+    sources = [(d.images, np.arange(len(d.images)), d.labels) for d in drawn]
+    return _grid(material, sources, "Synthetic images")
 
 
-def _grid(material: Material, pick: Callable[[np.ndarray], np.ndarray], labels: np.ndarray, description: str) -> Markup:
-    known = np.nan_to_num(labels)
-    rows = {"No finding": np.flatnonzero((known < 0.5).all(axis=1))}
-    rows |= {name: np.flatnonzero(known[:, i] >= 0.5) for i, name in enumerate(material.subject.findings)}
-    shown = {name: pick(found[:COLUMNS]) for name, found in rows.items() if len(found)}
+def _grid(material: Material, sources: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], description: str) -> Markup:
+    """The first images of each kind from sources of images, rows of them, and the rows' labels."""
+
+    def first(column: int | None) -> np.ndarray:
+        found = []
+        for images, rows, labels in sources:
+            known = np.nan_to_num(labels)
+            shows = (known < 0.5).all(axis=1) if column is None else known[:, column] >= 0.5
+            found.append(images[rows[np.flatnonzero(shows)[:COLUMNS]]])
+        return np.concatenate(found)[:COLUMNS]
+
+    rows = {"No finding": first(None)} | {name: first(i) for i, name in enumerate(material.subject.findings)}
+    shown = {name: images for name, images in rows.items() if len(images)}
     return picture(contact_sheet(list(shown.values()), list(shown), side=SIDE), f"{description}, a row a finding")
 
 

@@ -7,16 +7,19 @@ import numpy as np
 from scipy.stats import poisson
 
 from radcommons.audit.films import SPACES, Films, Space, joined, nearest
+from radcommons.audit.ground import Ground, Real, prepare
 from radcommons.audit.material import COPIED, SYNTHETIC, Material
 from radcommons.audit.membership import membership_test
 from radcommons.audit.policy import finds_leak
-from radcommons.audit.samples import Ground, Real, Synthetic, look_up, prepare, sample_tests
+from radcommons.audit.samples import Synthetic, look_up, sample_tests
 from radcommons.audit.settings import AuditSettings, Policy
 from radcommons.audit.weights import critic_scores, inversion_errors, load_critic
 from radcommons.audit.work import Work
+from radcommons.data.listing import Part
 from radcommons.records import Estimate, PrivacyTest
 from radcommons.seeds import numpy_stream
 
+COMPARED: tuple[Part, Part] = ("train", "test")
 SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of copies among the images
 
 
@@ -160,13 +163,10 @@ def weight_tests(scene: Scene, material: Material, work: Work) -> tuple[list[Pri
         ], None
     critic, manifest = loaded
     fade = subject.generator.record.fade if subject.generator else 1.0
-    scores = {
-        part: critic_scores(critic, np.asarray(material.images[material.rows[part]]), fade)
-        for part in ("train", "test")
-    }
+    inside, outside = (critic_scores(critic, material.images, material.rows[part], fade) for part in COMPARED)
     test = membership_test(
-        scores["train"],
-        scores["test"],
+        inside,
+        outside,
         scene.real.train.patients,
         scene.real.held_out.patients,
         name="membership by critic",

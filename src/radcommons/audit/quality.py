@@ -14,6 +14,7 @@ from radcommons.models.extractors import Features, same_extractor
 from radcommons.records import Diversity, Estimate, QualityScore
 from radcommons.seeds import numpy_stream
 
+PAIRS_AT_ONCE = 100
 NEIGHBOURS = 5  # of the manifolds of precision, recall, density and coverage
 SYNTHETIC_IMAGES, TRAINING_FILMS, HELD_OUT_FILMS = "synthetic images", "training films", "held-out films"
 
@@ -119,11 +120,10 @@ def diversities(material: Material) -> list[Diversity]:
     with material.track("Diversity", total=len(jobs), unit="findings") as advance:
         for finding, ours, theirs in jobs:
             rng = numpy_stream(settings.seed, "diversity", finding)
-            real = material.images[material.rows["train"][theirs]]
-            synthetic = material.drawn[BALANCED].images[ours]
+            rows, owners = material.rows["train"][theirs], material.films["train"].patients[theirs]
             values = {
-                "real": _similarities(np.asarray(real), material.films["train"].patients[theirs], settings.pairs, rng),
-                "synthetic": _similarities(np.asarray(synthetic), np.arange(len(ours)), settings.pairs, rng),
+                "real": _similarities(material.images, rows, owners, settings.pairs, rng),
+                "synthetic": _similarities(material.drawn[BALANCED].images, ours, ours, settings.pairs, rng),
             }
             found.append(
                 Diversity(
@@ -142,14 +142,17 @@ def diversities(material: Material) -> list[Diversity]:
     return found
 
 
-def _similarities(images: np.ndarray, owners: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """MS-SSIM of `count` random pairs of images with different owners."""
+def _similarities(
+    images: np.ndarray, rows: np.ndarray, owners: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """MS-SSIM of `count` random pairs among `rows` of (mapped) images, the two of different owners."""
     first, second = np.empty(0, np.int64), np.empty(0, np.int64)
     while len(first) < count:
-        a, b = rng.integers(len(owners), size=(2, 2 * count))
+        a, b = rng.integers(len(rows), size=(2, 2 * count))
         different = owners[a] != owners[b]
-        first, second = np.append(first, a[different]), np.append(second, b[different])
-    return ms_ssim(images[first[:count]], images[second[:count]])
+        first, second = np.append(first, rows[a[different]]), np.append(second, rows[b[different]])
+    spans = [slice(start, min(start + PAIRS_AT_ONCE, count)) for start in range(0, count, PAIRS_AT_ONCE)]
+    return np.concatenate([ms_ssim(images[first[span]], images[second[span]]) for span in spans])
 
 
 def _by_finding(material: Material) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

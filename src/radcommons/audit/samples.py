@@ -10,8 +10,9 @@ import numpy as np
 from scipy.stats import poisson
 
 from radcommons.audit.films import Films, Nearest, Space, joined, nearest
+from radcommons.audit.ground import NEIGHBOURS, Ground, Real
 from radcommons.audit.membership import membership_test
-from radcommons.audit.patients import Chance, Exchange, exchange_test
+from radcommons.audit.patients import Chance, exchange_test
 from radcommons.audit.settings import SIGNIFICANCE, AuditSettings
 from radcommons.errors import TooFewImages
 from radcommons.metrics.copying import data_copying
@@ -19,116 +20,9 @@ from radcommons.progress import Track, silent
 from radcommons.records import Estimate, Histogram, PrivacyTest
 from radcommons.seeds import numpy_stream
 
-NEIGHBOURS = 64  # of an image among all films: both groups are nearly always among them
+SAME_PATIENT = "share of pairs of different films of one patient above it"
 SHOWN = 3  # nearest training films kept for the pages
 MOST_BY_CHANCE = 0.05  # of films of other patients above that similarity: beyond, a count of copies says nothing
-COPIES_SEEN = 0.95  # of slightly changed copies lie above the similarity from which images count as the same film
-
-
-@dataclass(frozen=True)
-class Real:
-    """The films of a store: in training, held out (the test part), and for reference (the validation part)."""
-
-    train: Films
-    held_out: Films
-    reference: Films
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What the tests need to know of the real films alone; made once for each space.
-
-    Attributes:
-        exchange: training and held-out films together, for tests that exchange patients between them.
-        held_to_train, reference_to_train: nearest training film of each held-out and reference film.
-        train_to_reference, held_to_reference: nearest reference film; None where there is no reference.
-        cells: cell of each training film, int (n,), for tests cell by cell.
-        copy_similarity: above it two images count as the same film.
-        copies_seen: share of slightly changed copies of training films above it: what the test for copies can see.
-        chance_of_copy: how often a film of another patient lies above it.
-    """
-
-    space: Space
-    exchange: Exchange
-    held_to_train: Nearest
-    reference_to_train: Nearest | None
-    train_to_reference: Nearest | None
-    held_to_reference: Nearest | None
-    cells: np.ndarray
-    copy_similarity: float
-    copies_seen: float
-    chance_of_copy: float
-
-
-def prepare(
-    real: Real,
-    copies: Films,
-    copied_rows: np.ndarray,
-    cells: np.ndarray,
-    space: Space,
-    *,
-    track: Track = silent,
-) -> Ground:
-    """Compare the real films with each other.
-
-    Args:
-        copies: slightly changed copies of training films.
-        copied_rows: which training film each is a copy of.
-        cells: cell of each training film.
-    """
-    held = nearest(space, real.held_out, real.train, track=track)
-    reference = nearest(space, real.reference, real.train, track=track) if len(real.reference) else None
-    different = np.concatenate([held.best, *([reference.best] if reference else [])])
-    same = nearest(space, copies, real.train, track=track)
-    to_origin = np.where(same.rows[:, 0] == copied_rows, same.best, -1.0)
-    threshold = float(np.quantile(to_origin, 1 - COPIES_SEEN))
-    return Ground(
-        space=space,
-        exchange=_exchange(real, space, track),
-        held_to_train=held,
-        reference_to_train=reference,
-        train_to_reference=nearest(space, real.train, real.reference, track=track) if reference else None,
-        held_to_reference=nearest(space, real.held_out, real.reference, track=track) if reference else None,
-        cells=cells,
-        copy_similarity=threshold,
-        copies_seen=float((to_origin > threshold).mean()),
-        chance_of_copy=chance_of_copy(different, threshold),
-    )
-
-
-def chance_of_copy(different: np.ndarray, threshold: float) -> float:
-    """How often a film lies above a similarity to the nearest film of another patient.
-
-    -log(1 - similarity) is taken to fall off exponentially beyond its upper fifth; the rate comes from the upper
-    fifth and tenth, so that some shared films among them do not move it.
-
-    Args:
-        different: similarity of each held-out film to its nearest training film, (n,).
-        threshold: the similarity, < 1.
-    Returns:
-        A probability, at most 1.
-    """
-    nearness = -np.log(np.maximum(1 - different, 1e-9))
-    fifth, tenth = np.quantile(nearness, [0.8, 0.9])
-    beyond = -np.log(max(1 - threshold, 1e-9)) - fifth
-    return float(min(1.0, 0.2 * np.exp(-beyond * np.log(2) / max(tenth - fifth, 1e-9))))
-
-
-def _exchange(real: Real, space: Space, track: Track) -> Exchange:
-    films = joined([real.train, real.held_out])
-    _, patients = np.unique(films.patients, return_inverse=True)
-    is_member = np.zeros(patients.max() + 1, bool)
-    is_member[patients[: len(real.train)]] = True
-    found = nearest(space, films, films, NEIGHBOURS + 1, track=track)
-    own = patients[found.rows] == patients[:, None]  # other films of the patient, and the film itself
-    order = np.argsort(own, axis=1, kind="stable")
-    similarity = np.where(own, -1.0, found.similarity)
-    return Exchange(
-        patients,
-        is_member,
-        np.take_along_axis(similarity, order, axis=1),
-        np.take_along_axis(found.rows, order, axis=1),
-    )
 
 
 @dataclass(frozen=True)
@@ -208,17 +102,33 @@ def exchange_tests(
             access="samples",
             question="Are synthetic images closer to training films than they would be to as many other films?",
             measure="share of synthetic images whose nearest film was in training",
-            result=Estimate(value=float(share.found)),
+            result=_proportion(float(share.found), len(synthetic.films)),
             expected=float(share.exchanged.mean()),
             p_value=share.p_value(),
+            details=_range_of_chance(share.exchanged),
             detection=f"a share of {_detected(share.exchanged):.3f} would be found in 4 cases of 5",
             counts=counts,
         ),
     ]
 
 
+def _proportion(share: float, images: int) -> Estimate:
+    """A share with Wilson's interval over the images."""
+    z = 1.96
+    centre = (share + z * z / 2 / images) / (1 + z * z / images)
+    half = z * np.sqrt(share * (1 - share) / images + z * z / 4 / images**2) / (1 + z * z / images)
+    return Estimate(value=share, low=float(centre - half), high=float(centre + half))
+
+
+def _range_of_chance(exchanged: np.ndarray) -> dict[str, float]:
+    low, high = np.quantile(exchanged, [0.025, 0.975])
+    return {"by chance, from": float(low), "by chance, to": float(high)}
+
+
 def _data_copying(synthetic: Synthetic, ground: Ground, z: Chance, counts: dict[str, int]) -> PrivacyTest:
-    details = {"by cells": cells[0], "cells": cells[1]} if (cells := _by_cells(synthetic, ground)) else {}
+    details = _range_of_chance(z.exchanged)
+    if cells := _by_cells(synthetic, ground):
+        details |= {"by cells": cells[0], "cells": cells[1]}
     return PrivacyTest(
         name=_named("data copying", ground.space),
         access="samples",
@@ -295,6 +205,7 @@ def copies_test(synthetic: Synthetic, ground: Ground) -> PrivacyTest:
         p_value=float(poisson.sf(count - 1, expected)),
         detection=f"{ground.copies_seen:.0%} of slightly changed copies of training films would be counted",
         counts={"synthetic images": n},
+        details={} if np.isnan(ground.same_patient_seen) else {SAME_PATIENT: ground.same_patient_seen},
     )
 
 

@@ -22,6 +22,7 @@ from radcommons.audit.ssim_kernels import (
     BANDS,
     BLOCKS,
     MAPS,
+    PARTS,
     WINDOW,
     band_start,
     block_table,
@@ -48,24 +49,23 @@ def images_in_cache(side: int) -> int:
     return max(1, CACHE_BYTES // (4 * MAPS * side**2))
 
 
-def half_weights(side: int) -> np.ndarray:
-    """Which places of a map are windows of the left half, which of the right: float32 (2 R R,), 1 or 0."""
+def part_weights(side: int) -> np.ndarray:
+    """Which places of a map are windows of each part of the columns: float32 (4 R R,), 1 or 0."""
     column = np.arange(side)
-    windows = column <= side - WINDOW
-    left = column < side // 2
-    return np.repeat([windows & left, windows & ~left], side, axis=0).reshape(2, -1).astype(np.float32).reshape(-1)
+    part = np.where(column <= side - WINDOW, PARTS * column // side, -1)
+    return np.repeat(part == np.arange(PARTS)[:, None], side, axis=0).astype(np.float32).reshape(-1)
 
 
 def block_shares(side: int) -> np.ndarray:
-    """Which share of the windows lies in each block, float64 (8,)."""
+    """Which share of the windows lies in each block, float64 (16,)."""
     windows = side - WINDOW + 1
     rows = [band_start(band + 1, windows) - band_start(band, windows) for band in range(BANDS)]
-    left = min(side // 2, windows)
-    return np.outer(rows, (left, windows - left)).reshape(-1) / windows**2
+    columns = np.bincount(PARTS * np.arange(windows) // side, minlength=PARTS)
+    return np.outer(rows, columns).reshape(-1) / windows**2
 
 
 def half_errors(maps: np.ndarray) -> np.ndarray:
-    """How far float32 may take a block of SSIM with an image from the true one, halved: float64 (8, n).
+    """How far float32 may take a block of SSIM with an image from the true one, halved: float64 (16, n).
 
     Rounding errs by COVARIANCE_ERROR |mx my| in a covariance, divided by the sum of two variances, and
     |mx my| / (vx + vy) <= (mx^2 / vx + my^2 / vy) / 2: one half is of each image.
@@ -75,13 +75,13 @@ def half_errors(maps: np.ndarray) -> np.ndarray:
     """
     side = _side(maps)
     _, mean, spread = maps.reshape(len(maps), MAPS, side**2).transpose(1, 0, 2)
-    places = half_weights(side).reshape(2, side, side)
+    places = part_weights(side).reshape(PARTS, side, side)
     by_window = (mean * mean / spread).reshape(-1, side, side)
     windows = side - WINDOW + 1
     errors = np.empty((BLOCKS, len(maps)))
     for band in range(BANDS):
         rows = slice(band_start(band, windows), band_start(band + 1, windows))
-        errors[2 * band : 2 * band + 2] = np.einsum("nrc,hrc->hn", by_window[:, rows], places[:, rows])
+        errors[PARTS * band : PARTS * (band + 1)] = np.einsum("nrc,prc->pn", by_window[:, rows], places[:, rows])
     return (COVARIANCE_ERROR * errors / windows**2 + OTHER_ERROR * block_shares(side)[:, None]) / 2
 
 
@@ -89,9 +89,9 @@ def half_errors(maps: np.ndarray) -> np.ndarray:
 class Landmarks:
     """Images that span the directions of the projection.
 
-    `maps` float32 (L, 3 R R); `directions` float64 (8, L, d), combinations of landmarks, orthonormal or zero;
-    `shares` (8,) of the blocks; `stretch` (8,), how much longer than each of L errors in scores their projection can
-    be; `errors` (8,), the largest half-error of a landmark.
+    `maps` float32 (L, 3 R R); `directions` float64 (16, L, d), combinations of landmarks, orthonormal or zero;
+    `shares` (16,) of the blocks; `stretch` (16,), how much longer than each of L errors in scores their projection can
+    be; `errors` (16,), the largest half-error of a landmark.
     """
 
     maps: np.ndarray
@@ -113,25 +113,25 @@ class Landmarks:
         return cls(maps, torch.from_numpy(directions), shares, longest * math.sqrt(count), errors)
 
     def features(self, maps: np.ndarray, *, of_query: bool) -> Tensor:
-        """Vectors of n images for each band, float32 (4, n, 2 d + 4); a query's times a reference's is the bound.
+        """Vectors of n images for each band, float32 (4, n, 4 d + 6); a query's times a reference's is the bound.
 
-        For each of a band's two blocks the projected image and the length of what is left of it, then the rounding of
+        For each of a band's four blocks the projected image and the length of what is left of it, then the rounding of
         the one times 1 and 1 times the rounding of the other.
         """
         table = np.empty((BLOCKS, len(maps), len(self.maps)), np.float32)
-        block_table(maps, self.maps, half_weights(_side(maps)), images_in_cache(_side(maps)), table)
+        block_table(maps, self.maps, part_weights(_side(maps)), images_in_cache(_side(maps)), table)
         projected = torch.bmm(torch.from_numpy(table).double(), self.directions).float()
         shares = self.shares[:, None]
         error = self.stretch[:, None] * (half_errors(maps) + self.errors[:, None]) + ROUNDING * np.sqrt(shares)
         left = shares - projected.double().square().sum(2).numpy()
         left = np.maximum(left, 0) + 2 * error * (np.sqrt(shares) + error)
         vectors = torch.cat([projected, torch.from_numpy(np.sqrt(left)).float()[..., None]], 2)
-        vectors = vectors.unflatten(0, (BANDS, 2)).transpose(1, 2).flatten(2)
+        vectors = vectors.unflatten(0, (BANDS, PARTS)).transpose(1, 2).flatten(2)
 
         # <x, y> - <x~, y~> <= sqrt(w) (e_x + e_y) + (e_x^2 + e_y^2) / 2; and the product rounds each of its terms.
         terms = vectors.shape[2] + 2
         rounding = np.sqrt(shares) * error + error**2 / 2 + 2 * terms * ROUNDING * shares
-        slack = torch.from_numpy(rounding.reshape(BANDS, 2, -1).sum(1)).float()[..., None]
+        slack = torch.from_numpy(rounding.reshape(BANDS, PARTS, -1).sum(1)).float()[..., None]
         ends = (slack, torch.ones_like(slack))
         return torch.cat([vectors, *(ends if of_query else reversed(ends))], 2)
 
@@ -140,8 +140,8 @@ def most_ssim(queries: Tensor, references: Tensor) -> Tensor:
     """The most SSIM that the bands from each one on can add: float32 (4, n, m); the first bounds the whole.
 
     Args:
-        queries: features (4, n, 2 d + 4) of queries.
-        references: features (4, m, 2 d + 4) of references.
+        queries: features (4, n, 4 d + 6) of queries.
+        references: features (4, m, 4 d + 6) of references.
     """
     most = torch.bmm(queries, references.transpose(1, 2))
     for band in reversed(range(BANDS - 1)):

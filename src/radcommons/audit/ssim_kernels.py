@@ -1,6 +1,6 @@
 """The loops of the SSIM search, compiled: maps of one image, blocks of SSIM of one pair, the scan with early exit.
 
-An image of side R has W = R - 6 windows a side. Its windows fall into 4 bands of rows times 2 halves of columns; a
+An image of side R has W = R - 6 windows a side. Its windows fall into 4 bands of rows times 4 parts of columns; a
 block's SSIM is the sum over its windows divided by W^2, so that blocks add up to the SSIM of the pair. Maps are rows of
 R x R numbers laid end to end; past column W they hold harmless numbers that count with weight 0.
 
@@ -16,8 +16,9 @@ import numpy as np
 
 from radcommons.models.compiled import kernel, piece
 
-BANDS = 4
-BLOCKS = 2 * BANDS
+BANDS = 8
+PARTS = 4
+BLOCKS = PARTS * BANDS
 WINDOW = 7
 MAPS = 3  # grey level, mean, variance
 C1 = (0.01 * 255) ** 2
@@ -83,7 +84,7 @@ def describe(images: np.ndarray, maps: np.ndarray) -> None:
 
 @kernel
 def exact_blocks(x: np.ndarray, y: np.ndarray, blocks: np.ndarray) -> None:
-    """The blocks of SSIM (8,) of two images uint8 (R, R), in float64 from whole-number sums."""
+    """The blocks of SSIM (16,) of two images uint8 (R, R), in float64 from whole-number sums."""
     side = x.shape[0]
     windows = side - WINDOW + 1
     sums = np.zeros((5, side), np.int64)
@@ -121,7 +122,7 @@ def exact_blocks(x: np.ndarray, y: np.ndarray, blocks: np.ndarray) -> None:
             luminance = (2 * sx * sy + 2401 * C1) / (sx * sx + sy * sy + 2401 * C1)
             variances = (49 * xx - sx * sx) + (49 * yy - sy * sy)
             structure = (2 * (49 * xy - sx * sy) + 2352 * C2) / (variances + 2352 * C2)
-            blocks[2 * band + (1 if first >= side // 2 else 0)] += luminance * structure
+            blocks[PARTS * band + PARTS * first // side] += luminance * structure
             sx -= sums[0, first]
             sy -= sums[1, first]
             xx -= sums[2, first]
@@ -133,7 +134,7 @@ def exact_blocks(x: np.ndarray, y: np.ndarray, blocks: np.ndarray) -> None:
 
 @kernel
 def exact_table(images: np.ndarray, table: np.ndarray) -> None:
-    """Blocks of SSIM of all pairs of images uint8 (n, R, R), exactly: table float64 (8, n, n)."""
+    """Blocks of SSIM of all pairs of images uint8 (n, R, R), exactly: table float64 (16, n, n)."""
     blocks = np.zeros(BLOCKS, np.float64)
     for i in range(images.shape[0]):
         for j in range(i + 1):
@@ -182,8 +183,8 @@ def _window_pairs(
     first: int,
     stop: int,
     side: int,
-) -> tuple[np.float32, np.float32]:
-    """Sum of SSIM over windows, left and right half, of an even number of rows from `first`.
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """Sum of SSIM over the windows of each part, in an even number of rows from `first`.
 
     A window shares its division with the one half the rows below: p / q + s / t = (p t + s q) / (q t).
     """
@@ -192,9 +193,9 @@ def _window_pairs(
     start = np.uint64(first * side)
     count = (stop - first) // 2 * side
     below = np.uint64(count)
-    total_left, total_right = ZERO, ZERO
+    sum_0, sum_1, sum_2, sum_3 = ZERO, ZERO, ZERO, ZERO
     for chunk in range(0, count, CHUNK):
-        left, right = ZERO, ZERO  # a chunk at a time, so that rounding does not grow with the area
+        part_0, part_1, part_2, part_3 = ZERO, ZERO, ZERO, ZERO  # rounding does not grow with the area, chunk by chunk
         begin = np.uint64(chunk)
         for c in range(np.uint64(min(CHUNK, count - chunk))):
             i = start + begin + c
@@ -203,27 +204,31 @@ def _window_pairs(
             x_i, y_i, x_j, y_j = x[mean + i], y[mean + i], x[mean + j], y[mean + j]
             light_i = (x_i + MIDDLE) * (x_i + MIDDLE) + (y_i + MIDDLE) * (y_i + MIDDLE) + LUMINANCE
             light_j = (x_j + MIDDLE) * (x_j + MIDDLE) + (y_j + MIDDLE) * (y_j + MIDDLE) + LUMINANCE
-            sum_i = triples[i] + triples[i + U3] + columns[i + U6]
-            sum_j = triples[j] + triples[j + U3] + columns[j + U6]
-            p = (light_i - (x_i - y_i) * (x_i - y_i)) * (sum_i - x_i * y_i + CONTRAST)
-            s = (light_j - (x_j - y_j) * (x_j - y_j)) * (sum_j - x_j * y_j + CONTRAST)
+            product_i = triples[i] + triples[i + U3] + columns[i + U6]
+            product_j = triples[j] + triples[j + U3] + columns[j + U6]
+            p = (light_i - (x_i - y_i) * (x_i - y_i)) * (product_i - x_i * y_i + CONTRAST)
+            s = (light_j - (x_j - y_j) * (x_j - y_j)) * (product_j - x_j * y_j + CONTRAST)
             q = light_i * (x[spread + i] + y[spread + i])
             t = light_j * (x[spread + j] + y[spread + j])
             both = (p * t + s * q) / (q * t)
-            left += weights[begin + c] * both
-            right += weights[mean + begin + c] * both
-        total_left += left
-        total_right += right
-    return total_left, total_right
+            part_0 += weights[begin + c] * both
+            part_1 += weights[mean + begin + c] * both
+            part_2 += weights[spread + begin + c] * both
+            part_3 += weights[spread + mean + begin + c] * both
+        sum_0 += part_0
+        sum_1 += part_1
+        sum_2 += part_2
+        sum_3 += part_3
+    return sum_0, sum_1, sum_2, sum_3
 
 
 @piece
 def _row(
     columns: np.ndarray, triples: np.ndarray, x: np.ndarray, y: np.ndarray, weights: np.ndarray, row: int, side: int
-) -> tuple[np.float32, np.float32]:
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:
     """The same for one row, where their number is odd."""
     pixels = side * side
-    left, right = ZERO, ZERO
+    sum_0, sum_1, sum_2, sum_3 = ZERO, ZERO, ZERO, ZERO
     for c in range(side):
         i = row * side + c
         x_i, y_i = x[pixels + i], y[pixels + i]
@@ -231,9 +236,11 @@ def _row(
         covariance = triples[i] + triples[i + 3] + columns[i + 6] - x_i * y_i + CONTRAST
         spread = x[2 * pixels + i] + y[2 * pixels + i]
         ssim = (light - (x_i - y_i) * (x_i - y_i)) * covariance / (light * spread)
-        left += weights[c] * ssim
-        right += weights[pixels + c] * ssim
-    return left, right
+        sum_0 += weights[c] * ssim
+        sum_1 += weights[pixels + c] * ssim
+        sum_2 += weights[2 * pixels + c] * ssim
+        sum_3 += weights[3 * pixels + c] * ssim
+    return sum_0, sum_1, sum_2, sum_3
 
 
 @piece
@@ -245,25 +252,25 @@ def _band(
     columns: np.ndarray,
     triples: np.ndarray,
     band: int,
-) -> tuple[np.float32, np.float32]:
-    """The sums of a band's two blocks, from maps (3 R R,) of two images; bands are asked for in order."""
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """The sums of a band's four blocks, from maps (3 R R,) of two images; bands are asked for in order."""
     windows = side - WINDOW + 1
     first, stop = band_start(band, windows), band_start(band + 1, windows)
     if band == 0:
         _first_columns(x, y, side, columns)
     _next_columns(x, y, side, max(first, 1), stop, columns)
     _triples(columns, first * side, stop * side, triples)
-    left, right = _window_pairs(columns, triples, x, y, weights, first, stop, side)
+    sum_0, sum_1, sum_2, sum_3 = _window_pairs(columns, triples, x, y, weights, first, stop, side)
     if (stop - first) % 2:
-        more_left, more_right = _row(columns, triples, x, y, weights, stop - 1, side)
-        return left + more_left, right + more_right
-    return left, right
+        more_0, more_1, more_2, more_3 = _row(columns, triples, x, y, weights, stop - 1, side)
+        return sum_0 + more_0, sum_1 + more_1, sum_2 + more_2, sum_3 + more_3
+    return sum_0, sum_1, sum_2, sum_3
 
 
 @kernel
 def block_table(x: np.ndarray, y: np.ndarray, weights: np.ndarray, tile: int, table: np.ndarray) -> None:
-    """Maps (n, 3 R R) and (m, 3 R R) -> blocks of SSIM, float32 (8, n, m); `tile` images of y stay in the cache."""
-    side = int(math.sqrt(weights.size // 2))
+    """Maps (n, 3 R R) and (m, 3 R R) -> blocks of SSIM, float32 (16, n, m); `tile` images of y stay in the cache."""
+    side = int(math.sqrt(weights.size // PARTS))
     columns = np.zeros(side * side + 16, np.float32)
     triples = np.zeros(side * side + 16, np.float32)
     share = np.float32(1 / (side - WINDOW + 1) ** 2)
@@ -271,9 +278,9 @@ def block_table(x: np.ndarray, y: np.ndarray, weights: np.ndarray, tile: int, ta
         for i in range(x.shape[0]):
             for j in range(begin, min(begin + tile, y.shape[0])):
                 for band in range(BANDS):
-                    left, right = _band(x[i], y[j], weights, side, columns, triples, band)
-                    table[2 * band, i, j] = left * share
-                    table[2 * band + 1, i, j] = right * share
+                    sums = _band(x[i], y[j], weights, side, columns, triples, band)
+                    for part in range(PARTS):
+                        table[PARTS * band + part, i, j] = sums[part] * share
 
 
 @piece
@@ -308,13 +315,13 @@ def scan(
 
     Args:
         x, y: maps (n, 3 R R) and (m, 3 R R); x_images, y_images: the uint8 images themselves.
-        weights: float32 (2 R R,), which windows lie in the left and in the right half.
+        weights: float32 (4 R R,), 1 for the windows of each part.
         most: float32 (4, n, m), the most that the bands from this one on can add to the SSIM. Changed.
         seeds: (n, s) places in y to look at first.
         first_row: the row number of y's first image; tile: how many references stay in the cache.
         scores, rows: (n, k), best so far, float64 and int64. Changed.
     """
-    side = int(math.sqrt(weights.size // 2))
+    side = int(math.sqrt(weights.size // PARTS))
     columns = np.zeros(side * side + 16, np.float32)
     triples = np.zeros(side * side + 16, np.float32)
     exact = np.zeros(BLOCKS, np.float64)
@@ -333,8 +340,8 @@ def scan(
                 total = 0.0
                 reachable = True
                 for band in range(BANDS):
-                    left, right = _band(x[i], y[j], weights, side, columns, triples, band)
-                    total += share * float(left + right)
+                    sums = _band(x[i], y[j], weights, side, columns, triples, band)
+                    total += share * float(sums[0] + sums[1] + sums[2] + sums[3])
                     rest = most[band + 1, i, j] if band + 1 < BANDS else ZERO
                     if total + ERROR + rest < scores[i, last]:
                         reachable = False

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from radcommons.audit.ssim_bounds import Landmarks, half_weights, image_maps, images_in_cache, most_ssim
+from radcommons.audit.ssim_bounds import Landmarks, image_maps, images_in_cache, most_ssim, part_weights
 from radcommons.audit.ssim_kernels import MAPS, WINDOW, scan
 from radcommons.errors import ImageRefused, TooFewImages
 from radcommons.progress import Track, silent
@@ -104,7 +104,7 @@ def _search_among(references: np.ndarray, present: range, landmarks: Landmarks, 
     maps = np.concatenate(list(workers.map(lambda tile: image_maps(images[tile.start : tile.stop]), _tiles(images))))
     parts = workers.map(lambda tile: landmarks.features(maps[tile.start : tile.stop], of_query=False), _tiles(images))
     features = torch.cat(list(parts), 1)
-    weights = half_weights(side)
+    weights = part_weights(side)
 
     def search(queries: np.ndarray, known: Tensor, scores: np.ndarray, rows: np.ndarray) -> int:
         most = most_ssim(known, features)

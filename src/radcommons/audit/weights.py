@@ -44,7 +44,7 @@ def inversion_errors(
     blocks = range(0, len(films), BLOCK)
 
     def invert(first: int) -> np.ndarray:
-        target = to_signed(torch.from_numpy(films[first : first + BLOCK]).unsqueeze(1).to(generator.device))
+        target = to_signed(torch.from_numpy(np.array(films[first : first + BLOCK])).unsqueeze(1).to(generator.device))
         wanted = torch.from_numpy(np.nan_to_num(labels[first : first + BLOCK])).to(generator.device)
         return _invert(network, generator, target, wanted, starts, steps)
 
@@ -87,8 +87,18 @@ def load_critic(run: Path, findings: int) -> tuple[Critic, str] | None:
     return critic.requires_grad_(False).eval(), state["manifest_sha256"]
 
 
-def critic_scores(critic: Critic, films: np.ndarray, fade: float) -> np.ndarray:
-    """The critic's score of each film alone, higher = more real; uint8 (n, R, R) -> float64 (n,)."""
-    alone = to_signed(torch.from_numpy(np.array(films)).unsqueeze(1)).split(1)  # it compares a batch
+def critic_scores(critic: Critic, images: np.ndarray, rows: np.ndarray, fade: float) -> np.ndarray:
+    """The critic's score of each film alone, higher = more real.
+
+    Args:
+        images: uint8 (N, R, R), may be a memory map.
+        rows: which of them, (n,).
+    Returns:
+        float64 (n,).
+    """
+    scores = np.empty(len(rows))
     with torch.no_grad():
-        return np.array([float(critic(film, fade)[0]) for film in alone])
+        for place, row in enumerate(rows):  # one at a time: it compares the images of a batch with each other
+            film = to_signed(torch.from_numpy(np.array(images[row]))[None, None])
+            scores[place] = float(critic(film, fade)[0])
+    return scores

@@ -1,0 +1,37 @@
+"""The record of a store."""
+
+from radcommons.records.record import Record
+
+
+class StoreRecord(Record):
+    """``store.json``: what an import made.
+
+    Attributes:
+        name: the site.
+        source: the reader, e.g. "nih" or "phantom".
+        findings: canonical names in label order.
+        resolutions: sides of the stored images, pixels, ascending.
+        label_policy: how uncertain and blank labels were read.
+        fit: "crop" or "pad" to a square.
+        images, patients, rejected, absent, upsampled: counts.
+        split: images a part.
+        split_salt: salt of the patient hash that made the split.
+        request_sha256: digest of what was asked, to recognise the same command.
+        manifest_sha256: digest of ``manifest.parquet``.
+    """
+
+    name: str
+    source: str
+    findings: tuple[str, ...]
+    resolutions: tuple[int, ...]
+    label_policy: str
+    fit: str
+    images: int
+    patients: int
+    rejected: int
+    absent: int
+    upsampled: int
+    split: dict[str, int]
+    split_salt: str
+    request_sha256: str
+    manifest_sha256: str

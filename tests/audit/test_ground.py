@@ -1,0 +1,111 @@
+"""The ground of the tests: what the same film is, measured on the store's own films."""
+
+import numpy as np
+import pytest
+
+from radcommons.audit.films import Films
+from radcommons.audit.ground import Real, chance_of_copy, prepare, same_patient
+from radcommons.audit.identity import Identity, local_contrast, unit
+from radcommons.audit.planted import slightly_changed
+from radcommons.data.store import Store
+
+
+def fitted(store: Store, side: int) -> Identity:
+    images = np.asarray(store.images(side))
+    changed = slightly_changed(images, np.random.default_rng(0))
+    return Identity.fit(local_contrast(images), local_contrast(changed))
+
+
+def as_films(images: np.ndarray, identity: Identity, patients: np.ndarray) -> Films:
+    labels = np.zeros((len(images), 1), np.float32)
+    return Films(unit(images.reshape(len(images), -1).astype(np.float32)), identity(images), images, labels, patients)
+
+
+def test_local_contrast_does_not_see_brightness_and_contrast() -> None:
+    image = np.random.default_rng(0).integers(60, 180, (1, 32, 32), np.uint8)
+    brighter = (image.astype(float) * 0.7 + 60).round().astype(np.uint8)
+    assert (local_contrast(image) * local_contrast(brighter)).sum() > 0.99
+    assert (local_contrast(image) * local_contrast(image[:, ::-1])).sum() < 0.2
+
+
+def test_the_identity_view_knows_every_changed_film_again(phantom_store: Store) -> None:
+    images = np.asarray(phantom_store.images(32))
+    identity = fitted(phantom_store, 32)
+    changed = slightly_changed(images, np.random.default_rng(5))  # other changes than those it was fitted to
+    similar = identity(changed) @ identity(images).T
+    assert (similar.argmax(axis=1) == np.arange(len(images))).all()
+    plain = local_contrast(changed) @ local_contrast(images).T
+
+    def margin(similarity: np.ndarray) -> float:
+        """How much farther, as a ratio of distances, the nearest other film is than the film itself."""
+        others = similarity - 2 * np.eye(len(similarity))
+        return float(np.median((1 - others.max(axis=1)) / (1 - similarity.diagonal())))
+
+    assert margin(similar) > 2 * margin(plain)
+
+
+def test_the_chance_of_a_copy_is_the_rate_of_an_exponential_tail_and_some_shared_films_do_not_move_it() -> None:
+    rng = np.random.default_rng(1)
+    nearness = 1 + 0.3 * rng.exponential(size=20_000)
+    threshold = 1 - np.exp(-(1 + 0.3 * np.log(1e4)))  # one in 10,000 lies above
+    assert chance_of_copy(1 - np.exp(-nearness), threshold) == pytest.approx(1e-4, rel=0.5)
+    nearness[:600] = 9.0  # 3% are shared films
+    assert chance_of_copy(1 - np.exp(-nearness), threshold) < 1e-3
+
+
+def test_a_threshold_that_the_films_themselves_pass_is_no_sign_of_a_copy() -> None:
+    different = np.random.default_rng(2).uniform(0.5, 0.9, 300)
+    assert chance_of_copy(different, 0.6) > 0.2
+    assert chance_of_copy(different, 0.9999) < 1e-3
+
+
+def test_pairs_of_one_patient_are_its_films_in_turn(phantom_store: Store) -> None:
+    images = np.asarray(phantom_store.images(16)[:5])
+    films = as_films(images, fitted(phantom_store, 16), np.array([3, 1, 3, 1, 2]))
+    expected = [(films.identity[1] * films.identity[3]).sum(), (films.identity[0] * films.identity[2]).sum()]
+    assert same_patient(films, "identity") == pytest.approx(expected)
+    assert np.isnan(same_patient(films.take(np.array([0, 1, 4])), "SSIM")).all()
+
+
+def test_the_nearest_films_of_an_exchange_are_of_other_patients(phantom_store: Store) -> None:
+    identity = fitted(phantom_store, 16)
+    images = np.asarray(phantom_store.images(16)[:24])
+    films = as_films(images, identity, np.repeat(np.arange(12), 2))
+    real = Real(films.take(np.arange(16)), films.take(np.arange(16, 24)), films.take(np.arange(0)))
+    ground = prepare(real, films.take(np.arange(16)), np.arange(16), np.zeros(16, np.int64), "identity")
+    exchange = ground.exchange
+    near = exchange.similarity > -1
+    assert near.sum(axis=1).min() == 22, "all but the film itself and the other one of its patient"
+    assert not (exchange.patients[exchange.rows] == exchange.patients[:, None])[near].any()
+    assert exchange.is_member.tolist() == [True] * 8 + [False] * 4
+
+
+@pytest.mark.real
+def test_on_real_films_a_copy_is_told_from_every_other_patient(shared_data, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from radcommons.cli import run
+
+    arguments = [
+        "data",
+        "import",
+        "nih",
+        str(shared_data / "nih"),
+        "--out",
+        str(tmp_path / "nih"),
+        "--resolution",
+        "64",
+    ]
+    assert run([*arguments, "--workers", "1"]) == 0
+    store = Store.open(tmp_path / "nih")
+    identity = fitted(store, 64)
+    images, patients = store.images(64), np.unique(store.manifest["patient"].to_numpy(), return_inverse=True)[1]
+    parts = [
+        as_films(np.asarray(images[rows]), identity, patients[rows]) for rows in map(store.rows, ("train", "test"))
+    ]
+    copied = np.arange(0, len(parts[0]), 4)
+    changed = slightly_changed(parts[0].small[copied], np.random.default_rng(7))
+    copies = as_films(changed, identity, np.arange(len(changed)))
+    real = Real(*parts, parts[0].take(np.arange(0)))
+    ground = prepare(real, copies, copied, np.zeros(len(parts[0]), np.int64), "identity")
+    assert ground.held_to_train.best.max() < ground.copy_similarity
+    assert ground.chance_of_copy < 1e-5, "fewer than one false alarm in 100,000 images"
+    assert ground.same_patient_seen < 0.05, "another film of a patient is not a copy"
