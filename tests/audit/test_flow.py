@@ -11,7 +11,7 @@ import pytest
 from radcommons import audit
 from radcommons.audit import flow
 from radcommons.audit.planted import slightly_changed
-from radcommons.audit.settings import AuditSettings, Policy
+from radcommons.audit.settings import AuditSettings
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
@@ -75,9 +75,8 @@ def test_a_set_of_copies_fails_and_a_set_of_strangers_passes(
     ingest_phantoms(tmp_path / "others", patients=80, site="A", resolution=32, seed=99)
     others = write_set(tmp_path / "strangers", np.asarray(Store.open(tmp_path / "others").images(32)[:120]))
 
-    rules = Policy(coverage=None)
-    leaky = audit.run(copies, hospital, tmp_path / "a", settings=sizes, rules=rules)
-    clean = audit.run(others, hospital, tmp_path / "b", settings=sizes, rules=rules)
+    leaky = audit.run(copies, hospital, tmp_path / "a", settings=sizes)
+    clean = audit.run(others, hospital, tmp_path / "b", settings=sizes)
     assert leaky.verdict == "failed" and "A leak was found" in leaky.statement
     assert clean.verdict == "passed" and "No leak found" in clean.statement
     weights = next(test for test in clean.privacy if test.name == "membership by weights")

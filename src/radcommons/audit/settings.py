@@ -61,7 +61,7 @@ class Policy(Settings):
     )
     controls: bool = Field(True, description="controls that were run must have behaved")
     coverage: float | None = Field(
-        0.2, ge=0, le=1, description="least coverage of held-out films, as a share of that of training films"
+        None, ge=0, le=1, description="least coverage of held-out films, as a share of that of training films"
     )
     ms_ssim_excess: float | None = Field(
         0.2, ge=0, le=1, description="highest excess of synthetic over real MS-SSIM, mean over findings"
