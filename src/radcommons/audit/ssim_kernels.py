@@ -1,6 +1,6 @@
 """The loops of the SSIM search, compiled: maps of one image, blocks of SSIM of one pair, the scan with early exit.
 
-An image of side R has W = R - 6 windows a side. Its windows fall into 4 bands of rows times 4 parts of columns; a
+An image of side R has W = R - 6 windows a side. Its windows fall into 8 bands of rows times 4 parts of columns; a
 block's SSIM is the sum over its windows divided by W^2, so that blocks add up to the SSIM of the pair. Maps are rows of
 R x R numbers laid end to end; past column W they hold harmless numbers that count with weight 0.
 
@@ -84,7 +84,7 @@ def describe(images: np.ndarray, maps: np.ndarray) -> None:
 
 @kernel
 def exact_blocks(x: np.ndarray, y: np.ndarray, blocks: np.ndarray) -> None:
-    """The blocks of SSIM (16,) of two images uint8 (R, R), in float64 from whole-number sums."""
+    """The blocks of SSIM (32,) of two images uint8 (R, R), in float64 from whole-number sums."""
     side = x.shape[0]
     windows = side - WINDOW + 1
     sums = np.zeros((5, side), np.int64)
@@ -134,7 +134,7 @@ def exact_blocks(x: np.ndarray, y: np.ndarray, blocks: np.ndarray) -> None:
 
 @kernel
 def exact_table(images: np.ndarray, table: np.ndarray) -> None:
-    """Blocks of SSIM of all pairs of images uint8 (n, R, R), exactly: table float64 (16, n, n)."""
+    """Blocks of SSIM of all pairs of images uint8 (n, R, R), exactly: table float64 (32, n, n)."""
     blocks = np.zeros(BLOCKS, np.float64)
     for i in range(images.shape[0]):
         for j in range(i + 1):
@@ -269,7 +269,7 @@ def _band(
 
 @kernel
 def block_table(x: np.ndarray, y: np.ndarray, weights: np.ndarray, tile: int, table: np.ndarray) -> None:
-    """Maps (n, 3 R R) and (m, 3 R R) -> blocks of SSIM, float32 (16, n, m); `tile` images of y stay in the cache."""
+    """Maps (n, 3 R R) and (m, 3 R R) -> blocks of SSIM, float32 (32, n, m); `tile` images of y stay in the cache."""
     side = int(math.sqrt(weights.size // PARTS))
     columns = np.zeros(side * side + 16, np.float32)
     triples = np.zeros(side * side + 16, np.float32)
@@ -316,7 +316,7 @@ def scan(
     Args:
         x, y: maps (n, 3 R R) and (m, 3 R R); x_images, y_images: the uint8 images themselves.
         weights: float32 (4 R R,), 1 for the windows of each part.
-        most: float32 (4, n, m), the most that the bands from this one on can add to the SSIM. Changed.
+        most: float32 (8, n, m), the most that the bands from this one on can add to the SSIM. Changed.
         seeds: (n, s) places in y to look at first.
         first_row: the row number of y's first image; tile: how many references stay in the cache.
         scores, rows: (n, k), best so far, float64 and int64. Changed.
