@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from radcommons.audit import material
 from radcommons.audit.films import Films
 from radcommons.audit.ground import Real, chance_of_copy, prepare, same_patient
 from radcommons.audit.identity import Identity, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
+from radcommons.audit.settings import AuditSettings
 from radcommons.data.store import Store
 
 
@@ -109,3 +111,15 @@ def test_on_real_films_a_copy_is_told_from_every_other_patient(shared_data, tmp_
     assert ground.held_to_train.best.max() < ground.copy_similarity
     assert ground.chance_of_copy < 1e-5, "fewer than one false alarm in 100,000 images"
     assert ground.same_patient_seen < 0.05, "another film of a patient is not a copy"
+
+
+def test_the_identity_view_does_not_know_which_films_were_in_training(phantom_store: Store) -> None:
+    """Fitted to one group more than to the other, it would draw one nearer: a false alarm that was seen on real films."""
+    images = phantom_store.images(32)
+    some, others = np.arange(0, 40), np.arange(40, 55)
+    settings = AuditSettings()
+    one, other = (
+        material._fitted(images, {"train": a, "test": b, "val": np.arange(0)}, 32, settings)
+        for a, b in ((some, others), (others, some))
+    )
+    assert np.array_equal(one.mean, other.mean) and np.array_equal(one.directions, other.directions)

@@ -17,7 +17,7 @@ class Identity:
     """A linear view of the local contrast, fitted to films and their copies.
 
     First the principal directions of the films, then each scaled down by how much copies move along it (linear
-    discriminant analysis with a film a class). Fitted to as many training as held-out films, it favours neither.
+    discriminant analysis with a film a class).
     """
 
     mean: np.ndarray

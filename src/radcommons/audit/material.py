@@ -24,7 +24,7 @@ from radcommons.seeds import numpy_stream
 
 FEWEST_PATIENTS = 20  # held out: below, no test says anything
 COPIES = 400  # of training films, slightly changed: for thresholds, and for what the audit can see
-FITTED = 1_000  # films of each part that the identity view is fitted to, at most
+FITTED = 4_000  # films that the identity view is fitted to, at most
 CELL_FILMS = 100  # training films in a cell of the data-copying test, on average
 SYNTHETIC, BALANCED, COPIED = "synthetic", "balanced", "copies"
 
@@ -176,11 +176,15 @@ def shrunk(images: np.ndarray, side: int) -> np.ndarray:
 
 
 def _fitted(images: np.ndarray, rows: dict[Part, np.ndarray], side: int, settings: AuditSettings) -> Identity:
-    """The identity view, of as many training as held-out films."""
+    """The identity view, of training and held-out films alike.
+
+    It may not know which is which: a film that it was fitted to lies elsewhere than one that it was not, and the tests
+    exchange patients between the two groups.
+    """
     stream = numpy_stream(settings.seed, "identity")
-    count = min(len(rows["train"]), len(rows["test"]), FITTED)
-    chosen = [np.sort(stream.choice(rows[part], count, replace=False)) for part in ("train", "test")]
-    films = np.asarray(images[np.concatenate(chosen)])
+    both = np.concatenate([rows["train"], rows["test"]])
+    chosen = np.sort(stream.choice(both, min(len(both), FITTED), replace=False))
+    films = np.asarray(images[chosen])
     copies = slightly_changed(films, stream)
     return Identity.fit(*(local_contrast(shrunk(some, side)) for some in (films, copies)))
 

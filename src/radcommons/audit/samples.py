@@ -106,7 +106,7 @@ def exchange_tests(
             expected=float(share.exchanged.mean()),
             p_value=share.p_value(),
             details=_range_of_chance(share.exchanged),
-            detection=f"a share of {_detected(share.exchanged):.3f} would be found in 4 cases of 5",
+            detection=_detected_share(share.exchanged),
             counts=counts,
         ),
     ]
@@ -179,6 +179,11 @@ def _copying_by_finding(scores: Chance, named: list[str], space: Space, fewest: 
         counts={"findings": len(named)},
         details={finding: float(value) for finding, value in zip(named, found, strict=True)},
     )
+
+
+def _detected_share(chance: np.ndarray) -> str:
+    share = _detected(chance)
+    return f"a share of {share:.3f} would be found in 4 cases of 5" if share < 1 else "not even a share of 1 is certain"
 
 
 def _detected(chance: np.ndarray) -> float:
