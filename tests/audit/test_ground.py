@@ -114,7 +114,7 @@ def test_on_real_films_a_copy_is_told_from_every_other_patient(shared_data, tmp_
 
 
 def test_the_identity_view_does_not_know_which_films_were_in_training(phantom_store: Store) -> None:
-    """Fitted to one group more than to the other, it would draw one nearer: a false alarm that was seen on real films."""
+    """Fitted to one group more than to the other, it would draw one nearer: a false alarm, seen on real films."""
     images = phantom_store.images(32)
     some, others = np.arange(0, 40), np.arange(40, 55)
     settings = AuditSettings()
