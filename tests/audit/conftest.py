@@ -56,7 +56,7 @@ def _quick_extractor(monkeypatch: pytest.MonkeyPatch) -> None:
     record = ExtractorRecord(name="projection", digest="f" * 64, dimension=24, side=8, resize="mean")
     matrix = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 24)).astype(np.float32))
 
-    def load(name: str, *, weights: object = None) -> Extractor:
+    def load(name: str, *, weights: object = None, device: str = "cpu") -> Extractor:
         return Extractor(record, lambda grey: torch.nn.functional.adaptive_avg_pool2d(grey / 255, 8), project,
                          torch.device("cpu"))  # fmt: skip
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from radcommons import __version__
 from radcommons.audit import page, policy
@@ -63,7 +64,8 @@ def run(
         )
     opened = store if isinstance(store, Store) else Store.open(store)
     subject = open_subject(Path(reference), opened, track=track)
-    extractor = load_extractor(settings.extractor, weights=settings.extractor_weights)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    extractor = load_extractor(settings.extractor, weights=settings.extractor_weights, device=device)
     chosen_rows(opened, settings)  # refused before anything is written
     request = _request(opened, subject, extractor, settings, rules, controls)
     finished = finished_report(out)

@@ -21,9 +21,18 @@ def membership_test(
     question: str,
     settings: AuditSettings,
     rng: np.random.Generator,
+    groups: tuple[str, str] = ("in training", "held out"),
     two_sided: bool = False,
 ) -> PrivacyTest:
-    """An attack's scores (higher = rather a member) judged by patient: AUC, TPR at low FPR, chance, power."""
+    """An attack's scores judged by patient: AUC, TPR at low FPR, chance, power.
+
+    Args:
+        members, others: a score a film, higher = rather a member, (n,), (m,).
+        member_patients, other_patients: number of the patient of each; a patient's films are averaged.
+        name, access, question: of the test, see PrivacyTest.
+        groups: what the two groups are called.
+        two_sided: whether an AUC below 0.5 is as surprising as one above.
+    """
     inside, outside = mean_by_patient(members, member_patients), mean_by_patient(others, other_patients)
     auc = area_under_roc(inside, outside)
     each = np.arange(len(inside)), -1 - np.arange(len(outside))  # every score is of another patient
@@ -51,10 +60,10 @@ def membership_test(
             "p_value": p,
             "detection": _detection(len(inside), len(outside)),
             "counts": {
-                "patients in training": len(inside),
-                "held-out patients": len(outside),
-                "films in training": len(members),
-                "held-out films": len(others),
+                f"patients {groups[0]}": len(inside),
+                f"patients {groups[1]}": len(outside),
+                f"films {groups[0]}": len(members),
+                f"films {groups[1]}": len(others),
             },
             "details": details,
             "curve": _few(*roc_curve(inside, outside)),

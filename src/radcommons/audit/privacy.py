@@ -112,6 +112,7 @@ def bias_tests(scene: Scene) -> list[PrivacyTest]:
         name="members against members",
         access="films",
         question="Does the attack find a difference between two random halves of the training patients?",
+        groups=("in one half", "in the other half"),
         settings=settings,
         rng=rng,
         two_sided=True,
