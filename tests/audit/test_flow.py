@@ -188,3 +188,16 @@ def test_the_command_ends_with_3_where_the_policy_is_not_met(
     out, err = capfd.readouterr()
     assert json.loads(out)["verdict"] == "failed"
     assert "the audit's policy is not met: copies, identity" in err.splitlines()[-1]
+
+
+def test_without_a_validation_part_the_tests_that_need_it_are_left_out_and_say_so(
+    hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = Store.rows
+    nobody = np.empty(0, np.int64)
+    monkeypatch.setattr(Store, "rows", lambda self, part=None: nobody if part == "val" else rows(self, part))
+    report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes, controls=True)
+    bias = next(test for test in report.privacy if test.name == "split bias")
+    assert bias.skipped == "there is no validation part"
+    assert [c.name for c in report.controls if c.behaved] == ["replay", "overfitted", "planted duplicates"]
+    assert report.counts["patients for reference"] == 0

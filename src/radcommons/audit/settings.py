@@ -26,7 +26,7 @@ class AuditSettings(Settings):
     )
     fid_redraws: int = Field(30, ge=10, description="redraws of the interval of a Frechet distance")
     pairs: int = Field(1_000, ge=10, description="pairs a finding for MS-SSIM")
-    fewest: int = Field(20, ge=5, description="images that a comparison by finding needs at least, of each kind")
+    fewest: int = Field(20, ge=8, description="images that a comparison by finding needs at least, of each kind")
     ssim_side: int = Field(64, ge=8, description="side at which films are compared by SSIM, pixels, at most")
     inverted_films: int = Field(
         128, ge=0, description="training films, and as many held out, that latent inversion tries to rebuild; 0 = none"
