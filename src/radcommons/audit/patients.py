@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from radcommons.metrics.copying import mann_whitney_z
+from radcommons.metrics.copying import mann_whitney_z, paired_closer_share
 
 
 def mean_by_patient(scores: np.ndarray, patients: np.ndarray) -> np.ndarray:
@@ -104,7 +104,7 @@ def exchange_test(
     for is_member in films.groups(permutations, rng):
         member = is_member[films.patients]  # (m,)
         to_members, to_others = _best(similarity, member[rows]), _best(similarity, ~member[rows])
-        shares.append((to_members > to_others).mean() + (to_members == to_others).mean() / 2)
+        shares.append(paired_closer_share(-to_members, -to_others))
         outside = np.flatnonzero(~member)
         held = np.full(len(member), np.nan)
         held[outside] = _best(films.similarity[outside], member[films.rows[outside]])
