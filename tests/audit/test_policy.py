@@ -117,11 +117,12 @@ def test_a_count_that_chance_explains_is_no_copy_and_one_that_it_does_not_is() -
 
 
 def test_the_statement_says_what_was_tested_at_which_power_and_never_more() -> None:
-    clean = verdict(list(lines_of(ALL).values()), ALL, Policy(), 0.05)
+    clean = verdict(list(lines_of(ALL).values()), ALL, Policy(), 0.05, is_generator=True)
     leak = [*ALL[:2], outcome("copies", 3, 0.01), *ALL[3:]]
-    leaky = verdict(list(lines_of(leak).values()), leak, Policy(), 0.05)
+    leaky = verdict(list(lines_of(leak).values()), leak, Policy(), 0.05, is_generator=False)
     assert clean[0] == "passed" and "No leak found by these 5 tests at this power" in clean[1] and "5.0%" in clean[1]
     assert leaky[0] == "failed" and "A leak was found, by: copies." in leaky[1]
+    assert "No differential privacy was used" in clean[1] and "not known here" in leaky[1], "a set is from anywhere"
     for _, statement in (clean, leaky):
         assert "no formal guarantee" in statement
         assert not re.search(r"anonym|\bsafe\b|\bprivate\b|no risk", statement, re.IGNORECASE)

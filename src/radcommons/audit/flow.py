@@ -107,7 +107,7 @@ def run(
         held_out=score_of(scores, SYNTHETIC_IMAGES, HELD_OUT_FILMS),
         diversity=spread,
     )
-    verdict, statement = policy.verdict(lines, privacy, rules, share)
+    verdict, statement = policy.verdict(lines, privacy, rules, share, is_generator=subject.kind == "generator")
     report = AuditReport(
         verdict=verdict,
         statement=statement,

@@ -191,7 +191,6 @@ def _fitted(images: np.ndarray, rows: dict[Part, np.ndarray], side: int, setting
 
 def _drawn(subject: Subject, kind: Draw, count: int, settings: AuditSettings, work: Work, track: Track) -> Drawn:
     count = subject.available(count)
-    labels = np.empty((count, len(subject.findings)), np.float32)
     name = kind.replace(" ", "-")
 
     def blocks(start: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -6,7 +6,10 @@ from typing import Literal
 from radcommons.audit.settings import Policy
 from radcommons.records import Control, Diversity, PolicyLine, PrivacyTest, QualityScore
 
-NO_GUARANTEE = "No differential privacy was used in training: there is no formal guarantee."
+NO_GUARANTEE = {  # a set may come from anywhere
+    True: "No differential privacy was used in training: there is no formal guarantee.",
+    False: "Whether differential privacy was used in training is not known here: there is no formal guarantee.",
+}
 HARDLY = 0.05  # false copies expected among all images: above, their number has to be significant
 Outcome = Literal["met", "not met", "not tested"]
 
@@ -59,7 +62,7 @@ def judge(
         found = shared.skipped or f"{shared.result.value:.0f}"  # type: ignore[union-attr]
         outcome: Outcome = "not tested" if shared.skipped else "not met" if shares_films(shared, policy) else "met"
         meaning = "held-out films that are copies of a training film: with them, nothing is held out"
-        lines.append(_line("shared films", meaning, f"at most {policy.shared_films}", found, outcome))
+        lines.append(_line("shared films", meaning, _count_limit(policy.shared_films, policy), found, outcome))
     done = {test.name.split(",")[0] for test in privacy if test.skipped is None}
     wanted = [*policy.require, *(["membership by weights"] if policy.require_weights and is_generator else [])]
     missing = [name for name in wanted if name not in done]
@@ -94,8 +97,14 @@ def judge(
     return lines
 
 
-def verdict(lines: Sequence[PolicyLine], privacy: Sequence[PrivacyTest], policy: Policy, detectable_share: float | None
-            ) -> tuple[Literal["passed", "failed"], str]:  # fmt: skip
+def verdict(
+    lines: Sequence[PolicyLine],
+    privacy: Sequence[PrivacyTest],
+    policy: Policy,
+    detectable_share: float | None,
+    *,
+    is_generator: bool,
+) -> tuple[Literal["passed", "failed"], str]:
     """Passed or failed, and a statement of what that means."""
     done = [test for test in privacy if test.access in ("samples", "weights") and test.skipped is None]
     leaks = [test.name for test in done if finds_leak(test, policy)]
@@ -112,19 +121,23 @@ def verdict(lines: Sequence[PolicyLine], privacy: Sequence[PrivacyTest], policy:
     others = [rule for rule in broken if rule not in leaks]
     if others:
         found += f" Not met: {', '.join(others)}."
-    return ("failed" if broken else "passed"), f"{found} {NO_GUARANTEE}"
+    return ("failed" if broken else "passed"), f"{found} {NO_GUARANTEE[is_generator]}"
 
 
 def _test_line(test: PrivacyTest, policy: Policy) -> PolicyLine:
     limit = f"p at least {policy.significance:g}"
     if test.name.startswith("copies") and policy.copies is not None:
-        limit = f"at most {policy.copies}, or p at least {policy.significance:g} where chance gives some"
+        limit = _count_limit(policy.copies, policy)
     if test.name.startswith("membership"):
         limit += f" and AUC at most {policy.membership_auc:g}"
     if test.result is None:
         return _line(test.name, test.question, limit, test.skipped or "", "not tested")
     found = f"{test.result.value:.3g}" + (f", p {test.p_value:.2g}" if test.p_value is not None else "")
     return _line(test.name, test.question, limit, found, "not met" if finds_leak(test, policy) else "met")
+
+
+def _count_limit(limit: int, policy: Policy) -> str:
+    return f"at most {limit}, or p at least {policy.significance:g} where chance gives some"
 
 
 def _coverage_line(limit: float, floor: QualityScore, held_out: QualityScore) -> PolicyLine:

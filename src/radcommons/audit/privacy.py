@@ -25,7 +25,7 @@ SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of copies among the im
 
 @dataclass(frozen=True)
 class Scene:
-    """Real films and what is known of them, in both spaces, with everything a control may exchange."""
+    """Real films and what is known of them, in every space, with everything a control may exchange."""
 
     real: Real
     grounds: dict[Space, Ground]
