@@ -1,6 +1,8 @@
 """Work over processes and threads comes back in order, waits for a slow caller, and says when a process was lost."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +20,20 @@ def test_a_killed_worker_gives_one_clear_error() -> None:
     ):
         with in_order(os._exit, [(9,), (9,)], workers=2) as results:
             list(results)
+
+
+LEAVING_A_LOST_FILE = """
+from joblib.externals.loky.backend import resource_tracker
+from radcommons.workers import in_order
+with in_order(pow, [(2, 2), (3, 2)], workers=2) as squares:
+    print(list(squares))
+resource_tracker.register("/nowhere/lost", "file")
+"""
+
+
+def test_nothing_is_printed_after_the_last_line_where_a_worker_left_its_semaphores_removed() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEAVING_A_LOST_FILE], capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("[4, 9]\n", "")
 
 
 @pytest.mark.parametrize("threads", [False, True])

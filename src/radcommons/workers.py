@@ -140,7 +140,7 @@ def _waves(
     stop = 0
     while stop < len(jobs):
         start, stop = stop, stop + size()
-        with _interrupts_ignored():  # workers inherit this: Ctrl-C is the parent's to handle
+        with _interrupts_ignored(), _tracker_silent():  # workers inherit this: Ctrl-C is the parent's to handle
             results = parallel(call(job) for job in jobs[start:stop])
         try:
             for result in results:  # noqa: UP028  'yield from' would close them before 'finally'
@@ -185,6 +185,23 @@ def _begin_worker(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _tracker_silent() -> Iterator[None]:
+    """Start joblib's resource tracker, a process that outlives this one, without its warnings.
+
+    Where a worker was killed it may find a semaphore already removed, and would say so below our last line.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager
