@@ -14,9 +14,10 @@
     │   ├── StoreRefused            not a store, of another version, unfinished or damaged
     │   ├── SetRefused              not a synthetic set, of another version, unfinished or damaged
     │   ├── GeneratorRefused        not a run or package, of another version, or damaged
+    │   ├── ClassifierRefused       not a classifier's run, of another version, damaged, or of other findings
     │   ├── CheckpointDamaged       neither checkpoint of a run can be read
     │   ├── TooFewImages            a computation that needs more images than it was given
-    │   ├── ExtractorUnavailable    an extractor's weights or package are not here and cannot be had
+    │   ├── WeightsUnavailable      published weights or their package are not here and cannot be had
     │   ├── ExtractorsDiffer        scores of two extractors, which do not compare
     │   ├── ClusterRefused          a cluster's address, its extra, reach, workers or versions
     │   └── DiskFull                free space, then run the same command again
@@ -79,6 +80,10 @@ class GeneratorRefused(BadInput):
     """A folder is not a run or a generator package, or is damaged."""
 
 
+class ClassifierRefused(BadInput):
+    """A folder is not a classifier's run, or is damaged, or knows other findings."""
+
+
 class CheckpointDamaged(BadInput):
     """No checkpoint of a run can be read."""
 
@@ -87,8 +92,8 @@ class TooFewImages(BadInput):
     """A computation needs more images than it was given."""
 
 
-class ExtractorUnavailable(BadInput):
-    """An extractor's weights, or the package that has them, are not here and cannot be had."""
+class WeightsUnavailable(BadInput):
+    """Published weights, or the package that has them, are not here and cannot be had."""
 
 
 class ExtractorsDiffer(BadInput):

@@ -1,6 +1,7 @@
 """Self-contained HTML pages: one style for light and dark, pictures embedded, nothing fetched."""
 
 import base64
+from contextlib import AbstractContextManager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ def picture(image: Image.Image, description: str, *, width: int | None = None) -
     buffer = BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return _image("image/png", buffer.getvalue(), description, width or image.width)
+
+
+def plot_style() -> AbstractContextManager[None]:
+    """The look of every plot, and the same SVG for the same numbers."""
+    import matplotlib
+
+    return matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
 
 
 def plot(figure: "Figure", description: str) -> Markup:

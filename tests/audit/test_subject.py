@@ -91,7 +91,7 @@ def test_larger_foreign_images_are_averaged_down_to_the_nearest_size_of_the_stor
         ("bad label", SetRefused, "labels.csv line 3: every finding needs a number from 0 to 1"),
         ("missing image", ImageRefused, "image '2.png' of labels.csv is missing"),
         ("not an image", ImageRefused, "cannot be read as an image"),
-        ("not square", ImageRefused, "16 x 20 pixels; an audit needs squares"),
+        ("not square", ImageRefused, "16 x 20 pixels; a set needs squares"),
     ],
 )
 def test_a_faulty_folder_is_refused_in_one_line(

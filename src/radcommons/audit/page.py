@@ -1,11 +1,9 @@
 """The page of an audit: verdict first, then pictures, then every number. It shows patients' films and stays inside."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -13,7 +11,7 @@ from matplotlib.figure import Figure
 from radcommons.audit.films import SPACES, Space
 from radcommons.audit.material import BALANCED, SYNTHETIC, Material
 from radcommons.audit.privacy import Scene
-from radcommons.pages import picture, plot, render_page
+from radcommons.pages import picture, plot, plot_style, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest
 
@@ -118,7 +116,7 @@ def attack_plot(tests: Sequence[PrivacyTest]) -> Markup | None:
     attacks = [test for test in tests if test.name in ATTACKS and test.curve]
     if not attacks:
         return None
-    with _style():
+    with plot_style():
         figure = Figure(figsize=(8.6, 3.2), layout="constrained")
         linear, low = figure.subplots(1, 2)
         for axes in (linear, low):
@@ -139,7 +137,7 @@ def diversity_plot(found: Sequence[Diversity]) -> Markup:
     """MS-SSIM of pairs within each finding, synthetic beside real."""
     columns = min(4, len(found))
     rows = -(-len(found) // columns)
-    with _style():
+    with plot_style():
         figure = Figure(figsize=(8.6, 0.4 + 1.6 * rows), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
         for axes in grid.flat:
@@ -165,12 +163,8 @@ def fidelity_plot(found: Sequence[Fidelity]) -> Markup:
     return plot(figure, "Score of the finding against the label's strength")
 
 
-def _style() -> AbstractContextManager[None]:
-    return matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
-
-
 def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
-    with _style():
+    with plot_style():
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots()
 

@@ -1,21 +1,16 @@
 """What is audited: a generator, or a folder of synthetic images from anywhere, as arrays of grey values."""
 
-import csv
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 
-from radcommons.data.findings import NO_FINDING, canonical_or_none
+from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, GeneratorRefused, ImageRefused, SetRefused, SettingRefused
+from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused
 from radcommons.models.sampling import Generator, LabelChoice
-from radcommons.models.synthetic.reading import SyntheticSet
-from radcommons.models.synthetic.tables import is_complete
 from radcommons.models.synthetic.writing import Batch
 from radcommons.progress import Track
 from radcommons.seeds import derive, numpy_stream
@@ -81,7 +76,7 @@ def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
         PathMissing, GeneratorRefused, SetRefused: it cannot be read.
         FindingUnknown, SettingRefused: its findings or its resolution are not the store's.
     """
-    subject = _set(reference, store, track) if _is_set(reference) else _generator(reference)
+    subject = _set(reference, store, track) if is_image_set(reference) else _generator(reference)
     unknown = [finding for finding in subject.findings if finding not in store.findings]
     if unknown:
         common = [finding for finding in subject.findings if finding in store.findings]
@@ -95,10 +90,6 @@ def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
             f"{store.resolutions[-1]}; import the films again with --resolution {subject.resolution}"
         )
     return subject
-
-
-def _is_set(reference: Path) -> bool:
-    return (reference / "labels.csv").is_file() and not (reference / "config.json").is_file()
 
 
 def _generator(reference: Path) -> Subject:
@@ -119,68 +110,9 @@ def _generator(reference: Path) -> Subject:
 
 
 def _set(reference: Path, store: Store, track: Track) -> Subject:
-    if is_complete(reference):
-        ours = SyntheticSet.open(reference)
-        images = _read_all(len(ours), ours.image, ours.resolution, track)
-        return _as_subject(reference, ours.findings, images, ours.labels)
-    names, findings, labels = _foreign_table(reference / "labels.csv")
-    first = _foreign_image(reference, names[0])
-    fitting = [side for side in store.resolutions if side <= first.shape[0]]
-    images = _read_all(len(names), lambda i: _foreign_image(reference, names[i]), fitting[-1], track)
-    return _as_subject(reference, findings, images, labels)
-
-
-def _as_subject(reference: Path, findings: tuple[str, ...], images: np.ndarray, labels: np.ndarray) -> Subject:
-    digest = hashlib.sha256(images.tobytes()).hexdigest()
-    given = Drawn(images, labels)
-    return Subject("set", reference.name, digest, findings, images.shape[-1], given=given)
-
-
-def _read_all(count: int, read: Callable[[int], np.ndarray], side: int, track: Track) -> np.ndarray:
-    images = np.empty((count, side, side), np.uint8)
-    with track("Reading the set", total=count) as advance:
-        for index in range(count):
-            image = read(index)
-            whole = image.shape == (side, side)
-            images[index] = image if whole else cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-            advance(1)
-    return images
-
-
-def _foreign_table(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
-    """Names of the images, findings, and labels (n, F) of a ``labels.csv`` with a column "image"."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
-    if len(rows) < 2 or "image" not in rows[0]:
-        raise SetRefused(f"{path} needs a header with a column 'image', a column a finding, and a row an image")
-    place = rows[0].index("image")
-    columns = {i: canonical_or_none(name) for i, name in enumerate(rows[0]) if i != place}
-    known = {i: finding for i, finding in columns.items() if finding not in (None, NO_FINDING)}
-    if not known:
-        raise SetRefused(f"{path} has no column named for a finding; its columns are {', '.join(rows[0])}")
-    labels = np.empty((len(rows) - 1, len(known)), np.float32)
-    for number, row in enumerate(rows[1:], start=2):
-        try:
-            labels[number - 2] = [float(row[i]) for i in known]
-        except (ValueError, IndexError):
-            raise SetRefused(f"{path} line {number}: every finding needs a number from 0 to 1") from None
-    if not ((labels >= 0) & (labels <= 1)).all():
-        line = 2 + int(np.flatnonzero(~((labels >= 0) & (labels <= 1)).all(axis=1))[0])
-        raise SetRefused(f"{path} line {line}: every finding needs a number from 0 to 1")
-    return [row[place] for row in rows[1:]], tuple(known.values()), labels
-
-
-def _foreign_image(folder: Path, name: str) -> np.ndarray:
-    """A square grey image, uint8 (S, S), from the set's folder or its folder ``images``."""
-    for path in (folder / name, folder / "images" / name):
-        if path.is_file():
-            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-            if image is None:
-                raise ImageRefused(f"{path} cannot be read as an image")
-            if image.shape[0] != image.shape[1]:
-                raise ImageRefused(f"{path} is {image.shape[1]} x {image.shape[0]} pixels; an audit needs squares")
-            return np.asarray(image, np.uint8)
-    raise ImageRefused(f"{folder}: image '{name}' of labels.csv is missing")
+    theirs = open_image_set(reference, sides=store.resolutions, track=track)
+    given = Drawn(theirs.images, theirs.labels)
+    return Subject("set", reference.name, theirs.digest, theirs.findings, theirs.resolution, given=given)
 
 
 def _balanced(labels: np.ndarray, order: np.ndarray) -> np.ndarray:

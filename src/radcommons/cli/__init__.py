@@ -7,7 +7,7 @@ import click
 import typer
 
 from radcommons import __version__
-from radcommons.cli import audit, data, demo, generate, train
+from radcommons.cli import audit, classify, data, demo, generate, train
 from radcommons.errors import RadCommonsError
 
 STOPPED = 130  # exit status after Ctrl-C
@@ -27,6 +27,7 @@ app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("generate", epilog=generate.EPILOG)(generate.generate)
 app.command("audit", epilog=audit.EPILOG)(audit.audit)
+app.add_typer(classify.app, name="classify")
 
 
 def _show_version(wanted: bool) -> None:

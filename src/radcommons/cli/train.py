@@ -1,13 +1,11 @@
 """``radcommons train``: a store becomes a generator."""
 
-import signal
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import typer
 
 from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.stopping import stop_on_signal
 
 EPILOG = """
 radcommons train stores/site-a --out runs/site-a --preset small-64
@@ -42,7 +40,7 @@ def train(
         described = plan.describe(opened, settings)
         show(described.model_dump(mode="json"), plan.as_text(described), as_json)
         return
-    outcome = gan.train(opened, settings, out, track=bar, should_stop=_stop_on_signal())
+    outcome = gan.train(opened, settings, out, track=bar, should_stop=stop_on_signal())
     if not outcome.leads:
         return
     rate = outcome.images_this_call / max(1e-9, outcome.seconds)
@@ -64,21 +62,3 @@ def train(
     )
     if not outcome.finished:
         raise typer.Exit(130)
-
-
-def _stop_on_signal() -> Callable[[], bool]:
-    """Ctrl-C or SIGTERM ends the step, saves, and returns; a second one ends at once."""
-    stopped = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal stopped
-        del frame
-        if stopped:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stopped = True
-        typer.echo("stopping after this step ...", err=True)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    return lambda: stopped

@@ -11,16 +11,23 @@ from radcommons.records.audit import (
     PrivacyTest,
     QualityScore,
 )
+from radcommons.records.classifier import ClassifierRecord
+from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.record import Record, sha256_file
 from radcommons.records.store import StoreRecord
 
 __all__ = [
+    "AtThreshold",
     "AuditReport",
+    "Calibration",
+    "ClassifierRecord",
     "Control",
     "Diversity",
     "Estimate",
+    "Evaluation",
     "Fidelity",
+    "FindingEvaluation",
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",

@@ -4,10 +4,9 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -24,13 +23,13 @@ from radcommons.train import checkpoint
 from radcommons.train.draws import Draws
 from radcommons.train.findings import chosen_findings, findings_record
 from radcommons.train.networks import build_networks, build_optimisers, restore, snapshot
-from radcommons.train.run_folder import claim_folder
+from radcommons.train.run_folder import changed_settings, claim_folder
 from radcommons.train.run_log import RunLog
 from radcommons.train.schedule import Phase, phase_at, stage_at, stages
 from radcommons.train.settings import TrainSettings
 from radcommons.train.steps import critic_step, generator_step
 from radcommons.train.threads import open_threads
-from radcommons.train.world import World, join
+from radcommons.train.world import World, autocast_in, join
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ def _train(
 
     # ---- networks, optimisers, position ----
     if world.leads:
-        claim_folder(run, settings)
+        claim_folder(run, settings, changed_settings)
     networks = build_networks(settings, len(findings), world.device)
     optimisers = build_optimisers(networks, settings)
     step, images_seen, last_step_at = 0, 0, 0  # the last: images seen when the last step began
@@ -130,7 +129,7 @@ def _train(
             logger.warning("%s: checkpoint.pt is damaged; going on from %s at %d images", run, file.name, images_seen)
     started_at, started = images_seen, time.monotonic()
     log = RunLog(run, images_seen) if world.leads else None
-    autocast = _autocast(settings, world)
+    autocast = autocast_in(settings.precision, world)
 
     def save() -> None:
         if not world.leads:
@@ -266,12 +265,6 @@ def sample_sheet(
             images = network(latents, labels, phase.resolution, phase.fade)
         rows.append(to_bytes(images)[:, 0].cpu().numpy())
     return contact_sheet(rows, ("No finding", *findings), side=max(64, phase.resolution))
-
-
-def _autocast(settings: TrainSettings, world: World) -> Callable[[], Any]:
-    if settings.precision == "bf16" and world.device.type == "cuda":
-        return lambda: torch.autocast("cuda", torch.bfloat16)
-    return nullcontext
 
 
 def _passes(before: int, after: int, every: int) -> bool:

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from radcommons.data.store import Store
 from radcommons.errors import SettingRefused
 from radcommons.models.progan import Critic, GeneratorNetwork, parameter_count
-from radcommons.settings import override, preset_path, read_toml
 from radcommons.train.findings import chosen_findings
 from radcommons.train.schedule import stages
 from radcommons.train.settings import TrainSettings
@@ -49,18 +48,8 @@ def choose_settings(
     Raises:
         SettingRefused, PathMissing.
     """
-    if preset is not None and config is not None:
-        raise SettingRefused("--preset and --config exclude each other; drop one")
-    saved = run / "config.toml"
-    if preset is None and config is None:
-        if saved.is_file():
-            config = saved
-        else:
-            preset = DEFAULT_ON_GPU if torch.cuda.is_available() else DEFAULT_ON_CPU
-    path, named = (preset_path("train", preset), f"preset {preset}") if preset else (config, str(config))
-    assert path is not None
-    source = f"{named} with --set {' --set '.join(overrides)}" if overrides else named
-    return TrainSettings.parse(override(read_toml(path), overrides), source=source)
+    default = DEFAULT_ON_GPU if torch.cuda.is_available() else DEFAULT_ON_CPU
+    return TrainSettings.chosen("train", run / "config.toml", default, preset=preset, config=config, overrides=overrides)
 
 
 def describe(store: Store, settings: TrainSettings) -> TrainingPlan:

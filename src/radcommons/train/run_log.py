@@ -15,7 +15,6 @@ class RunLog:
     def __init__(self, run: Path, images_seen: int) -> None:
         self._path = run / "log.jsonl"
         self._samples = run / "samples"
-        self._samples.mkdir(exist_ok=True)
         kept = [e for e in read_log(run) if e["images_seen"] <= images_seen]
         self._path.write_text("".join(json.dumps(e) + "\n" for e in kept), encoding="utf-8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=images_seen)
@@ -30,6 +29,7 @@ class RunLog:
 
     def samples(self, sheet: Image.Image, images_seen: int, resolution: int) -> None:
         """A sample grid as PNG and as a TensorBoard image."""
+        self._samples.mkdir(exist_ok=True)
         path = self._samples / f"{images_seen:09d}-{resolution:04d}.png"
         sheet.save(path)
         self._board.add_image("samples", np.asarray(sheet)[None], images_seen)

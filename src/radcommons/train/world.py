@@ -1,9 +1,10 @@
 """The processes of one training run: one alone, or as many as torchrun started."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as distributed
@@ -25,16 +26,29 @@ class World:
         return self.rank == 0
 
     def mean_gradients(self, network: torch.nn.Module) -> None:
-        """Replace every gradient by its mean over the processes (one message)."""
+        """Replace every gradient by its mean over the processes."""
+        self._mean([p.grad for p in network.parameters() if p.grad is not None])
+
+    def mean_buffers(self, network: torch.nn.Module) -> None:
+        """Replace what batch norms remember by its mean over the processes, which each saw other images."""
+        self._mean([b for b in network.buffers() if b.is_floating_point()])
+
+    def _mean(self, tensors: list[torch.Tensor]) -> None:
+        """Replace tensors by their means over the processes (one message)."""
         if self.size == 1:
             return
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        joined = torch.cat([g.flatten() for g in gradients])
+        joined = torch.cat([t.flatten() for t in tensors])
         distributed.all_reduce(joined)
         joined /= self.size
-        pieces = joined.split([g.numel() for g in gradients])
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view_as(gradient))
+        pieces = joined.split([t.numel() for t in tensors])
+        for tensor, piece in zip(tensors, pieces, strict=True):
+            tensor.copy_(piece.view_as(tensor))
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """`values` added up over the processes; every process must ask."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
 
     def any(self, value: bool) -> bool:
         """True where any process says so; every process must ask."""
@@ -53,6 +67,13 @@ class World:
                 f"batch_size at {at} is {batch}: not divisible by {self.size} processes; "
                 f"pass --set batch_size.{at}={-(-batch // self.size) * self.size}"
             )
+
+
+def autocast_in(precision: str, world: World) -> Callable[[], AbstractContextManager[Any]]:
+    """Opens mixed precision where "bf16" is asked for on a GPU, and nothing elsewhere."""
+    if precision == "bf16" and world.device.type == "cuda":
+        return lambda: torch.autocast("cuda", torch.bfloat16)
+    return nullcontext
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from radcommons.models.extractors.efficientnet import (
     scale,
 )
 from radcommons.models.extractors.folding import fold_batch_norms
-from radcommons.models.extractors.weights import find_weights, read_weights
+from radcommons.models.weights import find_weights, read_weights
 
 Picture = Callable[[str], np.ndarray]
 

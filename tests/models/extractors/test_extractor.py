@@ -12,7 +12,7 @@ from radcommons.errors import BadInput, SettingRefused
 from radcommons.models.extractors import KNOWN, Extractor, ExtractorRecord, extract, load_extractor
 from radcommons.models.extractors.catalogue import EFFICIENTNET_WEIGHTS, resized
 from radcommons.models.extractors.extractor import CPU_BLOCK
-from radcommons.models.extractors.weights import find_weights
+from radcommons.models.weights import find_weights
 from radcommons.progress import Advance
 
 

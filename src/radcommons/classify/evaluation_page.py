@@ -1,0 +1,104 @@
+"""An evaluation for people: a Markdown table, and a page with its curves."""
+
+from typing import TYPE_CHECKING
+
+from radcommons.pages import plot, plot_style, render_page
+from radcommons.records import Estimate, Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = ("AUC", "average precision", "accuracy", "sensitivity", "specificity", "PPV", "NPV", "F1")
+LEAST_WIDTH = 3.0  # inches of a plot
+
+
+def written(estimate: Estimate | None, form: str = "{:.3f}") -> str:
+    """An estimate with its interval as text, e.g. ``0.812 (0.780 to 0.843)``."""
+    if estimate is None:
+        return "not defined"
+    text = form.format(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} ({form.format(estimate.low)} to {form.format(estimate.high)})"
+
+
+def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[str]]]:
+    """One row a finding, then the mean: name, and a text a column."""
+    found = []
+    for f in evaluation.findings:
+        at = f.rules[rule]
+        estimates = [f.auc, f.average_precision, at.accuracy, at.sensitivity, at.specificity, at.ppv, at.npv, at.f1]
+        found.append((f.finding, [written(e) for e in estimates]))
+    if len(found) > 1:
+        names = ("auc", "average precision", "accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
+        found.append(("mean", [written(evaluation.mean[name]) for name in names]))
+    return found
+
+
+def table(evaluation: Evaluation) -> str:
+    """The results as Markdown."""
+    lines = [
+        f"{evaluation.classifier}, judged on the part '{evaluation.part}' of {evaluation.store}: "
+        f"{evaluation.images:,} films of {evaluation.patients:,} patients. "
+        f"95% intervals from {evaluation.redraws:,} redraws of {evaluation.unit}; "
+        "thresholds by Youden's rule on validation.",
+        "",
+        "| finding | films with / without | " + " | ".join(COLUMNS) + " |",
+        "|---|---|" + "---|" * len(COLUMNS),
+    ]
+    counts = {f.finding: f"{f.positives:,} / {f.negatives:,}" for f in evaluation.findings}
+    for name, texts in rows(evaluation):
+        lines.append(f"| {name} | {counts.get(name, '')} | " + " | ".join(texts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def render(evaluation: Evaluation) -> str:
+    """The page as HTML."""
+    return render_page(
+        "evaluation.html.j2",
+        evaluation=evaluation,
+        columns=COLUMNS,
+        rules={rule: rows(evaluation, rule) for rule in evaluation.findings[0].rules},
+        curves=plot(_curves(evaluation), "ROC, precision-recall and reliability curves of each finding"),
+        written=written,
+    )
+
+
+def _curves(evaluation: Evaluation) -> "Figure":
+    from matplotlib.figure import Figure
+
+    with plot_style():
+        figure = Figure(figsize=(10.5, LEAST_WIDTH + 0.6), layout="constrained")
+        roc, recall, calibration = figure.subplots(1, 3)
+        roc.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
+        calibration.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
+        for f in evaluation.findings:
+            x, y = zip(*f.roc, strict=True)
+            (line,) = roc.plot(x, y, linewidth=1.4, label=f"{f.finding} {f.auc.value:.2f}")
+            x, y = zip(*f.precision_recall, strict=True)
+            recall.step(x, y, where="pre", linewidth=1.4, color=line.get_color())
+            c = f.calibration
+            calibration.plot(c.predicted, c.observed, marker="o", markersize=3, color=line.get_color())
+        roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC")
+        recall.set(xlabel="recall (sensitivity)", ylabel="precision (PPV)", title="precision and recall", ylim=(0, 1.03))
+        calibration.set(xlabel="probability given", ylabel="share with the finding", title="calibration")
+        roc.legend(frameon=False, fontsize=7, loc="lower right")
+        return figure
+
+
+def as_text(evaluation: Evaluation, page: str) -> str:
+    """The results for a terminal."""
+    lines = [
+        f"{evaluation.part} part of {evaluation.store}: {evaluation.images:,} films of {evaluation.patients:,} patients"
+    ]
+    width = max(len(f.finding) for f in evaluation.findings)
+    for f in evaluation.findings:
+        at = f.rules["youden"]
+        lines.append(
+            f"  {f.finding:<{width}}  AUC {written(f.auc)}  sensitivity {written(at.sensitivity, '{:.2f}')}  "
+            f"specificity {written(at.specificity, '{:.2f}')}"
+        )
+    lines.append(f"95% intervals over {evaluation.unit}; thresholds chosen on validation. Page: {page}")
+    return "\n".join(lines)
+
+

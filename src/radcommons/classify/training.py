@@ -1,0 +1,330 @@
+"""Training of a classifier: one flat loop over epochs and batches."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from radcommons.classify.batches import augmented, epoch_batches, positive_weights
+from radcommons.classify.material import Mixture, Split
+from radcommons.classify.pgd import attack
+from radcommons.classify.settings import ClassifierSettings
+from radcommons.errors import ClassifierRefused, PathInUse, TrainingDiverged
+from radcommons.metrics.classification import area_under_roc
+from radcommons.metrics.thresholds import corner_threshold, youden_threshold
+from radcommons.models.ahead import map_ahead
+from radcommons.models.classifier import IMAGENET_WEIGHTS, ClassifierNetwork, imagenet_state, start_outputs
+from radcommons.models.classifier_files import RUN_SUBFOLDER, Classifier, save_classifier
+from radcommons.models.weights import find_weights, read_weights
+from radcommons.progress import Track, silent
+from radcommons.seeds import derive, torch_stream
+from radcommons.train import checkpoint
+from radcommons.train.run_folder import claim_folder, differing
+from radcommons.train.run_log import RunLog
+from radcommons.train.world import World, autocast_in, join
+
+logger = logging.getLogger(__name__)
+
+FREE = {"log_every"}  # it changes no weight
+VALIDATION_BATCH = 64
+RULES = {"youden": youden_threshold, "closest to corner": corner_threshold}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call of `train_classifier` came to; losses and AUC are of the best validation."""
+
+    run: Path
+    images_seen: int
+    epochs: int
+    finished: bool
+    validation_loss: float
+    validation_auc: float
+    images_this_call: int
+    seconds: float
+    leads: bool
+
+
+def train_classifier(
+    split: Split,
+    settings: ClassifierSettings,
+    run: Path,
+    *,
+    weights: Path | None = None,
+    track: Track = silent,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train until validation no longer gets better, taking the run up where its last checkpoint left it.
+
+    Args:
+        split: what to learn from, and what decides when to stop.
+        settings: what to do; must equal the run's own where it has begun.
+        run: the run's folder; the classifier of the best validation lies in it, in ``classifier``.
+        weights: file of the ImageNet weights, where `initial` asks for them; else it is looked for, and fetched.
+        should_stop: asked after every step; True saves a checkpoint and returns.
+    Raises:
+        PathInUse, SettingRefused, WeightsUnavailable, ClassifierRefused: before anything is changed.
+        TrainingDiverged, CheckpointDamaged, DiskFull.
+    """
+    with join() as world:
+        return _train(split, settings, run, weights, world, track, should_stop)
+
+
+def known_loss(logits: Tensor, labels: Tensor, positive_weight: Tensor) -> Tensor:
+    """Sigmoid cross-entropy, mean over the labels that are known.
+
+    Args:
+        logits: (n, F).
+        labels: (n, F), in [0, 1] or NaN for unknown.
+        positive_weight: (F,), weight of the positive part.
+    Returns:
+        A number; 0 where no label is known.
+    """
+    known = ~labels.isnan()
+    each = F.binary_cross_entropy_with_logits(
+        logits, torch.where(known, labels, 0.0), pos_weight=positive_weight, reduction="none"
+    )
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+
+def _train(
+    split: Split,
+    settings: ClassifierSettings,
+    run: Path,
+    weights: Path | None,
+    world: World,
+    track: Track,
+    should_stop: Callable[[], bool],
+) -> Outcome:
+    # ---- network, optimiser, position ----
+    data = f"{' '.join(split.train.findings)} | {split.train.digest} | {split.validation.digest}"
+    network = _first_network(split, settings, weights).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = _optimiser(network, settings)
+    if world.leads:
+        claim_folder(run, settings, lambda begun, asked: differing(begun, asked, FREE))
+    position: dict[str, Any] = {
+        "epoch": 0,
+        "batch": 0,
+        "step": 0,
+        "images_seen": 0,
+        "best_loss": math.inf,
+        "best_auc": math.nan,
+        "worse": 0,
+        "finished": False,
+    }
+    loaded = checkpoint.load(run, world.device)
+    if loaded is not None:
+        state, file = loaded
+        if state["data"] != data:
+            raise PathInUse(f"{run} was trained on other images or findings; name those, or choose another --out")
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        position = state["position"]
+        if world.leads and file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
+            checkpoint.set_damaged_aside(run)
+            logger.warning("%s: checkpoint.pt is damaged; going on from %s", run, file.name)
+    started_at, started = position["images_seen"], time.monotonic()
+    log = RunLog(run, started_at) if world.leads else None
+    autocast = autocast_in(settings.precision, world)
+    weight = positive_weights(split.train.labels, settings.positive_weight).to(world.device)
+    labels = torch.from_numpy(split.train.labels)
+
+    def save() -> None:
+        if world.leads:
+            learned = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+            checkpoint.save(run, {"data": data, "position": position, **learned})
+
+    def examples(numbered: tuple[int, np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Images and labels of this process's share of a batch."""
+        step, batch = numbered
+        mine = batch[world.rank :: world.size]
+        grey = augmented(
+            split.train.read(mine), settings.augment, seed=derive(settings.seed, "process", world.rank), step=step
+        )
+        return grey.to(memory_format=torch.channels_last), labels[torch.from_numpy(mine)]
+
+    # ---- the loop ----
+    epoch_images = settings.epoch_images or len(split.train)
+    running = torch.zeros((), device=world.device)
+    steps, logged_at, logged = 0, started_at, time.monotonic()
+    stopped = False
+    with track("Training", total=settings.epochs * epoch_images, done=started_at) as advance:
+        while not position["finished"] and not stopped:
+            batches = epoch_batches(position["epoch"], split.train.labels, settings, world)[position["batch"] :]
+            numbered = list(enumerate(batches, start=position["step"]))
+            network.train()
+            for (step, batch), (grey, known) in zip(
+                numbered, map_ahead(examples, numbered, threads=2 if world.device.type == "cuda" else 1), strict=True
+            ):
+                grey, known = grey.to(world.device), known.to(world.device)
+                if settings.adversarial is not None:
+                    chance = torch_stream(settings.seed, "attack", step, world.rank)
+                    grey = attack(network, grey, known, settings.adversarial, generator=chance)
+                optimiser.zero_grad(set_to_none=True)
+                with autocast():
+                    logits = network(grey)
+                loss = known_loss(logits.float(), known, weight)
+                loss.backward()
+                world.mean_gradients(network)
+                optimiser.step()
+
+                running, steps = running + loss.detach(), steps + 1
+                before = position["images_seen"]
+                position = {
+                    **position,
+                    "images_seen": before + len(batch),
+                    "step": step + 1,
+                    "batch": position["batch"] + 1,
+                }
+                advance(len(batch))
+                if log is not None and before // settings.log_every != position["images_seen"] // settings.log_every:
+                    mean, seconds = float(running) / steps, max(1e-9, time.monotonic() - logged)
+                    rate = (position["images_seen"] - logged_at) / seconds
+                    log.numbers({"images_seen": position["images_seen"], "loss": mean, "images_per_second": rate})
+                    running, steps = torch.zeros((), device=world.device), 0
+                    logged_at, logged = position["images_seen"], time.monotonic()
+                stopped = world.any(should_stop())
+                if stopped:
+                    break
+            if not stopped:
+                position, improved = _validate(split.validation, network, weight, settings, world, position, log)
+                for group in optimiser.param_groups:
+                    group["lr"] *= 1.0 if improved else settings.rate_factor
+                position["finished"] = position["epoch"] >= settings.epochs or position["worse"] >= settings.patience
+                if world.leads and improved:
+                    _publish(run, network, split, position, world)
+            save()
+    if log is not None:
+        log.close()
+    return Outcome(
+        run=run,
+        images_seen=position["images_seen"],
+        epochs=position["epoch"],
+        finished=position["finished"],
+        validation_loss=position["best_loss"],
+        validation_auc=position["best_auc"],
+        images_this_call=position["images_seen"] - started_at,
+        seconds=time.monotonic() - started,
+        leads=world.leads,
+    )
+
+
+def _validate(
+    validation: Mixture,
+    network: ClassifierNetwork,
+    weight: Tensor,
+    settings: ClassifierSettings,
+    world: World,
+    position: dict[str, Any],
+    log: RunLog | None,
+) -> tuple[dict[str, Any], bool]:
+    """The position after one more epoch, and whether the validation loss is the best so far."""
+    world.mean_buffers(network)
+    logits = _validation_logits(validation, network, settings, world)
+    labels = torch.from_numpy(validation.labels)
+    loss = float(known_loss(logits, labels, weight.cpu()))
+    if not math.isfinite(loss):
+        raise TrainingDiverged(
+            f"training diverged after {position['images_seen']} images (validation loss {loss}); "
+            "lower learning_rate and start another run"
+        )
+    auc = mean_auc(logits.numpy(), validation.labels)
+    improved = loss < position["best_loss"]
+    if log is not None:
+        log.numbers({"images_seen": position["images_seen"], "validation_loss": loss, "validation_auc": auc})
+    after = {**position, "epoch": position["epoch"] + 1, "batch": 0, "worse": position["worse"] + 1}
+    if improved:
+        after |= {"best_loss": loss, "best_auc": auc, "worse": 0}
+    return after, improved
+
+
+def _validation_logits(
+    validation: Mixture, network: ClassifierNetwork, settings: ClassifierSettings, world: World
+) -> Tensor:
+    """Logits of all validation images, (n, F) on the CPU: under attack where training is."""
+    network.eval()
+    found = torch.zeros(len(validation), network.config.findings, device=world.device)
+    mine = np.arange(len(validation))[world.rank :: world.size]
+    labels = torch.from_numpy(validation.labels).to(world.device)
+    for number, batch in enumerate(_blocks(mine)):
+        grey = validation.read(batch).to(world.device, memory_format=torch.channels_last)
+        rows = torch.from_numpy(batch).to(world.device)
+        if settings.adversarial is not None:
+            chance = torch_stream(settings.seed, "validation attack", number, world.rank)
+            grey = attack(network, grey, labels[rows], settings.adversarial, generator=chance)
+        with torch.no_grad():
+            found[rows] = network(grey)
+    return world.sum(found).cpu()
+
+
+def mean_auc(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean AUC over the findings with both classes, scores and labels (n, F); NaN where there is none."""
+    found = [
+        area_under_roc(s[known >= 0.5], s[known < 0.5])
+        for s, known in zip(scores.T, labels.T, strict=True)
+        if (known >= 0.5).any() and (known < 0.5).any()
+    ]
+    return float(np.mean(found)) if found else math.nan
+
+
+def _first_network(split: Split, settings: ClassifierSettings, weights: Path | None) -> ClassifierNetwork:
+    """The network that training begins with."""
+    config = settings.config(len(split.train.findings))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(settings.seed, "network"))
+        network = ClassifierNetwork(config)
+    prevalence = np.nanmean(split.train.labels, axis=0)
+    if settings.initial == "imagenet":
+        network.load_state_dict(imagenet_state(read_weights(find_weights(IMAGENET_WEIGHTS, weights)), network))
+    elif settings.initial != "random":
+        begun = Classifier.load(settings.initial, device="cpu")
+        if begun.network.config != config or begun.findings != split.train.findings:
+            raise ClassifierRefused(
+                f"{settings.initial} is a {begun.network.config.network} of {begun.side} pixels for "
+                f"{', '.join(begun.findings)}; this run is a {config.network} of {config.side} pixels for "
+                f"{', '.join(split.train.findings)}; set network, side and findings as there"
+            )
+        network.load_state_dict(begun.network.state_dict())
+        return network
+    start_outputs(network, torch.from_numpy(prevalence))
+    return network
+
+
+def _optimiser(network: ClassifierNetwork, settings: ClassifierSettings) -> torch.optim.Optimizer:
+    rates: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=0.9, **rates)
+    return torch.optim.AdamW(network.parameters(), **rates)
+
+
+@torch.no_grad()
+def _publish(run: Path, network: ClassifierNetwork, split: Split, position: dict[str, Any], world: World) -> None:
+    """Write the classifier, with thresholds chosen on validation images as they are."""
+    network.eval()
+    validation = split.validation
+    logits = [network(validation.read(batch).to(world.device)) for batch in _blocks(np.arange(len(validation)))]
+    scores = torch.cat(logits).double().sigmoid().cpu().numpy()
+    classes = np.where(np.isnan(validation.labels), np.nan, validation.labels >= 0.5)
+    save_classifier(
+        run / RUN_SUBFOLDER,
+        network,
+        name=split.train.sources,
+        findings=split.train.findings,
+        images_seen=position["images_seen"],
+        validation_loss=position["best_loss"],
+        thresholds={
+            rule: [choose(s, c) for s, c in zip(scores.T, classes.T, strict=True)] for rule, choose in RULES.items()
+        },
+    )
+
+
+def _blocks(rows: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(rows, max(1, -(-len(rows) // VALIDATION_BATCH)))

@@ -1,0 +1,127 @@
+"""``radcommons classify``: train a classifier on films and synthetic images, and judge it on films."""
+
+from pathlib import Path
+
+import typer
+
+from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.stopping import stop_on_signal
+from radcommons.errors import SettingRefused
+
+app = typer.Typer(no_args_is_help=True, help="Train a classifier on any mix of stores and synthetic sets; judge it.")
+
+TRAIN_EPILOG = """
+radcommons classify train stores/site-a --out classifiers/site-a --preset small-64
+
+radcommons classify train stores/site-a pooled-set --out classifiers/pooled --set findings=Pneumonia
+
+torchrun --nproc-per-node 8 -m radcommons classify train stores/site-a --out classifiers/site-a --preset paper
+"""
+EVAL_EPILOG = """
+radcommons classify eval classifiers/site-a stores/site-a --out evaluations/site-a
+
+radcommons classify eval classifiers/pooled stores/site-b --out evaluations/b --finding Pneumonia --part val
+"""
+PARTS = ("train", "val", "test")
+
+
+@app.command("train", epilog=TRAIN_EPILOG)
+def train(
+    sources: list[Path] = typer.Argument(
+        metavar="STORE|SET...", help="Stores (their training part) and synthetic sets, as many as wanted."
+    ),
+    out: Path = typer.Option(..., "--out", help="Folder of the run; a run that began there is continued."),
+    validation: Path | None = typer.Option(
+        None,
+        "--validation",
+        help="The store whose validation part decides when to stop; by default those of the stores named, or a tenth "
+        "of the sets where there is no store.",
+    ),
+    preset: str | None = typer.Option(
+        None,
+        "--preset",
+        help="Shipped settings: small-64 (default without a GPU), paper (default with one), small-32.",
+    ),
+    config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
+    weights: Path | None = typer.Option(
+        None, "--weights", help="File of the ImageNet weights of DenseNet-121, for initial=imagenet."
+    ),
+    as_json: bool = AsJson,
+) -> None:
+    """Train a DenseNet on films, synthetic images or both; the same command continues a stopped run."""
+    from radcommons.classify.material import open_split
+    from radcommons.classify.settings import choose_settings
+    from radcommons.classify.training import train_classifier
+
+    settings = choose_settings(out, preset=preset, config=config, overrides=set_)
+    split = open_split(
+        sources, validation=validation, findings=settings.findings, side=settings.side, seed=settings.seed, track=bar
+    )
+    outcome = train_classifier(split, settings, out, weights=weights, track=bar, should_stop=stop_on_signal())
+    if not outcome.leads:
+        return
+    rate = outcome.images_this_call / max(1e-9, outcome.seconds)
+    state = "finished" if outcome.finished else "stopped and saved"
+    if outcome.images_this_call == 0 and outcome.finished:
+        state = "already finished"
+    show(
+        {
+            "run": str(outcome.run),
+            "findings": list(split.train.findings),
+            "training_images": len(split.train),
+            "validation_images": len(split.validation),
+            "images_seen": outcome.images_seen,
+            "epochs": outcome.epochs,
+            "finished": outcome.finished,
+            "validation_loss": outcome.validation_loss if outcome.epochs else None,
+            "validation_auc": outcome.validation_auc if outcome.epochs else None,
+            "images_per_second": rate,
+            "seconds": outcome.seconds,
+        },
+        f"{outcome.run}: {state} after {outcome.epochs} epochs, {outcome.images_seen:,} images ({rate:.0f} images/s)"
+        + (
+            f"; best validation loss {outcome.validation_loss:.4f}, mean AUC {outcome.validation_auc:.3f}"
+            if outcome.epochs
+            else ""
+        ),
+        as_json,
+    )
+    if not outcome.finished:
+        raise typer.Exit(130)
+
+
+@app.command("eval", epilog=EVAL_EPILOG)
+def evaluate(
+    run: Path = typer.Argument(help="A run of 'classify train'."),
+    store: Path = typer.Argument(help="The store to judge it on."),
+    out: Path = typer.Option(..., "--out", help="Folder of the results."),
+    part: str = typer.Option("test", "--part", help="Which part of the store: train, val or test."),
+    finding: list[str] = typer.Option([], "--finding", help="Judge this finding only; may repeat. All by default."),
+    by_image: bool = typer.Option(
+        False, "--by-image", help="Redraw images instead of patients; too narrow where patients have several."
+    ),
+    redraws: int = typer.Option(10_000, "--redraws", min=100, help="Bootstrap samples of the intervals."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Root of the redraws."),
+    as_json: bool = AsJson,
+) -> None:
+    """Judge a classifier on real films: AUC, thresholded measures and calibration, with intervals over patients."""
+    from radcommons.classify.evaluation import PAGE
+    from radcommons.classify.evaluation import evaluate as judge
+    from radcommons.classify.evaluation_page import as_text
+
+    if part not in PARTS:
+        raise SettingRefused(f"--part is '{part}'; it must be train, val or test")
+    found = judge(
+        run,
+        store,
+        out,
+        part=part,  # type: ignore[arg-type]
+        findings=finding or None,
+        by_image=by_image,
+        redraws=redraws,
+        seed=seed,
+        track=bar,
+    )
+    page = out / PAGE
+    show({**found.model_dump(mode="json"), "report": str(page)}, as_text(found, str(page)), as_json)

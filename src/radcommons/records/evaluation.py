@@ -1,0 +1,93 @@
+"""The record of a classifier's evaluation on real films."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from radcommons.records.audit import Estimate
+from radcommons.records.record import Record
+
+
+class AtThreshold(BaseModel):
+    """What a classifier gets right at one threshold; None where it is not defined (no alarm, or no silence).
+
+    Attributes:
+        threshold: probability from which on there is an alarm.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    threshold: float
+    accuracy: Estimate | None
+    sensitivity: Estimate | None
+    specificity: Estimate | None
+    ppv: Estimate | None
+    npv: Estimate | None
+    f1: Estimate | None
+
+
+class Calibration(BaseModel):
+    """Reliability of the probabilities, in bins of equal counts.
+
+    Attributes:
+        predicted, observed: mean probability and share of positives of each bin that is not empty.
+        counts: films of each.
+        expected_error: ECE, mean of |observed - predicted| over the films.
+        brier: mean squared difference of probability and label.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    counts: tuple[int, ...]
+    expected_error: float
+    brier: float
+
+
+class FindingEvaluation(BaseModel):
+    """One finding.
+
+    Attributes:
+        positives, negatives: films; those whose label is unknown are left out.
+        roc: points (false positive rate, true positive rate).
+        precision_recall: points (recall, precision).
+        rules: by the rule that chose the threshold on validation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    finding: str
+    positives: int
+    negatives: int
+    auc: Estimate
+    average_precision: Estimate
+    rules: dict[str, AtThreshold]
+    calibration: Calibration
+    roc: tuple[tuple[float, float], ...]
+    precision_recall: tuple[tuple[float, float], ...]
+
+
+class Evaluation(Record):
+    """``evaluation.json``.
+
+    Attributes:
+        classifier: what it was trained on, in words.
+        classifier_sha256: digest of its weights.
+        store: name of the store; `part` of it was judged.
+        images, patients: of the part.
+        unit: what the intervals redraw, "patients" or "images".
+        redraws: bootstrap samples of the intervals.
+        findings: one by one.
+        mean: means over the findings, by measure; thresholded measures at the threshold of Youden's rule.
+    """
+
+    classifier: str
+    classifier_sha256: str
+    store: str
+    part: str
+    images: int
+    patients: int
+    unit: str
+    redraws: int
+    seed: int
+    findings: tuple[FindingEvaluation, ...]
+    mean: dict[str, Estimate | None]
+    versions: dict[str, Any]
