@@ -3,9 +3,21 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from radcommons.metrics.bootstrap import auc_interval, grouped_counts, percentile_interval, true_positive_rate_interval
+from radcommons.metrics.bootstrap import (
+    auc_interval,
+    auc_redraws,
+    average_precision_redraws,
+    confusion_redraws,
+    grouped_counts,
+    percentile_interval,
+    true_positive_rate_interval,
+)
 from radcommons.metrics.classification import area_under_roc, true_positive_rate_at
+from radcommons.metrics.thresholds import confusion
+
+NAN = np.nan
 
 
 def test_rows_of_a_patient_are_drawn_together_and_as_many_patients_as_there_are() -> None:
@@ -38,7 +50,9 @@ def scores_of_patients(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 
 @pytest.mark.parametrize("redraws", [7, 60])
 def test_both_intervals_equal_the_loop_that_repeats_rows(redraws: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("radcommons.metrics.bootstrap.BLOCK_CELLS", 1000)  # so that several blocks have to fit together
+    monkeypatch.setattr(
+        "radcommons.metrics.bootstrap.SAMPLES_AT_ONCE", 5
+    )  # so that several blocks have to fit together
     positive, negative, ours, theirs = scores_of_patients(2)
     again = np.random.default_rng(3)
     aucs, rates = [], []
@@ -94,3 +108,84 @@ def test_an_interval_of_95_percent_covers_the_true_auc_so_often() -> None:
             covered[name] += low <= truth <= high
     assert covered["patients"] / 300 == pytest.approx(0.94, abs=0.035)
     assert covered["films"] / 300 < 0.88
+
+
+def films(seed: int, patients: int = 80, findings: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tied scores and labels, a fifth unknown, of patients with one to five films each, in no order."""
+    rng = np.random.default_rng(seed)
+    owners = rng.permutation(np.repeat([f"P{i}" for i in range(patients)], rng.integers(1, 6, patients)))
+    labels = (rng.random((len(owners), findings)) < [0.1, 0.3, 0.6][:findings]).astype(float)
+    scores = np.round(rng.normal(labels), 1)
+    labels[rng.random(labels.shape) < 0.2] = NAN
+    return scores, labels, owners
+
+
+def test_every_redraw_of_every_finding_equals_scikit_learn_on_the_same_images() -> None:
+    scores, labels, patients = films(0)
+    aucs = auc_redraws(scores, labels, patients, redraws=70, rng=np.random.default_rng(1))
+    precisions = average_precision_redraws(scores, labels, patients, redraws=70, rng=np.random.default_rng(1))
+    again = np.random.default_rng(1)
+    for redraw in range(70):
+        counts = grouped_counts(patients, rng=again)
+        drawn = np.repeat(np.arange(len(patients)), counts)
+        for f in range(3):
+            rows = drawn[~np.isnan(labels[drawn, f])]
+            truth, values = labels[rows, f], scores[rows, f]
+            assert aucs[redraw, f] == pytest.approx(roc_auc_score(truth, values), abs=1e-12)
+            assert precisions[redraw, f] == pytest.approx(average_precision_score(truth, values), abs=1e-12)
+
+
+def test_the_outcomes_of_a_redraw_are_those_of_the_repeated_rows() -> None:
+    scores, labels, patients = films(2)
+    thresholds = np.array([0.3, 0.5, 0.7])
+    found = confusion_redraws(scores, labels, thresholds, patients, redraws=20, rng=np.random.default_rng(3))
+    again = np.random.default_rng(3)
+    for redraw in range(20):
+        rows = np.repeat(np.arange(len(patients)), grouped_counts(patients, rng=again))
+        expected = confusion(scores[rows], labels[rows], thresholds)
+        assert found.true_positive[redraw].tolist() == expected.true_positive.tolist()
+        assert found.false_positive[redraw].tolist() == expected.false_positive.tolist()
+        assert found.npv[redraw] == pytest.approx(expected.npv, abs=1e-12)
+        assert found.f1[redraw] == pytest.approx(expected.f1, abs=1e-12)
+
+
+def test_the_values_do_not_depend_on_the_size_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn() -> np.ndarray:
+        return auc_redraws(*films(4), redraws=50, rng=np.random.default_rng(5))
+
+    in_one = drawn()
+    monkeypatch.setattr("radcommons.metrics.bootstrap.SAMPLES_AT_ONCE", 7)
+    assert np.array_equal(in_one, drawn())
+
+
+def test_a_redraw_of_one_class_only_is_nan_as_often_as_chance_says() -> None:
+    """One positive among ten patients is left out of 0.9^10 of the samples."""
+    labels = np.zeros((10, 2))
+    labels[0, 0] = 1
+    values = auc_redraws(np.random.default_rng(6).random((10, 2)), labels, np.arange(10), redraws=2000,
+                         rng=np.random.default_rng(7))  # fmt: skip
+    assert np.isnan(values[:, 0]).mean() == pytest.approx(0.9**10, abs=0.03)
+    assert np.isnan(values[:, 1]).all()
+    low, high = percentile_interval(values[:, 0])
+    assert 0 <= low <= high <= 1
+    assert np.isnan(percentile_interval(values[:, 1])).all()
+
+
+def test_all_findings_are_scored_on_the_same_patients() -> None:
+    scores, labels, patients = films(8, findings=1)
+    twice = auc_redraws(
+        np.hstack([scores, 2 * scores]), np.hstack([labels] * 2), patients, redraws=40, rng=np.random.default_rng(9)
+    )
+    assert np.array_equal(twice[:, 0], twice[:, 1])
+    assert twice[:, 0].std() > 0.01
+
+
+def test_many_films_of_few_patients_have_wider_intervals_than_films_taken_for_independent() -> None:
+    rng = np.random.default_rng(10)
+    patients = np.repeat(np.arange(50), 8)
+    labels = np.repeat(rng.integers(0, 2, 50), 8).astype(float)[:, None]
+    scores = labels + rng.standard_normal(50)[patients, None] + 0.3 * rng.standard_normal((400, 1))
+    by_patient, by_film = (
+        auc_redraws(scores, labels, groups, redraws=300, rng=rng).std() for groups in (patients, np.arange(400))
+    )
+    assert by_patient > 2 * by_film

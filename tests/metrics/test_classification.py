@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import mannwhitneyu
 from sklearn import metrics as sklearn_metrics
 
-from radcommons.errors import TooFewImages
-from radcommons.metrics.classification import area_under_roc, detectable_auc, roc_curve, true_positive_rate_at
+from radcommons.metrics.classification import (
+    area_under_roc,
+    average_precision,
+    precision_recall_curve,
+    roc_curve,
+    split_classes,
+    true_positive_rate_at,
+)
 
 
 def tied_scores(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -88,31 +94,27 @@ def test_the_rate_is_the_highest_point_of_scikit_learns_curve_within_the_limit(l
         assert found == pytest.approx(tpr[fpr <= limit].max(), abs=1e-12)
 
 
-def test_more_images_detect_a_weaker_attack_and_more_power_needs_a_stronger_one() -> None:
-    sizes = [detectable_auc(n, n) for n in (20, 100, 1000, 100_000)]
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] < 0.51
-    assert detectable_auc(100, 100, power=0.5) < detectable_auc(100, 100) < detectable_auc(100, 100, power=0.95)
-    assert detectable_auc(100, 100) < detectable_auc(100, 100, significance=0.001)
+def test_unknown_labels_are_in_neither_class() -> None:
+    positive, negative = split_classes(np.array([0.1, 0.2, 0.3]), np.array([1, np.nan, 0]))
+    assert (positive.tolist(), negative.tolist()) == ([0.1], [0.3])
 
 
-def test_at_power_one_half_it_is_the_critical_value_by_hand() -> None:
-    """1.96 standard errors above 0.5, each sqrt((100 + 50 + 1) / (12 x 100 x 50))."""
-    expected = 0.5 + 1.959964 * np.sqrt(151 / (12 * 100 * 50))
-    assert detectable_auc(100, 50, power=0.5) == pytest.approx(expected, abs=1e-6)
+def test_average_precision_by_hand() -> None:
+    """Found at 4 (1 of 1) and at 2, with the negatives at 3 and 2 (2 of 4): a half of each."""
+    assert average_precision(np.array([4.0, 2.0]), np.array([3.0, 2.0, 1.0])) == pytest.approx((1 + 2 / 4) / 2)
 
 
-@pytest.mark.parametrize(("positives", "negatives"), [(60, 60), (200, 100)])
-def test_a_mann_whitney_test_finds_the_detectable_auc_four_times_in_five(positives: int, negatives: int) -> None:
-    """Binormal scores of that AUC, 2,000 experiments; the formula is for exponential scores, whence the margin."""
-    auc = detectable_auc(positives, negatives, power=0.8, significance=0.05)
-    rng = np.random.default_rng(positives)
-    positive = rng.standard_normal((2000, positives)) + np.sqrt(2) * norm.ppf(auc)
-    negative = rng.standard_normal((2000, negatives))
-    found = mannwhitneyu(positive, negative, axis=1, method="asymptotic", use_continuity=False).pvalue < 0.05
-    assert found.mean() == pytest.approx(0.8, abs=0.03)
+def test_scores_all_alike_have_the_prevalence_as_average_precision() -> None:
+    assert average_precision(np.ones(3), np.ones(9)) == pytest.approx(0.25)
 
 
-def test_so_few_images_that_no_attack_would_be_found_are_refused() -> None:
-    with pytest.raises(TooFewImages, match="2 positives and 2 negatives are too few to tell an AUC of 1 from 0.5"):
-        detectable_auc(2, 2)
+@pytest.mark.parametrize("seed", range(5))
+def test_average_precision_and_its_curve_equal_scikit_learns_with_ties(seed: int) -> None:
+    positive, negative = tied_scores(seed)
+    labels, scores = as_labels(positive, negative)
+    expected = sklearn_metrics.average_precision_score(labels, scores)
+    assert average_precision(positive, negative) == pytest.approx(expected, abs=1e-12)
+    precisions, recalls, _ = sklearn_metrics.precision_recall_curve(labels, scores)
+    found = precision_recall_curve(positive, negative)
+    np.testing.assert_allclose(found[0], precisions[::-1], atol=1e-15)
+    np.testing.assert_allclose(found[1], recalls[::-1], atol=1e-15)

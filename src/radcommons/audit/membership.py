@@ -6,7 +6,8 @@ from radcommons.audit.patients import mean_by_patient, permuted_aucs, upper_p_va
 from radcommons.audit.settings import SIGNIFICANCE, AuditSettings
 from radcommons.errors import TooFewImages
 from radcommons.metrics.bootstrap import auc_interval, true_positive_rate_interval
-from radcommons.metrics.classification import area_under_roc, detectable_auc, roc_curve, true_positive_rate_at
+from radcommons.metrics.classification import area_under_roc, roc_curve, true_positive_rate_at
+from radcommons.metrics.power import detectable_auc
 from radcommons.records import Estimate, PrivacyTest
 
 

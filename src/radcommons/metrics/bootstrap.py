@@ -1,13 +1,16 @@
-"""Intervals by drawing patients again: rows of a patient are never taken for independent."""
+"""Bootstrap samples of patients: images of a patient are never taken for independent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-BLOCK_CELLS = 2**21  # redraws times rows that are weighed at once
+from radcommons.metrics.sample_statistics import Statistic, auc, average_precision, true_positive_rate
+from radcommons.metrics.thresholds import Confusion, outcomes
 
-# Weights (b, n) of the positives and (b, m) of the negatives, the negatives in order of their scores -> (b,).
-Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
+SAMPLES_AT_ONCE = 64  # more at once are slower; a block takes 512 bytes a patient and 1,024 a positive
+
+# Scores, labels and patient numbers of one finding, (n,) each -> its statistic of any sample.
+Prepare = Callable[[np.ndarray, np.ndarray, np.ndarray], Statistic]
 
 
 def grouped_counts(groups: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
@@ -25,9 +28,71 @@ def grouped_counts(groups: np.ndarray, *, rng: np.random.Generator) -> np.ndarra
 
 
 def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The middle `level` of redrawn values (r,) as (low, high). Source: Efron 1979."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    """The middle `level` of redrawn values (r,) as (low, high). NaN values, undefined in their sample, are left out.
+
+    (NaN, NaN) where every value is. Source: Efron 1979.
+    """
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def auc_redraws(
+    scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, *, redraws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """`area_under_roc` of every finding in bootstrap samples of patients, the same sample for all findings.
+
+    So a mean over findings is ``values.mean(axis=1)``, and two classifiers of the same images are compared within
+    each sample: put their columns side by side, or call twice with generators of the same seed.
+
+    Args:
+        scores: float (n, F).
+        labels: 1, 0 or NaN for unknown, float (n, F).
+        patients: patient of each image, (n,), of any sortable type; `np.arange(n)` takes images for independent.
+        redraws: bootstrap samples; 10,000 settle the ends of an interval of 0.95 to a few per cent of its width.
+        rng: draws the patients; the result depends on it alone.
+    Returns:
+        float (redraws, F) in [0, 1]; NaN where a sample has one class only.
+    Source: Efron 1979; Rutter 2000 (the bootstrap of patients for ROC curves).
+    """
+    return _by_finding(auc, scores, labels, patients, redraws=redraws, rng=rng)
+
+
+def average_precision_redraws(
+    scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, *, redraws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """`average_precision` of every finding in bootstrap samples of patients.
+
+    Arguments and result are those of `auc_redraws`; NaN where a sample has no positive. Each sample has a prevalence
+    of its own, and average precision goes with it.
+    """
+    return _by_finding(average_precision, scores, labels, patients, redraws=redraws, rng=rng)
+
+
+def confusion_redraws(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    thresholds: np.ndarray,
+    patients: np.ndarray,
+    *,
+    redraws: int,
+    rng: np.random.Generator,
+) -> Confusion:
+    """`confusion` at fixed thresholds in bootstrap samples of patients, the same sample for all findings.
+
+    Arguments are those of `auc_redraws` and `confusion`. The thresholds' own uncertainty is not in it.
+
+    Returns:
+        Confusion of float (redraws, F); e.g. ``percentile_interval(result.sensitivity[:, 0])``.
+    """
+    names, rows = np.unique(patients, return_inverse=True)
+    parts = np.hstack(outcomes(scores, labels, thresholds))
+    sums = np.zeros((len(names), parts.shape[1]))  # of each outcome of each finding, by patient
+    np.add.at(sums, rows, parts)
+    blocks = [counts.T @ sums for counts in _samples([np.arange(len(names))], len(names), redraws=redraws, rng=rng)]
+    return Confusion(*np.hsplit(np.concatenate(blocks), 4))
 
 
 def auc_interval(
@@ -40,7 +105,7 @@ def auc_interval(
     rng: np.random.Generator,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of `area_under_roc` over bootstrap samples of patients.
+    """Percentile interval of `area_under_roc` over bootstrap samples of patients, for two sets of fixed sizes.
 
     Patients with positives only, with negatives only and with both are drawn each among their like, so neither class
     is ever empty and a patient in both brings all rows along.
@@ -57,14 +122,7 @@ def auc_interval(
         (low, high) in [0, 1]; of no width where the classes do not overlap at all, whatever their size.
     Source: Efron 1979; Rutter 2000 (the bootstrap of patients for ROC curves).
     """
-    below, not_above = _ranks(positive, negative)
-
-    def weighted_auc(of_positives: np.ndarray, of_negatives: np.ndarray) -> np.ndarray:
-        lower = _running(of_negatives)
-        wins = of_positives * (lower[:, below] + lower[:, not_above]) / 2
-        return np.asarray(wins.sum(axis=1) / (of_positives.sum(axis=1) * lower[:, -1]))
-
-    values = _redrawn(weighted_auc, negative, positive_groups, negative_groups, redraws=redraws, rng=rng)
+    values = _by_class(auc, positive, negative, positive_groups, negative_groups, redraws=redraws, rng=rng)
     return percentile_interval(values, level)
 
 
@@ -84,31 +142,31 @@ def true_positive_rate_interval(
     The threshold is found anew in each sample. Arguments and sources are those of `auc_interval`; patients are
     drawn in the same way. Where `false_positive_rate` times the negatives is only a few, the interval is rough.
     """
-    below, _ = _ranks(positive, negative)
 
-    def weighted_rate(of_positives: np.ndarray, of_negatives: np.ndarray) -> np.ndarray:
-        lower = _running(of_negatives)
-        negatives = lower[:, -1:]
-        found = (negatives - lower[:, below]) / negatives <= false_positive_rate
-        return np.asarray((of_positives * found).sum(axis=1) / of_positives.sum(axis=1))
+    def rate(*images: np.ndarray) -> Statistic:
+        return true_positive_rate(*images, false_positive_rate=false_positive_rate)
 
-    values = _redrawn(weighted_rate, negative, positive_groups, negative_groups, redraws=redraws, rng=rng)
+    values = _by_class(rate, positive, negative, positive_groups, negative_groups, redraws=redraws, rng=rng)
     return percentile_interval(values, level)
 
 
-def _ranks(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the sorted negatives, how many are below each positive, and how many are not above it."""
-    ordered = np.sort(negative)
-    return np.searchsorted(ordered, positive, side="left"), np.searchsorted(ordered, positive, side="right")
+def _by_finding(
+    statistic: Prepare,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    patients: np.ndarray,
+    *,
+    redraws: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    names, rows = np.unique(patients, return_inverse=True)
+    statistics = [statistic(scores[:, f], labels[:, f], rows) for f in range(scores.shape[1])]
+    return _values(statistics, [np.arange(len(names))], len(names), redraws=redraws, rng=rng)
 
 
-def _running(weights: np.ndarray) -> np.ndarray:
-    """Sum of the first 0, 1, ... m weights of each row, (b, m) -> (b, m + 1)."""
-    return np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))
-
-
-def _redrawn(
-    statistic: Statistic,
+def _by_class(
+    statistic: Prepare,
+    positive: np.ndarray,
     negative: np.ndarray,
     positive_groups: np.ndarray,
     negative_groups: np.ndarray,
@@ -116,23 +174,39 @@ def _redrawn(
     redraws: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The statistic of each bootstrap sample, (redraws,)."""
     names, rows = np.unique(np.concatenate([positive_groups, negative_groups]), return_inverse=True)
-    positive_rows, negative_rows = np.split(rows, [len(positive_groups)])
-    negative_rows = negative_rows[np.argsort(negative)]
+    labels = np.repeat([1.0, 0.0], [len(positive), len(negative)])
     classes = np.zeros(len(names), int)  # 1: a patient with positives only, 2: with negatives only, 3: with both
-    classes[positive_rows] |= 1
-    classes[negative_rows] |= 2
+    classes[rows[labels == 1]] |= 1
+    classes[rows[labels == 0]] |= 2
     strata = [members for kind in (1, 2, 3) if len(members := np.flatnonzero(classes == kind))]
-    values = np.empty(redraws)
-    step = max(1, BLOCK_CELLS // len(rows))
-    for start in range(0, redraws, step):
-        counts = np.empty((min(step, redraws - start), len(names)))
-        for sample in counts:
+    of_counts = statistic(np.concatenate([positive, negative]), labels, rows)
+    return _values([of_counts], strata, len(names), redraws=redraws, rng=rng)[:, 0]
+
+
+def _values(
+    statistics: Sequence[Statistic],
+    strata: Sequence[np.ndarray],
+    patients: int,
+    *,
+    redraws: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Each statistic of each sample, (redraws, len(statistics))."""
+    blocks = _samples(strata, patients, redraws=redraws, rng=rng)
+    return np.concatenate([np.stack([of(counts) for of in statistics], axis=1) for counts in blocks])
+
+
+def _samples(
+    strata: Sequence[np.ndarray], patients: int, *, redraws: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Counts of the patients in block after block of samples, float (patients, b); each stratum keeps its size."""
+    for start in range(0, redraws, SAMPLES_AT_ONCE):
+        counts = np.empty((min(SAMPLES_AT_ONCE, redraws - start), patients))
+        for sample in counts:  # one by one, so that the draws do not depend on the size of a block
             for members in strata:
                 sample[members] = _drawn(len(members), rng)
-        values[start : start + step] = statistic(counts[:, positive_rows], counts[:, negative_rows])
-    return values
+        yield np.ascontiguousarray(counts.T)
 
 
 def _drawn(groups: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""How well scores tell two classes apart."""
-
-from statistics import NormalDist
+"""How well scores tell two classes apart, at no threshold in particular."""
 
 import numpy as np
-from scipy.optimize import brentq
 
-from radcommons.errors import TooFewImages
+
+def split_classes(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (n,) of the positives and of the negatives; labels (n,) are 1, 0 or NaN for unknown, which is left out."""
+    return scores[labels == 1], scores[labels == 0]
 
 
 def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
@@ -62,40 +62,34 @@ def true_positive_rate_at(positive: np.ndarray, negative: np.ndarray, *, false_p
     return float((passing / len(ordered) <= false_positive_rate).mean())
 
 
-def detectable_auc(positives: int, negatives: int, *, power: float = 0.8, significance: float = 0.05) -> float:
-    """Smallest AUC above 0.5 that a two-sided test against 0.5 would find.
-
-    The root A of ``A - 0.5 = z(1 - significance/2) s(0.5) + z(power) s(A)``, where s is the standard error of an AUC.
+def precision_recall_curve(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every point of the precision-recall curve, from the strictest threshold to the loosest.
 
     Args:
-        positives: number of independent positives (patients rather than images, where these differ).
-        negatives: number of independent negatives.
-        power: probability that the test finds it, [0.5, 1).
-        significance: of the two-sided test, (0, 1).
+        positive: scores of the positive class, (n,), n >= 1.
+        negative: scores of the negative class, (m,).
     Returns:
-        In (0.5, 1): an attack weaker than this may have been missed.
-    Raises:
-        TooFewImages: so few that not even an AUC of 1 would be found.
-    Source: Hanley and McNeil 1982, the variance of an AUC with exponential scores, on the safe side.
+        (precisions, recalls), each (t + 1,) for t distinct scores, from recall 0, where precision is set to 1, to
+        recall 1, where it is the prevalence.
+    Source: Davis and Goadrich 2006.
     """
-    normal = NormalDist()
-    critical = normal.inv_cdf(1 - significance / 2) * _auc_standard_error(0.5, positives, negatives)
-
-    def shortfall(auc: float) -> float:
-        return auc - 0.5 - critical - normal.inv_cdf(power) * _auc_standard_error(auc, positives, negatives)
-
-    if shortfall(1.0) <= 0:
-        raise TooFewImages(
-            f"{positives} positives and {negatives} negatives are too few to tell an AUC of 1 from 0.5 "
-            f"at significance {significance:g}; add images"
-        )
-    return float(brentq(shortfall, 0.5, 1.0))
+    thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
+    found, false_alarms = (
+        len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left") for scores in (positive, negative)
+    )
+    return np.append(1.0, found / (found + false_alarms)), np.append(0.0, found / len(positive))
 
 
-def _auc_standard_error(auc: float, positives: int, negatives: int) -> float:
-    """Hanley and McNeil's standard error; at 0.5 it is that of the Mann-Whitney statistic, exactly."""
-    two_positives, two_negatives = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (
-        auc * (1 - auc) + (positives - 1) * (two_positives - auc**2) + (negatives - 1) * (two_negatives - auc**2)
-    ) / (positives * negatives)
-    return float(max(variance, 0.0) ** 0.5)
+def average_precision(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Precision averaged over the positives, each at the threshold that just finds it.
+
+    Args:
+        positive: scores of the positive class, (n,), n >= 1.
+        negative: scores of the negative class, (m,).
+    Returns:
+        In (0, 1]; the prevalence where the scores are all alike, and about that where they say nothing. No line is
+        drawn between points, which would flatter.
+    Source: Buckley and Voorhees 2000; Davis and Goadrich 2006 on interpolation.
+    """
+    precisions, recalls = precision_recall_curve(positive, negative)
+    return float((np.diff(recalls) * precisions[1:]).sum())
