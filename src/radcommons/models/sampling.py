@@ -162,7 +162,7 @@ class Generator:
 
         def draw(block: int) -> Batch:
             first = block * size
-            latents, labels = self._inputs(range(first, first + size), choice, seed)
+            latents, labels = self.inputs(range(first, first + size), choice, seed)
             images = self.draw(latents, labels)
             span = slice(max(start, first) - first, min(stop, first + size) - first)
             return Batch(first + span.start, images[span], labels[span])
@@ -175,7 +175,7 @@ class Generator:
     def labels(self, stop: int, *, choice: LabelChoice, seed: int) -> np.ndarray:
         """Label vectors of images 0 ... `stop` of a seed, float32 (stop, F), without drawing them."""
         choice.check(self.findings)
-        return self._inputs(range(stop), choice, seed)[1]
+        return self.inputs(range(stop), choice, seed)[1]
 
     def draw(self, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Images of given inputs: latents float32 (n, L), labels float32 (n, F) -> uint8 (n, R, R)."""
@@ -191,7 +191,8 @@ class Generator:
         factor = GPU_FACTOR if self.device.type == "cuda" else 1
         return max(SMALLEST_BLOCK, min(64, BLOCK_PIXELS // self.resolution**2)) * factor
 
-    def _inputs(self, indices: range, choice: LabelChoice, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def inputs(self, indices: Sequence[int], choice: LabelChoice, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Latents float32 (n, L) and label vectors float32 (n, F) of some images of a seed."""
         latents = np.empty((len(indices), self.network.config.latent_size), np.float32)
         labels = np.zeros((len(indices), len(self.findings)), np.float32)
         for place, index in enumerate(indices):

@@ -13,19 +13,23 @@ from radcommons.records.audit import (
 )
 from radcommons.records.classifier import ClassifierRecord
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
+from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.record import Record, sha256_file
 from radcommons.records.store import StoreRecord
 
 __all__ = [
+    "Arm",
     "AtThreshold",
     "AuditReport",
     "Calibration",
     "ClassifierRecord",
+    "Comparison",
     "Control",
     "Diversity",
     "Estimate",
     "Evaluation",
+    "ExperimentResult",
     "Fidelity",
     "FindingEvaluation",
     "FindingsRecord",
@@ -36,5 +40,6 @@ __all__ = [
     "QualityScore",
     "Record",
     "StoreRecord",
+    "Verdict",
     "sha256_file",
 ]

@@ -1,0 +1,114 @@
+"""From the scores of every arm and repeat to intervals, p values and verdicts."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.special import ndtri
+
+from radcommons.metrics.bootstrap import auc_redraws
+from radcommons.metrics.classification import area_under_roc, split_classes
+from radcommons.metrics.comparison import delong_test, holm, permutation_test
+from radcommons.metrics.replicates import Replicated, replicated
+from radcommons.records import Comparison, Estimate, Verdict
+from radcommons.seeds import numpy_stream
+
+RELEVANT = 0.02  # AUC; less is not worth another hospital's generator
+SIGNIFICANCE = 0.05
+POWER = 0.8
+PERMUTATIONS = 10_000
+
+
+class Judged:
+    """AUC of every arm, repeat and finding on the same test films, and in the same redraws of their patients."""
+
+    def __init__(
+        self,
+        scores: Mapping[str, Sequence[np.ndarray]],
+        labels: np.ndarray,
+        patients: np.ndarray,
+        findings: Sequence[str],
+        *,
+        redraws: int,
+        seed: int,
+    ) -> None:
+        """`scores`: by arm, of each repeat, (n, F); `labels` (n, F) and `patients` (n,) of the test films."""
+        self.findings, self.seed = tuple(findings), seed
+        self._scores = {arm: np.stack(repeats) for arm, repeats in scores.items()}  # (s, n, F)
+        self._labels, self._patients = labels, patients
+        columns = np.concatenate([s.transpose(1, 0, 2).reshape(len(labels), -1) for s in self._scores.values()], axis=1)
+        repeated = np.tile(labels, columns.shape[1] // labels.shape[1])
+        redrawn = auc_redraws(columns, repeated, patients, redraws=redraws, rng=numpy_stream(seed, "patients"))
+        self._aucs: dict[str, np.ndarray] = {}  # by arm, (s, F)
+        self._redrawn: dict[str, np.ndarray] = {}  # by arm, the mean over repeats, (r, F)
+        start = 0
+        for arm, repeats in self._scores.items():
+            shape = (len(repeats), labels.shape[1])
+            block = redrawn[:, start : start + shape[0] * shape[1]].reshape(redraws, *shape)
+            self._redrawn[arm] = block.mean(axis=1)
+            self._aucs[arm] = np.array(
+                [[area_under_roc(*split_classes(s[:, f], labels[:, f])) for f in range(shape[1])] for s in repeats]
+            )
+            start += shape[0] * shape[1]
+
+    def aucs(self, arm: str, finding: str) -> tuple[float, ...]:
+        """AUC of each repeat."""
+        return tuple(self._aucs[arm][:, self.findings.index(finding)].tolist())
+
+    def auc(self, arm: str, finding: str) -> Estimate:
+        """Mean AUC over the repeats, with its interval."""
+        f = self.findings.index(finding)
+        return _estimate(replicated(self._aucs[arm][:, f], self._redrawn[arm][:, f]))
+
+    def comparisons(self, pairs: Sequence[tuple[str, str]]) -> tuple[Comparison, ...]:
+        """Each pair of arms (one, against) for each finding, corrected together."""
+        cells = [(pair, f) for pair in pairs for f in range(len(self.findings))]
+        found = [
+            replicated(
+                self._aucs[a][:, f] - self._aucs[b][:, f], self._redrawn[a][:, f] - self._redrawn[b][:, f]
+            )
+            for (a, b), f in cells
+        ]
+        corrected = holm(np.array([r.p_value for r in found]))
+        checks = {pair: self._cross_checks(*pair) for pair in pairs}
+        return tuple(
+            Comparison(
+                arm=a,
+                against=b,
+                finding=self.findings[f],
+                difference=_estimate(r),
+                p_value=r.p_value,
+                p_corrected=float(p),
+                p_permutation=float(checks[a, b][0][f]),
+                p_delong=None if np.isnan(checks[a, b][1][f]) else float(checks[a, b][1][f]),
+                detectable=float(ndtri(1 - SIGNIFICANCE / 2) + ndtri(POWER)) * r.standard_error,
+                verdict=verdict(r.low, r.high, float(p)),
+            )
+            for ((a, b), f), r, p in zip(cells, found, corrected, strict=True)
+        )
+
+    def _cross_checks(self, a: str, b: str) -> tuple[np.ndarray, np.ndarray]:
+        """P values of the arms' averaged scores, (F,) each: by permutation and by DeLong."""
+        first, second = self._scores[a].mean(axis=0), self._scores[b].mean(axis=0)
+        rng = numpy_stream(self.seed, "exchange", a, b)
+        exchanged = permutation_test(first, second, self._labels, self._patients, redraws=PERMUTATIONS, rng=rng)
+        return exchanged.p_value, delong_test(first, second, self._labels, self._patients).p_value
+
+
+def verdict(low: float, high: float, p_corrected: float) -> Verdict:
+    """What an interval of a difference of AUC and its corrected p value support; the words follow from it alone.
+
+    Args:
+        low, high: the interval, of 95%.
+        p_corrected: two-sided, after Holm.
+    """
+    if p_corrected < SIGNIFICANCE and low > 0:
+        return "better"
+    if p_corrected < SIGNIFICANCE and high < 0:
+        return "worse"
+    if -RELEVANT < low and high < RELEVANT:
+        return "no relevant difference"
+    return "undecided"
+
+
+def _estimate(found: Replicated) -> Estimate:
+    return Estimate(value=found.value, low=found.low, high=found.high)

@@ -1,0 +1,102 @@
+"""Settings of the experiments; presets are TOML files in ``configs/enrich`` and ``configs/merge``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from radcommons.classify.settings import Augmentation, ClassifierSettings
+from radcommons.settings import Settings, override, preset_path, read_toml
+
+
+class ExperimentSettings(Settings):
+    """What every experiment needs."""
+
+    seed: int = Field(0, ge=0, description="root of every random number of the experiment")
+    repeats: int = Field(
+        5, ge=1, description="times that every arm is drawn and trained anew; with one, luck in training is not seen"
+    )
+    redraws: int = Field(10_000, ge=100, description="bootstrap redraws of the test patients")
+    diversity_pairs: int = Field(1_000, ge=0, description="pairs of positive images behind an arm's MS-SSIM; 0 = none")
+    classifier: ClassifierSettings = Field(
+        ClassifierSettings(), description="settings of every arm's training, a table; see 'classify train'"
+    )
+
+
+class EnrichSettings(ExperimentSettings):
+    """Fig. 2 of the paper: a small local set at low prevalence, enriched by synthetic images.
+
+    Arms are named after what is in them. The paper's own sizes are the defaults.
+    """
+
+    store: Path = Field(description="the local site's store")
+    generators: tuple[Path, ...] = Field(min_length=1, description="generators to draw from, in equal shares")
+    finding: str = Field("Pneumonia", description="the rare finding")
+    real_images: int = Field(1_000, ge=4, description="films of the local set")
+    real_positives: int = Field(50, ge=1, description="of them with the finding")
+    kept_images: int = Field(500, ge=2, description="films of the local set that the enriched set keeps")
+    kept_positives: int = Field(50, ge=1, description="of them with the finding")
+    synthetic_images: int = Field(500, ge=1, description="synthetic images added")
+    synthetic_positives: int = Field(100, ge=0, description="of them with the finding")
+    augment: Augmentation = Field(
+        Augmentation(rotation=7, shift=0.05, zoom=0.1, contrast=0.2, brightness=16),
+        description="classical augmentation of the control that has it",
+    )
+
+    @property
+    def total(self) -> int:
+        """Images of the enriched set."""
+        return self.kept_images + self.synthetic_images
+
+    @property
+    def positives(self) -> int:
+        """Of them with the finding."""
+        return self.kept_positives + self.synthetic_positives
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for whole, part in (
+            ("real_images", "real_positives"),
+            ("kept_images", "kept_positives"),
+            ("real_images", "kept_images"),
+            ("real_positives", "kept_positives"),
+        ):
+            if getattr(self, part) > getattr(self, whole):
+                raise ValueError(f"'{part}' is {getattr(self, part)}, more than '{whole}', {getattr(self, whole)}")
+        if self.synthetic_positives > self.synthetic_images:
+            raise ValueError(
+                f"'synthetic_positives' is {self.synthetic_positives}, more than 'synthetic_images', "
+                f"{self.synthetic_images}"
+            )
+        if self.kept_images - self.kept_positives > self.real_images - self.real_positives:
+            raise ValueError("the enriched set keeps more films without the finding than the local set has")
+        return self
+
+
+class MergeSettings(ExperimentSettings):
+    """Fig. 3 of the paper: one site's generator against two sites' merged."""
+
+    store: Path = Field(description="site A's store: its films train the real arms, its test part judges all arms")
+    generator_a: Path = Field(description="site A's generator")
+    generator_b: Path = Field(description="site B's generator")
+    findings: tuple[str, ...] | None = Field(None, description="findings to learn; off = all that A and B have in common")
+    images: int = Field(10_000, ge=4, description="synthetic images of one site, and films of the real arms")
+
+
+def read_settings(kind: type[ExperimentSettings], name: str, path: Path, overrides: Sequence[str]) -> Any:
+    """An experiment's settings: a TOML file, which may name a shipped preset to begin from, and overrides.
+
+    Raises:
+        PathMissing, SettingRefused.
+    """
+    asked = override(read_toml(path), overrides)
+    preset = asked.pop("preset", None)
+    sizes = {} if preset is None else read_toml(preset_path(name, str(preset)))
+    return kind.parse(_laid_over(sizes, asked), source=str(path))
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two tables as one, inner tables likewise; what stands above counts."""
+    tables = {k: _laid_over(below[k], v) for k, v in above.items() if isinstance(v, dict) and k in below}
+    return {**below, **above, **tables}

@@ -1,0 +1,123 @@
+"""What the arms of an experiment are made of: films of a store, synthetic images of generators, drawn once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from radcommons.classify.material import Examples, of_images, of_store, require_both_classes
+from radcommons.data.seen import require_unseen
+from radcommons.data.store import Store
+from radcommons.errors import FindingUnknown, TooFewImages, nearest_hint
+from radcommons.models.sampling import Generator, LabelChoice
+from radcommons.progress import Track
+from radcommons.seeds import derive
+
+TRIED_AT_ONCE, MOST_TRIED = 4_096, 2**20
+
+
+@dataclass(frozen=True)
+class Site:
+    """The films of the local site, by part, about the findings of the experiment."""
+
+    store: Store
+    train: Examples
+    validation: Examples
+    test: Examples
+
+
+def open_site(folder: Path, findings: Sequence[str], *, side: int) -> Site:
+    """A store's three parts.
+
+    Raises:
+        FindingUnknown: the store does not label a finding.
+        TooFewImages: a part has one class only.
+    """
+    store = Store.open(folder)
+    for finding in findings:
+        if finding not in store.findings:
+            raise FindingUnknown(
+                f"finding '{finding}' is not labelled in {folder}; {nearest_hint(finding, store.findings)}"
+            )
+    parts = {name: of_store(store, name, side=side).about(findings) for name in ("train", "val", "test")}
+    for name, part in parts.items():
+        require_both_classes(part.labels, findings, f"the part '{name}' of {folder}")
+    return Site(store, parts["train"], parts["val"], parts["test"])
+
+
+def open_generator(reference: Path, site: Site, findings: Sequence[str]) -> tuple[Generator, str | None]:
+    """A generator that knows the findings and has not seen the site's test patients.
+
+    Returns:
+        The generator, and why an overlap of patients could not be ruled out, or None.
+    Raises:
+        FindingUnknown: it does not know a finding.
+        PatientsSeen: its training had patients of the site's test or validation part.
+    """
+    generator = Generator.load(reference)
+    for finding in findings:
+        if finding not in generator.findings:
+            common = [f for f in generator.findings if f in site.store.findings]
+            raise FindingUnknown(
+                f"{reference} does not know '{finding}'; in common with {site.store.path} are "
+                f"{', '.join(common) or 'none'}"
+            )
+    rows = np.concatenate([site.test.rows, site.validation.rows])
+    seen = require_unseen(reference, site.store, rows, what="test and validation")
+    return generator, None if seen.comparable else f"{reference.name}: {seen.describe('test and validation')}"
+
+
+def draw_as_trained(
+    generator: Generator, count: int, findings: Sequence[str], *, name: str, seed: int, track: Track
+) -> Examples:
+    """Images whose labels occur together as in training."""
+    drawn = generator.generate(count, seed=seed, track=track)
+    return _examples(name, generator, drawn.images, drawn.labels, findings, seed)
+
+
+def draw_with(
+    generator: Generator, finding: str, *, positives: int, negatives: int, name: str, seed: int, track: Track
+) -> Examples:
+    """Images with and without one finding; whatever else they show occurs as it did beside that in training.
+
+    Labels are drawn as in training and kept where they have the finding (or have not), so that a positive is not a
+    film with that finding alone, which might be rare. Raises TooFewImages where training has next to none of a kind.
+    """
+    images, labels = [], []
+    for present, count in ((True, positives), (False, negatives)):
+        root = derive(seed, "experiment", present)
+        chosen = _indices(generator, finding, present, count, name=name, seed=root)
+        with track(f"Drawing with {finding}" if present else f"Drawing without {finding}", total=count) as advance:
+            for start in range(0, count, generator.block_size):
+                block = chosen[start : start + generator.block_size]
+                latents, vectors = generator.inputs(block, LabelChoice(), root)
+                images.append(generator.draw(latents, vectors))
+                labels.append(vectors)
+                advance(len(block))
+    return _examples(name, generator, np.concatenate(images), np.concatenate(labels), [finding], seed)
+
+
+def _indices(generator: Generator, finding: str, present: bool, count: int, *, name: str, seed: int) -> list[int]:
+    """The first images of a seed whose drawn label has the finding, or has not."""
+    column = generator.findings.index(finding)
+    kept: list[int] = []
+    for first in range(0, MOST_TRIED, TRIED_AT_ONCE):
+        if len(kept) >= count:
+            break
+        labels = generator.inputs(range(first, first + TRIED_AT_ONCE), LabelChoice(), seed)[1]
+        kept.extend((first + np.flatnonzero((labels[:, column] >= 0.5) == present)).tolist())
+    if len(kept) < count:
+        raise TooFewImages(
+            f"{name} draws '{finding}' {'present' if present else 'absent'} {len(kept):,} times in {MOST_TRIED:,} images "
+            f"and {count:,} are asked for; lower the number, or take another generator"
+        )
+    return kept[:count]
+
+
+def _examples(
+    name: str, generator: Generator, images: np.ndarray, labels: np.ndarray, findings: Sequence[str], seed: int
+) -> Examples:
+    """Drawn images about some findings."""
+    whole = of_images(f"synthetic {name}", images, labels, generator.findings, f"{generator.digest}/{seed}")
+    return whole.about(findings)
