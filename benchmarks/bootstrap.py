@@ -14,7 +14,7 @@ from support.measuring import pair, save, seconds_of
 from radcommons.metrics.bootstrap import auc_redraws, average_precision_redraws, confusion_redraws, grouped_counts
 from radcommons.metrics.comparison import permutation_test
 
-IMAGES, PATIENTS, REDRAWS, OF_LOOP = 22_433, 6_187, 10_000, 20
+IMAGES, PATIENTS, REDRAWS, OF_LOOP, ROUNDS = 22_433, 6_187, 10_000, 20, 3
 PREVALENCES = {
     "Hernia": 0.002,
     "Pneumonia": 0.013,
@@ -66,7 +66,7 @@ def main() -> None:
         return auc_redraws(*films, redraws=redraws, rng=np.random.default_rng(1))
 
     difference = float(np.abs(loop(*films, OF_LOOP) - ours(OF_LOOP)).max())
-    times = pair(lambda: loop(*films, OF_LOOP), ours, rounds=3, warm_up=False)
+    times = pair(lambda: loop(*films, OF_LOOP), ours, rounds=ROUNDS, warm_up=False)
     rows = [
         {
             "redraws": REDRAWS,
@@ -92,7 +92,7 @@ def main() -> None:
         ),
         "peak memory MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    save("bootstrap", __doc__.splitlines()[0], rows, "scipy", "scikit-learn", **more)
+    save("bootstrap", __doc__.splitlines()[0], rows, "scipy", "scikit-learn", rounds=ROUNDS, **more)
     print("\n".join(f"{name}: {value:.3g}" for name, value in more.items()))
 
 

@@ -65,6 +65,25 @@ def test_the_p_value_is_the_share_of_all_exchanges_computed_one_by_one() -> None
     assert found.p_value[0] == pytest.approx(as_far / 128, abs=0.01)
 
 
+def test_an_exchange_that_gives_the_same_difference_but_for_rounding_counts_as_far() -> None:
+    """Nine images, 512 exchanges, differences in steps of 1/80: many equal the observed one exactly."""
+    exchanges = np.array(list(product([False, True], repeat=9)))
+    labels = np.repeat([1.0, 0.0], [4, 5])
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        scores = rng.integers(0, 4, (2, 9)).astype(float)
+        ranks = np.stack([rankdata(row) for row in scores])
+        differences = [
+            auc(one, labels) - auc(other, labels)
+            for one, other in (np.where(swapped, ranks[::-1], ranks) for swapped in exchanges)
+        ]
+        as_far = np.abs(differences) >= abs(auc(scores[0], labels) - auc(scores[1], labels)) - 1e-9
+        found = permutation_test(
+            *(row[:, None] for row in (*scores, labels)), np.arange(9), redraws=20_000, rng=np.random.default_rng(seed)
+        )
+        assert found.p_value[0] == pytest.approx(as_far.mean(), abs=0.015)
+
+
 def test_a_change_of_scale_changes_neither_test() -> None:
     first, second, labels, patients = two_classifiers(4)
     for scaled in (100 * second - 7, 1 / (1 + np.exp(-second))):

@@ -23,7 +23,7 @@ def auc(scores: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Statistic:
     def statistic(counts: np.ndarray) -> np.ndarray:
         positives, beaten = at @ counts, np.cumsum(twice @ counts, axis=0)  # (k, b), (k + 1, b)
         wins = np.einsum("kb,kb->b", positives, beaten[:-1])
-        return _ratio(wins, positives.sum(axis=0) * beaten[-1])  # halves wherever they are: both are doubled
+        return _ratio(wins, positives.sum(axis=0) * beaten[-1])  # both doubled, so that a tie is a whole number
 
     return statistic
 
