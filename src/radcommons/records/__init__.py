@@ -12,6 +12,7 @@ from radcommons.records.audit import (
     QualityScore,
 )
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
+from radcommons.records.patients import PatientsRecord
 from radcommons.records.record import Record, sha256_file
 from radcommons.records.store import StoreRecord
 
@@ -24,6 +25,7 @@ __all__ = [
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
+    "PatientsRecord",
     "PolicyLine",
     "PrivacyTest",
     "QualityScore",
