@@ -1,13 +1,15 @@
 """Records are versioned JSON that comes back as it went, and refuse what they do not know."""
 
 import hashlib
+import hmac
 import json
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from radcommons.records import FindingsRecord, Record, StoreRecord, sha256_file
+from radcommons.records import FindingsRecord, PatientsRecord, Record, StoreRecord, sha256_file
+from radcommons.records.patients import count_seen, patient_hash, patient_hashes
 
 STORE = StoreRecord(
     name="own", source="table", findings=("Mass",), resolutions=(4, 8), label_policy="as-given", fit="crop", images=3,
@@ -46,6 +48,31 @@ def test_every_published_combination_has_an_entry_a_finding() -> None:
     FindingsRecord(findings=("Mass", "Edema"), combinations=(((0, 1), 12),), smallest_cell=10)
     with pytest.raises(ValidationError, match="another number of entries than there are findings"):
         FindingsRecord(findings=("Mass", "Edema"), combinations=(((1,), 12),), smallest_cell=10)
+
+
+def test_a_store_from_before_there_were_key_fingerprints_is_read_without_one() -> None:
+    values = json.loads(STORE.to_json())
+    del values["key_fingerprint"]
+    assert StoreRecord.model_validate(values) == STORE and STORE.key_fingerprint is None
+
+
+SALT = "00ff" * 8
+
+
+def test_the_hash_of_a_patient_is_the_head_of_an_hmac_under_the_salt() -> None:
+    expected = hmac.new(bytes.fromhex(SALT), b"1234567890abcdef", hashlib.sha256).hexdigest()[:16]
+    assert patient_hash("1234567890abcdef", salt=SALT) == expected
+    assert patient_hash("1234567890abcdef", salt="00fe" * 8) != expected
+
+
+def test_patients_seen_are_counted_once_each_in_whatever_order_they_come() -> None:
+    record = PatientsRecord(
+        salt=SALT, source="nih", key_fingerprint=None, hashes=patient_hashes(["a", "b", "b", "c"], salt=SALT)
+    )
+    assert len(record.hashes) == 3 and record.hashes == patient_hashes(["c", "b", "a"], salt=SALT)
+    assert count_seen(record, ["b", "x", "b", "a"]) == 2
+    assert count_seen(record, ["x", "y"]) == count_seen(record, []) == 0
+    assert count_seen(record.model_copy(update={"salt": "00fe" * 8}), ["a", "b", "c"]) == 0
 
 
 def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:

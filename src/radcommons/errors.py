@@ -24,6 +24,7 @@
     ├── WorkerKilled                exit 2: a process was killed or a cluster lost; run the same command again
     ├── TrainingDiverged            exit 2: the run stopped; names the last good checkpoint
     └── GateRefused                 exit 3: a policy said no
+        └── PatientsSeen            test on patients that the generator has not seen
 """
 
 from collections.abc import Iterable
@@ -120,6 +121,10 @@ class GateRefused(RadCommonsError):
     """A policy refused the deposit or the action."""
 
     exit_code = 3
+
+
+class PatientsSeen(GateRefused):
+    """Patients to test on were in a generator's training."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -17,7 +17,7 @@ from radcommons.data import store_folder, store_writer
 from radcommons.data.ingest import ingest, ingest_phantoms, ladder
 from radcommons.data.listing import Listing
 from radcommons.data.pixels import square
-from radcommons.data.pseudonyms import load_or_create_key, pseudonym
+from radcommons.data.pseudonyms import fingerprint, load_or_create_key, pseudonym
 from radcommons.data.sources import list_nih, list_table
 from radcommons.data.split import read_split_files, with_split
 from radcommons.data.store import Store
@@ -240,6 +240,15 @@ def test_a_second_run_touches_nothing(
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "store").iterdir()} == before
 
 
+def test_a_finished_store_from_before_there_were_fingerprints_is_recognised_and_left_alone(
+    imported: Callable[..., StoreRecord], tmp_path: Path
+) -> None:
+    record = imported().model_copy(update={"key_fingerprint": None})
+    path = tmp_path / "store" / "store.json"
+    path.write_text(record.to_json())
+    assert imported() == record and path.read_text() == record.to_json()
+
+
 def test_a_second_run_on_a_damaged_store_says_so(imported: Callable[..., StoreRecord], tmp_path: Path) -> None:
     imported()
     (tmp_path / "store" / "images_0008.npy").unlink()
@@ -391,6 +400,8 @@ def test_a_patient_has_one_pseudonym_and_one_key_file_gives_the_same_in_two_stor
     assert not set(first) & set(other)
     key = load_or_create_key(tmp_path / "key")
     assert first[0] == pseudonym("film-patient-0", key=key)
+    fingerprints = [Store.open(tmp_path / n).record.key_fingerprint for n in ("first", "second", "other")]
+    assert fingerprints[0] == fingerprints[1] == fingerprint(key) != fingerprints[2]
     assert not (tmp_path / "first" / "pseudonym.key").exists()
 
 

@@ -21,6 +21,7 @@ REQUEST = Request(
     label_policy="as-given",
     fit="crop",
     split_salt="salt",
+    key_fingerprint="0" * 16,
     absent=2,
     sha256="a" * 64,
 )

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from radcommons.errors import GeneratorRefused, PathMissing
-from radcommons.models.generator_files import load_generator, save_generator
+from radcommons.models.generator_files import is_saved, load_generator, load_patients, save_generator
 from radcommons.models.progan import GeneratorNetwork, ProganConfig
-from radcommons.records import FindingsRecord
+from radcommons.records import FindingsRecord, PatientsRecord
 
 CONFIG = ProganConfig(resolution=8, channels={4: 4, 8: 3}, latent_size=5, findings=2)
 FINDINGS = FindingsRecord(findings=("Effusion", "Mass"), combinations=(((0, 0), 7), ((1, 0), 3)), smallest_cell=5)
+
+PATIENTS = PatientsRecord(salt="0a" * 16, source="nih", key_fingerprint="0b" * 8, hashes=("0c" * 8, "0d" * 8))
 
 
 @pytest.fixture
@@ -42,6 +44,62 @@ def test_saving_again_replaces_the_whole_folder(folder: Path) -> None:
     save_generator(folder, GeneratorNetwork(CONFIG), FINDINGS, name="later", resolution=4, fade=1.0, images_seen=10)
     assert load_generator(folder)[1].name == "later"
     assert not (folder / "stray.txt").exists()
+
+
+def save_with(folder: Path, patients: PatientsRecord | None) -> None:
+    network = GeneratorNetwork(CONFIG)
+    save_generator(folder, network, FINDINGS, name="s", resolution=8, fade=1.0, images_seen=9, patients=patients)
+
+
+def test_the_list_of_patients_comes_back_from_a_package_and_from_a_run(tmp_path: Path) -> None:
+    for place, reference in (("package", "package"), ("run/generator", "run")):
+        save_with(tmp_path / place, PATIENTS)
+        assert load_patients(tmp_path / reference) == PATIENTS
+    assert load_generator(tmp_path / "run")[1].name == "s"
+
+
+def test_a_generator_may_come_without_the_list_of_patients(folder: Path) -> None:
+    assert load_patients(folder) is None
+    save_with(folder, PATIENTS)
+    save_with(folder, None)
+    assert load_patients(folder) is None, "the list of another generator does not stay behind"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"format_version": 1}',
+        PATIENTS.to_json().replace("0c" * 8, "0c" * 7),
+        PATIENTS.to_json().replace("0c" * 8, "0d" * 8),
+        PATIENTS.to_json().replace("0c" * 8, "0e" * 8),
+        PATIENTS.to_json().replace("0a" * 16, "0a" * 15 + "0"),
+        PATIENTS.to_json().replace('"source"', '"patients"'),
+    ],
+)
+def test_a_damaged_list_of_patients_is_one_line_and_never_an_empty_list(folder: Path, content: str) -> None:
+    (folder / "patients.json").write_text(content)
+    with pytest.raises(GeneratorRefused, match=r"patients\.json is .*damaged; fetch or train the generator again$"):
+        load_patients(folder)
+
+
+def test_a_list_of_patients_of_another_version_is_refused(folder: Path) -> None:
+    save_with(folder, PATIENTS)
+    edit(folder / "patients.json", format_version=2)
+    with pytest.raises(GeneratorRefused, match=r"patients\.json is of format version 2, this radcommons reads 1"):
+        load_patients(folder)
+
+
+def test_a_generator_counts_as_saved_with_its_images_and_its_patients_only(tmp_path: Path) -> None:
+    folder = tmp_path / "package"
+    assert not is_saved(folder, images_seen=9, patients=PATIENTS)
+    save_with(folder, None)
+    assert not is_saved(folder, images_seen=9, patients=PATIENTS)
+    save_with(folder, PATIENTS)
+    assert is_saved(folder, images_seen=9, patients=PATIENTS)
+    assert not is_saved(folder, images_seen=8, patients=PATIENTS)
+    assert not is_saved(folder, images_seen=9, patients=PATIENTS.model_copy(update={"hashes": ()}))
 
 
 def test_changed_weights_are_refused(folder: Path) -> None:

@@ -5,15 +5,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from radcommons.data.listing import Part
 from radcommons.data.store import Store
 from radcommons.errors import CheckpointDamaged, PathInUse, SettingRefused, TooFewImages, TrainingDiverged
+from radcommons.models.generator_files import load_patients
 from radcommons.models.sampling import Generator
+from radcommons.records.patients import count_seen
 from radcommons.train import checkpoint, gan
 from radcommons.train.run_log import read_log
 from radcommons.train.schedule import Phase
@@ -33,6 +37,10 @@ def same(a: object, b: object) -> bool:
     if isinstance(a, (list, tuple)):
         return isinstance(b, type(a)) and len(a) == len(b) and all(map(same, a, b))
     return a == b
+
+
+def _patients(store: Store, part: Part) -> set[str]:
+    return set(store.manifest["patient"][store.rows(part)])
 
 
 def state_of(run: Path) -> dict[str, object]:
@@ -246,6 +254,7 @@ def test_the_published_generator_is_the_moving_average_and_leaves_the_critic_beh
         "config.json",
         "findings.json",
         "generator.safetensors",
+        "patients.json",
     ]
 
 
@@ -283,6 +292,46 @@ def test_a_generator_lost_after_its_checkpoint_is_written_again(
     shutil.rmtree(run / "generator")
     outcome = gan.train(phantom_store, tiny(total_images=80), run)
     assert outcome.images_this_call == 0 and Generator.load(run).digest == before
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["interrupted", "finished"])
+@pytest.mark.parametrize("content", [None, "", '{"format_version": 1, "hashes": []}'], ids=["absent", "empty", "other"])
+def test_the_same_command_adds_a_list_of_patients_that_a_run_lacks_before_it_goes_on(
+    content: str | None, finished: bool, phantom_store: Store, tiny: Tiny, whole_run: Path, tmp_path: Path
+) -> None:
+    def killed() -> bool:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    if finished:
+        shutil.copytree(whole_run, run)
+    else:
+        gan.train(phantom_store, tiny(), run, should_stop=lambda: True)
+    generator = run / "generator"
+    before = {path.name: path.read_bytes() for path in generator.iterdir()}
+    (generator / "patients.json").unlink()
+    if content is not None:
+        (generator / "patients.json").write_text(content)
+    with nullcontext() if finished else pytest.raises(KeyboardInterrupt):
+        gan.train(phantom_store, tiny(), run, should_stop=killed)
+    assert {path.name: path.read_bytes() for path in generator.iterdir()} == before
+    assert load_patients(run) == load_patients(whole_run)
+
+
+def test_the_list_beside_a_generator_names_the_training_patients_and_only_those(
+    phantom_store: Store, whole_run: Path
+) -> None:
+    record = load_patients(whole_run)
+    assert record is not None
+    pseudonyms = {part: _patients(phantom_store, part) for part in ("train", "val", "test")}
+    assert count_seen(record, pseudonyms["train"]) == len(record.hashes) == len(pseudonyms["train"]) > 20
+    assert count_seen(record, pseudonyms["val"] | pseudonyms["test"]) == 0
+    assert pseudonyms["val"] and pseudonyms["test"]
+
+
+def test_the_list_holds_no_pseudonym(phantom_store: Store, whole_run: Path) -> None:
+    text = (whole_run / "generator" / "patients.json").read_text()
+    assert not [p for p in phantom_store.manifest["patient"] if p in text]
 
 
 def test_how_often_a_run_reports_may_change_on_the_way(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from radcommons.data import phantom
 from radcommons.data.listing import Candidate, Listing
 from radcommons.data.memory import keep_freed_memory
 from radcommons.data.pixels import Fit, left_to_opencv, pyramid, read, square
-from radcommons.data.pseudonyms import load_or_create_key, pseudonym
+from radcommons.data.pseudonyms import fingerprint, load_or_create_key, phantom_fingerprint, pseudonym
 from radcommons.data.sending import for_other_machines, require_folder, under_pseudonyms
 from radcommons.data.split import SplitLists, part_by_hash, with_split
 from radcommons.data.store import JOURNAL_FOLDER, Store, pixels_digest
@@ -113,6 +113,7 @@ def ingest(
             fit=fit,
             split_salt=split_salt,
             absent=listing.absent,
+            key_fingerprint=fingerprint(key),
             identity=[pseudonym("", key=key), *_identities(candidates, listing)],
         )
         if (done := _already_there(out, request)) is not None:
@@ -161,6 +162,7 @@ def ingest_phantoms(
         fit="crop",
         split_salt=split_salt,
         absent=0,
+        key_fingerprint=phantom_fingerprint(site=site, seed=seed),
         identity=[patients, site, seed],
     )
     if (done := _already_there(out, request)) is not None:
@@ -307,9 +309,9 @@ def _identities(candidates: Sequence[Candidate], listing: Listing) -> list[Any]:
     ]
 
 
-def _request(*, identity: Any, **fields: Any) -> Request:
-    text = json.dumps([fields, identity], sort_keys=True)
-    return Request(**fields, sha256=hashlib.sha256(text.encode()).hexdigest())
+def _request(*, identity: Any, key_fingerprint: str, **fields: Any) -> Request:
+    text = json.dumps([fields, identity], sort_keys=True)  # the identity holds what the fingerprint says
+    return Request(**fields, key_fingerprint=key_fingerprint, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _already_there(out: Path, request: Request) -> StoreRecord | None:

@@ -21,6 +21,16 @@ def pseudonym(identifier: str, *, key: bytes) -> str:
     return hmac.digest(key, identifier.encode(), "sha256").hex()[:HEX_DIGITS]
 
 
+def fingerprint(key: bytes) -> str:
+    """16 hexadecimal digits that name a key and do not disclose it."""
+    return hmac.digest(key, b"radcommons: fingerprint of a pseudonym key", "sha256").hex()[:HEX_DIGITS]
+
+
+def phantom_fingerprint(*, site: str, seed: int) -> str:
+    """What stands for the key of a phantom hospital: patient i depends on the seed, the site and i only."""
+    return fingerprint(f"phantom {seed} {site}".encode())
+
+
 def load_or_create_key(path: Path) -> bytes:
     """The key in `path`, 32 bytes in hexadecimal; made at random, mode 0600 and atomically where there is none.
 
@@ -38,6 +48,11 @@ def load_or_create_key(path: Path) -> bytes:
                 path.hardlink_to(temporary)
         finally:
             temporary.unlink(missing_ok=True)
+    return load_key(path)
+
+
+def load_key(path: Path) -> bytes:
+    """The key in `path`; raises BadInput where there is none that can be read."""
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (ValueError, OSError):

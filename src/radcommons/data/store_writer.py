@@ -77,6 +77,7 @@ class Request:
     fit: str
     split_salt: str
     absent: int
+    key_fingerprint: str
     sha256: str
 
 
@@ -216,6 +217,7 @@ class StoreWriter:
             split_salt=self.request.split_salt,
             request_sha256=self.request.sha256,
             manifest_sha256=sha256_file(manifest_file(self.out)),
+            key_fingerprint=self.request.key_fingerprint,
         )
 
 

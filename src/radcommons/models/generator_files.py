@@ -1,4 +1,4 @@
-"""A generator's weights on disk: ``generator.safetensors``, ``config.json``, ``findings.json``. Data, never code."""
+"""A generator's weights on disk: ``generator.safetensors`` and JSON records. Data, never code."""
 
 import json
 import shutil
@@ -12,9 +12,10 @@ from safetensors import SafetensorError
 
 from radcommons.errors import GeneratorRefused, PathMissing, SettingRefused
 from radcommons.models.progan import GeneratorNetwork, ProganConfig
-from radcommons.records import FindingsRecord, GeneratorRecord, Record, sha256_file
+from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record, sha256_file
 
 ARCHITECTURES = ("progan",)
+PATIENTS_FILE = "patients.json"
 RUN_SUBFOLDER = "generator"  # where a training run keeps its generator
 R = TypeVar("R", bound=Record)
 
@@ -28,8 +29,12 @@ def save_generator(
     resolution: int,
     fade: float,
     images_seen: int,
+    patients: PatientsRecord | None = None,
 ) -> None:
-    """Write a generator folder in one exchange: the old one stands until the new one is whole."""
+    """Write a generator folder in one exchange: the old one stands until the new one is whole.
+
+    `patients` lists who was in training, under salted hashes; without it nobody can check that test patients were not.
+    """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -47,16 +52,19 @@ def save_generator(
     )
     (partial / "config.json").write_text(record.to_json(), encoding="utf-8")
     (partial / "findings.json").write_text(findings.to_json(), encoding="utf-8")
+    if patients is not None:
+        (partial / PATIENTS_FILE).write_text(patients.to_json(), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
 
 
-def saved_at(folder: Path) -> int | None:
-    """Images seen by the generator in a folder; None where there is none that can be read."""
+def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> bool:
+    """Whether a folder's generator is the one after so many images, with this list of patients beside it."""
     try:
-        return _read_record(folder / "config.json", GeneratorRecord).images_seen
+        saved = _read_record(folder / "config.json", GeneratorRecord)
+        return saved.images_seen == images_seen and _read_patients(folder) == patients
     except GeneratorRefused:
-        return None
+        return False
 
 
 def load_generator(
@@ -89,6 +97,20 @@ def load_generator(
         raise GeneratorRefused(f"{folder}: config.json and findings.json do not belong together")
     network.requires_grad_(False)
     return network.to(device).eval(), record, findings
+
+
+def load_patients(reference: Path) -> PatientsRecord | None:
+    """Who was in the training of a run's or a package's generator, under salted hashes; None where it does not say.
+
+    Raises:
+        PathMissing, GeneratorRefused: with what is wrong and the next step.
+    """
+    return _read_patients(_folder(reference))
+
+
+def _read_patients(folder: Path) -> PatientsRecord | None:
+    path = folder / PATIENTS_FILE
+    return _read_record(path, PatientsRecord) if path.exists() else None
 
 
 def _folder(reference: Path) -> Path:

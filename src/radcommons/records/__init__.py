@@ -15,6 +15,7 @@ from radcommons.records.classifier import ClassifierRecord
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
+from radcommons.records.patients import PatientsRecord
 from radcommons.records.record import Record, sha256_file
 from radcommons.records.store import StoreRecord
 
@@ -35,6 +36,7 @@ __all__ = [
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
+    "PatientsRecord",
     "PolicyLine",
     "PrivacyTest",
     "QualityScore",

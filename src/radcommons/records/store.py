@@ -18,6 +18,8 @@ class StoreRecord(Record):
         split_salt: salt of the patient hash that made the split.
         request_sha256: digest of what was asked, to recognise the same command.
         manifest_sha256: digest of ``manifest.parquet``.
+        key_fingerprint: names the key of the pseudonyms without disclosing it; of phantoms, their site and seed.
+            None in a store imported before there was one.
     """
 
     name: str
@@ -35,3 +37,4 @@ class StoreRecord(Record):
     split_salt: str
     request_sha256: str
     manifest_sha256: str
+    key_fingerprint: str | None = None

@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingDiverged
-from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator, saved_at
+from radcommons.models.generator_files import RUN_SUBFOLDER, is_saved, save_generator
 from radcommons.models.inference import to_bytes
 from radcommons.models.progan import GeneratorNetwork
 from radcommons.pictures import contact_sheet
@@ -101,6 +102,7 @@ def _train(
     labels = store.labels(rows)[:, columns]
     draws = Draws(store, labels, rows, seed=settings.seed, latent_size=settings.latent_size)
     published = findings_record(store, rows, findings)
+    patients = patients_record(store, rows)
     if world.leads and published.withheld_images > len(rows) / 2:
         logger.warning(
             "%s: the label combinations of %d of %d training images are too rare to leave the hospital (fewer than %d "
@@ -149,10 +151,12 @@ def _train(
             resolution=reached.resolution,
             fade=reached.fade,
             images_seen=images_seen,
+            patients=patients,
         )
 
-    if world.leads and loaded is not None and saved_at(run / RUN_SUBFOLDER) != images_seen:
-        publish()  # the last call was killed between its checkpoint and its generator
+    resumed = world.leads and loaded is not None
+    if resumed and not is_saved(run / RUN_SUBFOLDER, images_seen=images_seen, patients=patients):
+        publish()  # the last call was killed between its checkpoint and its generator, or listed no patients yet
 
     # ---- the loop ----
     stage = stage_at(last_step_at, plan)

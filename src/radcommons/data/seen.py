@@ -1,0 +1,114 @@
+"""Whether a generator has seen patients of a store: the list beside its weights against the store's pseudonyms."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from radcommons.data.pseudonyms import fingerprint, load_key
+from radcommons.data.store import Store
+from radcommons.data.store_folder import KEY_FILE
+from radcommons.errors import BadInput, PatientsSeen
+from radcommons.models.generator_files import load_patients
+from radcommons.records import PatientsRecord
+from radcommons.records.patients import count_seen, patient_hashes
+
+SALT_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How many of some patients a generator has seen.
+
+    Attributes:
+        patients: how many of them are on its list.
+        of: how many there are.
+        incomparable: why a patient who is not on the list may have been seen all the same; None where not.
+    """
+
+    patients: int
+    of: int
+    incomparable: str | None = None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether `patients` is all that the generator has seen."""
+        return self.incomparable is None
+
+    def describe(self, what: str = "test") -> str:
+        """The finding in words: "12 of 255 test patients were in this generator's training"."""
+        if self.incomparable is not None and not self.patients:
+            return f"the {self.of:,} {what} patients could not be compared with this generator's: {self.incomparable}"
+        count = f"{self.patients:,}" if self.patients else "none"
+        were = "was" if self.patients <= 1 else "were"
+        return f"{count} of {self.of:,} {what} patients {were} in this generator's training"
+
+
+def patients_record(store: Store, rows: np.ndarray) -> PatientsRecord:
+    """The list to publish with a generator trained on `rows` of a store; the same each time it is made.
+
+    The salt follows from the manifest, so that who has no pseudonym cannot lay the lists of two stores side by side.
+    """
+    text = f"radcommons: patients of {store.name} {store.record.manifest_sha256}"
+    salt = hashlib.sha256(text.encode()).hexdigest()[:SALT_DIGITS]
+    return PatientsRecord(
+        salt=salt,
+        source=store.record.source,
+        key_fingerprint=key_fingerprint(store),
+        hashes=patient_hashes(_pseudonyms(store, rows), salt=salt),
+    )
+
+
+def key_fingerprint(store: Store) -> str | None:
+    """The fingerprint of a store's pseudonym key; of an older store from the key beside it, else None."""
+    if store.record.key_fingerprint is not None:
+        return store.record.key_fingerprint
+    try:
+        return fingerprint(load_key(store.path / KEY_FILE))
+    except BadInput:
+        return None
+
+
+def patients_seen(record: PatientsRecord | None, store: Store, rows: np.ndarray) -> Seen:
+    """How many patients of `rows` of a store are on a generator's list; None for a generator without one.
+
+    Pseudonyms of two keys do not compare. Under one key, patients named by two readers (NIH's and RSNA's) compare where
+    any patient of the store is on the list: then both name them alike.
+    """
+    asked = _pseudonyms(store, rows)
+    if record is None:
+        return Seen(0, len(asked), "it comes without patients.json")
+    own = key_fingerprint(store)
+    if own is not None and record.key_fingerprint is not None and own != record.key_fingerprint:
+        return Seen(0, len(asked), "other pseudonym key")
+    matches = count_seen(record, asked)
+    if own is None or record.key_fingerprint is None:
+        return Seen(matches, len(asked), "unknown pseudonym key")
+    if record.source != store.record.source and not count_seen(record, _pseudonyms(store, store.rows())):
+        return Seen(matches, len(asked), f"patients of '{record.source}' may have other identifiers there")
+    return Seen(matches, len(asked))
+
+
+def require_unseen(reference: Path, store: Store, rows: np.ndarray, *, what: str = "test") -> Seen:
+    """What `patients_seen` says of a run's or a package's generator, where it has seen none.
+
+    The caller says so where the answer is not `comparable`: then none was found, but some may have been seen.
+
+    Raises:
+        PatientsSeen: the generator has seen some; status 3.
+        PathMissing, GeneratorRefused: the generator, or its list, cannot be read.
+    """
+    seen = patients_seen(load_patients(reference), store, rows)
+    if seen.patients:
+        raise PatientsSeen(
+            f"{reference}: {seen.describe(what)}; leave this generator out, or take {what} patients that it has not "
+            "seen, such as the test part of the store it was trained on"
+        )
+    return seen
+
+
+def _pseudonyms(store: Store, rows: np.ndarray) -> list[str]:
+    patients: Iterable[str] = store.manifest["patient"][rows].unique()
+    return list(patients)
