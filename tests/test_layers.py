@@ -1,4 +1,5 @@
-"""The import ladder: base <- metrics, models <- data <- train <- audit, explain, federated, experiments <- demo <- cli.
+"""The import ladder: base <- metrics, models <- data <- train <- classify <- audit, explain, federated, experiments <-
+demo <- cli.
 
 The code that publishes (`hub`) and the reader study (`study`) cannot import the code that reads patients' images.
 Every import counts: absolute, relative, inside a function, under TYPE_CHECKING, through importlib with a literal.
@@ -30,8 +31,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "models": BASE,
     "data": PUBLISHING,
     "train": PUBLISHING | {"data"},
-    **dict.fromkeys(("audit", "explain", "federated", "experiments"), INSIDE),
-    "demo": INSIDE | {"audit", "explain", "federated", "experiments"},
+    "classify": INSIDE,
+    **dict.fromkeys(("audit", "explain", "federated", "experiments"), INSIDE | {"classify"}),
+    "demo": INSIDE | {"classify", "audit", "explain", "federated", "experiments"},
     "hub": PUBLISHING,
     "study": BASE | {"metrics"},
     "__main__": frozenset({"cli"}),

@@ -82,4 +82,3 @@ def augmented(grey: Tensor, augmentation: Augmentation, *, seed: int, step: int)
         brightness = augmentation.brightness * draws[:, 5].view(-1, 1, 1, 1)
         grey = ((grey - mean) * contrast + mean + brightness).clamp(0, 255)
     return grey
-

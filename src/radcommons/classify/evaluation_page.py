@@ -80,7 +80,9 @@ def _curves(evaluation: Evaluation) -> "Figure":
             c = f.calibration
             calibration.plot(c.predicted, c.observed, marker="o", markersize=3, color=line.get_color())
         roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC")
-        recall.set(xlabel="recall (sensitivity)", ylabel="precision (PPV)", title="precision and recall", ylim=(0, 1.03))
+        recall.set(
+            xlabel="recall (sensitivity)", ylabel="precision (PPV)", title="precision and recall", ylim=(0, 1.03)
+        )
         calibration.set(xlabel="probability given", ylabel="share with the finding", title="calibration")
         roc.legend(frameon=False, fontsize=7, loc="lower right")
         return figure
@@ -100,5 +102,3 @@ def as_text(evaluation: Evaluation, page: str) -> str:
         )
     lines.append(f"95% intervals over {evaluation.unit}; thresholds chosen on validation. Page: {page}")
     return "\n".join(lines)
-
-

@@ -7,7 +7,7 @@ import click
 import typer
 
 from radcommons import __version__
-from radcommons.cli import audit, classify, data, demo, generate, train
+from radcommons.cli import audit, classify, data, demo, experiment, generate, train
 from radcommons.errors import RadCommonsError
 
 STOPPED = 130  # exit status after Ctrl-C
@@ -28,6 +28,7 @@ app.command("train", epilog=train.EPILOG)(train.train)
 app.command("generate", epilog=generate.EPILOG)(generate.generate)
 app.command("audit", epilog=audit.EPILOG)(audit.audit)
 app.add_typer(classify.app, name="classify")
+app.add_typer(experiment.app, name="experiment")
 
 
 def _show_version(wanted: bool) -> None:

@@ -63,9 +63,7 @@ class Judged:
         """Each pair of arms (one, against) for each finding, corrected together."""
         cells = [(pair, f) for pair in pairs for f in range(len(self.findings))]
         found = [
-            replicated(
-                self._aucs[a][:, f] - self._aucs[b][:, f], self._redrawn[a][:, f] - self._redrawn[b][:, f]
-            )
+            replicated(self._aucs[a][:, f] - self._aucs[b][:, f], self._redrawn[a][:, f] - self._redrawn[b][:, f])
             for (a, b), f in cells
         ]
         corrected = holm(np.array([r.p_value for r in found]))
@@ -105,7 +103,7 @@ def verdict(low: float, high: float, p_corrected: float) -> Verdict:
         return "better"
     if p_corrected < SIGNIFICANCE and high < 0:
         return "worse"
-    if -RELEVANT < low and high < RELEVANT:
+    if low > -RELEVANT and high < RELEVANT:
         return "no relevant difference"
     return "undecided"
 

@@ -80,7 +80,9 @@ class MergeSettings(ExperimentSettings):
     store: Path = Field(description="site A's store: its films train the real arms, its test part judges all arms")
     generator_a: Path = Field(description="site A's generator")
     generator_b: Path = Field(description="site B's generator")
-    findings: tuple[str, ...] | None = Field(None, description="findings to learn; off = all that A and B have in common")
+    findings: tuple[str, ...] | None = Field(
+        None, description="findings to learn; off = all that A and B have in common"
+    )
     images: int = Field(10_000, ge=4, description="synthetic images of one site, and films of the real arms")
 
 

@@ -109,8 +109,8 @@ def _indices(generator: Generator, finding: str, present: bool, count: int, *, n
         kept.extend((first + np.flatnonzero((labels[:, column] >= 0.5) == present)).tolist())
     if len(kept) < count:
         raise TooFewImages(
-            f"{name} draws '{finding}' {'present' if present else 'absent'} {len(kept):,} times in {MOST_TRIED:,} images "
-            f"and {count:,} are asked for; lower the number, or take another generator"
+            f"{name} draws '{finding}' {'present' if present else 'absent'} {len(kept):,} times in {MOST_TRIED:,} "
+            f"images and {count:,} are asked for; lower the number, or take another generator"
         )
     return kept[:count]
 

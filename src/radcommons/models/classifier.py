@@ -112,5 +112,6 @@ def imagenet_state(published: Mapping[str, Tensor], network: ClassifierNetwork) 
 @torch.no_grad()
 def start_outputs(network: ClassifierNetwork, prevalence: Tensor) -> None:
     """Set the last layer's biases to the log odds of each finding, (findings,), so that training starts from them."""
-    last = network.densenet.class_layers.out
+    last = network.get_submodule("densenet.class_layers.out")
+    assert isinstance(last, nn.Linear)
     last.bias.copy_(torch.logit(prevalence.clamp(0.001, 0.999)))

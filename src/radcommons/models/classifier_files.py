@@ -188,7 +188,9 @@ def _record(path: Path) -> ClassifierRecord:
     except (OSError, ValueError, KeyError, TypeError):
         raise ClassifierRefused(f"{path} is damaged; train the classifier again") from None
     if architecture != "classifier":
-        raise ClassifierRefused(f"{path.parent} holds a {architecture}, not a classifier; name a run of 'classify train'")
+        raise ClassifierRefused(
+            f"{path.parent} holds a {architecture}, not a classifier; name a run of 'classify train'"
+        )
     if version != ClassifierRecord.FORMAT_VERSION:
         raise ClassifierRefused(
             f"{path} is of format version {version!r}, this radcommons reads {ClassifierRecord.FORMAT_VERSION}; "

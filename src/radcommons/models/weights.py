@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from radcommons.errors import WeightsUnavailable, PathMissing
+from radcommons.errors import PathMissing, WeightsUnavailable
 from radcommons.records import sha256_file
 
 FOLDER_VARIABLE = "RADCOMMONS_WEIGHTS"
@@ -102,8 +102,8 @@ def _fetched(wanted: PublishedWeights, url: str, path: Path) -> Path:
     except OSError as error:  # no network, a refusal, a full disk, other bytes
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise WeightsUnavailable(
-            f"the {wanted.what} ({wanted.file}, sha256 {wanted.sha256[:8]}...) are not in {path.parent} and could not be "
-            f"fetched ({reason}); {_remedy(wanted)}"
+            f"the {wanted.what} ({wanted.file}, sha256 {wanted.sha256[:8]}...) are not in {path.parent} and could not "
+            f"be fetched ({reason}); {_remedy(wanted)}"
         ) from None
     finally:
         partial.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ import torch
 from pydantic import BaseModel
 
 from radcommons.data.store import Store
-from radcommons.errors import SettingRefused
 from radcommons.models.progan import Critic, GeneratorNetwork, parameter_count
 from radcommons.train.findings import chosen_findings
 from radcommons.train.schedule import stages
@@ -49,7 +48,9 @@ def choose_settings(
         SettingRefused, PathMissing.
     """
     default = DEFAULT_ON_GPU if torch.cuda.is_available() else DEFAULT_ON_CPU
-    return TrainSettings.chosen("train", run / "config.toml", default, preset=preset, config=config, overrides=overrides)
+    return TrainSettings.chosen(
+        "train", run / "config.toml", default, preset=preset, config=config, overrides=overrides
+    )
 
 
 def describe(store: Store, settings: TrainSettings) -> TrainingPlan:

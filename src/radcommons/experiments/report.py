@@ -1,0 +1,135 @@
+"""The files of an experiment: ``result.json``, ``table.md``, ``figure.png``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radcommons.experiments.words import interval
+from radcommons.pages import plot_style
+from radcommons.records import Arm, Estimate, ExperimentResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RECORD, TABLE, FIGURE = "result.json", "table.md", "figure.png"
+REAL, SYNTHETIC = "#5c6870", "#c2571a"
+
+
+def write(result: ExperimentResult, out: Path) -> None:
+    """Write all three."""
+    (out / TABLE).write_text(table(result), encoding="utf-8")
+    figure(result).savefig(out / FIGURE, dpi=150)
+    (out / RECORD).write_text(result.to_json(), encoding="utf-8")
+
+
+def table(result: ExperimentResult) -> str:
+    """Arms, then comparisons, as Markdown."""
+    findings = list(result.test_positives)
+    repeats = len(next(iter(result.arms[0].aucs.values())))
+    tested = ", ".join(f"{n:,} with {f}" for f, n in result.test_positives.items())
+    lines = [
+        result.sentence,
+        "",
+        f"Test: {result.test_images:,} films of {result.test_patients:,} patients ({tested}). "
+        f"{repeats} repeat{'s' if repeats > 1 else ''} of every arm; 95% intervals over patients"
+        f"{' and repeats' if repeats > 1 else ''}.",
+        "",
+        "| arm | training images | " + " | ".join(f"AUC, {f}" for f in findings) + " | MS-SSIM of positives |",
+        "|---|---|" + "---|" * len(findings) + "---|",
+    ]
+    for arm in result.arms:
+        spread = "" if arm.diversity is None else f"{arm.diversity:.3f} ± {arm.diversity_sd:.3f}"
+        values = " | ".join(_written(arm.auc[f]) for f in findings)
+        lines.append(f"| {arm.name}: {arm.description} | {composition(arm)} | {values} | {spread} |")
+    lines += [
+        "",
+        "| comparison | finding | difference of AUC | p | p, corrected | p, ranks exchanged | p, DeLong | detectable "
+        "| reading |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for c in result.comparisons:
+        p_delong = "" if c.p_delong is None else _p(c.p_delong)
+        lines.append(
+            f"| {c.arm} against {c.against} | {c.finding} | {interval(c)} | {_p(c.p_value)} | {_p(c.p_corrected)} | "
+            f"{_p(c.p_permutation)} | {p_delong} | {c.detectable:.3f} | {c.verdict} |"
+        )
+    lines += [
+        "",
+        f'Corrected by Holm over all {len(result.comparisons)} comparisons. "Detectable": the difference that would '
+        f"have been found with a power of 80%. A difference below {result.relevant} is held not to matter.",
+    ]
+    lines += [f"Note: {note}." for note in result.notes]
+    return "\n".join(lines) + "\n"
+
+
+def as_text(result: ExperimentResult, out: Path) -> str:
+    """The result for a terminal."""
+    lines = [result.sentence, ""]
+    width = max(len(arm.name) for arm in result.arms)
+    for finding in result.test_positives:
+        lines.append(f"{finding}: AUC")
+        lines += [f"  {arm.name:<{width}}  {_written(arm.auc[finding])}" for arm in result.arms]
+    lines += [f"note: {note}" for note in result.notes]
+    lines.append(f"{out / TABLE}, {out / FIGURE}, {out / RECORD}")
+    return "\n".join(lines)
+
+
+def composition(arm: Arm) -> str:
+    """What an arm learns from, e.g. ``450 + 50 real, 400 + 100 synthetic``: without, and with the finding."""
+    parts = []
+    for kind in ("real", "synthetic"):
+        counts = {k.removeprefix(f"{kind} "): n for k, n in arm.images.items() if k.startswith(f"{kind} ")}
+        if "without" in counts:
+            parts.append(f"{counts['without']:,} + {counts['with']:,} {kind}")
+        elif "all" in counts:
+            parts.append(f"{counts['all']:,} {kind}")
+    return ", ".join(parts)
+
+
+def figure(result: ExperimentResult) -> "Figure":
+    """AUC of every arm with its interval, and a dot a repeat; a panel a finding."""
+    from matplotlib.figure import Figure
+
+    findings = list(result.test_positives)
+    columns = min(3, len(findings))
+    rows = -(-len(findings) // columns)
+    with plot_style():
+        height = 0.9 + 0.36 * len(result.arms)
+        drawn = Figure(figsize=(2.6 + 3.4 * columns, rows * height + 0.5), layout="constrained")
+        axes = drawn.subplots(rows, columns, squeeze=False, sharey=True)
+        for panel in axes.flat[len(findings) :]:
+            panel.set_visible(False)
+        for panel, finding in zip(axes.flat, findings, strict=False):
+            for place, arm in enumerate(result.arms):
+                colour = SYNTHETIC if any(k.startswith("synthetic") for k in arm.images) else REAL
+                e = arm.auc[finding]
+                assert e.low is not None and e.high is not None
+                panel.plot([e.low, e.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
+                panel.plot([e.value], [place], "o", color=colour, markersize=6)
+                panel.plot(arm.aucs[finding], [place] * len(arm.aucs[finding]), "|", color=colour, alpha=0.7)
+            panel.set_yticks(range(len(result.arms)), [arm.name for arm in result.arms])
+            panel.set_ylim(len(result.arms) - 0.5, -0.5)
+            panel.set_title(finding)
+            panel.axvline(result.arms[0].auc[finding].value, color="0.5", linewidth=0.8, linestyle="--")
+            panel.set_xlabel("AUC on real test films")
+        _legend(drawn)
+        return drawn
+
+
+def _legend(drawn: "Figure") -> None:
+    from matplotlib.lines import Line2D
+
+    handles: Sequence[Line2D] = [
+        Line2D([], [], color=REAL, marker="o", label="films only"),
+        Line2D([], [], color=SYNTHETIC, marker="o", label="with synthetic images"),
+        Line2D([], [], color="0.4", marker="|", linestyle="", label="one repeat"),
+    ]
+    drawn.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+
+
+def _written(e: Estimate) -> str:
+    return f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

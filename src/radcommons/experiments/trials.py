@@ -1,0 +1,121 @@
+"""Trainings of an experiment: one a cell of arm and repeat, several at a time, each kept once it is done."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from radcommons.classify.material import Examples, Mixture, Split, require_both_classes
+from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.training import train_classifier
+from radcommons.errors import TooFewImages
+from radcommons.models.classifier_files import Classifier
+from radcommons.progress import Track
+from radcommons.workers import in_order
+
+RECORD, SCORES = "trial.json", "scores.npy"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training.
+
+    Attributes:
+        arm, repeat: its cell.
+        parts: training images.
+        validation: films that decide when it stops.
+        test: films that it scores.
+        settings: of the classifier.
+    """
+
+    arm: str
+    repeat: int
+    parts: tuple[Examples, ...]
+    validation: Examples
+    test: Examples
+    settings: ClassifierSettings
+
+    @property
+    def digest(self) -> str:
+        """Of all that the outcome depends on."""
+        text = [self.settings.model_dump_json()]
+        for part in (*self.parts, self.validation, self.test):
+            rows = hashlib.sha256(np.ascontiguousarray(part.rows, np.int64).tobytes()).hexdigest()
+            text.append(f"{part.digest} {' '.join(part.findings)} {rows}")
+        return hashlib.sha256("\n".join(text).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training came to: scores of the test films, (n, F), and validations until it stopped."""
+
+    scores: np.ndarray
+    epochs: int
+
+
+def run_trials(trials: Sequence[Trial], folder: Path, *, workers: int, track: Track) -> list[Trained]:
+    """Carry out what has not been done yet; returns the outcomes in order.
+
+    Args:
+        folder: where outcomes are kept; a stopped experiment goes on from them.
+        workers: trainings at a time, each on a core of its own; 1 on a GPU.
+    Raises:
+        TooFewImages: an arm has one class only; before anything is trained.
+    """
+    for trial in trials:
+        labels = np.concatenate([p.labels for p in trial.parts])
+        require_both_classes(labels, trial.parts[0].findings, f"the training images of arm '{trial.arm}'")
+    places = [folder / trial.arm.replace(" ", "-") / str(trial.repeat) for trial in trials]
+    open_cells = [(t, p) for t, p in zip(trials, places, strict=True) if not _is_done(t, p)]
+    done = len(trials) - len(open_cells)
+    with track("Training", total=len(trials), done=done, unit="classifiers") as advance:
+        with in_order(train_one, open_cells, workers=workers) as results:
+            for _ in results:
+                advance(1)
+    return [
+        Trained(np.load(place / SCORES), json.loads((place / RECORD).read_text(encoding="utf-8"))["epochs"])
+        for place in places
+    ]
+
+
+def train_one(trial: Trial, place: Path) -> None:
+    """Train, score the test films, and keep the scores; what a stopped call had trained is gone on with."""
+    started = time.monotonic()
+    findings, side = trial.parts[0].findings, trial.settings.side
+    split = Split(Mixture(trial.parts, findings, side=side), Mixture([trial.validation], findings, side=side))
+    run = place / "run"
+    outcome = train_classifier(split, trial.settings, run)
+    classifier = Classifier.load(run)
+    np.save(place / SCORES, classifier.scores(trial.test.images, rows=trial.test.rows))
+    record = {
+        "digest": trial.digest,
+        "epochs": outcome.epochs,
+        "images_seen": outcome.images_seen,
+        "validation_loss": outcome.validation_loss,
+        "seconds": round(time.monotonic() - started, 1),
+        "threads": torch.get_num_threads(),
+    }
+    (place / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(run)  # the scores are what is compared
+
+
+def take(part: Examples, places: np.ndarray, *, arm: str, what: str, count: int) -> Examples:
+    """The first `count` of `places`; raises TooFewImages naming the arm and how many there are."""
+    if len(places) < count:
+        raise TooFewImages(
+            f"arm '{arm}' asks for {count:,} {what} and {part.source} has {len(places):,}; lower the numbers"
+        )
+    return part.take(places[:count])
+
+
+def _is_done(trial: Trial, place: Path) -> bool:
+    try:
+        return bool(json.loads((place / RECORD).read_text(encoding="utf-8"))["digest"] == trial.digest)
+    except (OSError, ValueError, KeyError):
+        return False

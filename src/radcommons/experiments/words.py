@@ -1,0 +1,69 @@
+"""What the data support, in words that follow from the verdicts alone."""
+
+from collections.abc import Sequence
+
+from radcommons.records import Comparison, Verdict
+
+def interval(comparison: Comparison) -> str:
+    """The difference with its interval, e.g. ``+0.041 (+0.012 to +0.070)``."""
+    d = comparison.difference
+    assert d.low is not None and d.high is not None
+    return f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
+
+
+def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle: Comparison | None) -> str:
+    """Does enrichment help, and is it the synthetic images that do?
+
+    Args:
+        baseline: the enriched arm against the local films alone.
+        controls: the enriched arm against each control that has no synthetic image.
+        oracle: films alone with as many real positives, against the local films alone.
+    """
+    parts = []
+    if baseline.verdict == "better":
+        beaten = [c for c in controls if c.verdict == "better"]
+        others = [c.against for c in controls if c.verdict != "better"]
+        parts.append(f"Replacing films by synthetic images raised the AUC by {interval(baseline)}.")
+        if not controls:
+            parts.append("No control was run, so the cause is not known.")
+        elif len(beaten) == len(controls):
+            parts.append("No control without synthetic images reached as much: the synthetic images did it.")
+        else:
+            parts.append(
+                "It is not shown that the synthetic images did it: without any, "
+                f"{_listed(others)} cannot be told from it."
+            )
+    elif baseline.verdict == "worse":
+        parts.append(f"Replacing films by synthetic images lowered the AUC by {interval(baseline)}.")
+    elif baseline.verdict == "no relevant difference":
+        parts.append(
+            f"Replacing films by synthetic images changed nothing that matters: AUC difference {interval(baseline)}."
+        )
+    else:
+        parts.append(
+            f"These data do not show that synthetic images help: AUC difference {interval(baseline)}; "
+            f"a difference of {baseline.detectable:.3f} would have been found."
+        )
+    if oracle is not None:
+        parts.append(f"As many real positives in their place: {interval(oracle)}.")
+    return " ".join(parts)
+
+
+def merge_sentence(merged: Sequence[Comparison]) -> str:
+    """Does merging two sites' synthetic images help, finding by finding?"""
+    groups: dict[Verdict, list[Comparison]] = {}
+    for comparison in merged:
+        groups.setdefault(comparison.verdict, []).append(comparison)
+    words: dict[Verdict, str] = {
+        "better": "raised the AUC for",
+        "worse": "lowered the AUC for",
+        "no relevant difference": "changed nothing that matters for",
+        "undecided": "made no difference that these data could show for",
+    }
+    clauses = [f"{words[v]} {'; '.join(f'{c.finding} {interval(c)}' for c in groups[v])}" for v in words if v in groups]
+    return f"Merging ('{merged[0].arm}' against '{merged[0].against}') {', '.join(clauses)}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

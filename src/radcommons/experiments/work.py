@@ -1,0 +1,62 @@
+"""The folder of an experiment: its settings, the synthetic images it has drawn, its trainings, its results."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from radcommons.classify.material import Examples
+from radcommons.experiments.settings import ExperimentSettings
+from radcommons.train.run_folder import claim_folder, differing
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claimed folder."""
+
+    out: Path
+
+    @classmethod
+    def claim(cls, out: Path, settings: ExperimentSettings) -> Self:
+        """Make the folder, or go on in the one that began with these settings; raises PathInUse."""
+        claim_folder(out, settings, lambda begun, asked: differing(begun, asked, set()))
+        return cls(out)
+
+    @property
+    def trials(self) -> Path:
+        """Where outcomes of trainings are kept."""
+        return self.out / "trials"
+
+    def kept(self, name: str, draw: Callable[[], Examples]) -> Examples:
+        """Images of a name, drawn at the first call and mapped from the disk ever after."""
+        folder = self.out / "synthetic" / name
+        described = folder / "drawn.json"
+        if not described.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            drawn = draw()
+            np.save(folder / "images.npy", drawn.images)
+            np.save(folder / "labels.npy", drawn.labels)
+            text = {"source": drawn.source, "findings": drawn.findings, "digest": drawn.digest}
+            described.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+        text = json.loads(described.read_text(encoding="utf-8"))
+        labels = np.load(folder / "labels.npy")
+        return Examples(
+            source=text["source"],
+            images=np.load(folder / "images.npy", mmap_mode="r"),
+            rows=np.arange(len(labels)),
+            labels=labels,
+            patients=np.array([f"{text['source']}#{i}" for i in range(len(labels))]),
+            findings=tuple(text["findings"]),
+            digest=text["digest"],
+        )
+
+    @staticmethod
+    def notes(unseen: Sequence[str | None], settings: ExperimentSettings) -> tuple[str, ...]:
+        """What a reader must know besides the numbers."""
+        found = [note for note in unseen if note is not None]
+        if settings.repeats == 1:
+            found.append("one repeat: luck in training is not in the intervals")
+        return tuple(found)
