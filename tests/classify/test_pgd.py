@@ -148,9 +148,7 @@ def test_an_unknown_label_gives_no_gradient() -> None:
 
 def test_a_film_without_a_known_label_stays_as_it_is() -> None:
     images = far_from_black_and_white(2)
-    found = attack(
-        Linear(logits()), images, torch.tensor([[NAN], [0.0]]), AttackSettings(epsilon=4), generator=draws()
-    )
+    found = attack(Linear(logits()), images, torch.tensor([[NAN], [0.0]]), AttackSettings(epsilon=4), generator=draws())
     assert torch.equal(found[0], images[0])
     assert not torch.equal(found[1], images[1])
 

@@ -77,7 +77,7 @@ def masking_checks(
             scores["transfer"] = pgd(settings, made_on=other)
         blind = _blind_share(network, films, settings, batch_size, advance)
     found = {name: float(aucs(values, films).mean()) for name, values in scores.items()}
-    return _judged(found, blind)
+    return judge(found, blind)
 
 
 def falling_check(epsilons: Sequence[float], mean_aucs: Sequence[float]) -> MaskingCheck:
@@ -94,8 +94,8 @@ def falling_check(epsilons: Sequence[float], mean_aucs: Sequence[float]) -> Mask
     return MaskingCheck("larger epsilon", passed, numbers, f"the mean AUC {words} as epsilon grows")
 
 
-def _judged(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
-    """The checks, from the mean AUC under each attack and the share of films without a gradient."""
+def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
+    """The checks, from the mean AUC under each variant of the attack and the share of films without a gradient."""
     auc = found["attack"]
 
     def no_weaker_than(name: str, rival: str, trusted: str, doubted: str) -> MaskingCheck:

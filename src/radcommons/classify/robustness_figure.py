@@ -19,9 +19,7 @@ def robustness_figure(comparison: Comparison) -> Figure:
 
     `radcommons.pages.plot` embeds it; ``figure.savefig(path)`` writes PNG or SVG.
     """
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "savefig.facecolor": "w"}
-    ):
+    with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
         figure = Figure(figsize=(5.6, 3.4), layout="constrained")
         axes = figure.subplots()
         axes.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
