@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -264,7 +265,7 @@ def test_more_steps_of_the_same_size_never_end_lower(norm: str, normed: nn.Modul
         )
         found = attack(normed, images, labels, settings, generator=draws())
         losses.append(image_losses(normed, found, labels, settings))
-    for before, after in zip(losses, losses[1:], strict=False):
+    for before, after in pairwise(losses):
         assert (after >= before - 1e-5).all()
     assert (losses[-1] > losses[0] + 0.1).all()
 

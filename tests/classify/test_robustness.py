@@ -288,6 +288,16 @@ def test_films_without_a_gradient_are_told_in_per_cent() -> None:
     assert check.verdict == "25.0% of the films have a gradient of 0: the attack cannot see what it should change"
 
 
+def test_the_films_without_a_gradient_are_counted_one_by_one() -> None:
+    """A network that answers bright films alone: a quarter of these is dark."""
+    images = np.full((8, SIDE, SIDE), 200, np.uint8)
+    images[:2] = 60
+    films = LabelledFilms.of(images, np.array([[0.0], [1.0]] * 4), np.arange(8), ["Effusion"])
+    network = nn.Sequential(nn.AvgPool2d(SIDE), nn.Threshold(128, 0), nn.Flatten(), nn.Linear(1, 1))
+    (check,) = (c for c in masking_checks(network, films, AttackSettings(steps=1)) if c.name == "gradients")
+    assert check.numbers == {"share of films without a gradient": 0.25}
+
+
 def test_too_few_steps_are_said_to_have_not_settled(plain: nn.Module, films: LabelledFilms) -> None:
     short = AttackSettings(epsilon=EPSILON, steps=2, step_size=0.1, random_start=False)
     (check,) = (c for c in masking_checks(plain, films, short) if c.name == "enough steps")
