@@ -254,7 +254,7 @@ def _statement(
         if failed:
             parts.append(
                 f"The attack on {name} failed {len(failed)} of {len(found)} checks ({', '.join(failed)}): "
-                f"{name} is less robust than its curve says, or may be."
+                f"{name} may be less robust than its curve says."
             )
         else:
             parts.append(
