@@ -167,7 +167,7 @@ def _train(
                 grey, known = grey.to(world.device), known.to(world.device)
                 if settings.adversarial is not None:
                     chance = torch_stream(settings.seed, "attack", step, world.rank)
-                    grey = attack(network, grey, known, settings.adversarial, generator=chance)
+                    grey = attack(network, grey, known, settings.adversarial, generator=chance, keep_best=False)
                 optimiser.zero_grad(set_to_none=True)
                 with autocast():
                     logits = network(grey)

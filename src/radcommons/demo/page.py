@@ -4,7 +4,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
-import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -13,10 +12,11 @@ from pydantic import BaseModel
 from radcommons.audit.page import ATTACKS
 from radcommons.audit.work import PAGE
 from radcommons.data.store import Store
+from radcommons.experiments.report import figure
 from radcommons.models.sampling import Generator
-from radcommons.pages import picture, plot, render_page
+from radcommons.pages import picture, plot, plot_style, render_page
 from radcommons.pictures import contact_sheet
-from radcommons.records import AuditReport, Control, Estimate
+from radcommons.records import AuditReport, Control, Estimate, ExperimentResult
 from radcommons.train.run_log import read_log
 
 COLUMNS = 8
@@ -83,6 +83,7 @@ class DemoResult(BaseModel):
     sites: list[SiteResult]
     effects: list[LabelEffect]
     audits: list[AuditResult]
+    experiment: ExperimentResult
     seconds: dict[str, float]
 
     def as_text(self) -> str:
@@ -95,6 +96,7 @@ class DemoResult(BaseModel):
             f"training took {training / 60:.1f} minutes; a finding's label moves the pixels where the finding sits "
             f"with a median AUROC of {auroc:.2f} (0.5 = anywhere)",
             *(f"audit at hospital {a.site}: {a.verdict}. {a.statement}" for a in self.audits),
+            f"do they help a third hospital? {self.experiment.sentence}",
             f"open {self.report}",
         ]
         return "\n".join(lines)
@@ -114,7 +116,14 @@ def render(result: DemoResult, stores: list[Store], generators: list[Generator],
     ]
     effects = {(e.finding, e.site): e for e in result.effects}
     findings = dict.fromkeys(e.finding for e in result.effects)
-    return render_page("demo.html.j2", result=result, hospitals=hospitals, findings=findings, effects=effects)
+    return render_page(
+        "demo.html.j2",
+        result=result,
+        hospitals=hospitals,
+        findings=findings,
+        effects=effects,
+        experiment=plot(figure(result.experiment), "AUC of every arm of the experiment, with intervals"),
+    )
 
 
 def real_sheet(store: Store, generator: Generator) -> Markup:
@@ -139,7 +148,7 @@ def curves(run: Path) -> Markup:
     """Wasserstein estimate and label losses against images seen, with the stages marked."""
     entries = read_log(run)
     seen = np.array([e["images_seen"] for e in entries]) / 1000
-    with matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
+    with plot_style():
         figure = Figure(figsize=(8.6, 2.7), layout="constrained")
         left, right = figure.subplots(1, 2)
         left.plot(seen, [e["wasserstein"] for e in entries], color="#0b6470")

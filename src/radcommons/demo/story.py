@@ -1,4 +1,5 @@
-"""The demo: two phantom hospitals, a generator trained and audited in each, one pooled set, one page that shows it.
+"""The demo: two phantom hospitals, a generator trained and audited in each, one pooled set, a third hospital that asks
+whether synthetic films help it, and one page that shows it.
 
 Every step is the public call that the command line makes, so that a stopped demo continues where it was.
 """
@@ -18,10 +19,13 @@ from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.demo import page
 from radcommons.demo.page import AuditResult, DemoResult, LabelEffect, SiteResult
+from radcommons.experiments.enrich import enrich
+from radcommons.experiments.settings import EnrichSettings
 from radcommons.metrics.classification import area_under_roc
 from radcommons.models.sampling import Generator, LabelChoice, write_set
 from radcommons.progress import Track, silent
-from radcommons.settings import preset_path
+from radcommons.records import ExperimentResult
+from radcommons.settings import override, preset_path, read_toml
 from radcommons.train import gan
 from radcommons.train.settings import TrainSettings
 
@@ -30,12 +34,29 @@ PATIENTS = 400
 RESOLUTION = 32
 POOLED_IMAGES = 800
 AUDIT_SIZES = ("sheet_images=12",)  # laid over the preset quick
+SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most of them are its test patients and what an oracle would have
+EXPERIMENT_SIZES: tuple[str, ...] = ()  # laid over the preset demo
 PAIRS = 64  # pseudo-patients drawn with and without each finding
 T = TypeVar("T")
 
 
-def run_demo(out: Path, *, track: Track = silent, patients: int = PATIENTS, preset: str = "demo-32") -> DemoResult:
-    """Tell the whole story into folder `out`; raises PathInUse and the errors of each step."""
+def run_demo(
+    out: Path,
+    *,
+    track: Track = silent,
+    patients: int = PATIENTS,
+    small_site_patients: int = SMALL_SITE_PATIENTS,
+    preset: str = "demo-32",
+    workers: int = 1,
+) -> DemoResult:
+    """Tell the whole story into folder `out`; raises PathInUse and the errors of each step.
+
+    Args:
+        patients: of each of the two hospitals that train a generator.
+        small_site_patients: of the third one, test patients included.
+        preset: of the generators' training.
+        workers: classifiers trained at a time.
+    """
     settings = TrainSettings.load(preset_path("train", preset))
     clock = _Clock(out / "seconds.json")
     stores, generators, sites = [], [], []
@@ -72,6 +93,7 @@ def run_demo(out: Path, *, track: Track = silent, patients: int = PATIENTS, pres
         "synthetic films",
         lambda: write_set(generators, pooled, POOLED_IMAGES, choice=LabelChoice(balanced=True), seed=1, track=track),
     )
+    experiment = small_site_experiment(out, small_site_patients, workers, clock, track)
     effects = [
         effect
         for store, generator in zip(stores, generators, strict=True)
@@ -85,12 +107,29 @@ def run_demo(out: Path, *, track: Track = silent, patients: int = PATIENTS, pres
         sites=sites,
         effects=effects,
         audits=audits,
+        experiment=experiment,
         seconds=clock.seconds,
     )
     text = page.render(result, stores, generators, [out / f"run-{s.lower()}" for s in SITES])
     (out / "report.html").write_text(text, encoding="utf-8")
     (out / "demo.json").write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def small_site_experiment(out: Path, patients: int, workers: int, clock: "_Clock", track: Track) -> ExperimentResult:
+    """A third hospital with few films of a finding: do synthetic films of the other two help its classifier?"""
+    folder = out / f"hospital-{SMALL_SITE.lower()}"
+    clock.time(
+        f"films of hospital {SMALL_SITE}",
+        partial(
+            ingest_phantoms, folder, patients=patients, site=SMALL_SITE, resolution=RESOLUTION, seed=0, track=track
+        ),
+    )
+    sizes = override(read_toml(preset_path("enrich", "demo")), EXPERIMENT_SIZES)
+    generators = [out / f"run-{site.lower()}" for site in SITES]
+    settings = EnrichSettings.parse({**sizes, "store": folder, "generators": generators}, source="preset demo")
+    asked = partial(enrich, settings, out / "experiment", workers=workers, track=track)
+    return clock.time(f"experiment at hospital {SMALL_SITE}", asked)
 
 
 def label_effects(store: Store, generator: Generator) -> list[LabelEffect]:
