@@ -30,8 +30,8 @@ def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[s
         estimates = [f.auc, f.average_precision, at.accuracy, at.sensitivity, at.specificity, at.ppv, at.npv, at.f1]
         found.append((f.finding, [written(e) for e in estimates]))
     if len(found) > 1:
-        names = ("auc", "average precision", "accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
-        found.append(("mean", [written(evaluation.mean[name]) for name in names]))
+        means = [*evaluation.mean.values(), *evaluation.mean_at[rule].values()]
+        found.append(("mean", [written(e) for e in means]))
     return found
 
 

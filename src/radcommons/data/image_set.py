@@ -45,7 +45,9 @@ def is_image_set(folder: Path) -> bool:
     return (folder / "labels.csv").is_file() and not (folder / "config.json").is_file()
 
 
-def open_image_set(folder: Path, *, sides: Sequence[int] | None = None, track: Track = silent) -> ImageSet:
+def open_image_set(
+    folder: Path, *, sides: Sequence[int] | None = None, largest: int | None = None, track: Track = silent
+) -> ImageSet:
     """Read a set into memory.
 
     Args:
@@ -53,16 +55,19 @@ def open_image_set(folder: Path, *, sides: Sequence[int] | None = None, track: T
             images it names, beside it or in a folder ``images``.
         sides: images from elsewhere are averaged down to the largest of these that they have; by default they keep
             the side of the first.
+        largest: images of a larger side are averaged down to it.
     Raises:
         SetRefused, ImageRefused: with the line or the file.
     """
     if is_complete(folder):
         ours = SyntheticSet.open(folder)
-        return ImageSet(folder, _read_all(len(ours), ours.image, ours.resolution, track), ours.labels, ours.findings)
+        side = min(ours.resolution, largest or ours.resolution)
+        return ImageSet(folder, _read_all(len(ours), ours.image, side, track), ours.labels, ours.findings)
     names, findings, labels = _table(folder / "labels.csv")
     side = _image(folder, names[0]).shape[0]
     if sides is not None:
         side = max((s for s in sides if s <= side), default=min(sides))
+    side = min(side, largest or side)
     images = _read_all(len(names), lambda i: _image(folder, names[i]), side, track)
     return ImageSet(folder, images, labels, findings)
 
