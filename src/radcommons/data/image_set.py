@@ -85,15 +85,21 @@ def _read_all(count: int, read: Callable[[int], np.ndarray], side: int, track: T
 
 def _table(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
     """Names of the images, findings, and labels (n, F)."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error):
+        raise SetRefused(f"{path} is not a table in UTF-8; save it as CSV") from None
     if len(rows) < 2 or "image" not in rows[0]:
         raise SetRefused(f"{path} needs a header with a column 'image', a column a finding, and a row an image")
     place = rows[0].index("image")
     columns = {i: canonical_or_none(name) for i, name in enumerate(rows[0]) if i != place}
-    known = {i: finding for i, finding in columns.items() if finding not in (None, NO_FINDING)}
+    known = {i: finding for i, finding in columns.items() if finding and finding != NO_FINDING}
     if not known:
         raise SetRefused(f"{path} has no column named for a finding; its columns are {', '.join(rows[0])}")
+    findings = tuple(known.values())
+    if twice := [finding for finding in findings if findings.count(finding) > 1]:
+        raise SetRefused(f"{path} has two columns for '{twice[0]}'; keep one")
     labels = np.empty((len(rows) - 1, len(known)), np.float32)
     for number, row in enumerate(rows[1:], start=2):
         try:
@@ -103,7 +109,7 @@ def _table(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
     if not ((labels >= 0) & (labels <= 1)).all():
         line = 2 + int(np.flatnonzero(~((labels >= 0) & (labels <= 1)).all(axis=1))[0])
         raise SetRefused(f"{path} line {line}: every finding needs a number from 0 to 1")
-    return [row[place] for row in rows[1:]], tuple(name for name in known.values() if name), labels
+    return [row[place] for row in rows[1:]], findings, labels
 
 
 def _image(folder: Path, name: str) -> np.ndarray:
