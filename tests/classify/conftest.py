@@ -81,9 +81,9 @@ def split() -> Split:
 
 @pytest.fixture(scope="session")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A phantom hospital of 160 patients, up to 32 x 32 pixels."""
+    """A phantom hospital of 120 patients, up to 32 x 32 pixels."""
     out = tmp_path_factory.mktemp("classify") / "clinic"
-    ingest_phantoms(out, patients=160, site="A", resolution=32, seed=11)
+    ingest_phantoms(out, patients=120, site="A", resolution=32, seed=11)
     return Store.open(out)
 
 

@@ -98,9 +98,7 @@ def test_validation_may_come_from_a_store_that_is_not_trained_on(
 
 def test_large_pictures_are_averaged_down_to_what_a_store_would_hold(pictures: Pictures, tmp_path: Path) -> None:
     labels = np.tile(np.float32([1, 0]), 30)
-    large = open_split(
-        [pictures(tmp_path / "p", labels, side=200)], validation=None, findings=None, side=48, seed=0
-    )
+    large = open_split([pictures(tmp_path / "p", labels, side=200)], validation=None, findings=None, side=48, seed=0)
     assert large.train.parts[0].images.shape[1:] == (64, 64)
     assert large.train.read(np.array([0])).shape == (1, 1, 48, 48)
 

@@ -98,7 +98,9 @@ def test_films_of_another_side_are_resized(folder: Path) -> None:
         np.testing.assert_allclose(classifier.logits(images), classifier.network(small).numpy(), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 32, 32)), np.zeros((2, 32, 30), np.uint8), np.zeros((32, 32), np.uint8)])
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 32, 32)), np.zeros((2, 32, 30), np.uint8), np.zeros((32, 32), np.uint8)]
+)
 def test_anything_but_square_grey_bytes_is_refused(images: np.ndarray, folder: Path) -> None:
     with pytest.raises(BadInput, match=r"a classifier needs uint8 \(n, R, R\)"):
         Classifier.load(folder, device="cpu").scores(images)
@@ -127,7 +129,9 @@ def test_a_record_that_does_not_fit_is_refused_in_one_line(
 
 
 def test_missing_and_damaged_files_say_what_to_do(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(PathMissing, match="nowhere is not a folder; make a classifier with 'radcommons classify train'"):
+    with pytest.raises(
+        PathMissing, match="nowhere is not a folder; make a classifier with 'radcommons classify train'"
+    ):
         Classifier.load(tmp_path / "nowhere")
     with pytest.raises(ClassifierRefused, match=r"holds no classifier \(no config.json\)"):
         Classifier.load(tmp_path)
