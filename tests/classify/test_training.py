@@ -139,6 +139,26 @@ def test_the_folder_of_a_generators_run_is_refused(
         train_classifier(split, quick(), tmp_path)
 
 
+@pytest.mark.parametrize(("side", "cores"), [(32, 1), (96, 2)])
+def test_small_films_train_on_one_core_and_give_the_others_back(
+    side: int, cores: int, films: Films, quick: Quick, tmp_path: Path
+) -> None:
+    part, seen = films(16, seed=1), list[int]()
+
+    def noted() -> bool:
+        seen.append(torch.get_num_threads())
+        return True
+
+    split = Split(*(Mixture([part], part.findings, side=side) for _ in range(2)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train_classifier(split, quick(side=side), tmp_path / "run", should_stop=noted)
+        assert (seen, torch.get_num_threads()) == ([cores], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_log_every_may_change_on_the_way(split: Split, quick: Quick, tmp_path: Path) -> None:
     train_classifier(split, quick(), tmp_path / "run", should_stop=stopping_after(2))
     assert train_classifier(split, quick(log_every=1000), tmp_path / "run").finished
