@@ -1,78 +1,133 @@
 """Do labels do what they say? A classifier trained on real films looks at images drawn for each finding."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from radcommons.audit.material import BALANCED, Material
+from radcommons.audit.settings import AuditSettings
+from radcommons.classify.material import Mixture, Split, chosen_findings, of_store
+from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.training import train_classifier
+from radcommons.errors import ClassifierRefused, TooFewImages
 from radcommons.metrics.bootstrap import auc_interval
 from radcommons.metrics.classification import area_under_roc
-from radcommons.models.extractors import extract
+from radcommons.models.classifier import SMALLEST_SIDE
+from radcommons.models.classifier_files import Classifier
 from radcommons.records import Estimate, Fidelity
 from radcommons.seeds import derive, numpy_stream
+from radcommons.settings import preset_path
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # label values of the curve
 IMAGES = 64  # drawn at each, the same pseudo-patients
+PRESET = "small-64"  # of the classifier that the audit trains itself
+VALIDATIONS = 16  # at most
 
 
-class Probe:
-    """A classifier of one finding: logistic regression on an extractor's features of real films."""
+@dataclass(frozen=True)
+class Judge:
+    """A classifier of real films, and in words what it is."""
 
-    def __init__(self, features: np.ndarray, present: np.ndarray) -> None:
-        """`features` (n, d) of training films, `present` bool (n,)."""
-        regression = LogisticRegression(C=0.01, class_weight="balanced", max_iter=500)
-        self._model = make_pipeline(StandardScaler(), regression).fit(features, present)
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Probability that the finding is present, (n,)."""
-        probability: np.ndarray = self._model.predict_proba(features)[:, 1]
-        return probability
+    classifier: Classifier
+    description: str
 
 
-def fidelities(material: Material) -> list[Fidelity]:
-    """Each finding with enough films of both kinds in training, held out, and among the balanced images."""
+def given_judge(run: Path) -> Judge:
+    """The classifier of a run that the user names."""
+    classifier = Classifier.load(run)
+    network = classifier.network.config
+    return Judge(classifier, f"{network.network} at {network.side} pixels, trained on {classifier.record.name}")
+
+
+def trained_judge(material: Material, run: Path) -> Judge | None:
+    """A small classifier trained here, on the store's training films; None where no finding can be learned or judged.
+
+    It sees `classifier_images` films at most, repeats included; stopped half-way, the same call goes on.
+    """
+    settings = judge_settings(material.settings, material.subject.resolution)
+    train, held_out = (of_store(material.store, part, side=settings.side) for part in ("train", "val"))
+    known = [f for f in material.subject.findings if f in material.store.findings]
+    if not known or not len(held_out):
+        return None
+    parts = [part.about(known) for part in (train, held_out)]
+    try:
+        findings = chosen_findings(parts[:1], parts[1:], None)
+    except TooFewImages:
+        return None
+    split = Split(*(Mixture([part], findings, side=settings.side) for part in parts))
+    train_classifier(split, settings, run, track=material.track)
+    words = (
+        f"{settings.network} at {settings.side} pixels, trained here on {len(train):,} films for {', '.join(findings)}"
+    )
+    return Judge(Classifier.load(run), words)
+
+
+def judge_settings(settings: AuditSettings, resolution: int) -> ClassifierSettings:
+    """How the audit trains its own classifier: the preset, at the subject's side or below, for so many images."""
+    preset = ClassifierSettings.load(preset_path("classify", PRESET))
+    sizes = {
+        "side": max(SMALLEST_SIDE, min(preset.side, resolution)),
+        "seed": derive(settings.seed, "judge") % 2**31,
+        "epochs": VALIDATIONS,
+        "epoch_images": max(1, settings.classifier_images // VALIDATIONS),
+    }
+    return preset.model_copy(update=sizes)
+
+
+def fidelities(material: Material, judge: Judge) -> list[Fidelity]:
+    """Each finding that the judge knows, with enough films of both kinds in training, held out, and among images."""
     found = []
-    findings = material.subject.findings
-    with material.track("Labels", total=len(findings), unit="findings") as advance:
-        for column, finding in enumerate(findings):
-            known = {name: ~np.isnan(material.films[name].labels[:, column]) for name in ("train", "test", BALANCED)}
-            present = {name: material.films[name].labels[:, column] >= 0.5 for name in known}
-            counts = [min((present[n] & known[n]).sum(), (~present[n] & known[n]).sum()) for n in known]
-            if min(counts) >= material.settings.fewest:
-                found.append(_fidelity(material, column, finding, known, present))
-            advance(1)
+    findings = [f for f in material.subject.findings if f in judge.classifier.findings]
+    if not findings:
+        raise ClassifierRefused(
+            f"the classifier knows {', '.join(judge.classifier.findings)} and the subject "
+            f"{', '.join(material.subject.findings) or 'no finding'}; name a classifier with a finding in common"
+        )
+    scores = {
+        "test": judge.classifier.scores(material.images, rows=material.rows["test"], track=material.track),
+        BALANCED: judge.classifier.scores(material.drawn[BALANCED].images, track=material.track),
+    }
+    for finding in findings:
+        column = material.subject.findings.index(finding)
+        labels = {name: material.films[name].labels[:, column] for name in ("train", "test", BALANCED)}
+        fewest = min(int(count) for known in labels.values() for count in ((known >= 0.5).sum(), (known < 0.5).sum()))
+        if fewest >= material.settings.fewest:
+            found.append(_fidelity(material, judge.classifier, finding, labels, scores))
     return found
 
 
 def _fidelity(
-    material: Material, column: int, finding: str, known: dict[str, np.ndarray], present: dict[str, np.ndarray]
+    material: Material,
+    classifier: Classifier,
+    finding: str,
+    labels: dict[str, np.ndarray],
+    scores: dict[str, np.ndarray],
 ) -> Fidelity:
     settings = material.settings
     rng = numpy_stream(settings.seed, "fidelity", finding)
-    values = {name: material.features[name].values[known[name]] for name in known}
-    shows = {name: present[name][known[name]] for name in known}
-    probe = Probe(values["train"], shows["train"])
+    output = classifier.findings.index(finding)
 
     def auc(name: str) -> Estimate:
-        scores, groups = probe(values[name]), material.films[name].patients[known[name]]
-        a, b = shows[name], ~shows[name]
-        interval = auc_interval(scores[a], scores[b], groups[a], groups[b], redraws=settings.redraws, rng=rng)
-        return Estimate(value=area_under_roc(scores[a], scores[b]), low=interval[0], high=interval[1])
+        present, absent = labels[name] >= 0.5, labels[name] < 0.5
+        s, patients = scores[name][:, output], material.films[name].patients
+        groups = patients[present], patients[absent]
+        interval = auc_interval(s[present], s[absent], *groups, redraws=settings.redraws, rng=rng)
+        return Estimate(value=area_under_roc(s[present], s[absent]), low=interval[0], high=interval[1])
 
     strengths: tuple[float, ...] = ()
-    scores: tuple[float, ...] = ()
+    means: tuple[float, ...] = ()
     generator = material.subject.generator
     if generator is not None:
         seed = derive(settings.seed, "audit", "strength")
         drawn = [generator.generate(IMAGES, findings={finding: s}, seed=seed).images for s in STRENGTHS]
-        looked = extract(material.extractor, np.concatenate(drawn)).values.reshape(len(STRENGTHS), IMAGES, -1)
-        strengths, scores = STRENGTHS, tuple(float(probe(block).mean()) for block in looked)
+        strengths = STRENGTHS
+        means = tuple(float(classifier.scores(images)[:, output].mean()) for images in drawn)
     return Fidelity(
         finding=finding,
-        positives=int(shows["train"].sum()),
+        positives=int((labels["train"] >= 0.5).sum()),
         auc_real=auc("test"),
         auc_synthetic=auc(BALANCED),
         strengths=strengths,
-        scores=scores,
+        scores=means,
     )

@@ -11,7 +11,7 @@ import torch
 from radcommons import __version__
 from radcommons.audit import page, policy
 from radcommons.audit.controls import run_controls
-from radcommons.audit.fidelity import fidelities
+from radcommons.audit.fidelity import Judge, fidelities, given_judge, trained_judge
 from radcommons.audit.material import Material, chosen_rows, gather
 from radcommons.audit.privacy import Scene, detectable_share, ground_tests, weight_tests
 from radcommons.audit.quality import (
@@ -40,6 +40,7 @@ def run(
     settings: AuditSettings | None = None,
     rules: Policy | None = None,
     controls: bool = False,
+    classifier: Path | None = None,
     track: Track = silent,
 ) -> AuditReport:
     """Audit a generator, or a folder of synthetic images, against a store.
@@ -51,6 +52,7 @@ def run(
         settings: sizes and seed; `AuditSettings()` by default.
         rules: the policy; `Policy()` by default.
         controls: whether to put planted leaks and a clean case through the same tests.
+        classifier: a run of `classify train` on real films, which judges the labels; by default a small one is trained.
     Returns:
         The report, also where its verdict is "failed".
     Raises:
@@ -67,7 +69,8 @@ def run(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     extractor = load_extractor(settings.extractor, weights=settings.extractor_weights, device=device)
     chosen_rows(opened, settings)  # refused before anything is written
-    request = _request(opened, subject, extractor, settings, rules, controls)
+    given = given_judge(classifier) if classifier is not None else None
+    request = _request(opened, subject, extractor, settings, rules, controls, given)
     finished = finished_report(out)
     if finished is not None and finished.request_sha256 != request:
         raise PathInUse(f"{out} holds another audit; choose another --out")
@@ -81,7 +84,10 @@ def run(
     # ---- quality ----
     scores = work.records("quality", QualityScore, lambda: quality_scores(material))
     spread = work.records("diversity", Diversity, lambda: diversities(material))
-    faithful = work.records("fidelity", Fidelity, lambda: fidelities(material))
+    judge = given
+    if judge is None and settings.classifier_images:
+        judge = trained_judge(material, work.folder / "judge")
+    faithful = work.records("fidelity", Fidelity, lambda: fidelities(material, judge) if judge else [])
 
     # ---- privacy: the ground, samples, weights, critic ----
     scene = Scene.of(material)
@@ -128,6 +134,7 @@ def run(
         quality=tuple(scores),
         diversity=tuple(spread),
         fidelity=tuple(faithful),
+        judge=judge.description if judge else None,
         privacy=tuple(privacy),
         controls=tuple(known),
         policy=tuple(lines),
@@ -139,7 +146,13 @@ def run(
 
 
 def _request(
-    store: Store, subject: Subject, extractor: Extractor, settings: AuditSettings, rules: Policy, controls: bool
+    store: Store,
+    subject: Subject,
+    extractor: Extractor,
+    settings: AuditSettings,
+    rules: Policy,
+    controls: bool,
+    judge: Judge | None,
 ) -> str:
     asked = {
         "subject": subject.digest,
@@ -148,6 +161,7 @@ def _request(
         "policy": rules.model_dump(mode="json"),
         "controls": controls,
         "extractor": extractor.record.digest,
+        "judge": judge.classifier.digest if judge else None,
         "version": __version__,
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from radcommons.models.extractors.extractor import one_core
+from radcommons.models.ahead import one_core
 from radcommons.models.progan import GeneratorNetwork, ProganConfig, resolutions_up_to
 from radcommons.models.sampling import Generator
 from radcommons.progress import Track, silent

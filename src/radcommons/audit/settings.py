@@ -16,7 +16,16 @@ class AuditSettings(Settings):
     images: int = Field(2_000, ge=50, description="synthetic images with labels as in training")
     balanced_images: int = Field(2_000, ge=50, description="synthetic images with findings in turn")
     extractor: str = Field("efficientnet-lite0", description="network that turns images into features")
-    extractor_weights: Path | None = Field(None, description="file of the extractor's weights; off = as it finds them")
+    extractor_weights: Path | None = Field(
+        None,
+        description="file of the extractor's weights, or the run of the extractor classifier; off = as it finds them",
+    )
+    classifier_images: int = Field(
+        20_000,
+        ge=0,
+        description="films shown, repeats included, to the small classifier that is trained to judge labels where none "
+        "is given; 0 = labels are not judged",
+    )
     largest_sample: int = Field(
         10_000, ge=100, description="films of one part that are compared at most, whole patients drawn by the seed"
     )

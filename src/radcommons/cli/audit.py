@@ -10,6 +10,8 @@ from radcommons.errors import GateRefused, SettingRefused
 EPILOG = """
 radcommons audit runs/site-a stores/site-a --out audits/site-a --controls
 
+radcommons audit runs/site-a stores/site-a --out audits/site-a --classifier classifiers/site-a
+
 radcommons audit downloaded-set stores/site-a --out audits/downloaded --preset quick --policy our-policy.toml
 """
 
@@ -22,6 +24,11 @@ def audit(
     out: Path = typer.Option(..., "--out", help="Folder of the audit; a stopped one there is continued."),
     controls: bool = typer.Option(
         False, "--controls", help="Put planted leaks and a clean case through the same tests: can the audit see?"
+    ),
+    classifier: Path | None = typer.Option(
+        None,
+        "--classifier",
+        help="A run of 'classify train' on real films, which judges the labels; by default a small one is trained.",
     ),
     policy: Path | None = typer.Option(None, "--policy", help="A TOML file of rules instead of the shipped ones."),
     preset: str | None = typer.Option(
@@ -42,7 +49,9 @@ def audit(
         raise SettingRefused("--preset and --config exclude each other; drop one")
     settings = AuditSettings.load(config or preset_path("audit", preset or "standard"), set_)
     rules = Policy.load(policy or preset_path("audit-policy", "default"))
-    report = run(subject, store, out, settings=settings, rules=rules, controls=controls, track=bar)
+    report = run(
+        subject, store, out, settings=settings, rules=rules, controls=controls, classifier=classifier, track=bar
+    )
     page = out / PAGE
     show({**report.model_dump(mode="json"), "report": str(page)}, as_text(report, page), as_json)
     if report.verdict == "failed":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from radcommons.records import Comparison, Verdict
 
+
 def interval(comparison: Comparison) -> str:
     """The difference with its interval, e.g. ``+0.041 (+0.012 to +0.070)``."""
     d = comparison.difference

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -34,3 +35,17 @@ def map_ahead(function: Callable[[T], R], items: Iterable[T], *, threads: int) -
             for future in waiting:
                 future.cancel()
             torch.set_num_threads(before)  # part of what the threads set for themselves counts for all
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """This thread's torch runs on one core inside, and as before afterwards."""
+    before = torch.get_num_threads()
+    if before == 1:  # as in map_ahead's threads, which keep it
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -65,6 +65,11 @@ class ClassifierNetwork(nn.Module):
         logits: Tensor = self.densenet(scaled(grey))
         return logits
 
+    @property
+    def feature_count(self) -> int:
+        """d of `features`."""
+        return self.get_submodule("densenet.class_layers.out").in_features  # type: ignore[return-value]
+
     def features(self, grey: Tensor) -> Tensor:
         """The average-pooled feature maps that the last layer sees, (n, d)."""
         maps: Tensor = self.densenet.features(scaled(grey))

@@ -17,10 +17,9 @@ from safetensors import SafetensorError
 from torch import nn
 
 from radcommons.errors import BadInput, ClassifierRefused, PathMissing, SettingRefused
-from radcommons.models.ahead import map_ahead
+from radcommons.models.ahead import map_ahead, one_core
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
-from radcommons.models.extractors.extractor import one_core
-from radcommons.models.extractors.folding import fold_batch_norms
+from radcommons.models.folding import fold_batch_norms
 from radcommons.progress import Track, silent
 from radcommons.records import ClassifierRecord, sha256_file
 

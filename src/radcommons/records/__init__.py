@@ -17,6 +17,7 @@ from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Ver
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.patients import PatientsRecord
 from radcommons.records.record import Record, sha256_file
+from radcommons.records.screen import FindingScreen, ScreenResult
 from radcommons.records.store import StoreRecord
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ExperimentResult",
     "Fidelity",
     "FindingEvaluation",
+    "FindingScreen",
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
@@ -41,6 +43,7 @@ __all__ = [
     "PrivacyTest",
     "QualityScore",
     "Record",
+    "ScreenResult",
     "StoreRecord",
     "Verdict",
     "sha256_file",

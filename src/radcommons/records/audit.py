@@ -174,6 +174,7 @@ class AuditReport(Record):
         detectable_share: smallest share of copied images among the synthetic ones that would have been found; None
             where not even copies alone would have been.
         settings, versions: what would make it again.
+        judge: the classifier that looked at the labels, in words; None where there was none.
         request_sha256: digest of what was asked, to recognise the same command.
     """
 
@@ -196,6 +197,7 @@ class AuditReport(Record):
     quality: tuple[QualityScore, ...]
     diversity: tuple[Diversity, ...]
     fidelity: tuple[Fidelity, ...]
+    judge: str | None = None
     privacy: tuple[PrivacyTest, ...]
     controls: tuple[Control, ...]
     policy: tuple[PolicyLine, ...]

@@ -15,7 +15,7 @@ from radcommons.models.extractors.efficientnet import (
     same_padding,
     scale,
 )
-from radcommons.models.extractors.folding import fold_batch_norms
+from radcommons.models.folding import fold_batch_norms
 from radcommons.models.weights import find_weights, read_weights
 
 Picture = Callable[[str], np.ndarray]

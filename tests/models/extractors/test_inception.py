@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from radcommons.models.extractors.folding import fold_batch_norms
 from radcommons.models.extractors.inception import (
     SIDE,
     Inception2015,
@@ -14,6 +13,7 @@ from radcommons.models.extractors.inception import (
     inception_2015,
     scale,
 )
+from radcommons.models.folding import fold_batch_norms
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from radcommons.errors import WeightsUnavailable, SettingRefused
+from radcommons.errors import SettingRefused, WeightsUnavailable
 from radcommons.models.extractors import load_extractor
 from radcommons.models.extractors.xrayvision import scale, state_digest
 

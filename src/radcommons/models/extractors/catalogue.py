@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radcommons.errors import SettingRefused, nearest_hint
+from radcommons.models.classifier_files import Classifier
 from radcommons.models.extractors import efficientnet, inception, xrayvision
 from radcommons.models.extractors.extractor import Extractor
 from radcommons.models.extractors.features import ExtractorRecord
-from radcommons.models.extractors.folding import fold_batch_norms
+from radcommons.models.folding import fold_batch_norms
 from radcommons.models.weights import PublishedWeights, find_weights, read_weights
 
 DEFAULT = "efficientnet-lite0"
@@ -38,7 +39,8 @@ def load_extractor(name: str, *, weights: Path | None = None, device: torch.devi
 
     Args:
         name: one of KNOWN.
-        weights: its weights file; by default it is looked for, and fetched where it has an address.
+        weights: its weights file, or the run of a classifier; by default it is looked for, and fetched where it has
+            an address.
         device: where to run.
     Raises:
         SettingRefused: no such extractor.  PathMissing, WeightsUnavailable: its weights or package.
@@ -135,8 +137,31 @@ def _xrayvision(weights: Path | None, device: torch.device) -> Extractor:
     return Extractor(record, prepare, network, device)
 
 
+def _classifier(weights: Path | None, device: torch.device) -> Extractor:
+    """The last feature maps of a classifier of this project; `weights` is the folder of its run."""
+    if weights is None:
+        raise SettingRefused(
+            "extractor classifier needs the run of 'classify train' that it is; pass it as the weights"
+        )
+    found = Classifier.load(weights, device=str(device))
+    network = found.network
+    record = ExtractorRecord(
+        name="classifier",
+        digest=found.digest,
+        dimension=network.feature_count,
+        side=network.config.side,
+        resize=ANTIALIASED,
+    )
+
+    def prepare(grey: Tensor) -> Tensor:
+        return resized(grey, network.config.side, antialias=True)
+
+    return Extractor(record, prepare, network.features, device)
+
+
 KNOWN: dict[str, Callable[[Path | None, torch.device], Extractor]] = {
     "efficientnet-lite0": _efficientnet,
     "inception-2015": _inception,
     "torchxrayvision": _xrayvision,
+    "classifier": _classifier,
 }

@@ -5,8 +5,7 @@ core its own: that is also the fastest (what passes between two layers stays in 
 differ from one in the last bit. A GPU always runs batches of one size.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from radcommons.errors import BadInput
-from radcommons.models.ahead import map_ahead
+from radcommons.models.ahead import map_ahead, one_core
 from radcommons.models.extractors.features import ExtractorRecord, Features
 from radcommons.progress import Track, silent
 
@@ -117,20 +116,6 @@ def extract(
             values[first : first + len(found)] = found
             advance(len(found))
     return Features(values, extractor.record)
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """This thread's torch runs on one core inside, and as before afterwards."""
-    before = torch.get_num_threads()
-    if before == 1:  # as in map_ahead's threads, which keep it
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _row(rows: np.ndarray | None, first: int, place: int) -> int:
