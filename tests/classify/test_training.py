@@ -80,6 +80,26 @@ def test_augmentation_oversampling_and_short_epochs_resume_exactly_too(
     require_equal(tmp_path / "straight", tmp_path / "stopped")
 
 
+def test_adversarial_training_stops_by_attacked_films_and_takes_thresholds_from_films_as_they_are(
+    split: Split, quick: Quick, tmp_path: Path
+) -> None:
+    settings = quick(epochs=1, adversarial={"epsilon": 30.0, "steps": 2})
+    train_classifier(split, settings, tmp_path / "straight")
+    train_classifier(split, settings, tmp_path / "run", should_stop=stopping_after(2))
+    attacked = train_classifier(split, settings, tmp_path / "run")
+    assert checkpoint.digest(state_of(tmp_path / "run")) == checkpoint.digest(state_of(tmp_path / "straight"))
+    kept = Classifier.load(tmp_path / "run", device="cpu")
+    logits = kept.logits(split.validation.parts[0].images)
+    plain = known_loss(torch.from_numpy(logits), torch.from_numpy(split.validation.labels), torch.ones(2)).item()
+    assert attacked.validation_loss > plain * 1.01
+    for column, threshold in enumerate(kept.record.thresholds["youden"]):
+        labels, scores = split.validation.labels[:, column], 1 / (1 + np.exp(-logits[:, column].astype(float)))
+        alarms = scores >= threshold
+        false_alarms, found, _ = roc_curve(labels, scores)
+        youden = alarms[labels == 1].mean() - alarms[labels == 0].mean()
+        assert youden == pytest.approx((found - false_alarms).max())
+
+
 @pytest.mark.parametrize("moment", ["before the classifier is whole", "before the checkpoint is saved"])
 def test_a_run_killed_at_the_end_of_an_epoch_goes_on_from_the_one_before(
     moment: str, split: Split, quick: Quick, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

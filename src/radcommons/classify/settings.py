@@ -67,7 +67,7 @@ class ClassifierSettings(Settings):
     oversample: bool = Field(
         False, description="draw images with replacement, so that positives and negatives come up equally often"
     )
-    augment: Augmentation = Augmentation()
+    augment: Augmentation = Field(Augmentation(), description="small changes of every training image, a table")
     adversarial: AttackSettings | None = Field(
         None, description="train on examples of this attack on the current network; off = on images as they are"
     )

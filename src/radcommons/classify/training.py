@@ -21,10 +21,9 @@ from radcommons.classify.settings import ClassifierSettings
 from radcommons.errors import ClassifierRefused, PathInUse, TrainingDiverged
 from radcommons.metrics.classification import area_under_roc
 from radcommons.metrics.thresholds import corner_threshold, youden_threshold
-from radcommons.models.ahead import map_ahead
+from radcommons.models.ahead import map_ahead, one_core
 from radcommons.models.classifier import IMAGENET_WEIGHTS, ClassifierNetwork, imagenet_state, start_outputs
 from radcommons.models.classifier_files import RUN_SUBFOLDER, Classifier, save_classifier
-from radcommons.models.extractors.extractor import one_core
 from radcommons.models.weights import find_weights, read_weights
 from radcommons.progress import Track, silent
 from radcommons.seeds import derive, torch_stream
