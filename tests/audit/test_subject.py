@@ -10,12 +10,10 @@ import torch
 from radcommons.audit.subject import open_subject
 from radcommons.data.store import Store
 from radcommons.errors import (
-    BadInput,
     FindingUnknown,
     GeneratorRefused,
     ImageRefused,
     PathMissing,
-    SetRefused,
     SettingRefused,
 )
 from radcommons.models.generator_files import save_generator
@@ -41,9 +39,9 @@ def write_generator(folder: Path, findings: tuple[str, ...], *, resolution: int 
     return folder
 
 
-def write_foreign_set(folder: Path, *, count: int = 6, side: int = 16, header: str = "image,Effusion,score") -> Path:
+def write_foreign_set(folder: Path, *, count: int = 6, side: int = 16) -> Path:
     (folder / "images").mkdir(parents=True)
-    rows = [header]
+    rows = ["image,Effusion,score"]
     for i in range(count):
         picture = np.random.default_rng(i).integers(0, 256, (side, side), np.uint8)
         cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
@@ -83,37 +81,11 @@ def test_larger_foreign_images_are_averaged_down_to_the_nearest_size_of_the_stor
     assert open_subject(write_foreign_set(tmp_path / "s", side=50), phantom_store, track=silent).resolution == 32
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ("no table", SetRefused, "needs a header with a column 'image'"),
-        ("no finding", SetRefused, "no column named for a finding"),
-        ("bad label", SetRefused, "labels.csv line 3: every finding needs a number from 0 to 1"),
-        ("missing image", ImageRefused, "image '2.png' of labels.csv is missing"),
-        ("not an image", ImageRefused, "cannot be read as an image"),
-        ("not square", ImageRefused, "16 x 20 pixels; a set needs squares"),
-    ],
-)
-def test_a_faulty_folder_is_refused_in_one_line(
-    change: str, error: type[BadInput], message: str, phantom_store: Store, tmp_path: Path
-) -> None:
-    folder = write_foreign_set(
-        tmp_path / "s", header="image,Colour,score" if change == "no finding" else "image,Effusion,score"
-    )
-    table = folder / "labels.csv"
-    if change == "no table":
-        table.write_text("file,Effusion\n")
-    if change == "bad label":
-        table.write_text(table.read_text().replace("1.png,1", "1.png,7"))
-    if change == "missing image":
-        (folder / "images" / "2.png").unlink()
-    if change == "not an image":
-        (folder / "images" / "0.png").write_bytes(b"GIF")
-    if change == "not square":
-        cv2.imwrite(str(folder / "images" / "0.png"), np.zeros((20, 16), np.uint8))
-    with pytest.raises(error, match=message) as caught:
+def test_a_faulty_folder_is_refused(phantom_store: Store, tmp_path: Path) -> None:
+    folder = write_foreign_set(tmp_path / "s")
+    (folder / "images" / "2.png").unlink()
+    with pytest.raises(ImageRefused, match="image '2.png' of labels.csv is missing"):
         open_subject(folder, phantom_store, track=silent)
-    assert "\n" not in str(caught.value)
 
 
 def test_findings_that_the_store_does_not_label_are_named_with_those_in_both(

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radcommons.classify.settings import Augmentation, ClassifierSettings
+from radcommons.errors import TooFewImages
 from radcommons.seeds import numpy_stream, torch_stream
 from radcommons.train.world import World
 
@@ -13,10 +14,18 @@ from radcommons.train.world import World
 def epoch_batches(epoch: int, labels: np.ndarray, settings: ClassifierSettings, world: World) -> list[np.ndarray]:
     """Indices of the batches of one epoch, nearly equal in size; with several processes each gets equal shares.
 
-    An epoch shows every image once, or `epoch_images` of them, going on where the last epoch ended.
+    An epoch shows every image once, or `epoch_images` of them, going on where the last epoch ended; what cannot be
+    dealt out in equal shares waits for the next.
+
+    Raises:
+        TooFewImages: batch norms need two images a process.
     """
     count = len(labels)
-    images = settings.epoch_images or count
+    images, least = settings.epoch_images or count, 2 * world.size
+    if images < least:
+        raise TooFewImages(
+            f"an epoch has {images} images and {world.size} processes need {least}; start fewer processes"
+        )
     if settings.oversample:
         weights = oversampling_weights(labels)
         order = numpy_stream(settings.seed, "oversample", epoch).choice(count, size=images, p=weights)
@@ -25,9 +34,8 @@ def epoch_batches(epoch: int, labels: np.ndarray, settings: ClassifierSettings, 
         rounds = range(first // count, (first + images - 1) // count + 1)
         shuffled = np.concatenate([numpy_stream(settings.seed, "order", r).permutation(count) for r in rounds])
         order = shuffled[first % count :][:images]
-    steps = max(1, round(images / settings.batch_size))
-    batches = np.array_split(order, steps)
-    return [batch[: len(batch) // world.size * world.size] for batch in batches if len(batch) >= 2 * world.size]
+    steps = max(1, min(round(images / settings.batch_size), images // least))
+    return [batch[: len(batch) // world.size * world.size] for batch in np.array_split(order, steps)]
 
 
 def oversampling_weights(labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from radcommons.classify.evaluation_page import render, table
 from radcommons.classify.material import Examples, of_store, require_both_classes
 from radcommons.data.listing import Part
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, PathInUse, TooFewImages
+from radcommons.errors import FindingUnknown, PathInUse, TooFewImages, nearest_hint
 from radcommons.metrics.bootstrap import (
     auc_redraws,
     average_precision_redraws,
@@ -70,7 +70,7 @@ def evaluate(
     """
     claim(out, WRITTEN)
     classifier, store = Classifier.load(run), Store.open(folder)
-    chosen = tuple(findings or classifier.findings)
+    chosen = tuple(dict.fromkeys(findings or classifier.findings))
     require_common(chosen, classifier.findings, run)
     require_common(chosen, store.findings, folder)
     films = of_store(store, part, side=classifier.side).about(chosen)
@@ -83,7 +83,7 @@ def evaluate(
         evaluation = judged(classifier, films, scores[:, columns], by_image=by_image, redraws=redraws, seed=seed)
         advance(1)
     evaluation = evaluation.model_copy(update={"store": store.name, "part": part})
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)  # predictions are not for everybody
     predictions(store, films, scores[:, columns]).write_parquet(out / PREDICTIONS)
     (out / TABLE).write_text(table(evaluation), encoding="utf-8")
     (out / PAGE).write_text(render(evaluation), encoding="utf-8")
@@ -98,11 +98,13 @@ def claim(out: Path, written: set[str]) -> None:
 
 
 def require_common(asked: Sequence[str], known: Sequence[str], where: Path) -> None:
-    """Raise FindingUnknown, offering the common ones, where a finding that is asked for is not known there."""
+    """Raise FindingUnknown, offering the common ones, where one that is asked for is not known there."""
     missing = [f for f in asked if f not in known]
     if missing:
         common = [f for f in asked if f in known]
-        offer = f"in both are {', '.join(common)}: name them with --finding" if common else "they have none in common"
+        offer = (
+            f"in both are {', '.join(common)}: name them with --finding" if common else nearest_hint(missing[0], known)
+        )
         raise FindingUnknown(f"{where} does not know {', '.join(missing)}; {offer}")
 
 
@@ -129,7 +131,7 @@ def judged(
     aucs = auc_redraws(scores, labels, groups, redraws=redraws, rng=rng())
     precisions = average_precision_redraws(scores, labels, groups, redraws=redraws, rng=rng())
     rules: dict[str, list[AtThreshold]] = {}
-    means: dict[str, Estimate | None] = {}
+    means_at: dict[str, dict[str, Estimate | None]] = {}
     for rule, thresholds in classifier.record.thresholds.items():
         chosen = np.array([thresholds[classifier.findings.index(f)] for f in films.findings], float)
         found = confusion(scores, labels, chosen)
@@ -139,8 +141,7 @@ def judged(
             AtThreshold(threshold=chosen[f], **{m: estimate(v[f], r[:, f]) for m, (v, r) in values.items()})
             for f in range(len(films.findings))
         ]
-        if rule == "youden":
-            means |= {m: estimate(v.mean(), r.mean(axis=1)) for m, (v, r) in values.items()}
+        means_at[rule] = {m: estimate(v.mean(), r.mean(axis=1)) for m, (v, r) in values.items()}
     parts = [split_classes(scores[:, f], labels[:, f]) for f in range(len(films.findings))]
     points = np.array([area_under_roc(*p) for p in parts])
     areas = np.array([average_precision(*p) for p in parts])
@@ -158,7 +159,6 @@ def judged(
         )
         for f, finding in enumerate(films.findings)
     )
-    mean_auc, mean_area = certain(points.mean(), aucs.mean(axis=1)), certain(areas.mean(), precisions.mean(axis=1))
     return Evaluation(
         classifier=classifier.record.name,
         classifier_sha256=classifier.digest,
@@ -170,7 +170,11 @@ def judged(
         redraws=redraws,
         seed=seed,
         findings=found_findings,
-        mean={"auc": mean_auc, "average precision": mean_area, **means},
+        mean={
+            "auc": certain(points.mean(), aucs.mean(axis=1)),
+            "average precision": certain(areas.mean(), precisions.mean(axis=1)),
+        },
+        mean_at=means_at,
         versions={"radcommons": __version__, **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy")}},
     )
 
@@ -182,7 +186,7 @@ def estimate(value: float, redrawn: np.ndarray) -> Estimate | None:
 
 def certain(value: float, redrawn: np.ndarray) -> Estimate:
     """A value that is defined, with its percentile interval."""
-    low, high = percentile_interval(redrawn)
+    low, high = (None if np.isnan(end) else end for end in percentile_interval(redrawn))
     return Estimate(value=float(value), low=low, high=high)
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("AUC", "average precision", "accuracy", "sensitivity", "specificity", "PPV", "NPV", "F1")
-LEAST_WIDTH = 3.0  # inches of a plot
+NAMES_A_LINE, COLOURS = 6, 10  # of the plots' legend; of matplotlib's lines, before they come again
 
 
 def written(estimate: Estimate | None, form: str = "{:.3f}") -> str:
@@ -30,9 +30,20 @@ def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[s
         estimates = [f.auc, f.average_precision, at.accuracy, at.sensitivity, at.specificity, at.ppv, at.npv, at.f1]
         found.append((f.finding, [written(e) for e in estimates]))
     if len(found) > 1:
-        names = ("auc", "average precision", "accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
-        found.append(("mean", [written(evaluation.mean[name]) for name in names]))
+        means = [*evaluation.mean.values(), *evaluation.mean_at[rule].values()]
+        found.append(("mean", [written(e) for e in means]))
     return found
+
+
+def caution(evaluation: Evaluation) -> str:
+    """What a reader must know of a part that training may have seen; empty for the test part."""
+    did = {"train": "the classifier learned from", "val": "thresholds and the end of training were chosen on"}
+    if evaluation.part not in did:
+        return ""
+    return (
+        f"Where this store took part in training, these are the films that {did[evaluation.part]}, "
+        "and the numbers flatter."
+    )
 
 
 def table(evaluation: Evaluation) -> str:
@@ -41,7 +52,7 @@ def table(evaluation: Evaluation) -> str:
         f"{evaluation.classifier}, judged on the part '{evaluation.part}' of {evaluation.store}: "
         f"{evaluation.images:,} films of {evaluation.patients:,} patients. "
         f"95% intervals from {evaluation.redraws:,} redraws of {evaluation.unit}; "
-        "thresholds by Youden's rule on validation.",
+        f"thresholds by Youden's rule on validation. {caution(evaluation)}".rstrip(),
         "",
         "| finding | films with / without | " + " | ".join(COLUMNS) + " |",
         "|---|---|" + "---|" * len(COLUMNS),
@@ -61,6 +72,7 @@ def render(evaluation: Evaluation) -> str:
         rules={rule: rows(evaluation, rule) for rule in evaluation.findings[0].rules},
         curves=plot(_curves(evaluation), "ROC, precision-recall and reliability curves of each finding"),
         written=written,
+        caution=caution(evaluation),
     )
 
 
@@ -68,23 +80,25 @@ def _curves(evaluation: Evaluation) -> "Figure":
     from matplotlib.figure import Figure
 
     with plot_style():
-        figure = Figure(figsize=(10.5, LEAST_WIDTH + 0.6), layout="constrained")
+        lines = -(-len(evaluation.findings) // NAMES_A_LINE)
+        figure = Figure(figsize=(10.5, 3.5 + 0.2 * lines), layout="constrained")
         roc, recall, calibration = figure.subplots(1, 3)
         roc.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
         calibration.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
-        for f in evaluation.findings:
+        for number, f in enumerate(evaluation.findings):
             x, y = zip(*f.roc, strict=True)
-            (line,) = roc.plot(x, y, linewidth=1.4, label=f"{f.finding} {f.auc.value:.2f}")
+            style = "-" if number < COLOURS else "--"
+            (line,) = roc.plot(x, y, style, linewidth=1.4, label=f"{f.finding} {f.auc.value:.2f}")
             x, y = zip(*f.precision_recall, strict=True)
-            recall.step(x, y, where="pre", linewidth=1.4, color=line.get_color())
+            recall.step(x, y, style, where="pre", linewidth=1.4, color=line.get_color())
             c = f.calibration
-            calibration.plot(c.predicted, c.observed, marker="o", markersize=3, color=line.get_color())
+            calibration.plot(c.predicted, c.observed, style, marker="o", markersize=3, color=line.get_color())
         roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC")
         recall.set(
             xlabel="recall (sensitivity)", ylabel="precision (PPV)", title="precision and recall", ylim=(0, 1.03)
         )
         calibration.set(xlabel="probability given", ylabel="share with the finding", title="calibration")
-        roc.legend(frameon=False, fontsize=7, loc="lower right")
+        figure.legend(title="AUC", frameon=False, fontsize=8, loc="outside lower center", ncols=NAMES_A_LINE)
         return figure
 
 
@@ -101,4 +115,6 @@ def as_text(evaluation: Evaluation, page: str) -> str:
             f"specificity {written(at.specificity, '{:.2f}')}"
         )
     lines.append(f"95% intervals over {evaluation.unit}; thresholds chosen on validation. Page: {page}")
+    if caution(evaluation):
+        lines.append(caution(evaluation))
     return "\n".join(lines)

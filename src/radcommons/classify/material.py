@@ -1,5 +1,7 @@
 """What a classifier sees: labelled images of stores, synthetic sets and generators, as one numbered list."""
 
+import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +18,8 @@ from radcommons.models.classifier import resized
 from radcommons.progress import Track, silent
 from radcommons.seeds import numpy_stream
 
+logger = logging.getLogger(__name__)
+
 HELD_OUT_SHARE = 0.1  # of a set's images, for validation where no store is at hand
 
 
@@ -30,7 +34,7 @@ class Examples:
         labels: float32 (n, F); 1 present, 0 absent, NaN unknown.
         patients: (n,), text; a synthetic image is a patient of its own.
         findings: names of the F findings.
-        digest: of what they are.
+        digest: of the images of the source.
     """
 
     source: str
@@ -75,6 +79,11 @@ def of_images(source: str, images: np.ndarray, labels: np.ndarray, findings: Seq
     return Examples(source, images, np.arange(len(images)), labels, patients, tuple(findings), digest)
 
 
+def _stored_side(side: int) -> int:
+    """The smallest side that a store may hold and that is not below `side`."""
+    return 1 << (side - 1).bit_length()
+
+
 class Mixture:
     """Examples of several sources as one list, image by image at one side.
 
@@ -102,8 +111,12 @@ class Mixture:
 
     @property
     def digest(self) -> str:
-        """Of the sources, in order."""
-        return " ".join(f"{part.digest}:{len(part)}" for part in self.parts)
+        """Of the sources, which of their images, and all labels."""
+        running = hashlib.sha256(self.labels.tobytes())
+        for part in self.parts:
+            running.update(part.digest.encode())
+            running.update(np.ascontiguousarray(part.rows, np.int64).tobytes())
+        return running.hexdigest()
 
     def read(self, indices: np.ndarray) -> Tensor:
         """Grey levels of some images, float32 (n, 1, side, side)."""
@@ -149,7 +162,7 @@ def open_split(
     held_out: list[Examples] = []
     for path in sources:
         if is_image_set(path):
-            theirs = open_image_set(path, track=track)
+            theirs = open_image_set(path, largest=_stored_side(side), track=track)
             train.append(of_images(path.name, theirs.images, theirs.labels, theirs.findings, theirs.digest))
         else:
             store = Store.open(path)
@@ -204,6 +217,8 @@ def chosen_findings(
             f"none of {', '.join(everywhere)} has both positive and negative images in training and in validation; "
             "add images, or name another --validation"
         )
+    if left_out := [f for f in everywhere if f not in chosen]:
+        logger.warning("left out, for want of both classes in training and validation: %s", ", ".join(left_out))
     return chosen
 
 

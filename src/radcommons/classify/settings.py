@@ -1,5 +1,6 @@
 """Settings of a classifier's training; presets are TOML files in ``configs/classify``."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
@@ -41,7 +42,9 @@ class ClassifierSettings(Settings):
     network: Network = Field("densenet-121", description="densenet-121, or densenet-small for two CPU cores")
     side: int = Field(224, ge=SMALLEST_SIDE, le=1024, description="of the network's input, pixels; images are resized")
     findings: tuple[str, ...] | None = Field(
-        None, description="findings to learn; off = those common to all sources with both classes in training"
+        None,
+        min_length=1,
+        description="findings to learn; off = those common to all sources with both classes in training and validation",
     )
     initial: str = Field(
         "random", description='weights to begin with: "random", "imagenet", or the folder of another run'
@@ -53,7 +56,7 @@ class ClassifierSettings(Settings):
     batch_size: int = Field(16, ge=2, description="images in a step, all devices together")
     epochs: int = Field(50, ge=1, description="validations at most")
     epoch_images: int | None = Field(
-        None, ge=1, description="training images shown between validations; off = each image once"
+        None, ge=2, description="training images shown between validations; off = each image once"
     )
     rate_factor: float = Field(0.1, gt=0, le=1, description="the rate is multiplied by it at a worse validation loss")
     patience: int = Field(3, ge=1, description="validations without a better loss before it stops")
@@ -64,7 +67,7 @@ class ClassifierSettings(Settings):
     oversample: bool = Field(
         False, description="draw images with replacement, so that positives and negatives come up equally often"
     )
-    augment: Augmentation = Augmentation()
+    augment: Augmentation = Field(Augmentation(), description="small changes of every training image, a table")
     adversarial: AttackSettings | None = Field(
         None, description="train on examples of this attack on the current network; off = on images as they are"
     )
@@ -78,11 +81,16 @@ class ClassifierSettings(Settings):
         """``--set findings=Effusion,Nodule`` means a list."""
         return [name.strip() for name in value.split(",")] if isinstance(value, str) and value != OFF else value
 
+    @field_validator("findings")
+    @classmethod
+    def _once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return value and tuple(dict.fromkeys(value))
+
     @field_validator("positive_weight")
     @classmethod
     def _positive(cls, value: float | str) -> float | str:
-        if isinstance(value, float) and value <= 0:
-            raise ValueError("must be above 0, or balanced")
+        if isinstance(value, float) and not 0 < value < math.inf:
+            raise ValueError("must be a number above 0, or balanced")
         return value
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from radcommons.classify.settings import ClassifierSettings
 from radcommons.errors import ClassifierRefused, PathInUse, TrainingDiverged
 from radcommons.metrics.classification import area_under_roc
 from radcommons.metrics.thresholds import corner_threshold, youden_threshold
-from radcommons.models.ahead import map_ahead
+from radcommons.models.ahead import map_ahead, one_core
 from radcommons.models.classifier import IMAGENET_WEIGHTS, ClassifierNetwork, imagenet_state, start_outputs
 from radcommons.models.classifier_files import RUN_SUBFOLDER, Classifier, save_classifier
 from radcommons.models.weights import find_weights, read_weights
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 FREE = {"log_every"}  # it changes no weight
 VALIDATION_BATCH = 64
+# Smaller films keep densenet-small on one core: at 64 pixels a second core gives 6%, and makes training seven times
+# slower whenever another process is using it, since every operation ends with the two waiting for each other.
+SIDE_WORTH_CORES = 96
 RULES = {"youden": youden_threshold, "closest to corner": corner_threshold}
 
 
@@ -74,7 +78,8 @@ def train_classifier(
         PathInUse, SettingRefused, WeightsUnavailable, ClassifierRefused: before anything is changed.
         TrainingDiverged, CheckpointDamaged, DiskFull.
     """
-    with join() as world:
+    alone = settings.network == "densenet-small" and settings.side < SIDE_WORTH_CORES
+    with join() as world, one_core() if alone and world.device.type == "cpu" else nullcontext():
         return _train(split, settings, run, weights, world, track, should_stop)
 
 
@@ -106,7 +111,9 @@ def _train(
 ) -> Outcome:
     # ---- network, optimiser, position ----
     data = f"{' '.join(split.train.findings)} | {split.train.digest} | {split.validation.digest}"
-    network = _first_network(split, settings, weights).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loaded = checkpoint.load(run, world.device)
+    network = _first_network(split, settings, weights, begun=loaded is not None)
+    network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, settings)
     if world.leads:
         claim_folder(run, settings, lambda begun, asked: differing(begun, asked, FREE))
@@ -120,14 +127,14 @@ def _train(
         "worse": 0,
         "finished": False,
     }
-    loaded = checkpoint.load(run, world.device)
+    running, steps = torch.zeros((), device=world.device), 0  # sum of losses since the last log line
     if loaded is not None:
         state, file = loaded
         if state["data"] != data:
             raise PathInUse(f"{run} was trained on other images or findings; name those, or choose another --out")
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
-        position = state["position"]
+        position, running, steps = state["position"], state["running"], state["steps"]
         if world.leads and file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
             checkpoint.set_damaged_aside(run)
             logger.warning("%s: checkpoint.pt is damaged; going on from %s", run, file.name)
@@ -140,7 +147,7 @@ def _train(
     def save() -> None:
         if world.leads:
             learned = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-            checkpoint.save(run, {"data": data, "position": position, **learned})
+            checkpoint.save(run, {"data": data, "position": position, "running": running, "steps": steps, **learned})
 
     def examples(numbered: tuple[int, np.ndarray]) -> tuple[Tensor, Tensor]:
         """Images and labels of this process's share of a batch."""
@@ -153,8 +160,7 @@ def _train(
 
     # ---- the loop ----
     epoch_images = settings.epoch_images or len(split.train)
-    running = torch.zeros((), device=world.device)
-    steps, logged_at, logged = 0, started_at, time.monotonic()
+    logged_at, logged = started_at, time.monotonic()
     stopped = False
     with track("Training", total=settings.epochs * epoch_images, done=started_at) as advance:
         while not position["finished"] and not stopped:
@@ -195,12 +201,17 @@ def _train(
                 if stopped:
                     break
             if not stopped:
-                position, improved = _validate(split.validation, network, weight, settings, world, position, log)
+                world.mean_buffers(network)
+                logits = _validation_logits(split.validation, network, settings, world, attacked=True)
+                position, improved = _judged(logits, split.validation.labels, weight, position, log)
                 for group in optimiser.param_groups:
                     group["lr"] *= 1.0 if improved else settings.rate_factor
                 position["finished"] = position["epoch"] >= settings.epochs or position["worse"] >= settings.patience
-                if world.leads and improved:
-                    _publish(run, network, split, position, world)
+                if improved:
+                    if settings.adversarial is not None:  # thresholds are for images as they are
+                        logits = _validation_logits(split.validation, network, settings, world, attacked=False)
+                    if world.leads:
+                        _publish(run, network, split, logits, position)
             save()
     if log is not None:
         log.close()
@@ -217,26 +228,17 @@ def _train(
     )
 
 
-def _validate(
-    validation: Mixture,
-    network: ClassifierNetwork,
-    weight: Tensor,
-    settings: ClassifierSettings,
-    world: World,
-    position: dict[str, Any],
-    log: RunLog | None,
+def _judged(
+    logits: Tensor, labels: np.ndarray, weight: Tensor, position: dict[str, Any], log: RunLog | None
 ) -> tuple[dict[str, Any], bool]:
     """The position after one more epoch, and whether the validation loss is the best so far."""
-    world.mean_buffers(network)
-    logits = _validation_logits(validation, network, settings, world)
-    labels = torch.from_numpy(validation.labels)
-    loss = float(known_loss(logits, labels, weight.cpu()))
+    loss = float(known_loss(logits, torch.from_numpy(labels), weight.cpu()))
     if not math.isfinite(loss):
         raise TrainingDiverged(
             f"training diverged after {position['images_seen']} images (validation loss {loss}); "
             "lower learning_rate and start another run"
         )
-    auc = mean_auc(logits.numpy(), validation.labels)
+    auc = mean_auc(logits.numpy(), labels)
     improved = loss < position["best_loss"]
     if log is not None:
         log.numbers({"images_seen": position["images_seen"], "validation_loss": loss, "validation_auc": auc})
@@ -247,17 +249,17 @@ def _validate(
 
 
 def _validation_logits(
-    validation: Mixture, network: ClassifierNetwork, settings: ClassifierSettings, world: World
+    validation: Mixture, network: ClassifierNetwork, settings: ClassifierSettings, world: World, *, attacked: bool
 ) -> Tensor:
-    """Logits of all validation images, (n, F) on the CPU: under attack where training is."""
+    """Logits of all validation images, (n, F) on the CPU: of the images as they are, or attacked as in training."""
     network.eval()
     found = torch.zeros(len(validation), network.config.findings, device=world.device)
     mine = np.arange(len(validation))[world.rank :: world.size]
     labels = torch.from_numpy(validation.labels).to(world.device)
-    for number, batch in enumerate(_blocks(mine)):
+    for number, batch in enumerate(np.array_split(mine, max(1, -(-len(mine) // VALIDATION_BATCH)))):
         grey = validation.read(batch).to(world.device, memory_format=torch.channels_last)
         rows = torch.from_numpy(batch).to(world.device)
-        if settings.adversarial is not None:
+        if attacked and settings.adversarial is not None:
             chance = torch_stream(settings.seed, "validation attack", number, world.rank)
             grey = attack(network, grey, labels[rows], settings.adversarial, generator=chance)
         with torch.no_grad():
@@ -275,24 +277,28 @@ def mean_auc(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(found)) if found else math.nan
 
 
-def _first_network(split: Split, settings: ClassifierSettings, weights: Path | None) -> ClassifierNetwork:
-    """The network that training begins with."""
+def _first_network(
+    split: Split, settings: ClassifierSettings, weights: Path | None, *, begun: bool
+) -> ClassifierNetwork:
+    """The network that training begins with; of a run that has `begun`, its shape is enough."""
     config = settings.config(len(split.train.findings))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(settings.seed, "network"))
         network = ClassifierNetwork(config)
+    if begun:
+        return network
     prevalence = np.nanmean(split.train.labels, axis=0)
     if settings.initial == "imagenet":
         network.load_state_dict(imagenet_state(read_weights(find_weights(IMAGENET_WEIGHTS, weights)), network))
     elif settings.initial != "random":
-        begun = Classifier.load(settings.initial, device="cpu")
-        if begun.network.config != config or begun.findings != split.train.findings:
+        other = Classifier.load(settings.initial, device="cpu")
+        if other.network.config != config or other.findings != split.train.findings:
             raise ClassifierRefused(
-                f"{settings.initial} is a {begun.network.config.network} of {begun.side} pixels for "
-                f"{', '.join(begun.findings)}; this run is a {config.network} of {config.side} pixels for "
+                f"{settings.initial} is a {other.network.config.network} of {other.side} pixels for "
+                f"{', '.join(other.findings)}; this run is a {config.network} of {config.side} pixels for "
                 f"{', '.join(split.train.findings)}; set network, side and findings as there"
             )
-        network.load_state_dict(begun.network.state_dict())
+        network.load_state_dict(other.network.state_dict())
         return network
     start_outputs(network, torch.from_numpy(prevalence))
     return network
@@ -305,14 +311,10 @@ def _optimiser(network: ClassifierNetwork, settings: ClassifierSettings) -> torc
     return torch.optim.AdamW(network.parameters(), **rates)
 
 
-@torch.no_grad()
-def _publish(run: Path, network: ClassifierNetwork, split: Split, position: dict[str, Any], world: World) -> None:
-    """Write the classifier, with thresholds chosen on validation images as they are."""
-    network.eval()
-    validation = split.validation
-    logits = [network(validation.read(batch).to(world.device)) for batch in _blocks(np.arange(len(validation)))]
-    scores = torch.cat(logits).double().sigmoid().cpu().numpy()
-    classes = np.where(np.isnan(validation.labels), np.nan, validation.labels >= 0.5)
+def _publish(run: Path, network: ClassifierNetwork, split: Split, logits: Tensor, position: dict[str, Any]) -> None:
+    """Write the classifier, with thresholds chosen on its logits of the validation images."""
+    scores, labels = logits.double().sigmoid().numpy(), split.validation.labels
+    classes = np.where(np.isnan(labels), np.nan, labels >= 0.5)
     save_classifier(
         run / RUN_SUBFOLDER,
         network,
@@ -321,10 +323,19 @@ def _publish(run: Path, network: ClassifierNetwork, split: Split, position: dict
         images_seen=position["images_seen"],
         validation_loss=position["best_loss"],
         thresholds={
-            rule: [choose(s, c) for s, c in zip(scores.T, classes.T, strict=True)] for rule, choose in RULES.items()
+            rule: [between(s[~np.isnan(c)], choose(s, c)) for s, c in zip(scores.T, classes.T, strict=True)]
+            for rule, choose in RULES.items()
         },
     )
 
 
-def _blocks(rows: np.ndarray) -> list[np.ndarray]:
-    return np.array_split(rows, max(1, -(-len(rows) // VALIDATION_BATCH)))
+def between(scores: np.ndarray, threshold: float) -> float:
+    """The threshold halfway to the next score below: the same alarms, whatever another machine's rounding does.
+
+    Args:
+        scores: probabilities, (n,).
+        threshold: one of them; alarms are the scores that reach it.
+    Returns:
+        In [0, 1].
+    """
+    return float(threshold + scores[scores < threshold].max(initial=0.0)) / 2

@@ -45,7 +45,9 @@ def is_image_set(folder: Path) -> bool:
     return (folder / "labels.csv").is_file() and not (folder / "config.json").is_file()
 
 
-def open_image_set(folder: Path, *, sides: Sequence[int] | None = None, track: Track = silent) -> ImageSet:
+def open_image_set(
+    folder: Path, *, sides: Sequence[int] | None = None, largest: int | None = None, track: Track = silent
+) -> ImageSet:
     """Read a set into memory.
 
     Args:
@@ -53,16 +55,19 @@ def open_image_set(folder: Path, *, sides: Sequence[int] | None = None, track: T
             images it names, beside it or in a folder ``images``.
         sides: images from elsewhere are averaged down to the largest of these that they have; by default they keep
             the side of the first.
+        largest: images of a larger side are averaged down to it.
     Raises:
         SetRefused, ImageRefused: with the line or the file.
     """
     if is_complete(folder):
         ours = SyntheticSet.open(folder)
-        return ImageSet(folder, _read_all(len(ours), ours.image, ours.resolution, track), ours.labels, ours.findings)
+        side = min(ours.resolution, largest or ours.resolution)
+        return ImageSet(folder, _read_all(len(ours), ours.image, side, track), ours.labels, ours.findings)
     names, findings, labels = _table(folder / "labels.csv")
     side = _image(folder, names[0]).shape[0]
     if sides is not None:
         side = max((s for s in sides if s <= side), default=min(sides))
+    side = min(side, largest or side)
     images = _read_all(len(names), lambda i: _image(folder, names[i]), side, track)
     return ImageSet(folder, images, labels, findings)
 
@@ -80,15 +85,21 @@ def _read_all(count: int, read: Callable[[int], np.ndarray], side: int, track: T
 
 def _table(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
     """Names of the images, findings, and labels (n, F)."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error):
+        raise SetRefused(f"{path} is not a table in UTF-8; save it as CSV") from None
     if len(rows) < 2 or "image" not in rows[0]:
         raise SetRefused(f"{path} needs a header with a column 'image', a column a finding, and a row an image")
     place = rows[0].index("image")
     columns = {i: canonical_or_none(name) for i, name in enumerate(rows[0]) if i != place}
-    known = {i: finding for i, finding in columns.items() if finding not in (None, NO_FINDING)}
+    known = {i: finding for i, finding in columns.items() if finding and finding != NO_FINDING}
     if not known:
         raise SetRefused(f"{path} has no column named for a finding; its columns are {', '.join(rows[0])}")
+    findings = tuple(known.values())
+    if twice := [finding for finding in findings if findings.count(finding) > 1]:
+        raise SetRefused(f"{path} has two columns for '{twice[0]}'; keep one")
     labels = np.empty((len(rows) - 1, len(known)), np.float32)
     for number, row in enumerate(rows[1:], start=2):
         try:
@@ -98,7 +109,7 @@ def _table(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
     if not ((labels >= 0) & (labels <= 1)).all():
         line = 2 + int(np.flatnonzero(~((labels >= 0) & (labels <= 1)).all(axis=1))[0])
         raise SetRefused(f"{path} line {line}: every finding needs a number from 0 to 1")
-    return [row[place] for row in rows[1:]], tuple(name for name in known.values() if name), labels
+    return [row[place] for row in rows[1:]], findings, labels
 
 
 def _image(folder: Path, name: str) -> np.ndarray:

@@ -35,7 +35,7 @@ def save_classifier(
     findings: Sequence[str],
     images_seen: int,
     validation_loss: float | None,
-    thresholds: Mapping[str, Sequence[float | None]],
+    thresholds: Mapping[str, Sequence[float]],
 ) -> None:
     """Write a classifier's folder in one exchange: the old one stands until the new one is whole."""
     partial = folder.with_name(folder.name + ".partial")
@@ -83,6 +83,8 @@ class Classifier:
             raise damaged
         try:
             network = ClassifierNetwork(ClassifierConfig.parse(record.network, source=str(folder / "config.json")))
+            if network.config.findings != len(record.findings):
+                raise damaged
             network.load_state_dict(safetensors.torch.load_file(weights))
         except SettingRefused as error:
             raise ClassifierRefused(str(error)) from None

@@ -17,8 +17,7 @@ class ClassifierRecord(Record):
         findings: names of the outputs, in order.
         images_seen: training images shown up to the best validation.
         validation_loss: of these weights; None where nothing was held out.
-        thresholds: by rule ("youden", "closest to corner"), a probability a finding, chosen on validation; NaN is not
-            JSON, so None where validation had one class only.
+        thresholds: by rule ("youden", "closest to corner"), a probability a finding, chosen on validation.
         weights_sha256: digest of ``classifier.safetensors``.
     """
 
@@ -28,7 +27,7 @@ class ClassifierRecord(Record):
     findings: tuple[str, ...]
     images_seen: int
     validation_loss: float | None
-    thresholds: dict[str, tuple[float | None, ...]]
+    thresholds: dict[str, tuple[float, ...]]
     weights_sha256: str
 
     @model_validator(mode="after")

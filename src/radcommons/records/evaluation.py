@@ -76,7 +76,8 @@ class Evaluation(Record):
         unit: what the intervals redraw, "patients" or "images".
         redraws: bootstrap samples of the intervals.
         findings: one by one.
-        mean: means over the findings, by measure; thresholded measures at the threshold of Youden's rule.
+        mean: means over the findings, "auc" and "average precision".
+        mean_at: means over the findings by rule, then by measure; None where a finding's is not defined.
     """
 
     classifier: str
@@ -89,5 +90,6 @@ class Evaluation(Record):
     redraws: int
     seed: int
     findings: tuple[FindingEvaluation, ...]
-    mean: dict[str, Estimate | None]
+    mean: dict[str, Estimate]
+    mean_at: dict[str, dict[str, Estimate | None]]
     versions: dict[str, Any]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from radcommons.errors import PathInUse
+from radcommons.errors import PathInUse, SettingRefused
 from radcommons.settings import Settings
 from radcommons.train.settings import TrainSettings
 
@@ -20,7 +20,10 @@ def claim_folder(run: Path, settings: S, changed: Callable[[S, S], list[str]]) -
     """
     saved = run / "config.toml"
     if saved.is_file():
-        begun = type(settings).load(saved)
+        try:
+            begun = type(settings).load(saved)
+        except SettingRefused as error:
+            raise PathInUse(f"{run} is not a run that this command began ({error}); choose another --out") from None
         if differing := changed(begun, settings):
             raise PathInUse(f"{run} was begun with {'; '.join(differing)}; use those, or choose another --out")
     elif run.exists() and (not run.is_dir() or any(run.iterdir())):

@@ -1,0 +1,285 @@
+"""An evaluation agrees with scikit-learn on its own predictions, and takes nothing from the films that it judges."""
+
+import json
+import math
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn import metrics
+
+from radcommons.classify.evaluation import evaluate, judged, require_common
+from radcommons.classify.evaluation_page import as_text, render, table, written
+from radcommons.classify.material import Examples, Mixture, open_split
+from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.training import train_classifier
+from radcommons.data.store import Store
+from radcommons.errors import FindingUnknown, PathInUse, TooFewImages
+from radcommons.models.classifier_files import Classifier, save_classifier
+from radcommons.records import Estimate, Evaluation
+
+Films = Callable[..., Examples]
+REDRAWS = 300
+FINDINGS = ["Cardiomegaly", "Effusion"]
+
+
+@pytest.fixture(scope="module")
+def run(clinic: Store, quick: Callable[..., ClassifierSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of two findings that has learned a little."""
+    run = tmp_path_factory.mktemp("judged") / "run"
+    split = open_split([clinic.path], validation=None, findings=FINDINGS, side=32, seed=0)
+    train_classifier(split, quick(epochs=2, log_every=1000), run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def found(run: Path, clinic: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Path]:
+    out = tmp_path_factory.mktemp("evaluations") / "e"
+    return evaluate(run, clinic.path, out, redraws=REDRAWS), out
+
+
+def of_one(out: Path, finding: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and scores that the evaluation wrote, unknown labels left out."""
+    frame = pl.read_parquet(out / "predictions.parquet").filter(pl.col(f"{finding} label").is_not_null())
+    return frame[f"{finding} label"].to_numpy(), frame[f"{finding} score"].to_numpy()
+
+
+def test_every_measure_equals_sklearns_on_the_predictions_it_wrote(found: tuple[Evaluation, Path]) -> None:
+    evaluation, out = found
+    assert [f.finding for f in evaluation.findings] == FINDINGS
+    for f in evaluation.findings:
+        labels, scores = of_one(out, f.finding)
+        assert (f.positives, f.negatives) == (int(labels.sum()), int((1 - labels).sum()))
+        assert f.auc.value == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+        assert f.average_precision.value == pytest.approx(metrics.average_precision_score(labels, scores), abs=1e-12)
+        assert f.calibration.brier == pytest.approx(metrics.brier_score_loss(labels, scores), abs=1e-7)
+        for at in f.rules.values():
+            alarms = scores >= at.threshold
+            undefined: dict[str, Any] = {"zero_division": np.nan}
+            expected = {
+                "accuracy": metrics.accuracy_score(labels, alarms),
+                "sensitivity": metrics.recall_score(labels, alarms),
+                "specificity": metrics.recall_score(labels, alarms, pos_label=0),
+                "ppv": metrics.precision_score(labels, alarms, **undefined),
+                "npv": metrics.precision_score(labels, alarms, pos_label=0, **undefined),
+                "f1": metrics.f1_score(labels, alarms, **undefined),
+            }
+            for name, value in expected.items():
+                estimate = getattr(at, name)
+                if math.isnan(value):
+                    assert estimate is None
+                else:
+                    assert estimate.value == pytest.approx(value, abs=1e-12), name
+                    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+def test_means_are_over_the_findings_at_each_rules_own_thresholds(found: tuple[Evaluation, Path]) -> None:
+    evaluation, _ = found
+    assert evaluation.mean["auc"].value == pytest.approx(np.mean([f.auc.value for f in evaluation.findings]))
+    assert set(evaluation.mean_at) == {"youden", "closest to corner"}
+    for rule, means in evaluation.mean_at.items():
+        values = [f.rules[rule].sensitivity for f in evaluation.findings]
+        mean = means["sensitivity"]
+        assert mean is not None
+        assert mean.value == pytest.approx(np.mean([v.value for v in values if v is not None]))
+
+
+def test_the_record_on_disk_is_the_one_returned_and_holds_no_nan(found: tuple[Evaluation, Path]) -> None:
+    evaluation, out = found
+    text = (out / "evaluation.json").read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert Evaluation.model_validate_json(text) == evaluation
+    assert sorted(p.name for p in out.iterdir()) == [
+        "evaluation.html",
+        "evaluation.json",
+        "predictions.parquet",
+        "table.md",
+    ]
+
+
+def test_predictions_carry_rows_and_pseudonyms_only_and_stay_private(
+    found: tuple[Evaluation, Path], clinic: Store
+) -> None:
+    _, out = found
+    frame = pl.read_parquet(out / "predictions.parquet")
+    assert frame.columns[:3] == ["row", "image_id", "patient"]
+    assert set(frame.columns[3:]) == {f"{f} {kind}" for f in FINDINGS for kind in ("label", "score")}
+    assert frame["row"].to_list() == clinic.rows("test").tolist()
+    assert frame["patient"].to_list() == clinic.manifest["patient"].to_numpy()[clinic.rows("test")].tolist()
+    assert out.stat().st_mode & 0o077 == 0, "nobody else reads them"
+    for name in ("evaluation.json", "evaluation.html", "table.md"):
+        text = (out / name).read_text()
+        assert not any(patient in text for patient in frame["patient"].unique()), name
+        assert not any(image in text for image in frame["image_id"]), name
+
+
+def test_an_evaluation_is_the_same_each_time_and_takes_its_own_place(
+    found: tuple[Evaluation, Path], run: Path, clinic: Store
+) -> None:
+    evaluation, out = found
+    (out / "evaluation.json").write_text("{")  # of a killed call
+    before = (out / "table.md").read_text()
+    assert evaluate(run, clinic.path, out, redraws=REDRAWS) == evaluation
+    assert (out / "table.md").read_text() == before
+
+
+def relabelled(store: Store, folder: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Path:
+    """A copy of the store with other labels."""
+    shutil.copytree(store.path, folder)
+    change(pl.read_parquet(folder / "manifest.parquet")).write_parquet(folder / "manifest.parquet")
+    return folder
+
+
+def test_thresholds_come_from_validation_whatever_the_test_labels_say(
+    found: tuple[Evaluation, Path], run: Path, clinic: Store, tmp_path: Path
+) -> None:
+    turned = relabelled(
+        clinic, tmp_path / "turned", lambda frame: frame.with_columns((1 - pl.col(f)).alias(f) for f in FINDINGS)
+    )
+    other = evaluate(run, turned, tmp_path / "e", redraws=REDRAWS)
+    chosen = Classifier.load(run).record.thresholds
+    for column, (f, g) in enumerate(zip(found[0].findings, other.findings, strict=True)):
+        assert g.auc.value == pytest.approx(1 - f.auc.value)
+        for rule in ("youden", "closest to corner"):
+            assert f.rules[rule].threshold == g.rules[rule].threshold == chosen[rule][column]
+
+
+def test_on_validation_youdens_threshold_is_the_best_there_is(run: Path, clinic: Store, tmp_path: Path) -> None:
+    evaluation = evaluate(run, clinic.path, tmp_path / "e", part="val", redraws=REDRAWS)
+    for text in (table(evaluation), as_text(evaluation, ""), render(evaluation)):
+        assert "thresholds and the end of training were chosen on, and the numbers flatter." in text
+    assert "never on these" not in render(evaluation)
+    for f in evaluation.findings:
+        false_alarms, hits, _ = metrics.roc_curve(*of_one(tmp_path / "e", f.finding))
+        at = f.rules["youden"]
+        assert at.sensitivity is not None and at.specificity is not None
+        assert at.sensitivity.value + at.specificity.value - 1 == pytest.approx((hits - false_alarms).max())
+
+
+def test_intervals_over_patients_are_wider_where_they_have_many_films(films: Films, trained: Path) -> None:
+    classifier = Classifier.load(trained)
+    many = films(40, seed=4).take(np.repeat(np.arange(40), 6))  # six films a patient, all alike
+    scores = np.random.default_rng(0).random((40, 2)).repeat(6, axis=0)
+    by_patient, by_image = (
+        judged(classifier, many, scores, by_image=by_image, redraws=REDRAWS, seed=0) for by_image in (False, True)
+    )
+    assert (by_patient.images, by_patient.patients, by_patient.unit) == (240, 40, "patients")
+    assert by_image.unit == "images"
+
+    def width(estimate: Estimate) -> float:
+        assert estimate.low is not None and estimate.high is not None
+        return estimate.high - estimate.low
+
+    for f, g in zip(by_patient.findings, by_image.findings, strict=True):
+        assert f.auc.value == g.auc.value
+        assert width(f.auc) > 1.8 * width(g.auc), "about the root of six"
+    assert "films of one patient are taken for independent" in render(by_image)
+    assert "films of one patient are taken for independent" not in render(by_patient)
+
+
+def test_findings_that_only_one_side_knows_are_refused_with_those_of_both(
+    run: Path, clinic: Store, tmp_path: Path
+) -> None:
+    path = Path("site-b")
+    with pytest.raises(FindingUnknown, match="site-b does not know Mass; in both are Effusion: name them with --find"):
+        require_common(["Effusion", "Mass"], ["Effusion", "Nodule"], path)
+    with pytest.raises(FindingUnknown, match="site-b does not know Efusion; the nearest is 'Effusion'"):
+        require_common(["Efusion"], ["Effusion", "Nodule"], path)
+    missing = next(f for f in clinic.findings if f not in FINDINGS)
+    with pytest.raises(FindingUnknown, match=f"run does not know {missing}; in both are Effusion"):
+        evaluate(run, clinic.path, tmp_path / "e", findings=["Effusion", missing])
+    assert not (tmp_path / "e").exists()
+
+
+def test_some_of_the_findings_may_be_judged_alone(
+    found: tuple[Evaluation, Path], run: Path, clinic: Store, tmp_path: Path
+) -> None:
+    alone = evaluate(run, clinic.path, tmp_path / "e", findings=["Effusion", "Effusion"], redraws=REDRAWS)
+    assert alone.findings == found[0].findings[1:]
+    assert alone.mean["auc"] == alone.findings[0].auc
+    assert "| mean |" not in table(alone)
+
+
+def test_a_finding_with_one_class_and_a_part_without_films_are_one_line(
+    run: Path, clinic: Store, tmp_path: Path
+) -> None:
+    healthy = relabelled(clinic, tmp_path / "healthy", lambda frame: frame.with_columns(Effusion=pl.lit(0)))
+    with pytest.raises(
+        TooFewImages, match="'Effusion' has 0 positive and .* in the part 'test' of .*healthy; it needs"
+    ):
+        evaluate(run, healthy, tmp_path / "e")
+    untested = relabelled(clinic, tmp_path / "u", lambda frame: frame.with_columns(split=pl.lit("train")))
+    with pytest.raises(TooFewImages, match="has no film in its part 'test'; name another --part"):
+        evaluate(run, untested, tmp_path / "e")
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_folder_with_anything_else_is_left_alone(run: Path, clinic: Store, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(PathInUse, match="already holds something else; choose another --out"):
+        evaluate(run, clinic.path, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_table_and_the_page_name_what_was_judged_and_how(found: tuple[Evaluation, Path]) -> None:
+    evaluation, out = found
+    text = (out / "table.md").read_text()
+    assert text.startswith(
+        f"clinic (train), judged on the part 'test' of {evaluation.store}: {evaluation.images} films"
+    )
+    assert "95% intervals from 300 redraws of patients; thresholds by Youden's rule on validation." in text
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0] for line in lines] == ["| finding", *(f"| {f}" for f in FINDINGS), "| mean"]
+    f = evaluation.findings[0]
+    assert f"| Cardiomegaly | {f.positives} / {f.negatives} | {written(f.auc)} |" in text
+    assert len({line.count("|") for line in text.splitlines()[2:]}) == 1, "as many cells in every line"
+    page = (out / "evaluation.html").read_text()
+    assert "Thresholds were chosen on validation films, never on these." in page
+    assert "<script" not in page and "http" not in page.replace("http://www.w3.org", ""), "nothing is fetched"
+    assert as_text(evaluation, "p.html").endswith("Page: p.html") and "flatter" not in text + page
+
+
+def test_the_page_gives_each_rule_its_own_mean(found: tuple[Evaluation, Path]) -> None:
+    evaluation, _ = found
+    page = render(evaluation)
+    for rule, means in evaluation.mean_at.items():
+        sensitivity = means["sensitivity"]
+        assert sensitivity is not None
+        assert written(sensitivity).replace(" (", "\n(") in page, rule
+
+
+def test_a_measure_that_is_not_defined_is_said_to_be(films: Films, trained: Path, tmp_path: Path) -> None:
+    record = Classifier.load(trained).record
+    save_classifier(
+        tmp_path / "c",
+        Classifier.load(trained).network,
+        name=record.name,
+        findings=record.findings,
+        images_seen=1,
+        validation_loss=None,
+        thresholds=dict.fromkeys(record.thresholds, (1.0, 0.5)),  # never an alarm for the first
+    )
+    part = films(60, seed=7)
+    scores = np.random.default_rng(1).random((60, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluation = judged(Classifier.load(tmp_path / "c"), part, scores, by_image=False, redraws=100, seed=0)
+    at = evaluation.findings[0].rules["youden"]
+    assert at.ppv is None and at.sensitivity is not None and at.sensitivity.value == 0
+    assert evaluation.mean_at["youden"]["ppv"] is None, "a mean with a part that is not defined is not defined"
+    assert "not defined" in table(evaluation) and "not defined" in render(evaluation)
+    assert "NaN" not in evaluation.to_json()
+
+
+def test_scores_of_a_split_of_two_sources_are_those_of_the_films(films: Films, trained: Path) -> None:
+    """What training reads through a mixture and what an evaluation reads from the array is the same film."""
+    part = films(12, seed=8, side=64)
+    classifier = Classifier.load(trained, device="cpu")
+    mixture = Mixture([part], part.findings, side=32)
+    logits = classifier.network(mixture.read(np.arange(12))).numpy()
+    np.testing.assert_allclose(classifier.logits(part.images), logits, rtol=1e-4, atol=1e-4)
