@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.classify.material import Examples, of_images, of_store, require_both_classes
-from radcommons.data.seen import require_unseen
+from radcommons.data.seen import patients_seen, require_unseen
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, TooFewImages, nearest_hint
+from radcommons.models.generator_files import load_patients
 from radcommons.models.sampling import Generator, LabelChoice
 from radcommons.progress import Track
 from radcommons.seeds import derive
@@ -66,6 +67,14 @@ def open_generator(reference: Path, site: Site, findings: Sequence[str]) -> tupl
     rows = np.concatenate([site.test.rows, site.validation.rows])
     seen = require_unseen(reference, site.store, rows, what="test and validation")
     return generator, None if seen.comparable else f"{reference.name}: {seen.describe('test and validation')}"
+
+
+def learned_from(reference: Path, site: Site) -> str | None:
+    """How many of the site's own training patients a generator has learned from, in words; None where none is known."""
+    seen = patients_seen(load_patients(reference), site.store, site.train.rows)
+    if not seen.patients:
+        return None
+    return f"{reference.name}: {seen.describe('local training')}, so it knows films that the small local set lacks"
 
 
 def draw_as_trained(
