@@ -109,7 +109,13 @@ def draw_with(
 
 def _indices(generator: Generator, finding: str, present: bool, count: int, *, name: str, seed: int) -> list[int]:
     """The first images of a seed whose drawn label has the finding, or has not."""
-    column = generator.findings.index(finding)
+    column, word = generator.findings.index(finding), "present" if present else "absent"
+    combinations = [labels for labels, _ in generator.findings_record.combinations] or [(0,) * len(generator.findings)]
+    if count and not any(bool(labels[column]) == present for labels in combinations):
+        raise TooFewImages(
+            f"{name} never draws '{finding}' {word}: in its training no combination of labels with that was frequent "
+            "enough to be published; take another generator"
+        )
     kept: list[int] = []
     for first in range(0, MOST_TRIED, TRIED_AT_ONCE):
         if len(kept) >= count:
@@ -118,8 +124,8 @@ def _indices(generator: Generator, finding: str, present: bool, count: int, *, n
         kept.extend((first + np.flatnonzero((labels[:, column] >= 0.5) == present)).tolist())
     if len(kept) < count:
         raise TooFewImages(
-            f"{name} draws '{finding}' {'present' if present else 'absent'} {len(kept):,} times in {MOST_TRIED:,} "
-            f"images and {count:,} are asked for; lower the number, or take another generator"
+            f"{name} draws '{finding}' {word} {len(kept):,} times in {MOST_TRIED:,} images and "
+            f"{count:,} are asked for; lower the number, or take another generator"
         )
     return kept[:count]
 
