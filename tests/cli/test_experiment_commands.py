@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from radcommons.cli import run
 from radcommons.data.ingest import ingest_phantoms
+from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
 from radcommons.train import gan
 from radcommons.train.settings import TrainSettings
@@ -25,21 +27,28 @@ epochs = 1
 optimiser = "adam"
 learning_rate = 0.001
 """
-ENRICH = "real_images = 16\nreal_positives = 3\nkept_images = 8\nkept_positives = 3\nsynthetic_images = 8\n"
+ENRICH = """
+real_images = 16
+real_positives = 3
+kept_images = 8
+kept_positives = 3
+synthetic_images = 8
+synthetic_positives = 2"""
 
 
 @pytest.fixture(scope="module")
 def folder(tiny: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A phantom hospital, the same one split another way, and a run on the first."""
+    """A phantom hospital, a run on its training part, and a run whose list names its test patients."""
     at = tmp_path_factory.mktemp("experiment-commands")
-    for name, salt in (("site", "one"), ("resplit", "two")):
-        ingest_phantoms(at / name, patients=90, site="A", resolution=32, seed=3, split_salt=salt)
-    gan.train(Store.open(at / "site"), tiny(total_images=64), at / "run")
-    for name in ("enrich", "seen"):
-        sizes = ENRICH + 'synthetic_positives = 2\nfinding = "Effusion"'
-        store = "site" if name == "enrich" else "resplit"
-        head = f'store = "{at / store}"\ngenerators = ["{at / "run"}"]'
-        (at / f"{name}.toml").write_text(head + SIZES.format(sizes=sizes), encoding="utf-8")
+    ingest_phantoms(at / "site", patients=70, site="A", resolution=32, seed=7)
+    store = Store.open(at / "site")
+    gan.train(store, tiny(total_images=64), at / "run")
+    shutil.copytree(at / "run", at / "indiscreet")
+    record = patients_record(store, store.rows("test"))
+    (at / "indiscreet" / "generator" / "patients.json").write_text(record.to_json(), encoding="utf-8")
+    for name, generator in (("enrich", "run"), ("seen", "indiscreet")):
+        head = f'store = "{at / "site"}"\ngenerators = ["{at / generator}"]\nfinding = "Nodule"'
+        (at / f"{name}.toml").write_text(head + SIZES.format(sizes=ENRICH), encoding="utf-8")
     return at
 
 
@@ -62,7 +71,7 @@ def test_enrich_prints_one_json_object_and_leaves_table_and_figure(
     assert {"table.md", "figure.png"} < {p.name for p in (tmp_path / "out").iterdir()}
     assert run(arguments) == 0, "again, from what is there"
     text = capsys.readouterr().out
-    assert text.startswith(said["sentence"]) and "Effusion: AUC" in text and "figure.png" in text
+    assert text.startswith(said["sentence"]) and "Nodule: AUC" in text and "figure.png" in text
     assert run([*arguments, "--set", "redraws=200"]) == 2
     assert "was begun with redraws = 100, not 200; use those, or choose another --out" in refusal(capsys)
 
@@ -71,16 +80,18 @@ def test_test_patients_that_the_generator_has_seen_are_refused_with_status_3(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["experiment", "enrich", str(folder / "seen.toml"), "--out", str(tmp_path / "out")]) == 3
-    assert re.search(r"run: \d+ of \d+ test and validation patients were in this generator's training", refusal(capsys))
+    assert re.search(
+        r"indiscreet: \d+ of \d+ test and validation patients were in this generator's training", refusal(capsys)
+    )
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("real_image=9", "'real_image' is not a setting; the nearest is 'real_images'"),
-        ("finding=Efusion", "finding 'Efusion' is not labelled in"),
+        ("finding=Nodul", "finding 'Nodul' is not labelled in"),
         ("real_positives=17", "'real_positives' is 17, more than 'real_images', 16"),
-        ("synthetic_positives=8", "arm 'oracle' asks for 11 training films with the finding"),
+        ("real_images=800", "arm 'local' asks for 797 training films without the finding"),
         ("preset=papr", "preset 'papr' is not known; the nearest is 'paper'"),
         ("store=absent", "absent"),
     ],
@@ -96,7 +107,7 @@ def test_bad_input_is_one_line_and_status_2(
 def test_merge_reads_its_own_settings(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["experiment", "merge", str(folder / "enrich.toml"), "--out", str(tmp_path / "out")]) == 2
     said = refusal(capsys)
-    assert "'generator_a' is missing" in said and "'generators' is not a setting; the nearest is 'generator_a'" in said
+    assert "'generator_a' is missing" in said and "'generators' is not a setting" in said
     assert not (tmp_path / "out").exists()
 
 

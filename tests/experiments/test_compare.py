@@ -99,7 +99,7 @@ def test_all_comparisons_of_all_findings_are_corrected_together_and_a_real_gain_
 
 
 def test_a_difference_as_large_as_the_detectable_one_is_found_in_four_of_five_studies() -> None:
-    studies, made = 150, []
+    studies, made = 100, []
     for study in range(studies):
         labels, patients, rng = films(400, findings=1, seed=study, unknown=False)
         a, b = (scores_of(labels, rng, gap=gap, repeats=1) for gap in (1.0, 0.575))
@@ -112,7 +112,7 @@ def test_a_difference_as_large_as_the_detectable_one_is_found_in_four_of_five_st
 def test_where_all_arms_are_equal_hardly_any_study_claims_a_difference() -> None:
     pairs = [(ENRICHED, LOCAL), *((ENRICHED, c) for c in CONTROLS), (ORACLE, LOCAL)]
     names = (LOCAL, ENRICHED, *CONTROLS, ORACLE)
-    claims, differences, studies = 0, 0, 80
+    claims, differences, studies = 0, 0, 60
     for study in range(studies):
         labels, patients, rng = films(80, findings=1, seed=study)
         arms = {name: scores_of(labels, rng, gap=0.7, repeats=3) for name in names}

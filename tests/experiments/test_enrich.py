@@ -65,7 +65,7 @@ def synthetic(trial: Trial) -> tuple[int, int]:
     return int((joined < 0.5).sum()), int((joined >= 0.5).sum())
 
 
-# --- what the arms are made of -----------------------------------------------------------------------------------------
+# --- what the arms are made of ---------------------------------------------------------------------------------------
 
 
 def test_every_arm_has_the_numbers_that_the_settings_ask_for(
@@ -167,7 +167,7 @@ def test_several_generators_give_equal_shares(
     assert synthetic(arms["enriched"]) == (11, 5)
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_other_settings_in_the_same_folder_are_refused(
         enrich(enrich_settings(real_images=33), finished[1])
 
 
-# --- the result ------------------------------------------------------------------------------------------------------------
+# --- the result ------------------------------------------------------------------------------------------------------
 
 
 def test_the_result_holds_every_arm_and_the_comparisons_that_separate_the_causes(

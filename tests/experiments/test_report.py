@@ -11,6 +11,8 @@ from matplotlib.image import imread
 from radcommons.experiments.report import as_text, composition, figure, table, write
 from radcommons.records import Arm, Comparison, Estimate, ExperimentResult
 
+ENRICHED = {"real without": 450, "real with": 50, "synthetic without": 400, "synthetic with": 100}
+
 
 @pytest.fixture
 def result(comparison: Callable[..., Comparison]) -> Callable[..., ExperimentResult]:
@@ -33,7 +35,7 @@ def result(comparison: Callable[..., Comparison]) -> Callable[..., ExperimentRes
             test_positives=dict.fromkeys(findings, 3_600),
             arms=(
                 arm("local", {"real without": 950, "real with": 50}, 0.24),
-                arm("enriched", {"real without": 450, "real with": 50, "synthetic without": 400, "synthetic with": 100}, None),
+                arm("enriched", ENRICHED, None),
             ),
             comparisons=tuple(
                 comparison(-0.03, 0.05, 0.0004 if f == findings[0] else 0.4).model_copy(update={"finding": f})

@@ -62,7 +62,7 @@ def test_paths_stay_as_written(tmp_path: Path) -> None:
     [
         ('preset = "smal"', "preset 'smal' is not known; the nearest is 'small'"),
         ('stores = "x"\ngenerators = ["r"]', "'store' is missing; 'stores' is not a setting; the nearest is 'store'"),
-        ('store = "x"\ngenerators = ["r"]\n[classifier]\nepoch = 3', "'classifier.epoch' is not a setting; the nearest is"),
+        ('store = "x"\ngenerators = ["r"]\n[classifier]\nepoch = 3', "'classifier.epoch' is not a setting; the"),
         ('store = "x"\ngenerators = []', "'generators' is"),
         ("store = ", "is not a TOML file"),
     ],

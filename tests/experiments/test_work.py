@@ -1,4 +1,4 @@
-"""Synthetic images of an experiment are drawn once, unless the generator is no longer the same or the file is not whole."""
+"""Synthetic images are drawn once, unless the generator is no longer the same or what is there is not whole."""
 
 from pathlib import Path
 
