@@ -114,7 +114,7 @@ def figure(result: ExperimentResult) -> "Figure":
             panel.set_yticks(range(len(result.arms)), [_label(arm) for arm in result.arms])
             panel.set_ylim(len(result.arms) - 0.5, -0.5)
             panel.set_title(finding)
-        drawn.supxlabel(f"AUC on {result.test_images:,} real test films", fontsize=9)
+        drawn.suptitle(f"AUC on {result.test_images:,} real test films", fontsize=10)
         _legend(drawn, result)
         return drawn
 
