@@ -55,18 +55,20 @@ class Judged:
         return tuple(self._aucs[arm][:, self.findings.index(finding)].tolist())
 
     def auc(self, arm: str, finding: str) -> Estimate:
-        """Mean AUC over the repeats, with its interval."""
+        """Mean AUC over the repeats, with its interval, which ends at 0 and 1."""
         f = self.findings.index(finding)
-        return _estimate(replicated(self._aucs[arm][:, f], self._redrawn[arm][:, f]))
+        e = _estimate(replicated(self._aucs[arm][:, f], self._redrawn[arm][:, f]))
+        return Estimate(value=e.value, low=max(0.0, e.low or 0.0), high=min(1.0, e.high or 0.0))
 
     def comparisons(self, pairs: Sequence[tuple[str, str]]) -> tuple[Comparison, ...]:
-        """Each pair of arms (one, against) for each finding, corrected together."""
+        """Each pair of arms (one, against) for each finding, all corrected together."""
         cells = [(pair, f) for pair in pairs for f in range(len(self.findings))]
         found = [
             replicated(self._aucs[a][:, f] - self._aucs[b][:, f], self._redrawn[a][:, f] - self._redrawn[b][:, f])
             for (a, b), f in cells
         ]
         corrected = holm(np.array([r.p_value for r in found]))
+        strictest = 1 - SIGNIFICANCE / len(cells)  # Holm's level for the smallest p value
         checks = {pair: self._cross_checks(*pair) for pair in pairs}
         return tuple(
             Comparison(
@@ -78,8 +80,8 @@ class Judged:
                 p_corrected=float(p),
                 p_permutation=float(checks[a, b][0][f]),
                 p_delong=None if np.isnan(checks[a, b][1][f]) else float(checks[a, b][1][f]),
-                detectable=float(ndtri(1 - SIGNIFICANCE / 2) + ndtri(POWER)) * r.standard_error,
-                verdict=verdict(r.low, r.high, float(p)),
+                detectable=min(1.0, r.reach(strictest) + float(ndtri(POWER)) * r.standard_error),
+                verdict=verdict(r.value - r.reach(), r.value + r.reach(), float(p)),
             )
             for ((a, b), f), r, p in zip(cells, found, corrected, strict=True)
         )
@@ -95,18 +97,20 @@ class Judged:
 def verdict(low: float, high: float, p_corrected: float) -> Verdict:
     """What an interval of a difference of AUC and its corrected p value support; the words follow from it alone.
 
+    A difference that is certainly smaller than RELEVANT is no gain and no loss, however small its p value.
+
     Args:
         low, high: the interval, of 95%.
         p_corrected: two-sided, after Holm.
     """
+    if low > -RELEVANT and high < RELEVANT:
+        return "no relevant difference"
     if p_corrected < SIGNIFICANCE and low > 0:
         return "better"
     if p_corrected < SIGNIFICANCE and high < 0:
         return "worse"
-    if low > -RELEVANT and high < RELEVANT:
-        return "no relevant difference"
     return "undecided"
 
 
 def _estimate(found: Replicated) -> Estimate:
-    return Estimate(value=found.value, low=found.low, high=found.high)
+    return Estimate(value=found.value, low=found.value - found.reach(), high=found.value + found.reach())

@@ -10,7 +10,7 @@ from radcommons.classify.material import Examples
 from radcommons.experiments import finish, report
 from radcommons.experiments.compare import RELEVANT
 from radcommons.experiments.settings import EnrichSettings
-from radcommons.experiments.sources import Site, draw_with, open_generator, open_site
+from radcommons.experiments.sources import Site, draw_with, learned_from, open_generator, open_site
 from radcommons.experiments.trials import Trial, run_trials, take
 from radcommons.experiments.words import enrich_sentence
 from radcommons.experiments.work import Work
@@ -55,7 +55,9 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
         sentence=enrich_sentence(
             comparisons[ENRICHED, LOCAL], [comparisons[ENRICHED, c] for c in CONTROLS], comparisons[ORACLE, LOCAL]
         ),
-        notes=work.notes([note for _, note in opened], settings),
+        notes=work.notes(
+            [*(note for _, note in opened), *(learned_from(path, site) for path in settings.generators)], settings
+        ),
         test_images=len(site.test),
         test_patients=len(np.unique(site.test.patients)),
         test_positives={settings.finding: int((site.test.labels >= 0.5).sum())},
@@ -75,11 +77,11 @@ def descriptions(s: EnrichSettings) -> dict[str, str]:
     return {
         LOCAL: f"the local films, {s.real_positives / s.real_images:.0%} with the finding",
         KEPT: "the films that the enriched set keeps, alone",
-        ENRICHED: f"those and synthetic images, {share:.0%} with the finding",
-        ADDED: "all local films and the synthetic images",
-        OVERSAMPLED: f"local films, those with the finding repeated up to {share:.0%}",
+        OVERSAMPLED: f"local films repeated to as many as the enriched set, {share:.0%} with the finding",
         REWEIGHTED: f"local films, those with the finding weighted as if they were {share:.0%}",
         AUGMENTED: "local films, moved and recoloured a little each time",
+        ENRICHED: f"the kept films and synthetic images, {share:.0%} with the finding",
+        ADDED: "all local films and the synthetic images",
         SYNTHETIC: f"synthetic images alone, {share:.0%} with the finding",
         ORACLE: f"films alone, {share:.0%} with the finding: what the local site does not have",
     }
@@ -104,12 +106,14 @@ class _Local:
         """Films of the arms that have no synthetic image; raises TooFewImages where the store has too few."""
         s = self._settings
         local = self._real(LOCAL, s.real_positives, s.real_images - s.real_positives)
-        again = self._films.take(np.resize(self._with[: s.real_positives], s.positives))
-        others = local[1].take(np.arange(min(s.total - s.positives, len(local[1]))))
+        repeated = (
+            films.take(np.resize(np.arange(len(films)), count))
+            for films, count in zip(local, (s.positives, s.total - s.positives), strict=True)
+        )
         return {
             LOCAL: local,
             KEPT: self._real(KEPT, s.kept_positives, s.kept_images - s.kept_positives),
-            OVERSAMPLED: (again, others),
+            OVERSAMPLED: tuple(repeated),
             REWEIGHTED: local,
             AUGMENTED: local,
             ORACLE: self._real(ORACLE, s.positives, s.total - s.positives),
@@ -138,7 +142,7 @@ class _Drawn:
     def __init__(
         self, settings: EnrichSettings, generators: Sequence[Generator], repeat: int, work: Work, track: Track
     ) -> None:
-        positives, negatives = settings.positives, max(settings.total - settings.positives, settings.synthetic_images)
+        positives, negatives = settings.positives, settings.total - settings.positives
         seed = derive(settings.seed, "synthetic", repeat)
         self._parts = [
             work.kept(
@@ -153,6 +157,7 @@ class _Drawn:
                     seed=seed,
                     track=track,
                 ),
+                generator_digest=generator.digest,
             )
             for number, generator in enumerate(generators)
         ]

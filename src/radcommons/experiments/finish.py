@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 
 from radcommons import __version__
 from radcommons.classify.material import Examples
@@ -11,7 +12,7 @@ from radcommons.experiments.compare import Judged
 from radcommons.experiments.settings import ExperimentSettings
 from radcommons.experiments.trials import Trained, Trial
 from radcommons.metrics.ssim import ms_ssim
-from radcommons.models.classifier import SMALLEST_SIDE
+from radcommons.models.classifier import resized
 from radcommons.records import Arm
 from radcommons.seeds import numpy_stream
 
@@ -39,7 +40,9 @@ def arms(
     for name, description in descriptions.items():
         first = next(t for t in trials if t.arm == name and t.repeat == 0)
         epochs = [o.epochs for t, o in zip(trials, trained, strict=True) if t.arm == name]
-        spread = diversity(first.parts, pairs=settings.diversity_pairs, seed=settings.seed)
+        spread = diversity(
+            first.parts, side=settings.classifier.side, pairs=settings.diversity_pairs, seed=settings.seed
+        )
         found.append(
             Arm(
                 name=name,
@@ -69,16 +72,13 @@ def composition(parts: Sequence[Examples]) -> dict[str, int]:
     return counts
 
 
-def diversity(parts: Sequence[Examples], *, pairs: int, seed: int) -> tuple[float, float] | None:
+def diversity(parts: Sequence[Examples], *, side: int, pairs: int, seed: int) -> tuple[float, float] | None:
     """MS-SSIM of pairs of different positive training images, mean and sd; None where there are not two, or no pairs.
 
-    For several findings a pair shares one. Images of more than one side are compared at the smallest.
+    For several findings a pair shares one. All are compared at the classifier's `side`, so that arms compare.
     """
     if pairs == 0:
         return None
-    side = min(part.images.shape[-1] for part in parts)
-    if any(part.images.shape[-1] != side for part in parts) or side < SMALLEST_SIDE:
-        return None  # stored at different sides
     where = [(i, row) for i, part in enumerate(parts) for row in part.rows]
     labels = np.concatenate([part.labels for part in parts])
     rng = numpy_stream(seed, "diversity")
@@ -94,13 +94,19 @@ def diversity(parts: Sequence[Examples], *, pairs: int, seed: int) -> tuple[floa
         for start in range(0, len(first), PAIRS_AT_ONCE):
             block = slice(start, start + PAIRS_AT_ONCE)
             a, b = (
-                np.stack([parts[i].images[r] for i, r in (keys[k] for k in which[block])]) for which in (first, second)
+                np.stack([_at_side(parts[i].images[r], side) for i, r in (keys[k] for k in which[block])])
+                for which in (first, second)
             )
             values.append(ms_ssim(a, b))
     if not values:
         return None
     joined = np.concatenate(values)
     return float(joined.mean()), float(joined.std(ddof=1))
+
+
+def _at_side(image: np.ndarray, side: int) -> np.ndarray:
+    """What the classifier sees of an image: grey levels, float (side, side)."""
+    return resized(torch.from_numpy(image.astype(np.float32))[None, None], side)[0, 0].numpy()
 
 
 def versions() -> dict[str, str]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.classify.material import Examples
+from radcommons.data.listing import PARTS
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown
+from radcommons.errors import FindingUnknown, TooFewImages
 from radcommons.experiments import finish, report
 from radcommons.experiments.compare import RELEVANT
 from radcommons.experiments.settings import MergeSettings
@@ -45,7 +46,8 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
         for (generator, _), path in zip(opened, references, strict=True):
             seed = derive(settings.seed, "synthetic", repeat)
             draw = partial(draw_as_trained, generator, n, findings, name=path.name, seed=seed, track=track)
-            drawn.append(work.kept(f"{'ab'[len(drawn)]}-{repeat}", draw))
+            name = f"{'ab'[len(drawn)]}-{repeat}"
+            drawn.append(work.kept(name, draw, generator_digest=generator.digest))
         a, b = drawn
         films = site.train.take(numpy_stream(settings.seed, "films", repeat).permutation(len(site.train))[:n])
         half = np.arange(n // 2)
@@ -91,7 +93,7 @@ def descriptions(images: int) -> dict[str, str]:
 
 
 def _common(settings: MergeSettings) -> tuple[str, ...]:
-    """The findings that A's store and both generators know."""
+    """The findings that A's store and both generators know, and that A's films of each part have and have not."""
     store = Store.open(settings.store)
     known = [Generator.load(path).findings for path in (settings.generator_a, settings.generator_b)]
     common = tuple(f for f in store.findings if all(f in names for names in known))
@@ -100,4 +102,11 @@ def _common(settings: MergeSettings) -> tuple[str, ...]:
             f"{settings.store}, {settings.generator_a} and {settings.generator_b} have no finding in common "
             f"({', '.join(store.findings)}; {', '.join(known[0])}; {', '.join(known[1])})"
         )
-    return common
+    parts = [store.labels(store.rows(part))[:, [store.findings.index(f) for f in common]] for part in PARTS]
+    both = np.all([(labels >= 0.5).any(axis=0) & (labels < 0.5).any(axis=0) for labels in parts], axis=0)
+    if not both.any():
+        raise TooFewImages(
+            f"none of {', '.join(common)} has both positive and negative films in training, validation and test of "
+            f"{settings.store}; take a larger store"
+        )
+    return tuple(f for f, usable in zip(common, both, strict=True) if usable)

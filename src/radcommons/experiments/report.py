@@ -1,6 +1,5 @@
 """The files of an experiment: ``result.json``, ``table.md``, ``figure.png``."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,8 @@ def table(result: ExperimentResult) -> str:
     lines += [
         "",
         f'Corrected by Holm over all {len(result.comparisons)} comparisons. "Detectable": the difference that would '
-        f"have been found with a power of 80%. A difference below {result.relevant} is held not to matter.",
+        f"have been found with a power of 80% after the correction. A difference below {result.relevant} is held not "
+        'to matter: where the whole interval is within that, the reading is "no relevant difference" at any p.',
     ]
     lines += [f"Note: {note}." for note in result.notes]
     return "\n".join(lines) + "\n"
@@ -94,37 +94,51 @@ def figure(result: ExperimentResult) -> "Figure":
     columns = min(3, len(findings))
     rows = -(-len(findings) // columns)
     with plot_style():
-        height = 0.9 + 0.36 * len(result.arms)
-        drawn = Figure(figsize=(2.6 + 3.4 * columns, rows * height + 0.5), layout="constrained")
+        height = 0.9 + 0.42 * len(result.arms)
+        drawn = Figure(figsize=(2.8 + 3.4 * columns, rows * height + 0.5), layout="constrained")
         axes = drawn.subplots(rows, columns, squeeze=False, sharey=True)
         for panel in axes.flat[len(findings) :]:
             panel.set_visible(False)
         for panel, finding in zip(axes.flat, findings, strict=False):
+            first = result.arms[0]
+            panel.axvline(first.auc[finding].value, color="0.5", linewidth=0.8, linestyle="--")
             for place, arm in enumerate(result.arms):
-                colour = SYNTHETIC if any(k.startswith("synthetic") for k in arm.images) else REAL
+                colour = _colour(arm)
                 e = arm.auc[finding]
                 assert e.low is not None and e.high is not None
                 panel.plot([e.low, e.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
                 panel.plot([e.value], [place], "o", color=colour, markersize=6)
-                panel.plot(arm.aucs[finding], [place] * len(arm.aucs[finding]), "|", color=colour, alpha=0.7)
-            panel.set_yticks(range(len(result.arms)), [arm.name for arm in result.arms])
+                if len(arm.aucs[finding]) > 1:
+                    above = [place - 0.25] * len(arm.aucs[finding])
+                    panel.plot(arm.aucs[finding], above, "|", color=colour, markersize=5)
+            panel.set_yticks(range(len(result.arms)), [_label(arm) for arm in result.arms])
             panel.set_ylim(len(result.arms) - 0.5, -0.5)
             panel.set_title(finding)
-            panel.axvline(result.arms[0].auc[finding].value, color="0.5", linewidth=0.8, linestyle="--")
-            panel.set_xlabel("AUC on real test films")
-        _legend(drawn)
+        drawn.suptitle(f"AUC on {result.test_images:,} real test films", fontsize=10)
+        _legend(drawn, result)
         return drawn
 
 
-def _legend(drawn: "Figure") -> None:
+def _colour(arm: Arm) -> str:
+    return SYNTHETIC if any(kind.startswith("synthetic") for kind in arm.images) else REAL
+
+
+def _label(arm: Arm) -> str:
+    """The arm's name over its sizes."""
+    return f"{arm.name}\n{composition(arm)}"
+
+
+def _legend(drawn: "Figure", result: ExperimentResult) -> None:
     from matplotlib.lines import Line2D
 
-    handles: Sequence[Line2D] = [
-        Line2D([], [], color=REAL, marker="o", label="films only"),
+    handles: list[Line2D] = [
+        Line2D([], [], color=REAL, marker="o", label="films only, 95% interval"),
         Line2D([], [], color=SYNTHETIC, marker="o", label="with synthetic images"),
-        Line2D([], [], color="0.4", marker="|", linestyle="", label="one repeat"),
+        Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label=f"as good as '{result.arms[0].name}'"),
     ]
-    drawn.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    if len(next(iter(result.arms[0].aucs.values()))) > 1:
+        handles.append(Line2D([], [], color="0.4", marker="|", linestyle="", label="one repeat"))
+    drawn.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
 
 
 def _written(e: Estimate) -> str:

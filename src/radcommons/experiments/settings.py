@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from radcommons.classify.settings import Augmentation, ClassifierSettings
-from radcommons.settings import Settings, override, preset_path, read_toml
+from radcommons.settings import OFF, Settings, override, preset_path, read_toml
 
 
 class ExperimentSettings(Settings):
@@ -23,6 +23,15 @@ class ExperimentSettings(Settings):
         ClassifierSettings(), description="settings of every arm's training, a table; see 'classify train'"
     )
 
+    @model_validator(mode="after")
+    def _decides(self) -> Self:
+        """What the experiment sets itself must not be asked for in vain."""
+        if self.classifier.findings is not None:
+            raise ValueError("'classifier.findings' is decided by the experiment; leave it out")
+        if self.classifier.seed != 0:
+            raise ValueError("'classifier.seed' follows from 'seed' and the repeat; set 'seed'")
+        return self
+
 
 class EnrichSettings(ExperimentSettings):
     """Fig. 2 of the paper: a small local set at low prevalence, enriched by synthetic images.
@@ -30,7 +39,7 @@ class EnrichSettings(ExperimentSettings):
     Arms are named after what is in them. The paper's own sizes are the defaults.
     """
 
-    store: Path = Field(description="the local site's store")
+    store: Path = Field(description="the local site's store; relative paths begin where the command runs")
     generators: tuple[Path, ...] = Field(min_length=1, description="generators to draw from, in equal shares")
     finding: str = Field("Pneumonia", description="the rare finding")
     real_images: int = Field(1_000, ge=4, description="films of the local set")
@@ -56,6 +65,10 @@ class EnrichSettings(ExperimentSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if len(set(self.generators)) < len(self.generators):
+            raise ValueError("'generators' names one twice; its images would be drawn twice")
+        if self.classifier.positive_weight != 1 or self.classifier.oversample:
+            raise ValueError("'classifier.positive_weight' and 'classifier.oversample' are arms of it; leave them out")
         for whole, part in (
             ("real_images", "real_positives"),
             ("kept_images", "kept_positives"),
@@ -71,6 +84,11 @@ class EnrichSettings(ExperimentSettings):
             )
         if self.kept_images - self.kept_positives > self.real_images - self.real_positives:
             raise ValueError("the enriched set keeps more films without the finding than the local set has")
+        if self.positives < self.real_positives:
+            raise ValueError(
+                f"the enriched set has {self.positives} images with the finding, fewer than the local set, "
+                f"{self.real_positives}; raise 'synthetic_positives'"
+            )
         return self
 
 
@@ -81,9 +99,21 @@ class MergeSettings(ExperimentSettings):
     generator_a: Path = Field(description="site A's generator")
     generator_b: Path = Field(description="site B's generator")
     findings: tuple[str, ...] | None = Field(
-        None, description="findings to learn; off = all that A and B have in common"
+        None, description="findings to learn; off = all that A and B have in common and A has both with and without"
     )
     images: int = Field(10_000, ge=4, description="synthetic images of one site, and films of the real arms")
+
+    @field_validator("findings", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """``--set findings=Effusion,Nodule`` means a list."""
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) and value != OFF else value
+
+    @model_validator(mode="after")
+    def _two(self) -> Self:
+        if self.generator_a == self.generator_b:
+            raise ValueError(f"'generator_a' and 'generator_b' are both {self.generator_a}; merge two")
+        return self
 
 
 def read_settings(kind: type[ExperimentSettings], name: str, path: Path, overrides: Sequence[str]) -> Any:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.classify.material import Examples, of_images, of_store, require_both_classes
-from radcommons.data.seen import require_unseen
+from radcommons.data.seen import patients_seen, require_unseen
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, TooFewImages, nearest_hint
+from radcommons.models.generator_files import load_patients
 from radcommons.models.sampling import Generator, LabelChoice
 from radcommons.progress import Track
 from radcommons.seeds import derive
@@ -68,6 +69,14 @@ def open_generator(reference: Path, site: Site, findings: Sequence[str]) -> tupl
     return generator, None if seen.comparable else f"{reference.name}: {seen.describe('test and validation')}"
 
 
+def learned_from(reference: Path, site: Site) -> str | None:
+    """How many of the site's own training patients a generator has learned from, in words; None where none is known."""
+    seen = patients_seen(load_patients(reference), site.store, site.train.rows)
+    if not seen.patients:
+        return None
+    return f"{reference.name}: {seen.describe('local training')}, so it knows films that the small local set lacks"
+
+
 def draw_as_trained(
     generator: Generator, count: int, findings: Sequence[str], *, name: str, seed: int, track: Track
 ) -> Examples:
@@ -100,7 +109,13 @@ def draw_with(
 
 def _indices(generator: Generator, finding: str, present: bool, count: int, *, name: str, seed: int) -> list[int]:
     """The first images of a seed whose drawn label has the finding, or has not."""
-    column = generator.findings.index(finding)
+    column, word = generator.findings.index(finding), "present" if present else "absent"
+    combinations = [labels for labels, _ in generator.findings_record.combinations] or [(0,) * len(generator.findings)]
+    if count and not any(bool(labels[column]) == present for labels in combinations):
+        raise TooFewImages(
+            f"{name} never draws '{finding}' {word}: in its training no combination of labels with that was frequent "
+            "enough to be published; take another generator"
+        )
     kept: list[int] = []
     for first in range(0, MOST_TRIED, TRIED_AT_ONCE):
         if len(kept) >= count:
@@ -109,8 +124,8 @@ def _indices(generator: Generator, finding: str, present: bool, count: int, *, n
         kept.extend((first + np.flatnonzero((labels[:, column] >= 0.5) == present)).tolist())
     if len(kept) < count:
         raise TooFewImages(
-            f"{name} draws '{finding}' {'present' if present else 'absent'} {len(kept):,} times in {MOST_TRIED:,} "
-            f"images and {count:,} are asked for; lower the number, or take another generator"
+            f"{name} draws '{finding}' {word} {len(kept):,} times in {MOST_TRIED:,} images and "
+            f"{count:,} are asked for; lower the number, or take another generator"
         )
     return kept[:count]
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,16 +91,16 @@ def train_one(trial: Trial, place: Path) -> None:
     findings, side = trial.parts[0].findings, trial.settings.side
     split = Split(Mixture(trial.parts, findings, side=side), Mixture([trial.validation], findings, side=side))
     run = place / "run"
-    outcome = train_classifier(split, trial.settings, run)
-    classifier = Classifier.load(run)
-    np.save(place / SCORES, classifier.scores(trial.test.images, rows=trial.test.rows))
+    with _one_core():
+        outcome = train_classifier(split, trial.settings, run)
+        scores = Classifier.load(run).scores(trial.test.images, rows=trial.test.rows)
+    np.save(place / SCORES, scores)
     record = {
         "digest": trial.digest,
         "epochs": outcome.epochs,
         "images_seen": outcome.images_seen,
         "validation_loss": outcome.validation_loss,
         "seconds": round(time.monotonic() - started, 1),
-        "threads": torch.get_num_threads(),
     }
     (place / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(run)  # the scores are what is compared
@@ -112,6 +113,18 @@ def take(part: Examples, places: np.ndarray, *, arm: str, what: str, count: int)
             f"arm '{arm}' asks for {count:,} {what} and {part.source} has {len(places):,}; lower the numbers"
         )
     return part.take(places[:count])
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """One thread for torch on a CPU, so that the outcome does not depend on how many trainings there are at a time."""
+    threads = torch.get_num_threads()
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _is_done(trial: Trial, place: Path) -> bool:

@@ -22,18 +22,8 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle
     """
     parts = []
     if baseline.verdict == "better":
-        beaten = [c for c in controls if c.verdict == "better"]
-        others = [c.against for c in controls if c.verdict != "better"]
         parts.append(f"Replacing films by synthetic images raised the AUC by {interval(baseline)}.")
-        if not controls:
-            parts.append("No control was run, so the cause is not known.")
-        elif len(beaten) == len(controls):
-            parts.append("No control without synthetic images reached as much: the synthetic images did it.")
-        else:
-            parts.append(
-                "It is not shown that the synthetic images did it: without any, "
-                f"{_listed(others)} cannot be told from it."
-            )
+        parts.append(_cause(controls))
     elif baseline.verdict == "worse":
         parts.append(f"Replacing films by synthetic images lowered the AUC by {interval(baseline)}.")
     elif baseline.verdict == "no relevant difference":
@@ -41,13 +31,31 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle
             f"Replacing films by synthetic images changed nothing that matters: AUC difference {interval(baseline)}."
         )
     else:
+        found = f"a difference of {baseline.detectable:.3f}" if baseline.detectable < 1 else "no difference for sure"
         parts.append(
-            f"These data do not show that synthetic images help: AUC difference {interval(baseline)}; "
-            f"a difference of {baseline.detectable:.3f} would have been found."
+            f"These data do not show that synthetic images help: AUC difference {interval(baseline)}, corrected p "
+            f"{baseline.p_corrected:.3f}; {found} would have been found."
         )
     if oracle is not None:
         parts.append(f"As many real positives in their place: {interval(oracle)}.")
     return " ".join(parts)
+
+
+def _cause(controls: Sequence[Comparison]) -> str:
+    """What a gain is due to: the synthetic images only where every control without any stays below."""
+    if not controls:
+        return "No control was run, so the cause is not known."
+    reached = [c.against for c in controls if c.verdict != "better"]
+    if not reached:
+        return "Every control without synthetic images stayed below it: the synthetic images did it."
+    above = [c.against for c in controls if c.verdict == "worse"]
+    text = "It is not shown that the synthetic images did it: without any, "
+    if above:
+        text += f"{_listed(above)} did better"
+    level = [name for name in reached if name not in above]
+    if level:
+        text += f"{' and ' if above else ''}{_listed(level)} cannot be told from it"
+    return f"{text}."
 
 
 def merge_sentence(merged: Sequence[Comparison]) -> str:

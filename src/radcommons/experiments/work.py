@@ -30,12 +30,13 @@ class Work:
         """Where outcomes of trainings are kept."""
         return self.out / "trials"
 
-    def kept(self, name: str, draw: Callable[[], Examples]) -> Examples:
-        """Images of a name, drawn at the first call and mapped from the disk ever after."""
+    def kept(self, name: str, draw: Callable[[], Examples], *, generator_digest: str) -> Examples:
+        """Images of a name, drawn at the first call and mapped from the disk as long as the generator is the same."""
         folder = self.out / "synthetic" / name
         described = folder / "drawn.json"
-        if not described.is_file():
+        if not _is_drawn(described, generator_digest):
             folder.mkdir(parents=True, exist_ok=True)
+            described.unlink(missing_ok=True)  # so that a stop while writing leaves nothing that looks whole
             drawn = draw()
             np.save(folder / "images.npy", drawn.images)
             np.save(folder / "labels.npy", drawn.labels)
@@ -54,9 +55,22 @@ class Work:
         )
 
     @staticmethod
-    def notes(unseen: Sequence[str | None], settings: ExperimentSettings) -> tuple[str, ...]:
+    def notes(about_generators: Sequence[str | None], settings: ExperimentSettings) -> tuple[str, ...]:
         """What a reader must know besides the numbers."""
-        found = [note for note in unseen if note is not None]
+        found = [note for note in about_generators if note is not None]
+        found.append("the generators are the same in every repeat: luck in their training is not in the intervals")
         if settings.repeats == 1:
             found.append("one repeat: luck in training is not in the intervals")
+        if settings.repeats == 2:
+            found.append(
+                "two repeats tell little of luck in training, and the intervals are as wide as that makes them"
+            )
         return tuple(found)
+
+
+def _is_drawn(described: Path, generator_digest: str) -> bool:
+    try:
+        digest: str = json.loads(described.read_text(encoding="utf-8"))["digest"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return digest.startswith(f"{generator_digest}/")

@@ -38,12 +38,13 @@ class Comparison(BaseModel):
 
     Attributes:
         difference: AUC of `arm` minus that of `against`, over patients and repeats.
-        p_value: two-sided, of no difference.
+        p_value: two-sided, of no difference, over patients and repeats.
         p_corrected: after Holm, over all comparisons of the experiment.
         p_permutation: exchanging the ranks of the arms' scores, averaged over the repeats, by patient: a cross-check
             that knows nothing of luck in training.
         p_delong: DeLong's test of the same averaged scores, by patient.
-        detectable: the difference that would have been found with a power of 80%.
+        detectable: the difference that would have been found with a power of 80%, whatever the other comparisons come
+            to; 1 = none would for sure.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,96 @@
+"""A phantom hospital, a generator that has learned from it in a second, and experiments of seconds on the two."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from radcommons.data.ingest import ingest_phantoms
+from radcommons.data.store import Store
+from radcommons.experiments.settings import EnrichSettings, MergeSettings
+from radcommons.records import Comparison, Estimate
+from radcommons.train import gan
+from radcommons.train.settings import TrainSettings
+
+CLASSIFIER = {"network": "densenet-small", "side": 32, "epochs": 1, "optimiser": "adam", "learning_rate": 0.001}
+QUICK = {"redraws": 200, "diversity_pairs": 20, "repeats": 1, "classifier": CLASSIFIER}
+SIZES = {
+    "finding": "Effusion",
+    "real_images": 32,
+    "real_positives": 4,
+    "kept_images": 16,
+    "kept_positives": 3,
+    "synthetic_images": 16,
+    "synthetic_positives": 5,
+}
+
+
+@pytest.fixture(scope="session")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    out = tmp_path_factory.mktemp("experiments") / "hospital"
+    ingest_phantoms(out, patients=120, site="A", resolution=32, seed=7)
+    return Store.open(out)
+
+
+@pytest.fixture(scope="session")
+def generator(hospital: Store, tiny: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 16 pixels on the hospital's training part."""
+    run = tmp_path_factory.mktemp("experiments") / "own-run"
+    gan.train(hospital, tiny(), run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def other_generator(tiny: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on another hospital, whose patients are named under another key."""
+    folder = tmp_path_factory.mktemp("experiments")
+    ingest_phantoms(folder / "elsewhere", patients=60, site="B", resolution=16, seed=8)
+    gan.train(Store.open(folder / "elsewhere"), tiny(), folder / "other-run")
+    return folder / "other-run"
+
+
+@pytest.fixture(scope="session")
+def enrich_settings(hospital: Store, generator: Path) -> Callable[..., EnrichSettings]:
+    def make(**changes: object) -> EnrichSettings:
+        values = {"store": hospital.path, "generators": [generator], **SIZES, **QUICK, **changes}
+        return EnrichSettings.parse(values, source="test")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def merge_settings(hospital: Store, generator: Path, other_generator: Path) -> Callable[..., MergeSettings]:
+    def make(**changes: object) -> MergeSettings:
+        values = {
+            "store": hospital.path,
+            "generator_a": generator,
+            "generator_b": other_generator,
+            "images": 41,
+            **QUICK,
+            **changes,
+        }
+        return MergeSettings.parse(values, source="test")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def comparison() -> Callable[..., Comparison]:
+    """A comparison whose verdict follows from its interval and p value."""
+    from radcommons.experiments.compare import verdict
+
+    def make(low: float, high: float, p: float, *, arm: str = "enriched", against: str = "local") -> Comparison:
+        return Comparison(
+            arm=arm,
+            against=against,
+            finding="Pneumonia",
+            difference=Estimate(value=(low + high) / 2, low=low, high=high),
+            p_value=p,
+            p_corrected=p,
+            p_permutation=p,
+            p_delong=p,
+            detectable=0.05,
+            verdict=verdict(low, high, p),
+        )
+
+    return make

@@ -1,0 +1,264 @@
+"""Fig. 2 on phantoms: what every arm is made of, the same films over arms, and a result that survives a stop."""
+
+import json
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radcommons.classify.material import Examples
+from radcommons.data.store import Store
+from radcommons.errors import PathInUse, TooFewImages
+from radcommons.experiments import enrich as module
+from radcommons.experiments import trials
+from radcommons.experiments.enrich import CONTROLS, ENRICHED, LOCAL, descriptions, enrich
+from radcommons.experiments.settings import EnrichSettings
+from radcommons.experiments.trials import Trained, Trial
+from radcommons.records import ExperimentResult
+
+Make = Callable[..., EnrichSettings]
+Arms = dict[str, tuple[Examples, ...]]
+
+
+@pytest.fixture(scope="module")
+def finished(enrich_settings: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[ExperimentResult, Path]:
+    out = tmp_path_factory.mktemp("enrich") / "out"
+    return enrich(enrich_settings(), out), out
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[EnrichSettings], list[Trial]]:
+    """The trials that an experiment would train."""
+
+    def made(settings: EnrichSettings) -> list[Trial]:
+        found: list[Trial] = []
+
+        def instead(asked: list[Trial], *arguments: object, **options: object) -> list[Trained]:
+            found.extend(asked)
+            raise InterruptedError
+
+        monkeypatch.setattr(module, "run_trials", instead)
+        with pytest.raises(InterruptedError):
+            enrich(settings, tmp_path / "composed")
+        return found
+
+    return made
+
+
+def of_repeat(made: list[Trial], repeat: int) -> dict[str, Trial]:
+    return {t.arm: t for t in made if t.repeat == repeat}
+
+
+def films(trial: Trial, *, present: bool) -> list[int]:
+    """Rows of the store that an arm learns from, with the finding or without."""
+    real = [p for p in trial.parts if not p.source.startswith("synthetic")]
+    return [row for p in real for row, label in zip(p.rows, p.labels[:, 0], strict=True) if (label >= 0.5) == present]
+
+
+def synthetic(trial: Trial) -> tuple[int, int]:
+    """Synthetic images without the finding, and with it."""
+    labels = [p.labels for p in trial.parts if p.source.startswith("synthetic")]
+    joined = np.concatenate(labels) if labels else np.empty((0, 1))
+    return int((joined < 0.5).sum()), int((joined >= 0.5).sum())
+
+
+# --- what the arms are made of ---------------------------------------------------------------------------------------
+
+
+def test_every_arm_has_the_numbers_that_the_settings_ask_for(
+    composed: Callable[..., list[Trial]], enrich_settings: Make
+) -> None:
+    arms = of_repeat(composed(enrich_settings()), 0)
+    counted = {
+        name: (len(films(t, present=False)), len(films(t, present=True)), *synthetic(t)) for name, t in arms.items()
+    }
+    assert counted == {
+        "local": (28, 4, 0, 0),
+        "kept": (13, 3, 0, 0),
+        "oversampled": (24, 8, 0, 0),
+        "reweighted": (28, 4, 0, 0),
+        "augmented": (28, 4, 0, 0),
+        "enriched": (13, 3, 11, 5),
+        "added": (28, 4, 11, 5),
+        "synthetic only": (0, 0, 24, 8),
+        "oracle": (24, 8, 0, 0),
+    }
+    assert set(descriptions(enrich_settings())) == set(counted)
+
+
+def test_the_arms_films_are_nested_so_that_they_differ_by_what_their_names_say(
+    composed: Callable[..., list[Trial]], enrich_settings: Make
+) -> None:
+    arms = of_repeat(composed(enrich_settings()), 0)
+    for present in (True, False):
+        local = films(arms["local"], present=present)
+        assert len(set(local)) == len(local)
+        for same in ("reweighted", "augmented", "added"):
+            assert films(arms[same], present=present) == local
+        kept = films(arms["kept"], present=present)
+        assert set(kept) < set(local) and films(arms["enriched"], present=present) == kept
+    oracle, local = (films(arms[name], present=True) for name in ("oracle", "local"))
+    assert set(local) < set(oracle) and len(set(oracle)) == 8, "real positives that the local site does not have"
+    enriched, added = ([p for p in arms[n].parts if p.source.startswith("synthetic")] for n in ("enriched", "added"))
+    assert [p.rows.tolist() for p in enriched] == [p.rows.tolist() for p in added]
+
+
+def test_oversampling_repeats_local_films_to_the_size_and_prevalence_of_the_enriched_set(
+    composed: Callable[..., list[Trial]], enrich_settings: Make
+) -> None:
+    arms = of_repeat(composed(enrich_settings(synthetic_images=60, synthetic_positives=7)), 0)
+    for present, count in ((True, 10), (False, 66)):
+        repeated, local = films(arms["oversampled"], present=present), films(arms["local"], present=present)
+        assert repeated == [local[i % len(local)] for i in range(count)], (
+            "also where the local site has too few without"
+        )
+
+
+def test_reweighting_and_augmentation_are_the_only_settings_that_differ_between_arms(
+    composed: Callable[..., list[Trial]], enrich_settings: Make
+) -> None:
+    settings = enrich_settings()
+    arms = of_repeat(composed(settings), 0)
+    plain = arms["local"].settings
+    assert arms["augmented"].settings == plain.model_copy(update={"augment": settings.augment})
+    weight = arms["reweighted"].settings.positive_weight
+    assert arms["reweighted"].settings == plain.model_copy(update={"positive_weight": weight})
+    assert isinstance(weight, float)
+    assert 4 * weight / (4 * weight + 28) == pytest.approx(8 / 32), (
+        "the weighted share is the enriched set's prevalence"
+    )
+    assert all(t.settings == plain for name, t in arms.items() if name not in ("augmented", "reweighted"))
+
+
+def test_arms_of_a_repeat_share_films_and_seed_and_another_repeat_has_others(
+    composed: Callable[..., list[Trial]], enrich_settings: Make
+) -> None:
+    made = composed(enrich_settings(repeats=3))
+    assert len(made) == 27
+    assert all(t.test is made[0].test and t.validation is made[0].validation for t in made)
+    for first, second in pairwise(of_repeat(made, r) for r in range(3)):
+        assert len({t.settings.seed for t in first.values()}) == 1
+        assert first["local"].settings.seed != second["local"].settings.seed
+        assert set(films(first["local"], present=False)) != set(films(second["local"], present=False))
+        ours, theirs = (t["synthetic only"].parts[0] for t in (first, second))
+        assert not np.array_equal(ours.images, theirs.images)
+
+
+def test_no_arm_learns_from_a_validation_or_test_patient(
+    composed: Callable[..., list[Trial]], enrich_settings: Make, hospital: Store
+) -> None:
+    for trial in composed(enrich_settings()):
+        held_out = set(trial.test.patients) | set(trial.validation.patients)
+        assert not held_out & {p for part in trial.parts for p in part.patients}
+
+
+def test_several_generators_give_equal_shares(
+    composed: Callable[..., list[Trial]], enrich_settings: Make, generator: Path, tmp_path: Path
+) -> None:
+    second = shutil.copytree(generator, tmp_path / "other-run")
+    arms = of_repeat(composed(enrich_settings(generators=[generator, second])), 0)
+    shares = {(p.source, len(p)) for p in arms["enriched"].parts if p.source.startswith("synthetic")}
+    assert shares == {
+        ("synthetic own-run", 3), ("synthetic other-run", 2), ("synthetic own-run", 6), ("synthetic other-run", 5)
+    }  # fmt: skip
+    assert synthetic(arms["enriched"]) == (11, 5)
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"real_positives": 30, "synthetic_positives": 30, "real_images": 60, "synthetic_images": 40},
+         r"arm 'local' asks for 30 training films with the finding and hospital \(train\) has 18"),
+        ({"synthetic_positives": 16}, r"arm 'oracle' asks for 19 training films with the finding and .* has 18"),
+        ({"real_images": 4_000}, r"arm 'local' asks for 3,996 training films without the finding and .* has 124"),
+    ],
+)  # fmt: skip
+def test_too_few_films_name_the_arm_and_how_many_before_anything_is_drawn(
+    enrich_settings: Make, tmp_path: Path, changes: dict[str, int], message: str
+) -> None:
+    with pytest.raises(TooFewImages, match=message):
+        enrich(enrich_settings(**changes), tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["config.toml"]
+
+
+def test_other_settings_in_the_same_folder_are_refused(
+    finished: tuple[ExperimentResult, Path], enrich_settings: Make
+) -> None:
+    with pytest.raises(PathInUse, match=r"was begun with real_images = 32, not 33; use those, or choose another --out"):
+        enrich(enrich_settings(real_images=33), finished[1])
+
+
+# --- the result ------------------------------------------------------------------------------------------------------
+
+
+def test_the_result_holds_every_arm_and_the_comparisons_that_separate_the_causes(
+    finished: tuple[ExperimentResult, Path], hospital: Store
+) -> None:
+    result, out = finished
+    assert ExperimentResult.model_validate_json((out / "result.json").read_text()) == result
+    assert [a.name for a in result.arms] == list(descriptions(EnrichSettings.model_validate(result.settings)))
+    pairs = [(c.arm, c.against) for c in result.comparisons]
+    assert pairs[: 1 + len(CONTROLS)] == [(ENRICHED, LOCAL), *((ENRICHED, control) for control in CONTROLS)]
+    assert pairs[5:] == [("added", "local"), ("synthetic only", "local"), ("oracle", "local")]
+    test = hospital.rows("test")
+    assert result.test_images == len(test) and result.test_positives == {"Effusion": 4}
+    assert result.test_patients == hospital.manifest["patient"][test].n_unique()
+    assert all(a.diversity is not None and 0 <= a.diversity < 1 for a in result.arms)
+
+
+def test_the_files_are_strict_json_a_table_and_a_picture(finished: tuple[ExperimentResult, Path]) -> None:
+    result, out = finished
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    json.loads((out / "result.json").read_text(), parse_constant=refuse)
+    assert (out / "table.md").read_text().startswith(result.sentence)
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_notes_say_what_the_intervals_leave_out(finished: tuple[ExperimentResult, Path]) -> None:
+    notes = finished[0].notes
+    assert any("local training patients were in this generator's training" in n for n in notes)
+    assert "the generators are the same in every repeat: luck in their training is not in the intervals" in notes
+    assert "one repeat: luck in training is not in the intervals" in notes
+
+
+def test_stopped_after_some_trainings_and_called_again_it_ends_in_the_same_bytes(
+    finished: tuple[ExperimentResult, Path], enrich_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    train = trials.train_one
+
+    def counted(trial: Trial, place: Path) -> None:
+        if len(trained) == 4:
+            raise KeyboardInterrupt
+        trained.append(trial.arm)
+        train(trial, place)
+
+    monkeypatch.setattr(trials, "train_one", counted)
+    with pytest.raises(KeyboardInterrupt):
+        enrich(enrich_settings(), tmp_path / "out")
+    assert not (tmp_path / "out" / "result.json").exists()
+    monkeypatch.setattr(trials, "train_one", lambda trial, place: (trained.append(trial.arm), train(trial, place)))
+    enrich(enrich_settings(), tmp_path / "out")
+    assert len(trained) == len(set(trained)) == 9, "none is trained twice"
+    for name in ("result.json", "table.md"):
+        assert (tmp_path / "out" / name).read_bytes() == (finished[1] / name).read_bytes()
+
+
+def test_called_again_when_done_it_trains_and_draws_nothing(
+    finished: tuple[ExperimentResult, Path], enrich_settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("already there")
+
+    monkeypatch.setattr(trials, "train_one", never)
+    monkeypatch.setattr(module, "draw_with", never)
+    assert enrich(enrich_settings(), finished[1]) == finished[0]

@@ -1,0 +1,130 @@
+"""Table, figure and text of a result: what they say, and that they say it for one finding as for several."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from radcommons.experiments.report import as_text, composition, figure, table, write
+from radcommons.records import Arm, Comparison, Estimate, ExperimentResult
+
+ENRICHED = {"real without": 450, "real with": 50, "synthetic without": 400, "synthetic with": 100}
+
+
+@pytest.fixture
+def result(comparison: Callable[..., Comparison]) -> Callable[..., ExperimentResult]:
+    def make(findings: Sequence[str] = ("Pneumonia",), repeats: int = 3) -> ExperimentResult:
+        auc = Estimate(value=0.8, low=0.7, high=0.9)
+
+        def arm(name: str, images: dict[str, int], diversity: float | None) -> Arm:
+            aucs = {f: tuple(np.linspace(0.75, 0.85, repeats)) for f in findings}
+            return Arm(
+                name=name, description=f"what {name} is", images=images, auc=dict.fromkeys(findings, auc), aucs=aucs,
+                diversity=diversity, diversity_sd=diversity and 0.1, epochs=3.0,
+            )  # fmt: skip
+
+        return ExperimentResult(
+            experiment="enrich",
+            sentence="These data do not show that synthetic images help.",
+            notes=("the key differs",),
+            test_images=6_000,
+            test_patients=4_000,
+            test_positives=dict.fromkeys(findings, 3_600),
+            arms=(
+                arm("local", {"real without": 950, "real with": 50}, 0.24),
+                arm("enriched", ENRICHED, None),
+            ),
+            comparisons=tuple(
+                comparison(-0.03, 0.05, 0.0004 if f == findings[0] else 0.4).model_copy(update={"finding": f})
+                for f in findings
+            ),
+            relevant=0.02,
+            settings={},
+            versions={},
+        )  # fmt: skip
+
+    return make
+
+
+Make = Callable[..., ExperimentResult]
+
+
+def test_the_table_begins_with_the_sentence_and_says_what_was_judged(result: Make) -> None:
+    lines = table(result()).splitlines()
+    assert lines[0] == "These data do not show that synthetic images help."
+    assert lines[2] == (
+        "Test: 6,000 films of 4,000 patients (3,600 with Pneumonia). 3 repeats of every arm; 95% intervals over "
+        "patients and repeats."
+    )
+    assert "1 repeat of every arm; 95% intervals over patients." in table(result(repeats=1))
+    assert lines[-1] == "Note: the key differs."
+
+
+def test_rows_hold_arm_composition_auc_and_diversity_then_difference_and_p(result: Make) -> None:
+    text = table(result())
+    assert "| local: what local is | 950 + 50 real | 0.800 (0.700 to 0.900) | 0.240 ± 0.100 |" in text
+    assert "| enriched: what enriched is | 450 + 50 real, 400 + 100 synthetic | 0.800 (0.700 to 0.900) |  |" in text
+    assert (
+        "| enriched against local | Pneumonia | +0.010 (-0.030 to +0.050) | < 0.001 | < 0.001 | < 0.001 | < 0.001 | "
+        "0.050 | undecided |"
+    ) in text
+    assert "Corrected by Holm over all 1 comparisons" in text
+
+
+@pytest.mark.parametrize("findings", [("Pneumonia",), ("Edema", "Nodule", "Effusion", "Pneumonia")])
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(result: Make, findings: Sequence[str]) -> None:
+    blocks = [b for b in table(result(findings)).split("\n\n") if b.startswith("|")]
+    assert len(blocks) == 2
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+    assert len(blocks[1].splitlines()) == 2 + len(findings)
+
+
+def test_composition_is_without_plus_with_or_all(result: Make) -> None:
+    arm = result().arms[0]
+    assert composition(arm) == "950 + 50 real"
+    assert composition(arm.model_copy(update={"images": {"real all": 5_000, "synthetic all": 20}})) == (
+        "5,000 real, 20 synthetic"
+    )
+
+
+@pytest.mark.parametrize("findings", [("Pneumonia",), ("Edema", "Nodule", "Effusion", "Pneumonia")])
+def test_the_figure_has_a_panel_a_finding_with_every_arm_and_its_repeats(result: Make, findings: Sequence[str]) -> None:
+    drawn = figure(result(findings))
+    panels = [a for a in drawn.axes if a.get_visible()]
+    assert [p.get_title() for p in panels] == list(findings)
+    first = panels[0]
+    assert [t.get_text() for t in first.get_yticklabels()] == [
+        "local\n950 + 50 real", "enriched\n450 + 50 real, 400 + 100 synthetic"
+    ]  # fmt: skip
+    assert first.yaxis_inverted(), "the first arm stands on top"
+    ticks = [line for line in first.lines if line.get_marker() == "|"]
+    assert [len(line.get_xdata()) for line in ticks] == [3, 3]
+    intervals = [line for line in first.lines if list(line.get_xdata()) == [0.7, 0.9]]
+    assert [line.get_color() for line in intervals] == ["#5c6870", "#c2571a"], "films only, with synthetic images"
+    assert "as good as 'local'" in [t.get_text() for t in drawn.legends[0].get_texts()]
+
+
+def test_one_repeat_has_no_marks_of_its_own(result: Make) -> None:
+    drawn = figure(result(repeats=1))
+    assert not [line for line in drawn.axes[0].lines if line.get_marker() == "|"]
+    assert "one repeat" not in [t.get_text() for t in drawn.legends[0].get_texts()]
+
+
+def test_all_three_files_are_written_and_the_record_is_read_back(result: Make, tmp_path: Path) -> None:
+    made = result()
+    write(made, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure.png", "result.json", "table.md"]
+    assert ExperimentResult.model_validate_json((tmp_path / "result.json").read_text()) == made
+    assert imread(tmp_path / "figure.png").std() > 0.02, "something is drawn"
+
+
+def test_the_terminal_shows_sentence_arms_notes_and_where_the_files_are(result: Make, tmp_path: Path) -> None:
+    lines = as_text(result(), tmp_path).splitlines()
+    assert lines[0].startswith("These data do not show")
+    assert "  local     0.800 (0.700 to 0.900)" in lines and "  enriched  0.800 (0.700 to 0.900)" in lines
+    assert "note: the key differs" in lines
+    assert lines[-1].count(str(tmp_path)) == 3
