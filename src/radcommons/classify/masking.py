@@ -1,0 +1,180 @@
+"""Is a network robust, or is the attack blind? The checks of Athalye et al. 2018 and Carlini et al. 2019.
+
+A network that hides its gradients looks robust to a gradient attack and is not. None of these checks proves that it
+does not; each that fails says that the robust curve is too high.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+from torch import nn
+
+from radcommons.classify.attacked import LabelledFilms, aucs, batches, noise_scores, pgd_scores
+from radcommons.classify.pgd import WHITE, AttackSettings, evaluating, loss_and_gradient
+from radcommons.errors import SettingRefused
+from radcommons.progress import Advance, Track, silent
+
+ROUNDING = 0.01  # of a mean AUC: by so much two runs of the same attack may differ through their random starts
+BLIND_SHARE = 0.01  # of films whose gradient is 0: more are not chance
+NOTHING_LEFT = 0.1  # highest mean AUC once any film may become any other
+MORE_STEPS = (2, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskingCheck:
+    """One check: did the network behave as one whose gradients can be trusted?
+
+    numbers: mean AUCs, unless the key says otherwise.
+    """
+
+    name: str
+    passed: bool
+    numbers: dict[str, float]
+    verdict: str
+
+
+def masking_checks(
+    network: nn.Module,
+    films: LabelledFilms,
+    settings: AttackSettings,
+    *,
+    seed: int = 0,
+    batch_size: int = 64,
+    other: nn.Module | None = None,
+    track: Track = silent,
+) -> tuple[MaskingCheck, ...]:
+    """All checks at the epsilon of the settings; with an `other` network of the same findings, a transfer attack too.
+
+    Args:
+        network: see `radcommons.classify.pgd`.
+        films: to attack.
+        settings: the attack whose blindness is in question, epsilon > 0.
+        seed, batch_size: they determine the random starts.
+        other: another network on the same device, on which the transfer attack's examples are made.
+    Raises:
+        SettingRefused: epsilon is 0.
+    Source: Athalye et al. 2018, section 3.1; Carlini et al. 2019, sections 4.2 and 5.
+    """
+    if not settings.epsilon:
+        raise SettingRefused("'epsilon' is 0, an attack that changes nothing; set it above 0")
+    variants = {
+        "attack": settings,
+        "one step": settings.model_copy(update={"steps": 1, "step_size": 1.0, "random_start": False, "restarts": 1}),
+        **{f"{times} times the steps": _longer(settings, times) for times in MORE_STEPS},
+        "the other loss": settings.model_copy(
+            update={"loss": "margin" if settings.loss == "cross-entropy" else "cross-entropy"}
+        ),
+        "any change": _longer(settings, MORE_STEPS[0]).model_copy(update={"epsilon": WHITE, "step_size": None}),
+    }
+    passes = len(variants) + 2 + (other is not None)  # the two are noise and gradients
+    with track("Checking the attack", total=passes * len(films)) as advance:
+        pgd = partial(pgd_scores, network, films, seed=seed, batch_size=batch_size, advance=advance)
+        scores = {name: pgd(variant) for name, variant in variants.items()}
+        scores["noise"] = noise_scores(network, films, settings, seed=seed, batch_size=batch_size, advance=advance)
+        if other is not None:
+            scores["transfer"] = pgd(settings, made_on=other)
+        blind = _blind_share(network, films, settings, batch_size, advance)
+    found = {name: float(aucs(values, films).mean()) for name, values in scores.items()}
+    return judge(found, blind)
+
+
+def falling_check(epsilons: Sequence[float], mean_aucs: Sequence[float]) -> MaskingCheck:
+    """Does a larger epsilon, which allows all that a smaller one does, never leave a higher AUC?
+
+    Args:
+        epsilons: in ascending order.
+        mean_aucs: mean AUC under attack at each.
+    """
+    rise = max((after - before for before, after in pairwise(mean_aucs)), default=0.0)
+    numbers = {f"epsilon {epsilon:g}": auc for epsilon, auc in zip(epsilons, mean_aucs, strict=True)}
+    passed = rise <= ROUNDING
+    words = "never rises" if passed else f"rises by {rise:.3f}, so the attack misses what a smaller one found"
+    return MaskingCheck("larger epsilon", passed, numbers, f"the mean AUC {words} as epsilon grows")
+
+
+def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
+    """The checks, from the mean AUC under each variant of the attack and the share of films without a gradient."""
+    auc = found["attack"]
+
+    def no_weaker_than(name: str, rival: str, trusted: str, doubted: str) -> MaskingCheck:
+        """Is the attack at least as strong as a rival that it should beat?"""
+        passed = auc <= found[rival] + ROUNDING
+        numbers = {"attack": auc, rival: found[rival]}
+        words = trusted if passed else doubted
+        return MaskingCheck(name, passed, numbers, f"mean AUC {auc:.3f} under attack, {found[rival]:.3f} {words}")
+
+    longer = [f"{times} times the steps" for times in MORE_STEPS]
+    highest = max(found[name] for name in longer)
+    of_steps = {"attack": auc, **{name: found[name] for name in longer}}
+    helped = highest > auc + ROUNDING
+    emptied = found["any change"] <= NOTHING_LEFT
+    checks = [
+        MaskingCheck(
+            "gradients",
+            blind <= BLIND_SHARE,
+            {"share of films without a gradient": blind},
+            f"{blind:.1%} of the films have a gradient of 0"
+            + ("" if blind <= BLIND_SHARE else ": the attack cannot see what it should change"),
+        ),
+        no_weaker_than(
+            "noise", "noise", "under noise of the same size", "under noise of the same size, which hurts more"
+        ),
+        no_weaker_than(
+            "one step", "one step", "after a single step", "after a single step, which hurts more than many"
+        ),
+        MaskingCheck(
+            "more steps",
+            not helped,
+            of_steps,
+            f"mean AUC {auc:.3f} under attack, at most {highest:.3f} with more steps"
+            + (", which help the defender" if helped else ""),
+        ),
+        no_weaker_than(
+            "enough steps",
+            longer[-1],
+            f"with {longer[-1]}: the attack has settled",
+            f"with {longer[-1]}: the attack has not settled; take more steps",
+        ),
+        no_weaker_than(
+            "loss",
+            "the other loss",
+            "when it raises the other loss",
+            "when it raises the other loss, which hurts more; use that one",
+        ),
+        MaskingCheck(
+            "any change",
+            emptied,
+            {"any change": found["any change"]},
+            f"mean AUC {found['any change']:.3f} when a film may become any other"
+            + ("" if emptied else f", and it should be near 0 (at most {NOTHING_LEFT:g})"),
+        ),
+    ]
+    if "transfer" in found:
+        checks.append(
+            no_weaker_than(
+                "transfer",
+                "transfer",
+                "under examples made on the other network",
+                "under examples made on the other network, which hurt more than its own",
+            )
+        )
+    return tuple(checks)
+
+
+def _longer(settings: AttackSettings, times: int) -> AttackSettings:
+    return settings.model_copy(update={"steps": times * settings.steps})
+
+
+def _blind_share(
+    network: nn.Module, films: LabelledFilms, settings: AttackSettings, batch_size: int, advance: Advance
+) -> float:
+    """Share of films of which the loss has no gradient at all."""
+    blind = 0
+    with evaluating(network):
+        for grey, labels in batches(films, batch_size, next(network.parameters()).device):
+            _, gradients = loss_and_gradient(network, grey, labels, settings)
+            blind += int((gradients.flatten(1) == 0).all(dim=1).sum())
+            advance(len(grey))
+    return blind / len(films)
