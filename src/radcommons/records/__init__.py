@@ -17,11 +17,21 @@ from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Ver
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.patients import PatientsRecord
 from radcommons.records.record import Record, sha256_file
+from radcommons.records.robustness import (
+    AttackedClassifier,
+    MaskingCheck,
+    RobustComparison,
+    RobustCurve,
+    RobustDifference,
+    Robustness,
+    RobustPoint,
+)
 from radcommons.records.store import StoreRecord
 
 __all__ = [
     "Arm",
     "AtThreshold",
+    "AttackedClassifier",
     "AuditReport",
     "Calibration",
     "ClassifierRecord",
@@ -36,11 +46,17 @@ __all__ = [
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
+    "MaskingCheck",
     "PatientsRecord",
     "PolicyLine",
     "PrivacyTest",
     "QualityScore",
     "Record",
+    "RobustComparison",
+    "RobustCurve",
+    "RobustDifference",
+    "RobustPoint",
+    "Robustness",
     "StoreRecord",
     "Verdict",
     "sha256_file",
