@@ -44,8 +44,7 @@ def masking_checks(
         SettingRefused: epsilon is 0.
     Source: Athalye et al. 2018, section 3.1; Carlini et al. 2019, sections 4.2 and 5.
     """
-    if not settings.epsilon:
-        raise SettingRefused("'epsilon' is 0, an attack that changes nothing; set it above 0")
+    require_change(settings)
     variants = {
         "attack": settings,
         "one step": settings.model_copy(update={"steps": 1, "step_size": 1.0, "random_start": False, "restarts": 1}),
@@ -65,6 +64,12 @@ def masking_checks(
         blind = _blind_share(network, films, settings, batch_size, advance)
     found = {name: float(aucs(values, films).mean()) for name, values in scores.items()}
     return judge(found, blind)
+
+
+def require_change(settings: AttackSettings) -> None:
+    """Refuse an attack of size 0, whose checks would say nothing."""
+    if not settings.epsilon:
+        raise SettingRefused("'epsilon' is 0, an attack that changes nothing; set it above 0")
 
 
 def falling_check(epsilons: Sequence[float], mean_aucs: Sequence[float]) -> MaskingCheck:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from radcommons.classify.attacked import LabelledFilms, aucs, noise_scores, pgd_scores
-from radcommons.classify.masking import falling_check, masking_checks
+from radcommons.classify.masking import falling_check, masking_checks, require_change
 from radcommons.classify.pgd import WHITE, AttackSettings
 from radcommons.errors import SettingRefused
 from radcommons.metrics.bootstrap import auc_redraws, percentile_interval
@@ -68,8 +68,9 @@ def compare(
         epsilons: as in `robust_curve`; that of the settings is added.
         settings: the attack; the checks are made at its epsilon, > 0.
     Raises:
-        SettingRefused: an epsilon out of range.
+        SettingRefused: an epsilon out of range, or that of the settings is 0.
     """
+    require_change(settings)
     sizes = _sizes([*epsilons, settings.epsilon])
     curves, checks, attacked = {}, {}, []
     for name, network in networks.items():
