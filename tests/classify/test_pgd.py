@@ -281,7 +281,7 @@ def test_more_restarts_never_end_lower(normed: nn.Module) -> None:
 
 
 def test_without_keeping_the_best_the_last_point_comes_back(normed: nn.Module) -> None:
-    """One step from the image in a linear network: best and last are the same; with epsilon overshot they are not."""
+    """The best of a single step in a linear network is its end; where no label is known only the start is left."""
     images, labels = far_from_black_and_white(2), torch.zeros(2, 1)
     best = attack(Linear(logits()), images, labels, one_step(), generator=draws())
     last = attack(Linear(logits()), images, labels, one_step(), generator=draws(), keep_best=False)

@@ -202,7 +202,7 @@ def _statement(
         if failed[name]:
             parts.append(
                 f"The attack on {name} failed {len(failed[name])} of {len(found)} checks ({', '.join(failed[name])}): "
-                f"{name} is less robust than its curve says, or may be."
+                f"{name} may be less robust than its curve says."
             )
         else:
             parts.append(
