@@ -9,7 +9,7 @@ import torch
 from radcommons.classify.attacked import LabelledFilms
 from radcommons.classify.material import Examples, Mixture, Split, of_images
 from radcommons.classify.pgd import AttackSettings
-from radcommons.classify.robustness import compare
+from radcommons.classify.robustness import robust_curve
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
 from radcommons.models.classifier_files import Classifier
@@ -34,7 +34,7 @@ def marked(count: int, *, seed: int) -> Examples:
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    parts = (marked(240, seed=1), marked(64, seed=2))
+    parts = (marked(240, seed=1), marked(32, seed=2))
     return Split(*(Mixture([part], ["Effusion"], side=SIDE) for part in parts))
 
 
@@ -44,9 +44,9 @@ def settings(**changes: object) -> ClassifierSettings:
         "side": SIDE,
         "optimiser": "adam",
         "learning_rate": 0.003,
-        "batch_size": 32,
+        "batch_size": 16,
         "epochs": 1,
-        "epoch_images": 64,
+        "epoch_images": 32,
     }
     return ClassifierSettings.model_validate({**values, **changes})
 
@@ -83,14 +83,14 @@ def test_the_attack_is_saved_with_the_run(split: Split, tmp_path: Path) -> None:
 
 
 def test_a_densenet_keeps_more_of_its_auc_where_it_was_trained_under_attack(split: Split, tmp_path: Path) -> None:
-    networks = {}
-    for name, adversarial in (("plain", "off"), ("robust", {"epsilon": 8, "steps": 2})):
-        asked = settings(epochs=3, epoch_images=None, adversarial=adversarial)
-        train_classifier(split, asked, tmp_path / name)
-        networks[name] = Classifier.load(tmp_path / name, device="cpu").network
+    """Each of six seeds gave 0 for the plain one and 0.81 to 0.96 for the other."""
     held_out = marked(40, seed=3)
     films = LabelledFilms.of(held_out.images, held_out.labels, held_out.patients, held_out.findings)
-    found = compare(networks, films, [], AttackSettings(epsilon=8, steps=3), redraws=200)
-    clean, under_attack = ({name: c.points[p].mean_auc.value for name, c in found.curves.items()} for p in (0, 1))
-    assert clean["plain"] > 0.95
-    assert under_attack["plain"] < 0.5 < under_attack["robust"]
+    auc = {}
+    for name, adversarial in (("plain", "off"), ("robust", {"epsilon": 8, "steps": 2})):
+        train_classifier(split, settings(epochs=5, epoch_images=None, adversarial=adversarial), tmp_path / name)
+        network = Classifier.load(tmp_path / name, device="cpu").network
+        curve = robust_curve(network, films, [8], AttackSettings(steps=6), redraws=100)
+        auc[name] = [point.mean_auc.value for point in curve.points]
+    assert auc["plain"][0] > 0.95
+    assert auc["plain"][1] < 0.2 < 0.6 < auc["robust"][1]

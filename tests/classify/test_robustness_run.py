@@ -68,7 +68,7 @@ def test_the_record_is_read_back_and_the_table_and_figure_lie_beside_it(
 
 
 def test_no_patient_is_named_in_what_is_written(first: Path, phantom_store: Store, tmp_path: Path) -> None:
-    quick(first, phantom_store, tmp_path / "out", epsilons=[])
+    quick(first, phantom_store, tmp_path / "out", epsilons=[], films=30)
     written = "".join((tmp_path / "out" / name).read_text() for name in ("robustness.json", "table.md"))
     assert not any(patient in written for patient in phantom_store.manifest["patient"].unique())
 
@@ -98,7 +98,7 @@ def test_another_run_with_its_findings_in_another_order_is_judged_by_name(
     first: Path, phantom_store: Store, tmp_path: Path
 ) -> None:
     swapped = write_run(tmp_path / "swapped", findings=FINDINGS[::-1], order=(1, 0))
-    result = quick(first, phantom_store, tmp_path / "out", other=swapped, films=40).result
+    result = quick(first, phantom_store, tmp_path / "out", other=swapped, films=30, epsilons=[]).result
     one, other = result.curves["first"], result.curves["swapped"]
     assert one.findings == other.findings == FINDINGS
     assert [p.auc for p in one.points] == [p.auc for p in other.points]
@@ -107,8 +107,8 @@ def test_another_run_with_its_findings_in_another_order_is_judged_by_name(
 
 def test_a_finding_alone_is_attacked_alone(first: Path, phantom_store: Store, tmp_path: Path) -> None:
     """The attack on both spends a part of epsilon on the other finding."""
-    both = quick(first, phantom_store, tmp_path / "both").result.curves["first"]
-    alone = quick(first, phantom_store, tmp_path / "alone", findings=["Effusion"]).result.curves["first"]
+    both = quick(first, phantom_store, tmp_path / "both", epsilons=[]).result.curves["first"]
+    alone = quick(first, phantom_store, tmp_path / "alone", epsilons=[], findings=["Effusion"]).result.curves["first"]
     assert alone.findings == ("Effusion",)
     assert alone.points[0].auc["Effusion"] == both.points[0].auc["Effusion"]
     assert alone.points[-1].auc["Effusion"] < both.points[-1].auc["Effusion"]
@@ -128,7 +128,7 @@ def test_the_table_has_a_row_an_epsilon_a_row_a_check_and_the_words(
     first: Path, phantom_store: Store, tmp_path: Path
 ) -> None:
     second = write_run(tmp_path / "second", order=(1, 0))
-    found = quick(first, phantom_store, tmp_path / "out", other=second, films=40)
+    found = quick(first, phantom_store, tmp_path / "out", other=second, films=30)
     text = table(found)
     assert "| epsilon | first, under attack | first, under noise | second, under attack |" in text
     assert "second minus first, under attack |" in text
