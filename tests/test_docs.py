@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 import click
 import numpy as np
@@ -18,11 +18,13 @@ from PIL import Image
 from pydantic.fields import FieldInfo
 
 from radcommons.audit.settings import AuditSettings, Policy
+from radcommons.classify.settings import ClassifierSettings
 from radcommons.cli import app, run
 from radcommons.data.findings import canonical
 from radcommons.data.sources.labels import Uncertain
 from radcommons.errors import RadCommonsError
-from radcommons.settings import Settings
+from radcommons.experiments.settings import EnrichSettings, MergeSettings
+from radcommons.settings import Settings, read_toml
 from radcommons.train.plan import choose_settings
 from radcommons.train.settings import TrainSettings
 
@@ -36,8 +38,19 @@ SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class th
     "train": TrainSettings,
     "audit": AuditSettings,
     "audit-policy": Policy,
+    "classify": ClassifierSettings,
+    "enrich": EnrichSettings,
+    "merge": MergeSettings,
 }
-PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"}
+PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"} | {
+    "classify": "classify.md",
+    "enrich": "experiment.md",
+    "merge": "experiment.md",
+}
+NEEDED = {  # what a preset leaves to the user
+    "enrich": {"store": "stores/a", "generators": ["runs/b"]},
+    "merge": {"store": "stores/a", "generator_a": "runs/a", "generator_b": "runs/b"},
+}
 
 CLOSED_CHOICES = {
     "fit": ("crop", "pad"),
@@ -263,15 +276,31 @@ def settings_table(settings: type[Settings]) -> str:
     rows = ["| Setting | Default | Limits | Meaning |", "|---|---|---|---|"]
     rows += [
         f"| `{name}` | {_default(field)} | {_limits(field)} | {(field.description or '').replace('|', chr(92) + '|')} |"
-        for name, field in settings.model_fields.items()
+        for name, field in flat_fields(settings)
     ]
     return "\n".join(rows)
 
 
+def flat_fields(settings: type[Settings], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting, those of inner tables as TABLE.NAME; a table that has a page of its own is one line."""
+    for name, field in settings.model_fields.items():
+        inner = [a for a in (field.annotation, *get_args(field.annotation)) if is_settings(a)]
+        if not inner or field.annotation is ClassifierSettings or field.default is None:
+            yield prefix + name, field
+        if inner and field.annotation is not ClassifierSettings:
+            yield from flat_fields(inner[0], f"{prefix}{name}.")
+
+
+def is_settings(annotation: object) -> TypeGuard[type[Settings]]:
+    return isinstance(annotation, type) and issubclass(annotation, Settings)
+
+
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "none; a preset has it"
+        return "none; a preset has it" if get_origin(field.annotation) is dict else "needed"
     value = field.default
+    if isinstance(value, Settings):
+        return "its own"
     if value is None:
         return '`"off"`'
     if isinstance(value, bool):
@@ -311,7 +340,7 @@ def test_every_setting_says_what_it_means(kind: str) -> None:
 def test_every_preset_parses_and_survives_saving(path: Path, tmp_path: Path) -> None:
     kind = path.relative_to(ROOT / "configs").parts[0]
     assert kind in SETTINGS_OF, f"no settings class is known for configs/{kind}"
-    settings = SETTINGS_OF[kind].load(path)
+    settings = SETTINGS_OF[kind].parse(read_toml(path) | NEEDED.get(kind, {}), source=str(path))
     settings.save(tmp_path / "saved.toml")
     assert SETTINGS_OF[kind].load(tmp_path / "saved.toml") == settings
 

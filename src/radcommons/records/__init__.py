@@ -26,6 +26,7 @@ from radcommons.records.robustness import (
     Robustness,
     RobustPoint,
 )
+from radcommons.records.screen import FindingScreen, ScreenResult
 from radcommons.records.store import StoreRecord
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ExperimentResult",
     "Fidelity",
     "FindingEvaluation",
+    "FindingScreen",
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
@@ -57,6 +59,7 @@ __all__ = [
     "RobustDifference",
     "RobustPoint",
     "Robustness",
+    "ScreenResult",
     "StoreRecord",
     "Verdict",
     "sha256_file",

@@ -1,0 +1,200 @@
+"""Labels that do not fit their images: each part of the data is judged by a classifier trained on the others.
+
+In the way of confident learning (Northcutt 2021). Labels turned over on purpose, in a second pass, show what share of
+wrong labels such a screen finds in these data.
+"""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from radcommons.classify.evaluation import claim
+from radcommons.classify.material import Examples, chosen_findings, of_images, of_store
+from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.trials import Trial, run_trials
+from radcommons.data.image_set import is_image_set, open_image_set
+from radcommons.data.store import Store
+from radcommons.errors import TooFewImages
+from radcommons.metrics.classification import area_under_roc, split_classes
+from radcommons.metrics.label_errors import detection_rate, label_margins, plant_flips, suspects, wrong_labels
+from radcommons.pictures import contact_sheet
+from radcommons.progress import Track, silent
+from radcommons.records import FindingScreen, ScreenResult
+from radcommons.seeds import derive, numpy_stream
+
+RECORD, TABLE, SHEET, TRIALS = "screen.json", "suspects.csv", "suspects.png", "trials"
+GIVEN, PLANTED = "as given", "planted"
+VALIDATION_SHARE = 0.15  # of the patients that a fold's classifier learns from
+SHOWN = 12  # suspects of each kind on the sheet
+
+
+def screen(
+    source: Path,
+    out: Path,
+    *,
+    settings: ClassifierSettings,
+    folds: int = 4,
+    planted_share: float = 0.2,
+    false_alarm_rate: float = 0.05,
+    workers: int = 1,
+    track: Track = silent,
+) -> ScreenResult:
+    """Find the labels of a store or a set that are likely wrong, and measure how many such a screen finds.
+
+    Writes ``screen.json``, ``suspects.csv`` and ``suspects.png``; of a store they stay in the hospital.
+
+    Args:
+        source: a store (all its parts) or a synthetic set.
+        settings: of the classifiers; `findings` chooses, and `seed` makes the folds too.
+        folds: parts, by patient; twice as many classifiers are trained.
+        planted_share: see `plant_flips`.
+        false_alarm_rate: share of right labels of a class that may be flagged.
+        workers: trainings at a time, a core each.
+    Raises:
+        FindingUnknown, TooFewImages, PathInUse.
+    """
+    claim(out, {RECORD, TABLE, SHEET, TRIALS})
+    items = _items(source, settings, track)
+    fold = _folds(items.patients, folds, settings.seed)
+    flipped_labels, flipped = plant_flips(
+        items.labels, share=planted_share, rng=numpy_stream(settings.seed, "planted flips")
+    )
+    planted = replace(items, labels=flipped_labels, digest=f"{items.digest}/planted {planted_share}")
+    trials = [
+        trial for arm, part in ((GIVEN, items), (PLANTED, planted)) for trial in _trials(arm, part, fold, settings)
+    ]
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    trained = run_trials(trials, out / TRIALS, workers=workers, track=track)
+    probabilities = {arm: np.empty(items.labels.shape) for arm in (GIVEN, PLANTED)}
+    for trial, outcome in zip(trials, trained, strict=True):
+        probabilities[trial.arm][fold == trial.repeat] = outcome.scores
+    found = suspects(probabilities[GIVEN], items.labels)
+    margins = label_margins(probabilities[PLANTED], flipped_labels)
+    wrong = wrong_labels(probabilities[GIVEN], items.labels)
+    lines = []
+    for f, finding in enumerate(items.findings):
+        rates = detection_rate(
+            margins[:, [f]], flipped_labels[:, [f]], flipped[:, [f]], false_alarm_rate=false_alarm_rate
+        )
+        present, absent = split_classes(probabilities[GIVEN][:, f], items.labels[:, f])
+        lines.append(
+            FindingScreen(
+                finding=finding,
+                present=len(present),
+                absent=len(absent),
+                auc=area_under_roc(present, absent),
+                suspects=int((found[:, 1] == f).sum()),
+                wrong_present=_or_none(wrong[f, 1]),
+                wrong_absent=_or_none(wrong[f, 0]),
+                planted=int(flipped[:, f].sum()) // 2,
+                found_present=_or_none(rates[1]),
+                found_absent=_or_none(rates[0]),
+            )
+        )
+    result = ScreenResult(
+        source=items.source,
+        images=len(items),
+        folds=folds,
+        planted_share=planted_share,
+        false_alarm_rate=false_alarm_rate,
+        seed=settings.seed,
+        findings=tuple(lines),
+        sentence=sentence(lines, false_alarm_rate),
+    )
+    _table(items, probabilities[GIVEN], found).write_csv(out / TABLE)
+    if len(found):
+        _sheet(items, found).save(out / SHEET)
+    (out / RECORD).write_text(result.to_json(), encoding="utf-8")
+    return result
+
+
+def sentence(findings: list[FindingScreen], false_alarm_rate: float) -> str:
+    """What the screen can be relied on for, in words that follow from its control."""
+    parts = []
+    for f in findings:
+        rates = [rate for rate in (f.found_present, f.found_absent) if rate is not None]
+        if not rates or max(rates) <= 2 * false_alarm_rate:
+            parts.append(f"{f.finding}: of labels turned over on purpose it finds no more than chance would")
+        else:
+            found = " and ".join(
+                f"{rate:.0%} of those {words}"
+                for rate, words in ((f.found_present, "wrongly present"), (f.found_absent, "wrongly absent"))
+                if rate is not None
+            )
+            parts.append(f"{f.finding}: {f.suspects:,} suspects; of labels turned over on purpose it finds {found}")
+    return f"At {false_alarm_rate:.0%} false alarms, {'; '.join(parts)}."
+
+
+def _items(source: Path, settings: ClassifierSettings, track: Track) -> Examples:
+    if is_image_set(source):
+        theirs = open_image_set(source, track=track)
+        items = of_images(source.name, theirs.images, theirs.labels, theirs.findings, theirs.digest)
+    else:
+        items = of_store(Store.open(source), None, side=settings.side)
+    chosen = chosen_findings([items], [items], settings.findings)
+    items = items.about(chosen)
+    classes = np.where(np.isnan(items.labels), np.nan, items.labels >= 0.5).astype(np.float32)
+    return replace(items, labels=classes)
+
+
+def _folds(patients: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Fold of each image; a patient's images lie in one."""
+    names, rows = np.unique(patients, return_inverse=True)
+    if len(names) < 2 * folds:
+        raise TooFewImages(f"{len(names)} patients are too few for {folds} folds; pass fewer --folds, or more images")
+    fold: np.ndarray = (numpy_stream(seed, "folds").permutation(len(names)) % folds)[rows]
+    return fold
+
+
+def _trials(arm: str, items: Examples, fold: np.ndarray, settings: ClassifierSettings) -> list[Trial]:
+    """One training a fold: on the others, less some patients for validation."""
+    trials = []
+    for number in range(int(fold.max()) + 1):
+        rest = np.flatnonzero(fold != number)
+        names, rows = np.unique(items.patients[rest], return_inverse=True)
+        chance = numpy_stream(settings.seed, "fold validation", number).random(len(names))
+        held_out = (chance < VALIDATION_SHARE)[rows]
+        trials.append(
+            Trial(
+                arm=arm,
+                repeat=number,
+                parts=(items.take(rest[~held_out]),),
+                validation=items.take(rest[held_out]),
+                test=items.take(np.flatnonzero(fold == number)),
+                settings=settings.model_copy(update={"seed": derive(settings.seed, "fold", number) % 2**31}),
+            )
+        )
+    return trials
+
+
+def _table(items: Examples, probabilities: np.ndarray, found: np.ndarray) -> pl.DataFrame:
+    """The suspects, worst first: row in the manifest (or in labels.csv), finding, label, probability."""
+    places, findings = found.T
+    return pl.DataFrame(
+        {
+            "row": items.rows[places],
+            "finding": [items.findings[f] for f in findings],
+            "label": items.labels[places, findings].astype(int),
+            "probability": probabilities[places, findings].round(4),
+        }
+    )
+
+
+def _sheet(items: Examples, found: np.ndarray) -> Image.Image:
+    """The worst suspects of each finding and label."""
+    rows, names = [], []
+    for f, finding in enumerate(items.findings):
+        for label, words in ((1, "labelled present"), (0, "labelled absent")):
+            mine = [place for place, column in found if column == f and items.labels[place, f] == label]
+            if mine:
+                rows.append(np.asarray(items.images[items.rows[mine[:SHOWN]]]))
+                names.append(f"{finding}, {words}")
+    return contact_sheet(rows, names, side=96)
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
