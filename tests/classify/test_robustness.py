@@ -1,7 +1,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from radcommons.classify.attacked import LabelledFilms, aucs, pgd_scores
-from radcommons.classify.masking import MaskingCheck, falling_check, judge, masking_checks
+from radcommons.classify.masking import falling_check, judge, masking_checks
 from radcommons.classify.pgd import AttackSettings, attack, known_bce
-from radcommons.classify.robustness import Comparison, compare, robust_curve
+from radcommons.classify.robustness import compare, robust_curve
 from radcommons.classify.robustness_figure import robustness_figure
 from radcommons.errors import SettingRefused, TooFewImages
 from radcommons.pages import plot
 from radcommons.progress import Advance
+from radcommons.records import MaskingCheck, RobustComparison
 
 SIDE = 8
 EPSILON = 12.0
@@ -106,7 +106,7 @@ def films() -> LabelledFilms:
 
 
 @pytest.fixture(scope="module")
-def both(plain: nn.Module, robust: nn.Module, films: LabelledFilms) -> Comparison:
+def both(plain: nn.Module, robust: nn.Module, films: LabelledFilms) -> RobustComparison:
     return compare({"plain": plain, "robust": robust}, films, [3, 6, 24], SETTINGS, redraws=200)
 
 
@@ -117,25 +117,27 @@ def failed(checks: tuple[MaskingCheck, ...]) -> set[str]:
 # ---- curves ----
 
 
-def test_a_plain_network_loses_its_auc_where_an_adversarially_trained_one_keeps_more(both: Comparison) -> None:
-    left = {name: {p.epsilon: p.mean_auc for p in curve.points} for name, curve in both.curves.items()}
+def test_a_plain_network_loses_its_auc_where_an_adversarially_trained_one_keeps_more(both: RobustComparison) -> None:
+    left = {name: {p.epsilon: p.mean_auc.value for p in curve.points} for name, curve in both.curves.items()}
     assert left["plain"][0] > 0.98
     assert left["plain"][EPSILON] < 0.2
     assert left["robust"][EPSILON] > 0.6
     assert left["robust"][0] < left["plain"][0]  # what robustness costs here
 
 
-def test_noise_of_the_same_size_hurts_far_less(both: Comparison) -> None:
+def test_noise_of_the_same_size_hurts_far_less(both: RobustComparison) -> None:
     at = next(p for p in both.curves["plain"].points if p.epsilon == EPSILON)
-    assert at.noise_mean_auc > 0.9 > 0.2 > at.mean_auc
+    assert at.noise_mean_auc > 0.9 > 0.2 > at.mean_auc.value
 
 
-def test_the_curve_begins_with_the_films_as_they_are(both: Comparison, plain: nn.Module, films: LabelledFilms) -> None:
+def test_the_curve_begins_with_the_films_as_they_are(
+    both: RobustComparison, plain: nn.Module, films: LabelledFilms
+) -> None:
     (first, *_), curve = both.curves["plain"].points, both.curves["plain"]
     assert [p.epsilon for p in curve.points] == [0, 3, 6, EPSILON, 24]
     with torch.no_grad():
         logits = plain(torch.from_numpy(films.images.astype(np.float32))[:, None]).double().numpy()
-    assert first.mean_auc == first.noise_mean_auc == pytest.approx(aucs(logits, films).mean(), abs=1e-12)
+    assert first.mean_auc.value == first.noise_mean_auc == pytest.approx(aucs(logits, films).mean(), abs=1e-12)
     assert (curve.films, curve.patients, curve.findings) == (200, 100, ("Effusion",))
 
 
@@ -180,10 +182,10 @@ def test_batches_hold_no_more_films_than_asked_and_progress_counts_every_pass(
     assert counted == [("Attacking", 2 * 3 * 200), ("Checking the attack", 8 * 200)]
 
 
-def test_everything_turns_into_json(both: Comparison) -> None:
-    read = json.loads(json.dumps(asdict(both), allow_nan=False))
-    assert read["curves"]["robust"]["points"][0]["epsilon"] == 0
-    assert read["checks"]["plain"][0]["name"] == "gradients"
+def test_everything_turns_into_json_and_back(both: RobustComparison) -> None:
+    text = json.dumps(both.model_dump(mode="json"), allow_nan=False)
+    assert RobustComparison.model_validate_json(text) == both
+    assert json.loads(text)["curves"]["robust"]["points"][0]["epsilon"] == 0
 
 
 # ---- films ----
@@ -221,19 +223,20 @@ def test_an_epsilon_off_the_grey_scale_is_refused(plain: nn.Module, films: Label
 # ---- masked gradients ----
 
 
-def test_networks_with_honest_gradients_pass_every_check(both: Comparison) -> None:
+def test_networks_with_honest_gradients_pass_every_check(both: RobustComparison) -> None:
     assert {name: failed(checks) for name, checks in both.checks.items()} == {"plain": set(), "robust": set()}
     assert {c.name for c in both.checks["plain"]} >= {"transfer", "larger epsilon", "any change"}
 
 
 def test_a_quantising_layer_looks_robust_and_is_caught(plain: nn.Module, films: LabelledFilms) -> None:
     found = compare({"quantising": Quantising(plain), "plain": plain}, films, [], SETTINGS, redraws=200)
-    looks = found.curves["quantising"].points[-1].mean_auc
-    assert looks > 0.85 > 0.2 > found.curves["plain"].points[-1].mean_auc
+    looks = found.curves["quantising"].points[-1].mean_auc.value
+    assert looks > 0.85 > 0.2 > found.curves["plain"].points[-1].mean_auc.value
     assert failed(found.checks["quantising"]) >= {"gradients", "any change", "transfer"}
     (blind,) = (c for c in found.checks["quantising"] if c.name == "gradients")
     assert blind.numbers == {"share of films without a gradient": 1.0}
     assert "quantising may be less robust than its curve says." in found.statement
+    assert "higher" not in found.statement and "no order of plain and quantising" in found.statement
 
 
 def test_logits_so_large_that_the_loss_saturates_are_caught_by_the_other_loss(
@@ -314,9 +317,9 @@ def test_a_mean_auc_that_rises_with_epsilon_is_caught_and_one_within_rounding_is
 # ---- words and figure ----
 
 
-def test_an_order_is_told_where_the_interval_leaves_no_doubt(both: Comparison) -> None:
+def test_an_order_is_told_where_the_interval_leaves_no_doubt(both: RobustComparison) -> None:
     at = {d.epsilon: d for d in both.differences}
-    assert at[0].high < 0 < at[EPSILON].low
+    assert at[0].mean_auc.high < 0 < at[EPSILON].mean_auc.low
     assert "On films as they are the mean AUC of robust is lower than that of plain: -" in both.statement
     under = "Under an attack of up to 12 grey levels the mean AUC of robust is higher than that of plain: +"
     assert under in both.statement
@@ -327,7 +330,7 @@ def test_a_network_against_its_own_copy_is_never_worded_as_an_order(plain: nn.Mo
     copy = Scaled()
     copy.load_state_dict(plain.state_dict())
     found = compare({"one": plain, "copy": copy}, films, [], AttackSettings(epsilon=3, steps=3), redraws=100)
-    assert [(d.value, d.low, d.high) for d in found.differences] == [(0, 0, 0)] * 2
+    assert [(d.mean_auc.value, d.mean_auc.low, d.mean_auc.high) for d in found.differences] == [(0, 0, 0)] * 2
     assert found.statement.count("copy and one cannot be told apart") == 2
     assert "higher" not in found.statement and "lower" not in found.statement
 
@@ -339,13 +342,13 @@ def test_one_network_alone_has_a_curve_and_checks_but_no_difference(plain: nn.Mo
     assert found.curves["plain"].attack["norm"] == "l2"
 
 
-def test_the_figure_dots_the_noise_and_names_a_failed_check(both: Comparison) -> None:
-    blind = MaskingCheck("gradients", False, {}, "")
-    doubted = Comparison(both.curves, {**both.checks, "robust": (blind,)}, both.differences, both.statement)
+def test_the_figure_dots_the_noise_and_names_a_failed_check(both: RobustComparison) -> None:
+    blind = MaskingCheck(name="gradients", passed=False, numbers={}, verdict="")
+    doubted = both.model_copy(update={"checks": {**both.checks, "robust": (blind,)}})
     figure = robustness_figure(doubted)
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     assert lines["plain, under noise"].get_linestyle() == lines["robust, under noise"].get_linestyle() == ":"
     attacked = lines["robust (failed: gradients), under attack"]
-    assert list(attacked.get_ydata()) == [p.mean_auc for p in both.curves["robust"].points]
+    assert list(attacked.get_ydata()) == [p.mean_auc.value for p in both.curves["robust"].points]
     assert "grey levels" in figure.axes[0].get_xlabel()
     assert "image/svg+xml" in plot(figure, "Robust curves")

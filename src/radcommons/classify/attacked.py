@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from radcommons.classify.pgd import AttackSettings, attack, evaluating, noise
 from radcommons.errors import TooFewImages
 from radcommons.metrics.classification import area_under_roc
+from radcommons.models.classifier import resized
 from radcommons.progress import Advance
 from radcommons.seeds import torch_stream
 
@@ -23,13 +24,14 @@ class LabelledFilms:
     """Films to attack, with the findings that have both classes among them.
 
     Attributes:
-        images: uint8 (N, R, R), in memory or mapped, at the network's side.
+        images: uint8 (N, R, R), in memory or mapped.
         rows: those with a known label, (n,).
         labels: their labels, float32 (n, F), 1, 0 or NaN; NaN too in the columns left out, so that the attack spends
             nothing on them.
         patients: patient of each, (n,).
         findings: the F outputs of the network.
         judged: columns of the findings with both classes.
+        side: of the network's input; a batch is resized to it before it is attacked.
     """
 
     images: np.ndarray
@@ -38,11 +40,28 @@ class LabelledFilms:
     patients: np.ndarray
     findings: tuple[str, ...]
     judged: tuple[int, ...]
+    side: int
 
     @classmethod
-    def of(cls, images: np.ndarray, labels: np.ndarray, patients: np.ndarray, findings: Sequence[str]) -> Self:
-        """From all images (N, R, R), labels (N, F) in [0, 1] or NaN, of which 0.5 and more is present, and patients.
+    def of(
+        cls,
+        images: np.ndarray,
+        labels: np.ndarray,
+        patients: np.ndarray,
+        findings: Sequence[str],
+        *,
+        rows: np.ndarray | None = None,
+        side: int | None = None,
+    ) -> Self:
+        """Films whose findings have both classes.
 
+        Args:
+            images: uint8 (N, R, R).
+            labels: (n, F), in [0, 1] or NaN, of which 0.5 and more is present.
+            patients: (n,).
+            findings: F names.
+            rows: which of the images these are, (n,); all by default.
+            side: of the network's input; the images' own by default.
         Raises:
             TooFewImages: no finding has both classes.
         """
@@ -56,8 +75,16 @@ class LabelledFilms:
                 "name films with and without a finding"
             )
         classes[:, np.setdiff1d(np.arange(len(findings)), judged)] = np.nan
-        rows = np.flatnonzero(~np.isnan(classes).all(axis=1))
-        return cls(images, rows, classes[rows], patients[rows], tuple(findings), tuple(map(int, judged)))
+        known = np.flatnonzero(~np.isnan(classes).all(axis=1))
+        return cls(
+            images=images,
+            rows=known if rows is None else rows[known],
+            labels=classes[known],
+            patients=patients[known],
+            findings=tuple(findings),
+            judged=tuple(map(int, judged)),
+            side=side or images.shape[-1],
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -89,11 +116,11 @@ def changed_scores(
 
 
 def batches(films: LabelledFilms, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Grey levels float32 (b, 1, R, R) and labels (b, F) of each batch, on the device."""
+    """Grey levels float32 (b, 1, side, side) and labels (b, F) of each batch, on the device."""
     for first in range(0, len(films), batch_size):
         part = slice(first, first + batch_size)
         grey = torch.from_numpy(np.array(films.images[films.rows[part]], np.float32))[:, None]
-        yield grey.to(device), torch.from_numpy(films.labels[part]).to(device)
+        yield resized(grey.to(device), films.side), torch.from_numpy(films.labels[part]).to(device)
 
 
 def pgd_scores(

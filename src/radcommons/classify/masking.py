@@ -5,7 +5,6 @@ does not; each that fails says that the robust curve is too high.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -15,24 +14,12 @@ from radcommons.classify.attacked import LabelledFilms, aucs, batches, noise_sco
 from radcommons.classify.pgd import WHITE, AttackSettings, evaluating, loss_and_gradient
 from radcommons.errors import SettingRefused
 from radcommons.progress import Advance, Track, silent
+from radcommons.records import MaskingCheck
 
 ROUNDING = 0.01  # of a mean AUC: by so much two runs of the same attack may differ through their random starts
 BLIND_SHARE = 0.01  # of films whose gradient is 0: more are not chance
 NOTHING_LEFT = 0.1  # highest mean AUC once any film may become any other
 MORE_STEPS = (2, 4)
-
-
-@dataclass(frozen=True, slots=True)
-class MaskingCheck:
-    """One check: did the network behave as one whose gradients can be trusted?
-
-    numbers: mean AUCs, unless the key says otherwise.
-    """
-
-    name: str
-    passed: bool
-    numbers: dict[str, float]
-    verdict: str
 
 
 def masking_checks(
@@ -57,8 +44,7 @@ def masking_checks(
         SettingRefused: epsilon is 0.
     Source: Athalye et al. 2018, section 3.1; Carlini et al. 2019, sections 4.2 and 5.
     """
-    if not settings.epsilon:
-        raise SettingRefused("'epsilon' is 0, an attack that changes nothing; set it above 0")
+    require_change(settings)
     variants = {
         "attack": settings,
         "one step": settings.model_copy(update={"steps": 1, "step_size": 1.0, "random_start": False, "restarts": 1}),
@@ -80,6 +66,12 @@ def masking_checks(
     return judge(found, blind)
 
 
+def require_change(settings: AttackSettings) -> None:
+    """Refuse an attack of size 0, whose checks would say nothing."""
+    if not settings.epsilon:
+        raise SettingRefused("'epsilon' is 0, an attack that changes nothing; set it above 0")
+
+
 def falling_check(epsilons: Sequence[float], mean_aucs: Sequence[float]) -> MaskingCheck:
     """Does a larger epsilon, which allows all that a smaller one does, never leave a higher AUC?
 
@@ -91,7 +83,8 @@ def falling_check(epsilons: Sequence[float], mean_aucs: Sequence[float]) -> Mask
     numbers = {f"epsilon {epsilon:g}": auc for epsilon, auc in zip(epsilons, mean_aucs, strict=True)}
     passed = rise <= ROUNDING
     words = "never rises" if passed else f"rises by {rise:.3f}, so the attack misses what a smaller one found"
-    return MaskingCheck("larger epsilon", passed, numbers, f"the mean AUC {words} as epsilon grows")
+    verdict = f"the mean AUC {words} as epsilon grows"
+    return MaskingCheck(name="larger epsilon", passed=passed, numbers=numbers, verdict=verdict)
 
 
 def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
@@ -102,8 +95,8 @@ def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
         """Is the attack at least as strong as a rival that it should beat?"""
         passed = auc <= found[rival] + ROUNDING
         numbers = {"attack": auc, rival: found[rival]}
-        words = trusted if passed else doubted
-        return MaskingCheck(name, passed, numbers, f"mean AUC {auc:.3f} under attack, {found[rival]:.3f} {words}")
+        verdict = f"mean AUC {auc:.3f} under attack, {found[rival]:.3f} {trusted if passed else doubted}"
+        return MaskingCheck(name=name, passed=passed, numbers=numbers, verdict=verdict)
 
     longer = [f"{times} times the steps" for times in MORE_STEPS]
     highest = max(found[name] for name in longer)
@@ -112,10 +105,10 @@ def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
     emptied = found["any change"] <= NOTHING_LEFT
     checks = [
         MaskingCheck(
-            "gradients",
-            blind <= BLIND_SHARE,
-            {"share of films without a gradient": blind},
-            f"{blind:.1%} of the films have a gradient of 0"
+            name="gradients",
+            passed=blind <= BLIND_SHARE,
+            numbers={"share of films without a gradient": blind},
+            verdict=f"{blind:.1%} of the films have a gradient of 0"
             + ("" if blind <= BLIND_SHARE else ": the attack cannot see what it should change"),
         ),
         no_weaker_than(
@@ -125,10 +118,10 @@ def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
             "one step", "one step", "after a single step", "after a single step, which hurts more than many"
         ),
         MaskingCheck(
-            "more steps",
-            not helped,
-            of_steps,
-            f"mean AUC {auc:.3f} under attack, at most {highest:.3f} with more steps"
+            name="more steps",
+            passed=not helped,
+            numbers=of_steps,
+            verdict=f"mean AUC {auc:.3f} under attack, at most {highest:.3f} with more steps"
             + (", which help the defender" if helped else ""),
         ),
         no_weaker_than(
@@ -144,10 +137,10 @@ def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
             "when it raises the other loss, which hurts more; use that one",
         ),
         MaskingCheck(
-            "any change",
-            emptied,
-            {"any change": found["any change"]},
-            f"mean AUC {found['any change']:.3f} when a film may become any other"
+            name="any change",
+            passed=emptied,
+            numbers={"any change": found["any change"]},
+            verdict=f"mean AUC {found['any change']:.3f} when a film may become any other"
             + ("" if emptied else f", and it should be near 0 (at most {NOTHING_LEFT:g})"),
         ),
     ]

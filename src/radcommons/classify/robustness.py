@@ -5,89 +5,21 @@ aimed at it alone would reach. And every number is of one kind of attack: a stro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from torch import nn
 
 from radcommons.classify.attacked import LabelledFilms, aucs, noise_scores, pgd_scores
-from radcommons.classify.masking import MaskingCheck, falling_check, masking_checks
+from radcommons.classify.masking import falling_check, masking_checks, require_change
 from radcommons.classify.pgd import WHITE, AttackSettings
 from radcommons.errors import SettingRefused
 from radcommons.metrics.bootstrap import auc_redraws, percentile_interval
 from radcommons.progress import Track, silent
+from radcommons.records import Estimate, MaskingCheck, RobustComparison, RobustCurve, RobustDifference, RobustPoint
 from radcommons.seeds import numpy_stream
 
 REDRAWS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class RobustPoint:
-    """What is left at one epsilon.
-
-    Attributes:
-        epsilon: size of the change, grey levels.
-        auc: of each finding, under attack.
-        mean_auc: their mean, with its interval of 0.95 over patients.
-        noise_auc: of each finding, under random noise of the same size.
-        noise_mean_auc: their mean.
-    """
-
-    epsilon: float
-    auc: dict[str, float]
-    mean_auc: float
-    mean_auc_low: float
-    mean_auc_high: float
-    noise_auc: dict[str, float]
-    noise_mean_auc: float
-
-
-@dataclass(frozen=True, slots=True)
-class RobustCurve:
-    """AUC under attack against epsilon, and what it was measured on.
-
-    Attributes:
-        attack: all settings of the attack but epsilon.
-        films: number of films attacked, and of their patients in `patients`.
-        findings: those judged.
-        left_out: those with one class only among the films.
-        points: in ascending order of epsilon, 0 first.
-    """
-
-    attack: dict[str, str | float | None]
-    films: int
-    patients: int
-    findings: tuple[str, ...]
-    left_out: tuple[str, ...]
-    points: tuple[RobustPoint, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Mean AUC of the second network minus that of the first at one epsilon, interval of 0.95 over patients."""
-
-    epsilon: float
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Networks attacked on the same films.
-
-    Attributes:
-        curves: of each network, by its name.
-        checks: of each network, by its name.
-        differences: second minus first at each epsilon; none where there is one network.
-        statement: what these numbers support, in words.
-    """
-
-    curves: dict[str, RobustCurve]
-    checks: dict[str, tuple[MaskingCheck, ...]]
-    differences: tuple[Difference, ...]
-    statement: str
 
 
 def robust_curve(
@@ -127,7 +59,7 @@ def compare(
     batch_size: int = 64,
     redraws: int = REDRAWS,
     track: Track = silent,
-) -> Comparison:
+) -> RobustComparison:
     """Curves and checks of one or two networks on the same films, and the difference of the two.
 
     Args:
@@ -136,8 +68,9 @@ def compare(
         epsilons: as in `robust_curve`; that of the settings is added.
         settings: the attack; the checks are made at its epsilon, > 0.
     Raises:
-        SettingRefused: an epsilon out of range.
+        SettingRefused: an epsilon out of range, or that of the settings is 0.
     """
+    require_change(settings)
     sizes = _sizes([*epsilons, settings.epsilon])
     curves, checks, attacked = {}, {}, []
     for name, network in networks.items():
@@ -147,10 +80,16 @@ def compare(
         other = next((n for n in networks.values() if n is not network), None)
         checks[name] = (
             *masking_checks(network, films, settings, seed=seed, batch_size=batch_size, other=other, track=track),
-            falling_check(sizes, [point.mean_auc for point in curves[name].points]),
+            falling_check(sizes, [point.mean_auc.value for point in curves[name].points]),
         )
     differences = _differences(films, sizes, *attacked, redraws=redraws) if len(attacked) == 2 else ()
-    return Comparison(curves, checks, differences, _statement(checks, differences, settings))
+    return RobustComparison(
+        epsilon=settings.epsilon,
+        curves=curves,
+        checks=checks,
+        differences=differences,
+        statement=_statement(checks, differences, settings),
+    )
 
 
 def _sizes(epsilons: Sequence[float]) -> list[float]:
@@ -188,14 +127,12 @@ def _curve(
     points = []
     for size, by_attack, by_noise in zip(sizes, attacked, noisy, strict=True):
         under_attack, under_noise = aucs(by_attack, films), aucs(by_noise, films)
-        low, high = _interval_of_mean(_redrawn(by_attack, films, redraws))
+        redrawn = _redrawn(by_attack, films, redraws)
         points.append(
             RobustPoint(
                 epsilon=size,
                 auc=dict(zip(films.names, under_attack.tolist(), strict=True)),
-                mean_auc=float(under_attack.mean()),
-                mean_auc_low=low,
-                mean_auc_high=high,
+                mean_auc=_mean(under_attack, redrawn),
                 noise_auc=dict(zip(films.names, under_noise.tolist(), strict=True)),
                 noise_mean_auc=float(under_noise.mean()),
             )
@@ -212,13 +149,13 @@ def _curve(
 
 def _differences(
     films: LabelledFilms, sizes: Sequence[float], first: list[np.ndarray], second: list[np.ndarray], *, redraws: int
-) -> tuple[Difference, ...]:
+) -> tuple[RobustDifference, ...]:
     """Second minus first at each epsilon, both in the same bootstrap samples."""
     found = []
     for size, one, other in zip(sizes, first, second, strict=True):
-        value = float(aucs(other, films).mean() - aucs(one, films).mean())
-        low, high = _interval_of_mean(_redrawn(other, films, redraws) - _redrawn(one, films, redraws))
-        found.append(Difference(size, value, low, high))
+        values = aucs(other, films) - aucs(one, films)
+        redrawn = _redrawn(other, films, redraws) - _redrawn(one, films, redraws)
+        found.append(RobustDifference(epsilon=size, mean_auc=_mean(values, redrawn)))
     return tuple(found)
 
 
@@ -228,32 +165,43 @@ def _redrawn(scores: np.ndarray, films: LabelledFilms, redraws: int) -> np.ndarr
     return auc_redraws(scores, labels, films.patients, redraws=redraws, rng=numpy_stream(0, "redraws"))
 
 
-def _interval_of_mean(values: np.ndarray) -> tuple[float, float]:
-    """Interval of the mean over findings, (r, judged); a sample without both classes of a finding has no say in it."""
-    usable = values[~np.isnan(values).all(axis=1)]
-    return percentile_interval(np.nanmean(usable, axis=1))
+def _mean(values: np.ndarray, redrawn: np.ndarray) -> Estimate:
+    """Mean over findings of values (judged,), with its interval from bootstrap samples (r, judged).
+
+    A sample without both classes of a finding has no say in that finding.
+    """
+    usable = redrawn[~np.isnan(redrawn).all(axis=1)]
+    low, high = percentile_interval(np.nanmean(usable, axis=1))
+    return Estimate(value=float(values.mean()), low=low, high=high)
 
 
 def _statement(
-    checks: Mapping[str, Sequence[MaskingCheck]], differences: Sequence[Difference], settings: AttackSettings
+    checks: Mapping[str, Sequence[MaskingCheck]], differences: Sequence[RobustDifference], settings: AttackSettings
 ) -> str:
-    """What the numbers support: an order of the two only where the interval leaves no doubt."""
+    """What the numbers support: an order of the two only where neither the interval nor a check leaves a doubt."""
+    failed = {name: [check.name for check in found if not check.passed] for name, found in checks.items()}
     parts = []
     if differences:
         first, second = checks
         for epsilon, where in ((0.0, "On films as they are"), (settings.epsilon, _under(settings))):
-            (at,) = (d for d in differences if d.epsilon == epsilon)
+            (at,) = (d.mean_auc for d in differences if d.epsilon == epsilon)
+            assert at.low is not None and at.high is not None
             said = f"{at.value:+.3f} ({at.low:+.3f} to {at.high:+.3f})"
-            if at.low > 0 or at.high < 0:
-                order = "higher" if at.low > 0 else "lower"
-                parts.append(f"{where} the mean AUC of {second} is {order} than that of {first}: {said}.")
-            else:
+            ahead = second if at.low > 0 else first if at.high < 0 else None
+            if ahead is None:
                 parts.append(f"{where} {second} and {first} cannot be told apart: difference of mean AUC {said}.")
+            elif epsilon and failed[ahead]:
+                parts.append(
+                    f"{where} no order of {second} and {first} follows: the difference of mean AUC is {said}, but the "
+                    f"attack may have missed what {ahead} is weak to."
+                )
+            else:
+                order = "higher" if ahead == second else "lower"
+                parts.append(f"{where} the mean AUC of {second} is {order} than that of {first}: {said}.")
     for name, found in checks.items():
-        failed = [check.name for check in found if not check.passed]
-        if failed:
+        if failed[name]:
             parts.append(
-                f"The attack on {name} failed {len(failed)} of {len(found)} checks ({', '.join(failed)}): "
+                f"The attack on {name} failed {len(failed[name])} of {len(found)} checks ({', '.join(failed[name])}): "
                 f"{name} may be less robust than its curve says."
             )
         else:

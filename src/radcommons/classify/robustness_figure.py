@@ -2,24 +2,25 @@
 
 from typing import TYPE_CHECKING
 
-import matplotlib
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
-from radcommons.classify.robustness import Comparison, RobustCurve
+from radcommons.pages import plot_style
+from radcommons.records import RobustComparison, RobustCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = ("#5c6870", "#c2571a")
 
 
-def robustness_figure(comparison: Comparison) -> Figure:
+def robustness_figure(comparison: RobustComparison) -> "Figure":
     """Curves of all networks; bands are the intervals of 0.95 over patients, a failed check is named in the legend.
 
     `radcommons.pages.plot` embeds it; ``figure.savefig(path)`` writes PNG or SVG.
     """
-    with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with plot_style():
         figure = Figure(figsize=(5.6, 3.4), layout="constrained")
         axes = figure.subplots()
         axes.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
@@ -38,15 +39,15 @@ def _draw(axes: "Axes", curve: RobustCurve, colour: str, label: str) -> None:
     epsilons = [point.epsilon for point in curve.points]
     axes.fill_between(
         epsilons,
-        [point.mean_auc_low for point in curve.points],
-        [point.mean_auc_high for point in curve.points],
+        [point.mean_auc.low or 0.0 for point in curve.points],
+        [point.mean_auc.high or 0.0 for point in curve.points],
         color=colour,
         alpha=0.15,
         linewidth=0,
     )
     axes.plot(
         epsilons,
-        [point.mean_auc for point in curve.points],
+        [point.mean_auc.value for point in curve.points],
         color=colour,
         marker="o",
         markersize=3,

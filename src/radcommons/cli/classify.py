@@ -22,6 +22,11 @@ radcommons classify eval classifiers/site-a stores/site-a --out evaluations/site
 
 radcommons classify eval classifiers/pooled stores/site-b --out evaluations/b --finding Pneumonia --part val
 """
+ATTACK_EPILOG = """
+radcommons classify attack classifiers/site-a stores/site-a --out attacks/site-a
+
+radcommons classify attack classifiers/plain stores/site-a --out attacks/both --other classifiers/robust --set norm=l2
+"""
 PARTS = ("train", "val", "test")
 
 
@@ -125,3 +130,49 @@ def evaluate(
     )
     page = out / PAGE
     show({**found.model_dump(mode="json"), "report": str(page)}, as_text(found, str(page)), as_json)
+
+
+@app.command("attack", epilog=ATTACK_EPILOG)
+def attack(
+    run: Path = typer.Argument(help="A run of 'classify train'."),
+    store: Path = typer.Argument(help="The store whose films are changed."),
+    out: Path = typer.Option(..., "--out", help="Folder of the results."),
+    other: Path | None = typer.Option(
+        None, "--other", help="A second run to attack on the same films, e.g. one with adversarial training."
+    ),
+    part: str = typer.Option("test", "--part", help="Which part of the store: train, val or test."),
+    finding: list[str] = typer.Option([], "--finding", help="Attack this finding only; may repeat. All by default."),
+    epsilon: list[float] = typer.Option(
+        [], "--epsilon", help="A size of the change on the curve, grey levels; may repeat. By default 0.5, 1, 2, 4, 8."
+    ),
+    set_: list[str] = typer.Option(
+        [], "--set", metavar="KEY=VALUE", help="A setting of the attack; the checks are made at its epsilon, 2."
+    ),
+    films: int = typer.Option(500, "--films", min=2, help="Films to attack, drawn by the seed where there are more."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Root of the draw, the random starts and the noise."),
+    as_json: bool = AsJson,
+) -> None:
+    """Attack a classifier: AUC against the size of the change, beside noise, and whether the attack can be trusted."""
+    from radcommons.classify.pgd import AttackSettings
+    from radcommons.classify.robustness_run import EPSILONS, FIGURE, attack_run
+    from radcommons.classify.robustness_table import as_text
+    from radcommons.settings import override
+
+    if part not in PARTS:
+        raise SettingRefused(f"--part is '{part}'; it must be train, val or test")
+    settings = AttackSettings.parse(override({}, set_), source=f"--set {' --set '.join(set_)}")
+    found = attack_run(
+        run,
+        store,
+        out,
+        settings,
+        other=other,
+        part=part,  # type: ignore[arg-type]
+        findings=finding or None,
+        epsilons=epsilon or EPSILONS,
+        films=films,
+        seed=seed,
+        track=bar,
+    )
+    figure = out / FIGURE
+    show({**found.model_dump(mode="json"), "figure": str(figure)}, as_text(found, str(figure)), as_json)

@@ -17,12 +17,22 @@ from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Ver
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.patients import PatientsRecord
 from radcommons.records.record import Record, sha256_file
+from radcommons.records.robustness import (
+    AttackedClassifier,
+    MaskingCheck,
+    RobustComparison,
+    RobustCurve,
+    RobustDifference,
+    Robustness,
+    RobustPoint,
+)
 from radcommons.records.screen import FindingScreen, ScreenResult
 from radcommons.records.store import StoreRecord
 
 __all__ = [
     "Arm",
     "AtThreshold",
+    "AttackedClassifier",
     "AuditReport",
     "Calibration",
     "ClassifierRecord",
@@ -38,11 +48,17 @@ __all__ = [
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
+    "MaskingCheck",
     "PatientsRecord",
     "PolicyLine",
     "PrivacyTest",
     "QualityScore",
     "Record",
+    "RobustComparison",
+    "RobustCurve",
+    "RobustDifference",
+    "RobustPoint",
+    "Robustness",
     "ScreenResult",
     "StoreRecord",
     "Verdict",

@@ -1,0 +1,133 @@
+"""A run's classifier attacked on the films of a store: ``robustness.json``, ``table.md``, ``figure.png``."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from radcommons import __version__
+from radcommons.classify.attacked import LabelledFilms
+from radcommons.classify.evaluation import claim, require_common
+from radcommons.classify.material import of_store, require_both_classes
+from radcommons.classify.pgd import AttackSettings
+from radcommons.classify.robustness import REDRAWS, compare
+from radcommons.classify.robustness_figure import robustness_figure
+from radcommons.classify.robustness_table import table
+from radcommons.data.listing import Part
+from radcommons.data.store import Store
+from radcommons.errors import ClassifierRefused, TooFewImages
+from radcommons.models.classifier_files import Classifier
+from radcommons.progress import Track, silent
+from radcommons.records import AttackedClassifier, Robustness
+from radcommons.seeds import numpy_stream
+
+RECORD, TABLE, FIGURE = "robustness.json", "table.md", "figure.png"
+WRITTEN = {RECORD, TABLE, FIGURE}
+EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
+CPU_BATCH, GPU_BATCH = 32, 64
+
+
+class Outputs(nn.Module):
+    """Some outputs of a network, in an order of one's own: what a film's other findings say is not attacked."""
+
+    def __init__(self, network: nn.Module, columns: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.columns = list(columns)
+
+    def forward(self, grey: Tensor) -> Tensor:
+        """Logits, (n, columns)."""
+        logits: Tensor = self.network(grey)
+        return logits[:, self.columns]
+
+
+def attack_run(
+    run: Path,
+    folder: Path,
+    out: Path,
+    settings: AttackSettings,
+    *,
+    other: Path | None = None,
+    part: Part = "test",
+    findings: Sequence[str] | None = None,
+    epsilons: Sequence[float] = EPSILONS,
+    films: int | None = None,
+    redraws: int = REDRAWS,
+    seed: int = 0,
+    track: Track = silent,
+) -> Robustness:
+    """Attack a run's classifier, and another beside it, on films of one part of a store.
+
+    Args:
+        run: of `train_classifier`.
+        folder: the store.
+        settings: the attack; the checks are made at its epsilon.
+        other: a run of the same input side that knows the same findings, e.g. one with adversarial training.
+        findings: which to judge; all that the classifier knows by default.
+        epsilons: of the curve, grey levels; 0 and that of the settings are added.
+        films: attack so many, drawn by the seed; all of the part by default or where it has no more.
+    Raises:
+        FindingUnknown: the store or the other run does not know a finding.
+        ClassifierRefused: the other run is the same, or has another input side.
+        TooFewImages: a finding has one class only in the part, or none has both among the films drawn.
+        PathInUse: `out` holds something else.
+    """
+    claim(out, WRITTEN)
+    classifier, store = Classifier.load(run), Store.open(folder)
+    chosen = tuple(findings or classifier.findings)
+    require_common(chosen, classifier.findings, run)
+    require_common(chosen, store.findings, folder)
+    classifiers = {name_of(run, other): classifier}
+    if other is not None:
+        if other.resolve() == run.resolve():
+            raise ClassifierRefused(f"{other} is the run itself; name another with --other")
+        classifiers[name_of(other, run)] = beside = Classifier.load(other)
+        require_common(chosen, beside.findings, other)
+        if beside.side != classifier.side:
+            raise ClassifierRefused(
+                f"{other} sees films of {beside.side} pixels and {run} of {classifier.side}, so that the same epsilon "
+                f"is not the same attack; train one with --set side={classifier.side}"
+            )
+    examples = of_store(store, part, side=classifier.side).about(chosen)
+    if not len(examples):
+        raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
+    require_both_classes(examples.labels, chosen, f"the part '{part}' of {folder}")
+    drawn = examples
+    if films is not None and films < len(examples):
+        drawn = examples.take(np.sort(numpy_stream(seed, "films").choice(len(examples), size=films, replace=False)))
+    result = compare(
+        {name: Outputs(c.network, [c.findings.index(f) for f in chosen]) for name, c in classifiers.items()},
+        LabelledFilms.of(drawn.images, drawn.labels, drawn.patients, chosen, rows=drawn.rows, side=classifier.side),
+        epsilons,
+        settings,
+        seed=seed,
+        batch_size=GPU_BATCH if classifier.device.type == "cuda" else CPU_BATCH,
+        redraws=redraws,
+        track=track,
+    )
+    robustness = Robustness(
+        classifiers={
+            name: AttackedClassifier(trained_on=c.record.name, weights_sha256=c.digest)
+            for name, c in classifiers.items()
+        },
+        store=store.name,
+        part=part,
+        films_in_part=len(examples),
+        seed=seed,
+        redraws=redraws,
+        result=result,
+        versions={"radcommons": __version__, **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy")}},
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    robustness_figure(result).savefig(out / FIGURE, dpi=150)
+    (out / TABLE).write_text(table(robustness), encoding="utf-8")
+    (out / RECORD).write_text(robustness.to_json(), encoding="utf-8")
+    return robustness
+
+
+def name_of(run: Path, other: Path | None) -> str:
+    """What a run is called in the results: its folder's name, with the parent's where the other run has the same."""
+    name = run.resolve().name
+    return name if other is None or other.resolve().name != name else f"{run.resolve().parent.name}/{name}"

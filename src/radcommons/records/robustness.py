@@ -1,0 +1,116 @@
+"""The record of classifiers under attack: curves, the checks of the attack, and what they support in words."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from radcommons.records.audit import Estimate
+from radcommons.records.record import Record
+
+
+class MaskingCheck(BaseModel):
+    """One check of an attack: did the network behave as one whose gradients can be trusted?
+
+    Attributes:
+        numbers: mean AUCs, unless the key says otherwise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    passed: bool
+    numbers: dict[str, float]
+    verdict: str
+
+
+class RobustPoint(BaseModel):
+    """What is left at one epsilon.
+
+    Attributes:
+        epsilon: size of the change, grey levels.
+        auc: of each finding, under attack.
+        mean_auc: their mean, with its interval over patients.
+        noise_auc: of each finding, under random noise of the same size.
+        noise_mean_auc: their mean.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    epsilon: float
+    auc: dict[str, float]
+    mean_auc: Estimate
+    noise_auc: dict[str, float]
+    noise_mean_auc: float
+
+
+class RobustCurve(BaseModel):
+    """AUC under attack against epsilon, and what it was measured on.
+
+    Attributes:
+        attack: all settings of the attack but epsilon.
+        films, patients: attacked.
+        findings: those judged.
+        left_out: those with one class only among the films.
+        points: in ascending order of epsilon, 0 first.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    attack: dict[str, Any]
+    films: int
+    patients: int
+    findings: tuple[str, ...]
+    left_out: tuple[str, ...]
+    points: tuple[RobustPoint, ...]
+
+
+class RobustDifference(BaseModel):
+    """Mean AUC of the second network minus that of the first under attack at one epsilon, interval over patients."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    epsilon: float
+    mean_auc: Estimate
+
+
+class RobustComparison(BaseModel):
+    """One or two networks attacked on the same films.
+
+    Attributes:
+        epsilon: of the checks and the statement, grey levels.
+        curves, checks: of each network, by its name.
+        differences: second minus first at each epsilon; none where there is one network.
+        statement: what these numbers support, in words.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    epsilon: float
+    curves: dict[str, RobustCurve]
+    checks: dict[str, tuple[MaskingCheck, ...]]
+    differences: tuple[RobustDifference, ...]
+    statement: str
+
+
+class AttackedClassifier(BaseModel):
+    """Which classifier stands behind a name: what it was trained on, in words, and the digest of its weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    trained_on: str
+    weights_sha256: str
+
+
+class Robustness(Record):
+    """``robustness.json``.
+
+    Attributes:
+        classifiers: by the names that `result` uses.
+        store: name of the store; films of its `part` were attacked.
+        films_in_part: of which `result` says how many were drawn.
+        seed: root of the draw of films, of the random starts and of the noise.
+        redraws: bootstrap samples of patients behind the intervals of 0.95.
+    """
+
+    classifiers: dict[str, AttackedClassifier]
+    store: str
+    part: str
+    films_in_part: int
+    seed: int
+    redraws: int
+    result: RobustComparison
+    versions: dict[str, str]
