@@ -14,6 +14,7 @@ from radcommons.records.audit import (
 from radcommons.records.classifier import ClassifierRecord
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
+from radcommons.records.explain import Explanation, MapResult, MorphResult, RegionScore
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.patients import PatientsRecord
 from radcommons.records.record import Record, sha256_file
@@ -31,16 +32,20 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "ExperimentResult",
+    "Explanation",
     "Fidelity",
     "FindingEvaluation",
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
+    "MapResult",
+    "MorphResult",
     "PatientsRecord",
     "PolicyLine",
     "PrivacyTest",
     "QualityScore",
     "Record",
+    "RegionScore",
     "StoreRecord",
     "Verdict",
     "sha256_file",

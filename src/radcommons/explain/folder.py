@@ -1,0 +1,87 @@
+"""The folder of an explanation: ``explain.json``, pictures and numbers of every command run into it, and the page."""
+
+import zipfile
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import ValidationError
+
+from radcommons.errors import PathInUse
+from radcommons.models.sampling import Generator
+from radcommons.records import Explanation, MapResult, MorphResult
+
+RECORD = "explain.json"
+PAGE = "explain.html"
+MORPHS, MAPS = "morph", "map"  # subfolders
+
+
+class ExplainFolder:
+    """A folder that belongs to one generator; every command adds to it or replaces what it made before."""
+
+    def __init__(self, path: Path, explanation: Explanation) -> None:
+        self.path = path
+        self.explanation = explanation
+
+    @classmethod
+    def claim(cls, path: Path, generator: Generator) -> Self:
+        """Make the folder, or go on in the one that is this generator's; raises PathInUse."""
+        record = path / RECORD
+        if record.is_file():
+            try:
+                explanation = Explanation.model_validate_json(record.read_bytes())
+            except ValidationError:
+                raise PathInUse(f"{record} is damaged or of another version; choose another --out") from None
+            if explanation.generator_sha256 != generator.digest:
+                raise PathInUse(
+                    f"{path} explains {explanation.generator} in another state of training or another generator; "
+                    "choose another --out"
+                )
+            return cls(path, explanation)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise PathInUse(f"{path} already holds something else; choose another --out")
+        for subfolder in (MORPHS, MAPS):
+            (path / subfolder).mkdir(parents=True, exist_ok=True)
+        folder = cls(
+            path,
+            Explanation(
+                generator=generator.name,
+                generator_sha256=generator.digest,
+                resolution=generator.resolution,
+                images_seen=generator.record.images_seen,
+                findings=generator.findings,
+            ),
+        )
+        folder._save()
+        return folder
+
+    def put_morph(self, result: MorphResult) -> None:
+        """Add a morph, in place of one of the same findings."""
+        kept = [morph for morph in self.explanation.morphs if morph.findings != result.findings]
+        self.explanation = self.explanation.model_copy(update={"morphs": (*kept, result)})
+        self._save()
+
+    def put_map(self, result: MapResult) -> None:
+        """Add a map, in place of one of the same findings."""
+        kept = [one for one in self.explanation.maps if one.findings != result.findings]
+        self.explanation = self.explanation.model_copy(update={"maps": (*kept, result)})
+        self._save()
+
+    def frames(self, result: MorphResult) -> np.ndarray | None:
+        """Images of a morph, uint8 (patients, frames, R, R); None where the file is gone."""
+        try:
+            with np.load(self.path / result.frames, allow_pickle=False) as file:
+                images: np.ndarray = file["images"]
+                return images
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            return None
+
+    def picture(self, name: str | None) -> bytes | None:
+        """A picture's file; None where there is none."""
+        path = self.path / name if name else None
+        return path.read_bytes() if path is not None and path.is_file() else None
+
+    def _save(self) -> None:
+        partial = self.path / (RECORD + ".partial")
+        partial.write_text(self.explanation.to_json(), encoding="utf-8")
+        partial.replace(self.path / RECORD)

@@ -1,0 +1,62 @@
+"""The page of an explanation: per finding a morph to slide, a map, scores and what they mean. Synthetic pictures only."""
+
+import base64
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from radcommons.explain.chosen import Chosen, title
+from radcommons.explain.drawing import sprite
+from radcommons.explain.folder import ExplainFolder
+from radcommons.pages import render_page
+from radcommons.records import MapResult, MorphResult
+
+LARGEST_SIDE = 128  # pixels of a slider's image on the page; larger ones are averaged down
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One set of findings on the page; `sprite` and `picture` are data addresses."""
+
+    title: str
+    anchor: str
+    morph: MorphResult | None
+    sprite: Markup | None
+    map: MapResult | None
+    picture: Markup | None
+
+
+def render(folder: ExplainFolder) -> str:
+    """The whole page as HTML, from what the folder holds."""
+    explanation = folder.explanation
+    morphs = {morph.findings: morph for morph in explanation.morphs}
+    maps = {one.findings: one for one in explanation.maps}
+    order = sorted(dict.fromkeys([*morphs, *maps]), key=lambda c: (len(c), [explanation.findings.index(f) for f in c]))
+    shown = [_shown(folder, chosen, morphs.get(chosen), maps.get(chosen)) for chosen in order]
+    scored = [one.score for one in maps.values() if one.score is not None]
+    return render_page(
+        "explain.html.j2",
+        explanation=explanation,
+        shown=shown,
+        maps=[one for one in shown if one.map is not None],
+        scored=scored,
+        hits=sum(score.points_inside for score in scored),
+        title=title,
+    )
+
+
+def _shown(folder: ExplainFolder, chosen: Chosen, morph: MorphResult | None, one: MapResult | None) -> Shown:
+    frames = folder.frames(morph) if morph is not None else None
+    picture = folder.picture(one.picture) if one is not None else None
+    return Shown(
+        title=title(chosen),
+        anchor="-".join(chosen).replace(" ", "_"),
+        morph=morph if frames is not None else None,
+        sprite=None if frames is None else _address("image/jpeg", sprite(frames, side=LARGEST_SIDE)),
+        map=one,
+        picture=None if picture is None else _address("image/png", picture),
+    )
+
+
+def _address(kind: str, content: bytes) -> Markup:
+    return Markup("data:{};base64,{}").format(kind, base64.b64encode(content).decode("ascii"))

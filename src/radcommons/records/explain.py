@@ -1,0 +1,115 @@
+"""The record of what a generator's labels do."""
+
+from pydantic import BaseModel, ConfigDict
+
+from radcommons.records.audit import Estimate
+from radcommons.records.record import Record
+
+
+class MorphResult(BaseModel):
+    """A label raised from 0 to 1 on the same pseudo-patients.
+
+    Attributes:
+        findings: raised together; all others stay 0.
+        strengths: label value of each frame.
+        patients: pseudo-patients, numbers 0 ... patients - 1 of the seed.
+        strip, animation, video, frames: files, relative to the record; no video where ffmpeg was not found.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    findings: tuple[str, ...]
+    strengths: tuple[float, ...]
+    patients: int
+    seed: int
+    strip: str
+    animation: str
+    video: str | None
+    frames: str
+
+
+class RegionScore(BaseModel):
+    """A map held against where its finding is known to sit.
+
+    Attributes:
+        source: where that is known from.
+        cases: films or boxes behind the region.
+        points_inside: whether the pixel of the largest change lies in the region.
+        auroc: chance that a pixel of the region changes more than one where the finding never sits.
+        auroc_shifted: the same of regions moved elsewhere in the body, mean; None where none fits elsewhere.
+        shifts: how many.
+        shifts_as_high: share of them that score as high as the true one.
+        auroc_others: the same map against other findings' regions, mean; None where there is none.
+        change_inside, change_outside: root mean square change of a pseudo-patient, grey levels, in the region and
+            where the finding never sits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str
+    cases: int | None
+    points_inside: bool
+    auroc: float
+    auroc_shifted: float | None
+    shifts: int
+    shifts_as_high: float | None
+    auroc_others: float | None
+    change_inside: Estimate
+    change_outside: Estimate
+
+
+class MapResult(BaseModel):
+    """Diseased minus healthy image of the same latents.
+
+    Attributes:
+        images: pairs behind the mean.
+        smoothing: sigma of the Gaussian, share of the image's side; 0 = raw.
+        strongest: mean change of the pixel that changes most, grey levels, with its sign; `strongest_error` its
+            standard error.
+        change: root mean square change of a pseudo-patient over all pixels, grey levels.
+        clear_share: share of pixels whose mean change exceeds three standard errors.
+        collapsed: no pixel changes by one grey level on average: there is nothing to draw.
+        outside_body: share of the change outside the body; None where the film has no outside.
+        outside_body_area: share of the pixels outside the body.
+        identity: how far apart the two images of a pseudo-patient are, against two different pseudo-patients, in the
+            features of `extractor`; 0 = the same image, 1 = as different as another person.
+        score: against a known region; None where none is known, and `unscored` says why.
+        statement: the result in words.
+        picture, numbers: files, relative to the record; no picture where there is nothing to draw.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    findings: tuple[str, ...]
+    images: int
+    seed: int
+    smoothing: float
+    strongest: float
+    strongest_error: float | None
+    change: Estimate
+    clear_share: float
+    collapsed: bool
+    outside_body: float | None
+    outside_body_area: float
+    identity: Estimate | None
+    extractor: str | None
+    score: RegionScore | None
+    unscored: str | None
+    statement: str
+    picture: str | None
+    numbers: str
+
+
+class Explanation(Record):
+    """``explain.json``: what the labels of a generator do. All pictures beside it are synthetic.
+
+    Attributes:
+        generator, generator_sha256: name and weights.
+        findings: the generator's, in label order.
+        morphs, maps: a set of findings each, in the order they were first made.
+    """
+
+    generator: str
+    generator_sha256: str
+    resolution: int
+    images_seen: int
+    findings: tuple[str, ...]
+    morphs: tuple[MorphResult, ...] = ()
+    maps: tuple[MapResult, ...] = ()
