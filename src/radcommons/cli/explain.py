@@ -54,7 +54,7 @@ def morph(
     from radcommons.explain.flow import MorphRequest, explain
 
     asked = MorphRequest(frames, patients)
-    _show(explain(generator, out, finding, every=every, morph=asked, seed=seed, track=bar), out, as_json)
+    _show(explain(generator, out, finding, every=every, morph=asked, seed=seed, track=bar), finding, out, as_json)
 
 
 @app.command("map", epilog=MAP_EPILOG)
@@ -72,11 +72,11 @@ def map_(
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
-    """Where a finding changes the image: diseased minus healthy of the same pseudo-patients, and is it the right place?"""
+    """Where a finding changes the image: with minus without, same pseudo-patients; and is it the right place?"""
     from radcommons.explain.flow import MapRequest, explain
 
     asked = MapRequest(n, smooth, singles, store, boxes, extractor)
-    _show(explain(generator, out, finding, every=every, map_=asked, seed=seed, track=bar), out, as_json)
+    _show(explain(generator, out, finding, every=every, map_=asked, seed=seed, track=bar), finding, out, as_json)
 
 
 @app.command("all", epilog=ALL_EPILOG)
@@ -98,15 +98,13 @@ def all_(
     from radcommons.explain.flow import MapRequest, MorphRequest, explain
 
     maps = MapRequest(n, smooth, singles, store, boxes, extractor)
-    found = explain(
-        generator, out, every=True, morph=MorphRequest(frames, patients), map_=maps, seed=seed, track=bar
-    )
-    _show(found, out, as_json)
+    found = explain(generator, out, every=True, morph=MorphRequest(frames, patients), map_=maps, seed=seed, track=bar)
+    _show(found, [], out, as_json)
 
 
-def _show(explanation: Explanation, out: Path, as_json: bool) -> None:
+def _show(explanation: Explanation, findings: list[str], out: Path, as_json: bool) -> None:
     from radcommons.explain.folder import PAGE
     from radcommons.explain.summary import as_text
 
     place = out / PAGE
-    show({**explanation.model_dump(mode="json"), "page": str(place)}, as_text(explanation, place), as_json)
+    show({**explanation.model_dump(mode="json"), "page": str(place)}, as_text(explanation, findings, place), as_json)

@@ -87,7 +87,8 @@ def _numbers(table: Table, column: str) -> np.ndarray:
 
 def _covered(edges: np.ndarray, start: float, stop: float) -> np.ndarray:
     """Share of each pixel between `edges` (n + 1,) that start ... stop covers, (n,) in [0, 1]."""
-    return np.clip(np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start), 0, None) / np.diff(edges)
+    covered: np.ndarray = np.clip(np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start), 0, None)
+    return covered / np.diff(edges)
 
 
 def resized_heat(heat: np.ndarray, side: int) -> np.ndarray:

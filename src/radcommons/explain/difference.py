@@ -1,19 +1,21 @@
 """Difference maps: diseased minus healthy image of the same latent, over many latents in constant memory."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from radcommons.errors import SettingRefused
 from radcommons.explain.chosen import Chosen
 from radcommons.explain.pseudo_patients import labels, latents, threads_for
+from radcommons.explain.tally import Tally
 from radcommons.metrics.localisation import split_region
 from radcommons.metrics.moments import Moments
 from radcommons.models.ahead import map_ahead
 from radcommons.models.sampling import Generator
-from radcommons.progress import Track
+from radcommons.progress import Track, silent
 
 CLEAR = 3.0  # standard errors that a mean change must exceed to be told from chance
 ONE_LEVEL = 1.0  # grey level; what changes less on average is below the rounding of an image
@@ -42,7 +44,8 @@ class Change:
     @property
     def clear(self) -> np.ndarray:
         """Where the mean difference exceeds three standard errors, mask (R, R)."""
-        return np.abs(self.mean) > CLEAR * self.standard_error
+        clear: np.ndarray = np.abs(self.mean) > CLEAR * self.standard_error
+        return clear
 
     @property
     def collapsed(self) -> bool:
@@ -58,67 +61,75 @@ def measure(
     seed: int,
     smoothing: float,
     heats: Mapping[Chosen, np.ndarray],
-    track: Track,
+    kept: Path | None = None,
+    track: Track = silent,
 ) -> list[Change]:
     """The change that each set of findings makes, over the first `n` latents of a seed.
 
     A latent is drawn healthy once and then with every set; blocks are joined in order, so that the result does not
-    depend on the number of threads. Memory does not depend on `n` but for some numbers a latent.
+    depend on the number of threads or on a kill between. Memory does not depend on `n` but for some numbers a latent.
 
     Args:
         n: latents, >= 1; a single one has no standard error.
         smoothing: sigma of a Gaussian, share of the image's side, [0, 0.25]; 0 = raw.
         heats: for sets whose region is known, how often it covers each pixel, (R, R).
+        kept: file of what is added up so far; a killed call goes on from it, an ended one removes it.
     """
-    if n < 1:
-        raise SettingRefused(f"n is {n}; it must be 1 or more")
-    if not 0 <= smoothing <= 0.25:
-        raise SettingRefused(f"smooth is {smoothing}; it must be from 0 (raw) to 0.25 of the image's side")
     sigma = smoothing * generator.resolution
     regions = [split_region(heats[chosen]) if chosen in heats else None for chosen in sets]
     size = generator.block_size
     nothing = labels(generator, (), np.zeros(size))
     raised = [labels(generator, chosen, np.ones(size)) for chosen in sets]
 
-    def block(first: int) -> tuple[int, Moments, list[tuple[Moments, np.ndarray]]]:
+    def block(first: int) -> tuple[Moments, np.ndarray]:
         count = min(size, n - first)
         z = latents(generator, first, first + size, seed)  # whole blocks, as in `generate`
         healthy = generator.draw(z, nothing)[:count].astype(np.float32)
-        found = []
+        moments, rms = [Moments.of(healthy)], []
         for given, region in zip(raised, regions, strict=True):
             difference = generator.draw(z, given)[:count] - healthy
-            found.append((Moments.of(smooth(difference, sigma)), _rms(difference, region)))
-        return count, Moments.of(healthy), found
+            moments.append(Moments.of(smooth(difference, sigma)))
+            rms.append(_rms(difference, region))
+        return Moments.stack(moments), np.stack(rms)
 
-    starts = range(0, n, size)
-    films: Moments | None = None
-    joined: list[Moments] = []
-    rms: list[list[np.ndarray]] = [[] for _ in sets]
-    with track("Difference maps", total=n * (1 + len(sets))) as advance:
-        for count, healthy, found in map_ahead(block, starts, threads=threads_for(generator, len(starts))):
-            films = healthy if films is None else films.join(healthy)
-            moments = [m for m, _ in found]
-            joined = [a.join(b) for a, b in zip(joined, moments, strict=True)] if joined else moments
-            for kept, (_, values) in zip(rms, found, strict=True):
-                kept.append(values)
-            advance(count * (1 + len(sets)))
-    assert films is not None
-    changes = []
-    for chosen, moments_of, values, region in zip(sets, joined, rms, regions, strict=True):
-        whole, inside, outside = np.concatenate(values, axis=1)
-        known = region is not None
-        changes.append(
-            Change(
-                findings=chosen,
-                mean=moments_of.mean,
-                standard_error=moments_of.standard_error,
-                healthy=films.mean,
-                rms=whole,
-                rms_inside=inside if known else None,
-                rms_outside=outside if known else None,
-            )
+    tally = Tally.begin(kept, _request(generator, sets, n, seed, smoothing, heats))
+    starts = range(tally.done, n, size)
+    images = 1 + len(sets)
+    with track("Difference maps", total=n * images, done=tally.done * images) as advance:
+        for moments, rms in map_ahead(block, starts, threads=threads_for(generator, len(starts))):
+            tally.add(moments, rms)
+            advance(moments.count * images)
+    assert tally.moments is not None
+    mean, error = tally.moments.mean, tally.moments.standard_error
+    values = np.concatenate(tally.rms, axis=-1)
+    tally.finish()
+    return [
+        Change(
+            findings=chosen,
+            mean=mean[place + 1],
+            standard_error=error[place + 1],
+            healthy=mean[0],
+            rms=values[place, 0],
+            rms_inside=None if region is None else values[place, 1],
+            rms_outside=None if region is None else values[place, 2],
         )
-    return changes
+        for place, (chosen, region) in enumerate(zip(sets, regions, strict=True))
+    ]
+
+
+def _request(
+    generator: Generator,
+    sets: Sequence[Chosen],
+    n: int,
+    seed: int,
+    smoothing: float,
+    heats: Mapping[Chosen, np.ndarray],
+) -> str:
+    """Digest of all that the sums depend on."""
+    digest = hashlib.sha256(repr((generator.digest, sets, n, seed, smoothing, generator.block_size)).encode())
+    for chosen, heat in heats.items():
+        digest.update(repr(chosen).encode() + heat.tobytes())
+    return digest.hexdigest()
 
 
 def smooth(images: np.ndarray, sigma: float) -> np.ndarray:
@@ -133,4 +144,5 @@ def _rms(difference: np.ndarray, region: tuple[np.ndarray, np.ndarray] | None) -
     squared = np.square(difference, dtype=np.float64)
     everywhere = squared.mean(axis=(1, 2))
     parts = [squared[:, mask].mean(axis=1) if mask.any() else np.full(len(squared), np.nan) for mask in region or ()]
-    return np.sqrt(np.stack([everywhere, *(parts or [everywhere, everywhere])]))
+    result: np.ndarray = np.sqrt(np.stack([everywhere, *(parts or [everywhere, everywhere])]))
+    return result

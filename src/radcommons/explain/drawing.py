@@ -1,6 +1,7 @@
 """Pictures of what labels do: strips, animations, maps over films, sprites for the page. Arrays in, pictures out."""
 
 import io
+import math
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
 from PIL import Image, ImageDraw, ImageFont
 
 from radcommons.explain.difference import Change
@@ -19,11 +20,11 @@ from radcommons.pages import plot_style
 from radcommons.pictures import GAP, INK, PAPER, contact_sheet
 
 SIDE = 96  # pixels of an image on a strip, at least
-MOVING_SIDE = 192  # and in an animation
+MOVING_SIDE = 128  # and in an animation
 FRAME_SECONDS, REST_SECONDS = 0.12, 0.9
 COLOURS = colormaps["RdBu_r"]  # red = more signal, blue = less
 OPAQUE = 0.85  # of the strongest change; none is transparent, so that the film shows
-DARK, LIGHT = "#181818", "#e6e6e6"
+DARK, LIGHT, OUTLINE = "#181818", "#e6e6e6", "#0a9d4f"
 
 
 def strip(images: np.ndarray, strengths: Sequence[float], name: str) -> Image.Image:
@@ -90,13 +91,28 @@ def save_video(path: Path, frames: Sequence[Image.Image]) -> bool:
 
 
 def sprite(images: np.ndarray, *, side: int) -> bytes:
-    """All frames of a morph as one JPEG: frames below each other, pseudo-patients (P, n, R, R) side by side."""
-    sheet = images.transpose(1, 2, 0, 3).reshape(images.shape[1] * images.shape[2], -1)
-    picture = Image.fromarray(np.ascontiguousarray(sheet))
-    if side < images.shape[-1]:
-        picture = picture.resize((images.shape[0] * side, images.shape[1] * side), Image.Resampling.BOX)
+    """All frames of a morph, uint8 (P, n, R, R), below each other in one JPEG; each is a grid of pseudo-patients."""
+    patients, frames, resolution, _ = images.shape
+    columns, rows = grid(patients)
+    sheet = np.full((frames, rows, resolution, columns, resolution), PAPER, np.uint8)
+    for patient in range(patients):
+        sheet[:, patient // columns, :, patient % columns] = images[patient]
+    picture = Image.fromarray(sheet.reshape(frames * rows * resolution, columns * resolution))
+    if side < resolution:
+        picture = picture.resize((columns * side, frames * rows * side), Image.Resampling.BOX)
+    return as_jpeg(picture)
+
+
+def grid(patients: int) -> tuple[int, int]:
+    """Columns and rows of a nearly square grid."""
+    columns = math.ceil(math.sqrt(patients))
+    return columns, -(-patients // columns)
+
+
+def as_jpeg(picture: Image.Image) -> bytes:
+    """A picture's bytes as JPEG, small enough for a page."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
+    picture.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
@@ -121,46 +137,52 @@ def overlay(film: np.ndarray, change: np.ndarray, limit: float, clear: np.ndarra
     return mixed
 
 
-def map_figure(change: Change, singles: Sequence[tuple[np.ndarray, np.ndarray]], name: str) -> bytes:
-    """The mean map beside its healthy film, single pseudo-patients below, one colour scale, as PNG.
+def map_figure(
+    change: Change, singles: Sequence[tuple[np.ndarray, np.ndarray]], region: np.ndarray | None, name: str
+) -> Image.Image:
+    """The mean map over its healthy film and alone, single pseudo-patients below, colour bars in grey levels.
 
-    `singles` are (difference, healthy film) of pseudo-patients, (R, R) each.
+    Args:
+        change: not collapsed.
+        singles: difference and healthy film of pseudo-patients, (R, R) each; may be none.
+        region: mask (R, R) of where the finding is known to sit, outlined; None where nobody knows.
     """
     limit = float(np.abs(change.mean).max())
     with plot_style():
         figure = Figure(figsize=(7.6, 3.0 if not singles else 5.1), facecolor=DARK, layout="constrained")
-        rows = figure.add_gridspec(2 if singles else 1, 1, height_ratios=[1.6, 1] if singles else [1])
-        top = rows[0].subgridspec(1, 3, width_ratios=[1, 1, 1]).subplots()
-        _film(top[0], np.repeat(change.healthy[..., None] / 255, 3, axis=-1), "mean film without it")
-        _film(top[1], overlay(change.healthy, change.mean, limit, change.clear), f"mean change: {name}")
-        norm = TwoSlopeNorm(0, -limit, limit)
-        _film(top[2], COLOURS(norm(change.mean))[..., :3], "the change alone")
-        bar = figure.colorbar(ScalarMappable(norm, COLOURS), ax=list(top), fraction=0.03, pad=0.01)
-        bar.set_label("grey levels of 255\nred: more signal, blue: less", color=LIGHT, fontsize=8)
-        bar.ax.tick_params(colors=LIGHT, labelsize=8)
-        bar.ax.grid(False)
-        if singles:
+        upper, *lower = figure.subfigures(2 if singles else 1, 1, height_ratios=[1.6, 1] if singles else None,
+                                          squeeze=False)[:, 0]  # fmt: skip
+        upper.set_facecolor(DARK)
+        upper.suptitle(name, color=LIGHT, fontsize=10)
+        film, over, alone = upper.subplots(1, 3)
+        _film(film, np.repeat(change.healthy[..., None] / 255, 3, axis=-1), "mean film without it")
+        _film(over, overlay(change.healthy, change.mean, limit, change.clear), "mean change")
+        _film(alone, COLOURS((change.mean / limit + 1) / 2)[..., :3], "the change alone")
+        if region is not None:
+            alone.contour(region, levels=[0.5], colors=OUTLINE, linewidths=1.4)
+            alone.set_title("alone; green: where it sits", color=LIGHT, fontsize=9)
+        _colour_bar(upper, [film, over, alone], limit, "grey levels of 255\nred: more signal, blue: less")
+        for below in lower:
+            below.set_facecolor(DARK)
             strongest = float(max(np.percentile(np.abs(d), 99.5) for d, _ in singles)) or 1.0
-            below = np.atleast_1d(rows[1].subgridspec(1, len(singles)).subplots())
-            for number, (axes, (difference, film)) in enumerate(zip(below, singles, strict=True), start=1):
-                _film(axes, overlay(film, difference, strongest), f"pseudo-patient {number}")
-            other = ScalarMappable(TwoSlopeNorm(0, -strongest, strongest), COLOURS)
-            bar = figure.colorbar(other, ax=list(below), fraction=0.03, pad=0.01)
-            bar.ax.tick_params(colors=LIGHT, labelsize=8)
-            bar.ax.grid(False)
+            axes = below.subplots(1, len(singles), squeeze=False)[0]
+            for number, (place, (difference, film_of)) in enumerate(zip(axes, singles, strict=True), start=1):
+                _film(place, overlay(film_of, difference, strongest), f"pseudo-patient {number}")
+            _colour_bar(below, list(axes), strongest, "grey levels")
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-        return _smaller(buffer.getvalue())
+        figure.savefig(buffer, format="png", dpi=110)
+        return Image.open(buffer).convert("RGB")
+
+
+def _colour_bar(figure: SubFigure, beside: list[Axes], limit: float, label: str) -> None:
+    scale = ScalarMappable(Normalize(-limit, limit), COLOURS)
+    bar = figure.colorbar(scale, ax=beside, fraction=0.03, pad=0.01)
+    bar.set_label(label, color=LIGHT, fontsize=8)
+    bar.ax.tick_params(colors=LIGHT, labelsize=8)
+    bar.ax.grid(False)
 
 
 def _film(axes: Axes, picture: np.ndarray, caption: str) -> None:
     axes.imshow(picture, interpolation="bilinear")
     axes.set_title(caption, color=LIGHT, fontsize=9)
     axes.set_axis_off()
-
-
-def _smaller(png: bytes) -> bytes:
-    """The same picture without its opacity, which is full everywhere."""
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

@@ -6,24 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
+from radcommons.errors import SettingRefused
 from radcommons.explain import page
 from radcommons.explain.chosen import Chosen, choose, stem, title
 from radcommons.explain.difference import Change, measure
 from radcommons.explain.drawing import map_figure, moving, save_animation, save_video, strip
-from radcommons.explain.folder import MAPS, MORPHS, PAGE, ExplainFolder
-from radcommons.explain.identity import identity_change, mean_with_interval
+from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder
+from radcommons.explain.identity import People, mean_with_interval
 from radcommons.explain.morph import draw_morphs, strengths
-from radcommons.explain.pseudo_patients import pairs
+from radcommons.explain.pseudo_patients import draw_first
 from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
 from radcommons.explain.words import statement
-from radcommons.metrics.localisation import body_mask, share_outside
-from radcommons.models.extractors import Extractor, extract, load_extractor
+from radcommons.metrics.localisation import body_mask, share_outside, split_region
+from radcommons.models.extractors import Extractor, load_extractor
 from radcommons.models.sampling import Generator
 from radcommons.progress import Track, silent
-from radcommons.records import Estimate, Explanation, MapResult, MorphResult
+from radcommons.records import Explanation, MapResult, MorphResult
 from radcommons.seeds import numpy_stream
 
 FRAMES, PATIENTS = 11, 4
+FEWEST_FRAMES = 2
+WIDEST = 0.25  # sigma of the smoothing, share of the side
 LATENTS, SMOOTHING, SINGLES = 1000, 0.02, 4
 IDENTITY_PAIRS = 64
 FEWEST_OUTSIDE = 0.01  # of the pixels, to speak of an outside of the body
@@ -36,6 +39,13 @@ class MorphRequest:
 
     frames: int = FRAMES
     patients: int = PATIENTS
+
+    def check(self) -> None:
+        """Raise SettingRefused where a number is out of range."""
+        if self.frames < FEWEST_FRAMES:
+            raise SettingRefused(f"frames is {self.frames}; a morph needs {FEWEST_FRAMES} or more")
+        if self.patients < 1:
+            raise SettingRefused(f"patients is {self.patients}; it must be 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,13 @@ class MapRequest:
     store: Path | None = None
     boxes: Path | None = None
     extractor: str = "efficientnet-lite0"
+
+    def check(self) -> None:
+        """Raise SettingRefused where a number is out of range."""
+        if self.n < 1:
+            raise SettingRefused(f"n is {self.n}; it must be 1 or more")
+        if not 0 <= self.smoothing <= WIDEST:
+            raise SettingRefused(f"smooth is {self.smoothing}; it must be from 0 (raw) to {WIDEST} of the image's side")
 
 
 def explain(
@@ -84,8 +101,9 @@ def explain(
     sets = choose(generator, findings, every=every)
     regions, extractor = NOWHERE, None
     if morph is not None:
-        strengths(morph.frames)
+        morph.check()
     if map_ is not None:
+        map_.check()
         regions = read_regions(generator, sets, store=map_.store, boxes=map_.boxes)
         if map_.extractor != NO_EXTRACTOR:
             extractor = load_extractor(map_.extractor, device=generator.device)
@@ -137,8 +155,18 @@ def _maps(
     track: Track,
 ) -> None:
     known = {chosen: heat for chosen in sets if (heat := regions.of(chosen)) is not None}
-    changes = measure(generator, sets, n=asked.n, seed=seed, smoothing=asked.smoothing, heats=known, track=track)
+    changes = measure(
+        generator,
+        sets,
+        n=asked.n,
+        seed=seed,
+        smoothing=asked.smoothing,
+        heats=known,
+        kept=folder.path / UNFINISHED,
+        track=track,
+    )
     body = body_mask(changes[0].healthy)
+    people = None if extractor is None else People.draw(generator, extractor, min(IDENTITY_PAIRS, asked.n), seed)
     with track("Scoring and drawing maps", total=len(sets), unit="maps") as advance:
         for change in changes:
             chosen = change.findings
@@ -146,24 +174,19 @@ def _maps(
             numbers = {"mean": change.mean, "standard_error": change.standard_error, "healthy": change.healthy}
             if chosen in known:
                 numbers["region"] = known[chosen]
-            np.savez_compressed(folder.path / f"{name}.npz", body=body, **numbers)
-            result = _result(generator, change, asked, regions, extractor, body, seed)
+            np.savez_compressed(folder.path / f"{name}.npz", allow_pickle=False, body=body, **numbers)
+            result = _result(change, asked, regions, people, body, seed)
             if result.picture is not None:
-                without, raised = pairs(generator, chosen, min(asked.singles, asked.n), seed)
+                without, raised = (draw_first(generator, c, asked.singles, seed) for c in ((), chosen))
                 singles = list(zip(raised.astype(np.float64) - without, without.astype(np.float64), strict=True))
-                (folder.path / result.picture).write_bytes(map_figure(change, singles, title(chosen)))
+                region = split_region(known[chosen])[0] if chosen in known else None
+                map_figure(change, singles, region, title(chosen)).save(folder.path / result.picture, optimize=True)
             folder.put_map(result)
             advance(1)
 
 
 def _result(
-    generator: Generator,
-    change: Change,
-    asked: MapRequest,
-    regions: Regions,
-    extractor: Extractor | None,
-    body: np.ndarray,
-    seed: int,
+    change: Change, asked: MapRequest, regions: Regions, people: People | None, body: np.ndarray, seed: int
 ) -> MapResult:
     chosen = change.findings
     place = np.unravel_index(np.abs(change.mean).argmax(), change.mean.shape)
@@ -180,12 +203,13 @@ def _result(
         strongest=float(change.mean[place]),
         strongest_error=error if np.isfinite(error) else None,
         change=mean_with_interval(change.rms, rng=rng),
+        overall=float(change.mean[body].mean()),
         clear_share=float(change.clear.mean()),
         collapsed=change.collapsed,
         outside_body=None if outside < FEWEST_OUTSIDE or change.collapsed else share_outside(change.mean, body),
         outside_body_area=outside,
-        identity=_identity(generator, chosen, extractor, asked.n, seed, rng),
-        extractor=None if extractor is None else extractor.record.name,
+        identity=None if people is None else people.change(chosen, rng=rng),
+        extractor=None if people is None else people.extractor.record.name,
         score=scored,
         unscored=None if scored is not None else _why(change, regions),
         statement="",
@@ -195,21 +219,13 @@ def _result(
     return result.model_copy(update={"statement": statement(result)})
 
 
-def _identity(
-    generator: Generator, chosen: Chosen, extractor: Extractor | None, n: int, seed: int, rng: np.random.Generator
-) -> Estimate | None:
-    count = min(IDENTITY_PAIRS, n)
-    if extractor is None or count < 2:
-        return None
-    without, raised = (extract(extractor, images).values for images in pairs(generator, chosen, count, seed))
-    return identity_change(without, raised, rng=rng)
-
-
 def _why(change: Change, regions: Regions) -> str:
     """Why a map has no score."""
     if change.collapsed:
         return "there is no change to score"
     if not regions.source:
         return "no region is known; --store (a phantom) or --boxes gives one"
-    unknown = ", ".join(finding for finding in change.findings if finding not in regions.heats)
-    return f"{regions.source} does not say where {unknown} sits"
+    unknown = tuple(finding for finding in change.findings if finding not in regions.heats)
+    if not unknown:
+        return "its region is the whole film"
+    return f"{title(unknown)} is not among {regions.source}"

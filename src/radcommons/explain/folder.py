@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from PIL import Image
 from pydantic import ValidationError
 
 from radcommons.errors import PathInUse
@@ -13,6 +14,7 @@ from radcommons.records import Explanation, MapResult, MorphResult
 
 RECORD = "explain.json"
 PAGE = "explain.html"
+UNFINISHED = ".map.npz"  # sums of maps that a kill stopped
 MORPHS, MAPS = "morph", "map"  # subfolders
 
 
@@ -76,10 +78,13 @@ class ExplainFolder:
         except (OSError, KeyError, ValueError, zipfile.BadZipFile):
             return None
 
-    def picture(self, name: str | None) -> bytes | None:
-        """A picture's file; None where there is none."""
+    def picture(self, name: str | None) -> Image.Image | None:
+        """A picture; None where there is none."""
         path = self.path / name if name else None
-        return path.read_bytes() if path is not None and path.is_file() else None
+        if path is None or not path.is_file():
+            return None
+        with Image.open(path) as file:
+            return file.convert("RGB")
 
     def _save(self) -> None:
         partial = self.path / (RECORD + ".partial")

@@ -1,11 +1,40 @@
 """Latent identity: does the pseudo-patient stay the same person when only the label changes?"""
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 
+from radcommons.explain.chosen import Chosen
+from radcommons.explain.pseudo_patients import draw_first
 from radcommons.metrics.bootstrap import percentile_interval
+from radcommons.models.extractors import Extractor, extract
+from radcommons.models.sampling import Generator
 from radcommons.records import Estimate
 
 REDRAWS = 1000
+
+
+@dataclass(frozen=True)
+class People:
+    """Pseudo-patients without any finding, and their features, float32 (n, d)."""
+
+    generator: Generator
+    extractor: Extractor
+    seed: int
+    features: np.ndarray
+
+    @classmethod
+    def draw(cls, generator: Generator, extractor: Extractor, count: int, seed: int) -> Self:
+        """The first `count` of a seed."""
+        images = draw_first(generator, (), count, seed)
+        return cls(generator, extractor, seed, extract(extractor, images).values)
+
+    def change(self, chosen: Chosen, *, rng: np.random.Generator) -> Estimate | None:
+        """How much they change with findings, see `identity_change`; None where they are alike, or only one."""
+        images = draw_first(self.generator, chosen, len(self.features), self.seed)
+        found = identity_change(self.features, extract(self.extractor, images).values, rng=rng)
+        return found if np.isfinite(found.value) else None
 
 
 def identity_change(without: np.ndarray, raised: np.ndarray, *, rng: np.random.Generator) -> Estimate:

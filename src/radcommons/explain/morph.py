@@ -4,20 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from radcommons.errors import SettingRefused
 from radcommons.explain.chosen import Chosen
 from radcommons.explain.pseudo_patients import labels, latents, threads_for
 from radcommons.models.ahead import map_ahead
 from radcommons.models.sampling import Generator
 from radcommons.progress import Track
 
-FEWEST_FRAMES = 2
-
 
 def strengths(frames: int) -> np.ndarray:
     """Label values of the frames, 0 ... 1 in equal steps, float32 (frames,)."""
-    if frames < FEWEST_FRAMES:
-        raise SettingRefused(f"frames is {frames}; a morph needs {FEWEST_FRAMES} or more")
     return np.linspace(0, 1, frames, dtype=np.float32)
 
 
@@ -28,8 +23,6 @@ def draw_morphs(
 
     Every core draws: the frames of all sets form one row of blocks.
     """
-    if patients < 1:
-        raise SettingRefused(f"patients is {patients}; it must be 1 or more")
     z = latents(generator, 0, patients, seed)
     values = np.tile(strengths(frames), patients)
     whose = np.repeat(np.arange(patients), frames)

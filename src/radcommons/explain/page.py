@@ -1,4 +1,4 @@
-"""The page of an explanation: per finding a morph to slide, a map, scores and what they mean. Synthetic pictures only."""
+"""The page of an explanation: per finding a morph to slide, a map, scores and what they mean. All is synthetic."""
 
 import base64
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from radcommons.explain.chosen import Chosen, title
-from radcommons.explain.drawing import sprite
+from radcommons.explain.drawing import as_jpeg, grid, sprite
 from radcommons.explain.folder import ExplainFolder
 from radcommons.pages import render_page
 from radcommons.records import MapResult, MorphResult
@@ -16,12 +16,13 @@ LARGEST_SIDE = 128  # pixels of a slider's image on the page; larger ones are av
 
 @dataclass(frozen=True)
 class Shown:
-    """One set of findings on the page; `sprite` and `picture` are data addresses."""
+    """One set of findings; `sprite` and `picture` are data addresses, `grid` the columns and rows of a frame."""
 
     title: str
     anchor: str
     morph: MorphResult | None
     sprite: Markup | None
+    grid: tuple[int, int]
     map: MapResult | None
     picture: Markup | None
 
@@ -52,11 +53,12 @@ def _shown(folder: ExplainFolder, chosen: Chosen, morph: MorphResult | None, one
         title=title(chosen),
         anchor="-".join(chosen).replace(" ", "_"),
         morph=morph if frames is not None else None,
-        sprite=None if frames is None else _address("image/jpeg", sprite(frames, side=LARGEST_SIDE)),
+        sprite=None if frames is None else _address(sprite(frames, side=LARGEST_SIDE)),
+        grid=grid(morph.patients) if morph is not None else (1, 1),
         map=one,
-        picture=None if picture is None else _address("image/png", picture),
+        picture=None if picture is None else _address(as_jpeg(picture)),
     )
 
 
-def _address(kind: str, content: bytes) -> Markup:
-    return Markup("data:{};base64,{}").format(kind, base64.b64encode(content).decode("ascii"))
+def _address(jpeg: bytes) -> Markup:
+    return Markup("data:image/jpeg;base64,{}").format(base64.b64encode(jpeg).decode("ascii"))

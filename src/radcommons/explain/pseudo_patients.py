@@ -25,14 +25,9 @@ def threads_for(generator: Generator, blocks: int) -> int:
     return 1 if generator.device.type == "cuda" else min(torch.get_num_threads(), blocks)
 
 
-def pairs(generator: Generator, chosen: Chosen, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first pseudo-patients without any finding and with the chosen ones, uint8 (count, R, R) each."""
-    z = latents(generator, 0, count, seed)
+def draw_first(generator: Generator, chosen: Chosen, count: int, seed: int) -> np.ndarray:
+    """The first pseudo-patients of a seed with the chosen findings and no other, uint8 (count, R, R)."""
     size = generator.block_size
-
-    def draw(strength: float) -> np.ndarray:
-        given = labels(generator, chosen, np.full(count, strength))
-        blocks = [slice(first, first + size) for first in range(0, count, size)]
-        return np.concatenate([generator.draw(z[block], given[block]) for block in blocks])
-
-    return draw(0.0), draw(1.0)
+    given = labels(generator, chosen, np.ones(size))
+    blocks = [generator.draw(latents(generator, i, i + size, seed), given) for i in range(0, count, size)]
+    return np.concatenate(blocks)[:count]

@@ -13,7 +13,7 @@ from radcommons.errors import FindingUnknown, SettingRefused
 from radcommons.explain.chosen import Chosen, title
 from radcommons.explain.difference import Change
 from radcommons.explain.identity import mean_with_interval
-from radcommons.metrics.localisation import auroc_inside, points_inside, shifted_aurocs
+from radcommons.metrics.localisation import auroc_inside, gain_inside, moved_scores, points_inside
 from radcommons.models.sampling import Generator
 from radcommons.records import RegionScore
 
@@ -53,7 +53,7 @@ def read_regions(generator: Generator, sets: Sequence[Chosen], *, store: Path | 
     if store is not None and boxes is not None:
         raise SettingRefused("--store and --boxes exclude each other; a map is scored against one of them")
     if store is not None:
-        found = Regions("the phantom's truth", read_truth(Store.open(store), generator.resolution), {})
+        found = Regions("the phantom's known regions", read_truth(Store.open(store), generator.resolution), {})
     elif boxes is not None:
         listed = read_boxes(boxes)
         heats = {finding: listed.heat_map(finding, generator.resolution) for finding in listed.by_finding}
@@ -74,19 +74,24 @@ def score(change: Change, regions: Regions, body: np.ndarray, *, rng: np.random.
     heat = regions.of(change.findings)
     if heat is None or change.collapsed or change.rms_inside is None or change.rms_outside is None:
         return None
+    if np.isnan(change.rms_outside).any():  # it sits everywhere
+        return None
     own = auroc_inside(change.mean, heat)
-    moved = shifted_aurocs(change.mean, heat, body)
-    moved = moved[np.isfinite(moved)]
+    gain = gain_inside(change.mean, heat)
+    moved, gains = (moved_scores(kind, change.mean, heat, body) for kind in (auroc_inside, gain_inside))
     others = [auroc_inside(change.mean, h) for name, h in regions.heats.items() if name not in change.findings]
+    others = [value for value in others if np.isfinite(value)]
     return RegionScore(
         source=regions.source,
         cases=sum(regions.cases[f] for f in change.findings) if regions.cases else None,
         points_inside=points_inside(change.mean, heat),
         auroc=own,
-        auroc_shifted=float(moved.mean()) if len(moved) else None,
-        shifts=len(moved),
-        shifts_as_high=float((moved >= own).mean()) if len(moved) else None,
-        auroc_others=float(np.nanmean(others)) if others else None,
+        auroc_moved=float(moved.mean()) if len(moved) else None,
+        moves=len(moved),
+        moves_as_high=float((moved >= own).mean()) if len(moved) else None,
+        auroc_others=float(np.mean(others)) if others else None,
+        gain=gain,
+        moves_as_far=float((np.abs(gains - 0.5) >= abs(gain - 0.5)).mean()) if len(gains) else None,
         change_inside=mean_with_interval(change.rms_inside, rng=rng),
         change_outside=mean_with_interval(change.rms_outside, rng=rng),
     )

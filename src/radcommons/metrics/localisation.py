@@ -1,5 +1,7 @@
 """Whether a map of changes points at a known region: pointing game, ROC, controls, and what falls outside the body."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -46,15 +48,32 @@ def auroc_inside(change: np.ndarray, heat: np.ndarray) -> float:
     Returns:
         In [0, 1]; 0.5 = the change is anywhere; NaN where the finding sits everywhere.
     """
-    inside, never = split_region(heat)
-    size = np.abs(change)
-    return area_under_roc(size[inside], size[never]) if never.any() else float("nan")
+    return gain_inside(np.abs(change), heat)
 
 
-def shifted_aurocs(change: np.ndarray, heat: np.ndarray, body: np.ndarray) -> np.ndarray:
-    """`auroc_inside` of the same region moved elsewhere in the body: what a map scores that only shows the body.
+def gain_inside(change: np.ndarray, heat: np.ndarray) -> float:
+    """Chance that a pixel of the region gains more signal than one where the finding never sits.
+
+    Another exposure of the whole film does not move it: only the order of the pixels counts.
 
     Args:
+        change: (R, R), with its sign.
+        heat: of the finding, (R, R), see `split_region`.
+    Returns:
+        In [0, 1]; above 0.5 the region gains signal against the rest, below it loses; NaN where the finding sits
+        everywhere.
+    """
+    inside, never = split_region(heat)
+    return area_under_roc(change[inside], change[never]) if never.any() else float("nan")
+
+
+def moved_scores(
+    score: Callable[[np.ndarray, np.ndarray], float], change: np.ndarray, heat: np.ndarray, body: np.ndarray
+) -> np.ndarray:
+    """A score of the same region moved elsewhere in the body: what a map reaches that only shows the body.
+
+    Args:
+        score: `auroc_inside` or `gain_inside`.
         change: (R, R), of either sign.
         heat: of the finding, (R, R).
         body: mask of the body, (R, R).
@@ -71,7 +90,7 @@ def shifted_aurocs(change: np.ndarray, heat: np.ndarray, body: np.ndarray) -> np
             shift = (down * side // SHIFTS, right * side // SHIFTS)
             moved = np.roll(inside, shift, axis=(0, 1))
             if (moved & inside).sum() <= LARGEST_OVERLAP * area and (moved & body).sum() >= kept:
-                found.append(auroc_inside(change, np.roll(heat, shift, axis=(0, 1))))
+                found.append(score(change, np.roll(heat, shift, axis=(0, 1))))
     return np.array(found)
 
 
@@ -86,7 +105,8 @@ def body_mask(healthy: np.ndarray) -> np.ndarray:
     air = healthy < AIR * np.percentile(healthy, BRIGHT)
     parts, _ = ndimage.label(air)
     edge = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
-    return ~(air & np.isin(parts, edge[edge > 0]))
+    body: np.ndarray = ~(air & np.isin(parts, edge[edge > 0]))
+    return body
 
 
 def share_outside(change: np.ndarray, body: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """Mean and spread of a stream of arrays, in the memory of one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +26,11 @@ class Moments:
         """Of arrays stacked along the first axis, (n, ...), n >= 1."""
         mean = values.mean(axis=0, dtype=np.float64)
         return cls(len(values), mean, np.square(values - mean).sum(axis=0))
+
+    @classmethod
+    def stack(cls, several: Sequence[Self]) -> Self:
+        """Of equally many arrays of each of `several`, side by side: (k, ...)."""
+        return cls(several[0].count, np.stack([m.mean for m in several]), np.stack([m.squares for m in several]))
 
     def join(self, other: Self) -> Self:
         """Of both streams; neither may be empty.

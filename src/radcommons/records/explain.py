@@ -35,10 +35,13 @@ class RegionScore(BaseModel):
         cases: films or boxes behind the region.
         points_inside: whether the pixel of the largest change lies in the region.
         auroc: chance that a pixel of the region changes more than one where the finding never sits.
-        auroc_shifted: the same of regions moved elsewhere in the body, mean; None where none fits elsewhere.
-        shifts: how many.
-        shifts_as_high: share of them that score as high as the true one.
+        auroc_moved: the same of regions moved elsewhere in the body, mean; None where none fits elsewhere.
+        moves: how many.
+        moves_as_high: share of them that score as high as the true one.
         auroc_others: the same map against other findings' regions, mean; None where there is none.
+        gain: chance that a pixel of the region gains more signal than one where the finding never sits; above 0.5 the
+            region grows whiter against the rest, below blacker; the exposure of the whole film does not count.
+        moves_as_far: share of moved regions whose `gain` is as far from 0.5.
         change_inside, change_outside: root mean square change of a pseudo-patient, grey levels, in the region and
             where the finding never sits.
     """
@@ -48,10 +51,12 @@ class RegionScore(BaseModel):
     cases: int | None
     points_inside: bool
     auroc: float
-    auroc_shifted: float | None
-    shifts: int
-    shifts_as_high: float | None
+    auroc_moved: float | None
+    moves: int
+    moves_as_high: float | None
     auroc_others: float | None
+    gain: float
+    moves_as_far: float | None
     change_inside: Estimate
     change_outside: Estimate
 
@@ -65,6 +70,7 @@ class MapResult(BaseModel):
         strongest: mean change of the pixel that changes most, grey levels, with its sign; `strongest_error` its
             standard error.
         change: root mean square change of a pseudo-patient over all pixels, grey levels.
+        overall: mean change over the body, grey levels: another exposure rather than a place.
         clear_share: share of pixels whose mean change exceeds three standard errors.
         collapsed: no pixel changes by one grey level on average: there is nothing to draw.
         outside_body: share of the change outside the body; None where the film has no outside.
@@ -84,6 +90,7 @@ class MapResult(BaseModel):
     strongest: float
     strongest_error: float | None
     change: Estimate
+    overall: float
     clear_share: float
     collapsed: bool
     outside_body: float | None
