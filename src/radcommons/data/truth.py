@@ -23,8 +23,8 @@ def read_truth(store: Store, side: int) -> dict[str, np.ndarray]:
             "for films of NIH ChestX-ray14 pass --boxes BBox_List_2017.csv, or leave --store out"
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
-            heats = {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            heats = {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, zipfile.BadZipFile):
         raise StoreRefused(f"{path} is damaged; make the phantom again, to a new folder") from None
     return {name: resized_heat(heat, side) for name, heat in heats.items() if heat.any()}

@@ -228,4 +228,4 @@ def _why(change: Change, regions: Regions) -> str:
     unknown = tuple(finding for finding in change.findings if finding not in regions.heats)
     if not unknown:
         return "its region is the whole film"
-    return f"{title(unknown)} is not among {regions.source}"
+    return f"{title(unknown)} is not in {regions.source}"

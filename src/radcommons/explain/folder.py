@@ -72,8 +72,8 @@ class ExplainFolder:
     def frames(self, result: MorphResult) -> np.ndarray | None:
         """Images of a morph, uint8 (patients, frames, R, R); None where the file is gone."""
         try:
-            with np.load(self.path / result.frames, allow_pickle=False) as file:
-                images: np.ndarray = file["images"]
+            with (self.path / result.frames).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                images: np.ndarray = arrays["images"]
                 return images
         except (OSError, KeyError, ValueError, zipfile.BadZipFile):
             return None

@@ -54,6 +54,7 @@ def identity_change(without: np.ndarray, raised: np.ndarray, *, rng: np.random.G
         return Estimate(value=float("nan"))
     n = len(own)
     counts = rng.multinomial(n, np.full(n, 1 / n), size=REDRAWS).astype(np.float64)
+    counts = counts[(counts > 0).sum(axis=1) > 1]  # of a sample of one person alone there is no other
 
     def ratio(c: np.ndarray) -> np.ndarray:
         """Of samples in which pseudo-patient i stands c[:, i] times; a person is never paired with itself."""

@@ -29,5 +29,8 @@ def draw_first(generator: Generator, chosen: Chosen, count: int, seed: int) -> n
     """The first pseudo-patients of a seed with the chosen findings and no other, uint8 (count, R, R)."""
     size = generator.block_size
     given = labels(generator, chosen, np.ones(size))
-    blocks = [generator.draw(latents(generator, i, i + size, seed), given) for i in range(0, count, size)]
-    return np.concatenate(blocks)[:count]
+    images = np.empty((count, generator.resolution, generator.resolution), np.uint8)
+    for first in range(0, count, size):
+        block = images[first : first + size]
+        block[:] = generator.draw(latents(generator, first, first + size, seed), given)[: len(block)]
+    return images

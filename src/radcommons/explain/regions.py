@@ -53,7 +53,7 @@ def read_regions(generator: Generator, sets: Sequence[Chosen], *, store: Path | 
     if store is not None and boxes is not None:
         raise SettingRefused("--store and --boxes exclude each other; a map is scored against one of them")
     if store is not None:
-        found = Regions("the phantom's known regions", read_truth(Store.open(store), generator.resolution), {})
+        found = Regions("the phantom's truth", read_truth(Store.open(store), generator.resolution), {})
     elif boxes is not None:
         listed = read_boxes(boxes)
         heats = {finding: listed.heat_map(finding, generator.resolution) for finding in listed.by_finding}

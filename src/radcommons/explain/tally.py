@@ -36,10 +36,10 @@ class Tally:
         tally = cls(path, request)
         if path is not None and path.is_file():
             try:
-                with np.load(path, allow_pickle=False) as file:
-                    if str(file["request"]) == request:
-                        tally.moments = Moments(int(file["count"]), file["mean"], file["squares"])
-                        tally.rms = [file["rms"]]
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                    if str(kept["request"]) == request:
+                        tally.moments = Moments(int(kept["count"]), kept["mean"], kept["squares"])
+                        tally.rms = [kept["rms"]]
             except (OSError, KeyError, ValueError, zipfile.BadZipFile):
                 pass  # a damaged one is made again
         return tally
