@@ -34,6 +34,11 @@ radcommons explain map runs/site-a --finding Effusion --finding Cardiomegaly --o
 
 radcommons explain map runs/nih --all --out explained/nih --boxes ChestX-ray14/BBox_List_2017.csv
 """
+CORRELATE_EPILOG = """
+radcommons explain correlate runs/site-a --classifier classifiers/site-a --out explained/site-a
+
+radcommons explain correlate runs/site-a --classifier classifiers/site-a --out explained/site-a --pair Effusion:Edema
+"""
 ALL_EPILOG = """
 radcommons explain all runs/site-a --out explained/site-a --store stores/site-a
 """
@@ -77,6 +82,32 @@ def map_(
 
     asked = MapRequest(n, smooth, singles, store, boxes, extractor)
     _show(explain(generator, out, finding, every=every, map_=asked, seed=seed, track=bar), finding, out, as_json)
+
+
+@app.command("correlate", epilog=CORRELATE_EPILOG)
+def correlate(
+    generator: Path = Reference,
+    out: Path = Out,
+    classifier: Path = typer.Option(..., "--classifier", help="A run of 'classify train' on real films."),
+    n: int = typer.Option(5000, "-n", "--number", help="Images a label."),
+    pair: list[str] = typer.Option(
+        [],
+        "--pair",
+        metavar="LABEL:OUTPUT",
+        help="A scatter plot to draw; may be repeated. By default the telling ones.",
+    ),
+    seed: int = Seed,
+    as_json: bool = AsJson,
+) -> None:
+    """Every label against every output of a classifier: a clustered matrix, beside the labels' own in training."""
+    from radcommons.explain.flow import correlate as carry_out
+    from radcommons.explain.folder import PAGE
+    from radcommons.explain.summary import correlation_text
+
+    explanation = carry_out(generator, classifier, out, n=n, pairs=pair, seed=seed, track=bar)
+    place = out / PAGE
+    result = {**explanation.model_dump(mode="json"), "page": str(place)}
+    show(result, correlation_text(explanation, place), as_json)
 
 
 @app.command("all", epilog=ALL_EPILOG)

@@ -9,6 +9,8 @@ import numpy as np
 from radcommons.errors import SettingRefused
 from radcommons.explain import page
 from radcommons.explain.chosen import Chosen, choose, stem, title
+from radcommons.explain.correlate import check_images, common_findings, parse_pairs
+from radcommons.explain.correlate import correlate as correlate_labels
 from radcommons.explain.difference import Change, measure
 from radcommons.explain.drawing import map_figure, moving, save_animation, save_video, strip
 from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder
@@ -18,6 +20,7 @@ from radcommons.explain.pseudo_patients import draw_first
 from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
 from radcommons.explain.words import statement
 from radcommons.metrics.localisation import body_mask, share_outside, split_region
+from radcommons.models.classifier_files import Classifier
 from radcommons.models.extractors import Extractor, load_extractor
 from radcommons.models.sampling import Generator
 from radcommons.progress import Track, silent
@@ -29,6 +32,7 @@ FEWEST_FRAMES = 2
 WIDEST = 0.25  # sigma of the smoothing, share of the side
 LATENTS, SMOOTHING, SINGLES = 1000, 0.02, 4
 IDENTITY_PAIRS = 64
+CORRELATION_IMAGES = 5000  # a label, paper section 5
 FEWEST_OUTSIDE = 0.01  # of the pixels, to speak of an outside of the body
 NO_EXTRACTOR = "off"
 
@@ -112,6 +116,36 @@ def explain(
         _morphs(generator, folder, sets, morph, seed, track)
     if map_ is not None:
         _maps(generator, folder, sets, map_, regions, extractor, seed, track)
+    (out / PAGE).write_text(page.render(folder), encoding="utf-8")
+    return folder.explanation
+
+
+def correlate(
+    reference: Path,
+    classifier: Path,
+    out: Path,
+    *,
+    n: int = CORRELATION_IMAGES,
+    pairs: Sequence[str] = (),
+    seed: int = 0,
+    track: Track = silent,
+) -> Explanation:
+    """Every label of a generator against every output of a classifier of real films, and the page again.
+
+    Args:
+        reference: a run or a package.
+        classifier: a run of ``classify train``.
+        n: images a label.
+        pairs: scatter plots to draw, "LABEL:OUTPUT"; the most telling ones where none is named.
+    Raises:
+        SettingRefused, FindingUnknown, ClassifierRefused, PathInUse, GeneratorRefused: before anything is drawn.
+    """
+    check_images(n)
+    generator = Generator.load(reference)
+    judge = Classifier.load(classifier)
+    shown = parse_pairs(pairs, common_findings(generator, judge))
+    folder = ExplainFolder.claim(out, generator)
+    correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
     (out / PAGE).write_text(page.render(folder), encoding="utf-8")
     return folder.explanation
 

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from radcommons.errors import PathInUse
 from radcommons.models.sampling import Generator
-from radcommons.records import Explanation, MapResult, MorphResult
+from radcommons.records import Correlation, Explanation, MapResult, MorphResult
 
 RECORD = "explain.json"
 PAGE = "explain.html"
 UNFINISHED = ".map.npz"  # sums of maps that a kill stopped
-MORPHS, MAPS = "morph", "map"  # subfolders
+MORPHS, MAPS, CORRELATION = "morph", "map", "correlation"  # subfolders
 
 
 class ExplainFolder:
@@ -29,21 +29,13 @@ class ExplainFolder:
     def claim(cls, path: Path, generator: Generator) -> Self:
         """Make the folder, or go on in the one that is this generator's; raises PathInUse."""
         record = path / RECORD
-        if record.is_file():
-            try:
-                explanation = Explanation.model_validate_json(record.read_bytes())
-            except ValidationError:
-                raise PathInUse(f"{record} is damaged or of another version; choose another --out") from None
-            if explanation.generator_sha256 != generator.digest:
-                raise PathInUse(
-                    f"{path} explains {explanation.generator} in another state of training or another generator; "
-                    "choose another --out"
-                )
-            return cls(path, explanation)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        explanation = cls._begun(record, generator) if record.is_file() else None
+        if explanation is None and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise PathInUse(f"{path} already holds something else; choose another --out")
-        for subfolder in (MORPHS, MAPS):
+        for subfolder in (MORPHS, MAPS, CORRELATION):
             (path / subfolder).mkdir(parents=True, exist_ok=True)
+        if explanation is not None:
+            return cls(path, explanation)
         folder = cls(
             path,
             Explanation(
@@ -57,6 +49,19 @@ class ExplainFolder:
         folder._save()
         return folder
 
+    @staticmethod
+    def _begun(record: Path, generator: Generator) -> Explanation:
+        try:
+            explanation = Explanation.model_validate_json(record.read_bytes())
+        except ValidationError:
+            raise PathInUse(f"{record} is damaged or of another version; choose another --out") from None
+        if explanation.generator_sha256 != generator.digest:
+            raise PathInUse(
+                f"{record.parent} explains {explanation.generator} in another state of training or another generator; "
+                "choose another --out"
+            )
+        return explanation
+
     def put_morph(self, result: MorphResult) -> None:
         """Add a morph, in place of one of the same findings."""
         kept = [morph for morph in self.explanation.morphs if morph.findings != result.findings]
@@ -67,6 +72,11 @@ class ExplainFolder:
         """Add a map, in place of one of the same findings."""
         kept = [one for one in self.explanation.maps if one.findings != result.findings]
         self.explanation = self.explanation.model_copy(update={"maps": (*kept, result)})
+        self._save()
+
+    def put_correlation(self, result: Correlation) -> None:
+        """Set the correlation matrix, in place of an earlier one."""
+        self.explanation = self.explanation.model_copy(update={"correlation": result})
         self._save()
 
     def frames(self, result: MorphResult) -> np.ndarray | None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from radcommons.explain.chosen import Chosen, title
+from radcommons.explain.correlate import JOINED_AT
 from radcommons.explain.drawing import as_jpeg, grid, sprite
 from radcommons.explain.folder import ExplainFolder
+from radcommons.explain.summary import left_out
 from radcommons.pages import render_page
-from radcommons.records import MapResult, MorphResult
+from radcommons.records import Correlation, MapResult, MorphResult
 
 LARGEST_SIDE = 128  # pixels of a slider's image on the page; larger ones are averaged down
 
@@ -29,7 +31,7 @@ class Shown:
 
 def render(folder: ExplainFolder) -> str:
     """The whole page as HTML, from what the folder holds."""
-    explanation = folder.explanation
+    explanation, correlation = folder.explanation, folder.explanation.correlation
     morphs = {morph.findings: morph for morph in explanation.morphs}
     maps = {one.findings: one for one in explanation.maps}
     order = sorted(dict.fromkeys([*morphs, *maps]), key=lambda c: (len(c), [explanation.findings.index(f) for f in c]))
@@ -42,13 +44,17 @@ def render(folder: ExplainFolder) -> str:
         maps=[one for one in shown if one.map is not None],
         scored=scored,
         hits=sum(score.points_inside for score in scored),
+        correlation=correlation,
+        matrix=_embedded(folder, correlation.picture) if correlation else None,
+        scatter=_embedded(folder, correlation.scatter) if correlation else None,
+        companions=companions(correlation) if correlation else {},
+        left_out=left_out(correlation) if correlation else [],
         title=title,
     )
 
 
 def _shown(folder: ExplainFolder, chosen: Chosen, morph: MorphResult | None, one: MapResult | None) -> Shown:
     frames = folder.frames(morph) if morph is not None else None
-    picture = folder.picture(one.picture) if one is not None else None
     return Shown(
         title=title(chosen),
         anchor="-".join(chosen).replace(" ", "_"),
@@ -56,8 +62,26 @@ def _shown(folder: ExplainFolder, chosen: Chosen, morph: MorphResult | None, one
         sprite=None if frames is None else _address(sprite(frames, side=LARGEST_SIDE)),
         grid=grid(morph.patients) if morph is not None else (1, 1),
         map=one,
-        picture=None if picture is None else _address(as_jpeg(picture)),
+        picture=_embedded(folder, one.picture) if one is not None else None,
     )
+
+
+def companions(correlation: Correlation) -> dict[str, str]:
+    """For each finding the other outputs that its label moves, strongest first."""
+    found = {}
+    for finding, row in zip(correlation.findings, correlation.pearson, strict=True):
+        moved = [
+            (value, other)
+            for value, other in zip(row, correlation.findings, strict=True)
+            if other != finding and value is not None and abs(value) >= JOINED_AT
+        ]
+        found[finding] = ", ".join(f"{title((o,))} {v:+.2f}" for v, o in sorted(moved, key=lambda m: -abs(m[0])))
+    return found
+
+
+def _embedded(folder: ExplainFolder, name: str | None) -> Markup | None:
+    picture = folder.picture(name)
+    return None if picture is None else _address(as_jpeg(picture))
 
 
 def _address(jpeg: bytes) -> Markup:

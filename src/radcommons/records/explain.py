@@ -104,6 +104,54 @@ class MapResult(BaseModel):
     numbers: str
 
 
+Matrix = tuple[tuple[float | None, ...], ...]
+
+
+class Correlation(BaseModel):
+    """Every label of a generator against every output of a classifier of real films (paper section 5, Fig. 5).
+
+    Matrices have a row a label and a column an output, in the order of `findings`; None where one of them is constant.
+
+    Attributes:
+        findings: known to both, those that go together side by side.
+        only_generator, only_classifier: left out, because the other does not know them.
+        images: for each label, drawn with that label uniform in [0, 1] and all others 0.
+        classifier, classifier_sha256: name and weights.
+        pearson, spearman: of the label with the output's probability; `_low`, `_high` their 95% intervals.
+        training: correlation of the labels in training (phi), from the combinations that the generator publishes.
+        withheld: share of training images whose combination is not published.
+        blocks: findings that average linkage joins above a mean correlation of 0.3.
+        follows_training: Spearman's correlation of the off-diagonal entries of `pearson`, both directions averaged,
+            with those of `training`; None for fewer than four findings.
+        statement: the result in words.
+        picture, scatter, table, scores: files, relative to the record.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    findings: tuple[str, ...]
+    only_generator: tuple[str, ...]
+    only_classifier: tuple[str, ...]
+    images: int
+    seed: int
+    classifier: str
+    classifier_sha256: str
+    pearson: Matrix
+    pearson_low: Matrix
+    pearson_high: Matrix
+    spearman: Matrix
+    spearman_low: Matrix
+    spearman_high: Matrix
+    training: Matrix
+    withheld: float
+    blocks: tuple[tuple[str, ...], ...]
+    follows_training: float | None
+    statement: str
+    picture: str
+    scatter: str
+    table: str
+    scores: str
+
+
 class Explanation(Record):
     """``explain.json``: what the labels of a generator do. All pictures beside it are synthetic.
 
@@ -111,6 +159,7 @@ class Explanation(Record):
         generator, generator_sha256: name and weights.
         findings: the generator's, in label order.
         morphs, maps: a set of findings each, in the order they were first made.
+        correlation: labels against a classifier; None where it was not asked for.
     """
 
     generator: str
@@ -120,3 +169,4 @@ class Explanation(Record):
     findings: tuple[str, ...]
     morphs: tuple[MorphResult, ...] = ()
     maps: tuple[MapResult, ...] = ()
+    correlation: Correlation | None = None
