@@ -6,6 +6,8 @@ import pytest
 
 from radcommons.cli import run
 from radcommons.data.store import Store
+from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork
+from radcommons.models.classifier_files import save_classifier
 from radcommons.train import gan
 from radcommons.train.settings import TrainSettings
 
@@ -64,3 +66,25 @@ def test_bad_requests_are_one_line_exit_2_and_leave_nothing(
 def test_a_store_is_no_generator(phantom_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "morph", str(phantom_store.path), "--all", "--out", str(tmp_path / "e")]) == 2
     assert "neither a run nor a generator package" in capsys.readouterr().err
+
+
+def test_correlate_names_the_common_findings_and_those_left_out(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge = tmp_path / "judge" / "classifier"
+    network = ClassifierNetwork(ClassifierConfig(network="densenet-small", side=32, findings=2))
+    save_classifier(
+        judge,
+        network,
+        name="films",
+        findings=("Effusion", "Hernia"),
+        images_seen=1,
+        validation_loss=None,
+        thresholds={},
+    )
+    arguments = ["explain", "correlate", str(trained), "--classifier", str(judge.parent), "--out", str(tmp_path / "e")]
+    assert run([*arguments, "-n", "12", "--seed", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "Effusion: " in said and "only the classifier knows Hernia: left out" in said
+    assert run([*arguments, "-n", "12", "--pair", "Effusion:Edema"]) == 2
+    assert "'Edema' is not known to both; known are Effusion" in capsys.readouterr().err

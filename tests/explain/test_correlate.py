@@ -186,7 +186,7 @@ def test_a_classifier_of_other_findings_is_refused_with_both_lists(works, judge,
 
 
 def test_a_single_common_finding_makes_a_matrix_of_one_and_a_sentence(works, judge, tmp_path: Path) -> None:
-    judge.findings = ("Effusion", "Hernia")
+    judge.findings, judge.heats = ("Effusion", "Hernia"), judge.heats | {"Hernia": judge.heats["Nodule"]}
     result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=50).correlation
     assert result.findings == ("Effusion",) and result.only_classifier == ("Hernia",)
     assert result.statement.startswith("The label of Effusion has a correlation of ")
