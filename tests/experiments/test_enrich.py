@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from radcommons.classify import trials
 from radcommons.classify.material import Examples
+from radcommons.classify.trials import Trained, Trial
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, TooFewImages
 from radcommons.experiments import enrich as module
-from radcommons.experiments import trials
 from radcommons.experiments.enrich import CONTROLS, ENRICHED, LOCAL, descriptions, enrich
 from radcommons.experiments.settings import EnrichSettings
-from radcommons.experiments.trials import Trained, Trial
 from radcommons.records import ExperimentResult
 
 Make = Callable[..., EnrichSettings]

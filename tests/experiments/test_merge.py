@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from radcommons.classify.trials import Trained, Trial
 from radcommons.errors import FindingUnknown, TooFewImages
 from radcommons.experiments import merge as module
 from radcommons.experiments.merge import merge
 from radcommons.experiments.settings import MergeSettings
-from radcommons.experiments.trials import Trained, Trial
 from radcommons.models.sampling import Generator
 from radcommons.records import ExperimentResult
 

@@ -7,7 +7,7 @@ import click
 import typer
 
 from radcommons import __version__
-from radcommons.cli import audit, classify, classify_screen, data, demo, experiment, generate, train
+from radcommons.cli import audit, classify, classify_screen, data, demo, experiment, explain, generate, train
 from radcommons.errors import RadCommonsError
 
 STOPPED = 130  # exit status after Ctrl-C
@@ -30,6 +30,7 @@ app.command("audit", epilog=audit.EPILOG)(audit.audit)
 classify.app.command("screen", epilog=classify_screen.EPILOG)(classify_screen.screen)
 app.add_typer(classify.app, name="classify")
 app.add_typer(experiment.app, name="experiment")
+app.add_typer(explain.app, name="explain")
 
 
 def _show_version(wanted: bool) -> None:

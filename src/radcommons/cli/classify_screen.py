@@ -30,7 +30,9 @@ def screen(
     false_alarms: float = typer.Option(
         0.05, "--false-alarms", min=0.001, max=0.5, help="Share of right labels that may be flagged."
     ),
-    preset: str | None = typer.Option(None, "--preset", help="Shipped settings of the classifiers; small-64 by default."),
+    preset: str | None = typer.Option(
+        None, "--preset", help="Shipped settings of the classifiers; small-64 by default."
+    ),
     config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
     workers: int | None = typer.Option(
@@ -55,7 +57,9 @@ def screen(
         track=bar,
     )
     lines = [result.sentence]
-    for f in result.findings:
-        lines.append(f"  {f.finding}: {f.present:,} present, {f.absent:,} absent; out-of-fold AUC {f.auc:.3f}")
+    lines += [
+        f"  {f.finding}: {f.present:,} present, {f.absent:,} absent; out-of-fold AUC {f.auc:.3f}"
+        for f in result.findings
+    ]
     lines.append(f"suspects, worst first: {out / TABLE}")
     show(result.model_dump(mode="json"), "\n".join(lines), as_json)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.classify.material import Examples
+from radcommons.classify.trials import Trial, run_trials, take
 from radcommons.experiments import finish, report
 from radcommons.experiments.compare import RELEVANT
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.experiments.sources import Site, draw_with, learned_from, open_generator, open_site
-from radcommons.experiments.trials import Trial, run_trials, take
 from radcommons.experiments.words import enrich_sentence
 from radcommons.experiments.work import Work
 from radcommons.models.sampling import Generator

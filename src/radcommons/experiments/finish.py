@@ -8,9 +8,9 @@ import torch
 
 from radcommons import __version__
 from radcommons.classify.material import Examples
+from radcommons.classify.trials import Trained, Trial
 from radcommons.experiments.compare import Judged
 from radcommons.experiments.settings import ExperimentSettings
-from radcommons.experiments.trials import Trained, Trial
 from radcommons.metrics.ssim import ms_ssim
 from radcommons.models.classifier import resized
 from radcommons.records import Arm

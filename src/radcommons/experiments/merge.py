@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.classify.material import Examples
+from radcommons.classify.trials import Trial, run_trials, take
 from radcommons.data.listing import PARTS
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, TooFewImages
@@ -13,7 +14,6 @@ from radcommons.experiments import finish, report
 from radcommons.experiments.compare import RELEVANT
 from radcommons.experiments.settings import MergeSettings
 from radcommons.experiments.sources import draw_as_trained, open_generator, open_site
-from radcommons.experiments.trials import Trial, run_trials, take
 from radcommons.experiments.words import merge_sentence
 from radcommons.experiments.work import Work
 from radcommons.models.sampling import Generator

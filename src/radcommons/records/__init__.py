@@ -14,6 +14,7 @@ from radcommons.records.audit import (
 from radcommons.records.classifier import ClassifierRecord
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
+from radcommons.records.explain import Correlation, Explanation, MapResult, MorphResult, RegionScore
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.patients import PatientsRecord
 from radcommons.records.record import Record, sha256_file
@@ -38,22 +39,27 @@ __all__ = [
     "ClassifierRecord",
     "Comparison",
     "Control",
+    "Correlation",
     "Diversity",
     "Estimate",
     "Evaluation",
     "ExperimentResult",
+    "Explanation",
     "Fidelity",
     "FindingEvaluation",
     "FindingScreen",
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
+    "MapResult",
     "MaskingCheck",
+    "MorphResult",
     "PatientsRecord",
     "PolicyLine",
     "PrivacyTest",
     "QualityScore",
     "Record",
+    "RegionScore",
     "RobustComparison",
     "RobustCurve",
     "RobustDifference",

@@ -88,7 +88,16 @@ def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         whole = content["format_version"] == FORMAT_VERSION and content["digest"] == digest(content["state"])
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError):
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        pickle.UnpicklingError,
+    ):
         return None
     state: dict[str, Any] = content["state"]
     return state if whole else None

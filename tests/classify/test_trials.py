@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from radcommons.classify import trials
 from radcommons.classify.material import Examples, of_images
 from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.trials import Trial, run_trials, take
 from radcommons.errors import TooFewImages
-from radcommons.experiments import trials
-from radcommons.experiments.trials import Trial, run_trials, take
 from radcommons.progress import silent
 
 SETTINGS = ClassifierSettings(network="densenet-small", side=32, epochs=2, optimiser="adam", learning_rate=0.001)

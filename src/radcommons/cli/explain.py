@@ -1,0 +1,141 @@
+"""``radcommons explain``: what has a generator learned of its findings?"""
+
+from pathlib import Path
+
+import typer
+
+from radcommons.cli.output import AsJson, bar, show
+from radcommons.records import Explanation
+
+app = typer.Typer(no_args_is_help=True, help="What a generator has learned: morphs, difference maps, their scores.")
+
+Reference = typer.Argument(metavar="GENERATOR", help="A run, or the folder of a generator package.")
+Out = typer.Option(..., "--out", help="Folder of the results; every command of one generator adds to the same page.")
+Findings = typer.Option([], "--finding", help="A finding; repeated, findings are raised together. All others stay 0.")
+Every = typer.Option(False, "--all", help="Every finding of the generator, each alone.")
+Seed = typer.Option(0, "--seed", help="The pseudo-patients of 'radcommons generate' with the same seed.")
+Frames = typer.Option(11, "--frames", help="Steps of the label from 0 to 1, both included.")
+Patients = typer.Option(4, "--patients", help="Pseudo-patients shown.")
+Number = typer.Option(1000, "-n", "--number", help="Pseudo-patients in the mean map.")
+Smooth = typer.Option(0.02, "--smooth", help="Sigma of a Gaussian, share of the image's side; 0 leaves maps raw.")
+Singles = typer.Option(4, "--singles", min=0, max=8, help="Pseudo-patients whose own change is shown below the mean.")
+StoreOption = typer.Option(None, "--store", help="A phantom store: score maps against its known truth.")
+Boxes = typer.Option(None, "--boxes", help="BBox_List_2017.csv of NIH ChestX-ray14: score maps against its boxes.")
+ExtractorOption = typer.Option(
+    "efficientnet-lite0", "--extractor", help="Features that tell pseudo-patients apart; 'off' for none."
+)
+MORPH_EPILOG = """
+radcommons explain morph runs/site-a --finding Effusion --out explained/site-a
+
+radcommons explain morph runs/site-a --all --out explained/site-a --frames 21 --patients 6
+"""
+MAP_EPILOG = """
+radcommons explain map runs/site-a --finding Effusion --finding Cardiomegaly --out explained/site-a
+
+radcommons explain map runs/nih --all --out explained/nih --boxes ChestX-ray14/BBox_List_2017.csv
+"""
+CORRELATE_EPILOG = """
+radcommons explain correlate runs/site-a --classifier classifiers/site-a --out explained/site-a
+
+radcommons explain correlate runs/site-a --classifier classifiers/site-a --out explained/site-a --pair Effusion:Edema
+"""
+ALL_EPILOG = """
+radcommons explain all runs/site-a --out explained/site-a --store stores/site-a
+"""
+
+
+@app.command("morph", epilog=MORPH_EPILOG)
+def morph(
+    generator: Path = Reference,
+    out: Path = Out,
+    finding: list[str] = Findings,
+    every: bool = Every,
+    frames: int = Frames,
+    patients: int = Patients,
+    seed: int = Seed,
+    as_json: bool = AsJson,
+) -> None:
+    """Raise a finding's label from 0 to 1 on the same pseudo-patients: a strip, an animation, a slider on the page."""
+    from radcommons.explain.flow import MorphRequest, explain
+
+    asked = MorphRequest(frames, patients)
+    _show(explain(generator, out, finding, every=every, morph=asked, seed=seed, track=bar), finding, out, as_json)
+
+
+@app.command("map", epilog=MAP_EPILOG)
+def map_(
+    generator: Path = Reference,
+    out: Path = Out,
+    finding: list[str] = Findings,
+    every: bool = Every,
+    n: int = Number,
+    smooth: float = Smooth,
+    singles: int = Singles,
+    store: Path | None = StoreOption,
+    boxes: Path | None = Boxes,
+    extractor: str = ExtractorOption,
+    seed: int = Seed,
+    as_json: bool = AsJson,
+) -> None:
+    """Where a finding changes the image: with minus without, same pseudo-patients; and is it the right place?"""
+    from radcommons.explain.flow import MapRequest, explain
+
+    asked = MapRequest(n, smooth, singles, store, boxes, extractor)
+    _show(explain(generator, out, finding, every=every, map_=asked, seed=seed, track=bar), finding, out, as_json)
+
+
+@app.command("correlate", epilog=CORRELATE_EPILOG)
+def correlate(
+    generator: Path = Reference,
+    out: Path = Out,
+    classifier: Path = typer.Option(..., "--classifier", help="A run of 'classify train' on real films."),
+    n: int = typer.Option(5000, "-n", "--number", help="Images a label."),
+    pair: list[str] = typer.Option(
+        [],
+        "--pair",
+        metavar="LABEL:OUTPUT",
+        help="A scatter plot to draw; may be repeated. By default the telling ones.",
+    ),
+    seed: int = Seed,
+    as_json: bool = AsJson,
+) -> None:
+    """Every label against every output of a classifier: a clustered matrix, beside the labels' own in training."""
+    from radcommons.explain.flow import correlate as carry_out
+    from radcommons.explain.folder import PAGE
+    from radcommons.explain.summary import correlation_text
+
+    explanation = carry_out(generator, classifier, out, n=n, pairs=pair, seed=seed, track=bar)
+    place = out / PAGE
+    result = {**explanation.model_dump(mode="json"), "page": str(place)}
+    show(result, correlation_text(explanation, place), as_json)
+
+
+@app.command("all", epilog=ALL_EPILOG)
+def all_(
+    generator: Path = Reference,
+    out: Path = Out,
+    frames: int = Frames,
+    patients: int = Patients,
+    n: int = Number,
+    smooth: float = Smooth,
+    singles: int = Singles,
+    store: Path | None = StoreOption,
+    boxes: Path | None = Boxes,
+    extractor: str = ExtractorOption,
+    seed: int = Seed,
+    as_json: bool = AsJson,
+) -> None:
+    """Morphs and maps of every finding, on one page."""
+    from radcommons.explain.flow import MapRequest, MorphRequest, explain
+
+    maps = MapRequest(n, smooth, singles, store, boxes, extractor)
+    found = explain(generator, out, every=True, morph=MorphRequest(frames, patients), map_=maps, seed=seed, track=bar)
+    _show(found, [], out, as_json)
+
+
+def _show(explanation: Explanation, findings: list[str], out: Path, as_json: bool) -> None:
+    from radcommons.explain.folder import PAGE
+    from radcommons.explain.summary import as_text
+
+    place = out / PAGE
+    show({**explanation.model_dump(mode="json"), "page": str(place)}, as_text(explanation, findings, place), as_json)

@@ -1,0 +1,221 @@
+"""Every label of a generator against every output of a classifier of real films (paper section 5, Fig. 5)."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from radcommons.errors import ClassifierRefused, FindingUnknown, SettingRefused, nearest_hint
+from radcommons.explain.chosen import title
+from radcommons.explain.folder import CORRELATION, ExplainFolder
+from radcommons.explain.matrix_drawing import matrix_figure, scatter_figure
+from radcommons.explain.scores import Scores, forget, score_labels
+from radcommons.metrics.correlation import clusters, fisher_interval, pearson, spearman, weighted_pearson
+from radcommons.models.classifier_files import Classifier
+from radcommons.models.sampling import Generator
+from radcommons.progress import Track
+from radcommons.records import Correlation
+from radcommons.records.explain import Matrix
+
+FEWEST = 10  # images a label
+JOINED_AT = 0.3  # mean correlation of the findings of a block
+FOLLOWS, LITTLE = 0.5, 0.2  # rank correlation with training
+FEWEST_TO_FOLLOW = 4  # findings, and entries
+
+
+def common_findings(generator: Generator, classifier: Classifier) -> tuple[str, ...]:
+    """Findings that both know, in label order; raises ClassifierRefused where there is none."""
+    common = tuple(finding for finding in generator.findings if finding in classifier.findings)
+    if not common:
+        raise ClassifierRefused(
+            f"the classifier knows {', '.join(classifier.findings)}, the generator {', '.join(generator.findings)}: "
+            "they have no finding in common; train one on films with the same labels"
+        )
+    return common
+
+
+def check_images(n: int) -> None:
+    """Raise SettingRefused for too few images a label."""
+    if n < FEWEST:
+        raise SettingRefused(f"n is {n}; a correlation needs {FEWEST} or more images a label")
+
+
+def parse_pairs(texts: Sequence[str], findings: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Scatter plots asked for as "LABEL:OUTPUT"; raises SettingRefused or FindingUnknown with the nearest name."""
+    pairs = []
+    for text in texts:
+        label, colon, output = text.partition(":")
+        if not colon:
+            raise SettingRefused(f"--pair {text}: write it as LABEL:OUTPUT, e.g. {findings[0]}:{findings[-1]}")
+        for finding in (label, output):
+            if finding not in findings:
+                raise FindingUnknown(
+                    f"--pair {text}: '{finding}' is not known to both; {nearest_hint(finding, findings)}"
+                )
+        pairs.append((label, output))
+    return pairs
+
+
+def correlate(
+    generator: Generator,
+    classifier: Classifier,
+    folder: ExplainFolder,
+    *,
+    n: int,
+    seed: int,
+    pairs: Sequence[tuple[str, str]],
+    track: Track,
+) -> None:
+    """Draw, score, correlate, and write the matrix, the scatter plots and the table into the folder.
+
+    Args:
+        pairs: label and output of each scatter plot; the diagonal and the strongest others where none is named.
+    """
+    findings = common_findings(generator, classifier)
+    kept = folder.path / CORRELATION / ".scores.npy"
+    found = score_labels(generator, classifier, findings, n=n, seed=seed, kept=kept, track=track)
+    result = summarise(generator, classifier, findings, found, seed)
+    matrix_figure(result).save(folder.path / result.picture, optimize=True)
+    shown = list(pairs) or telling_pairs(result)
+    scatter_figure(shown, findings, found, result).save(folder.path / result.scatter, optimize=True)
+    _write_table(folder.path / result.table, result)
+    np.savez_compressed(
+        folder.path / result.scores,
+        allow_pickle=False,
+        findings=np.array(findings),
+        strengths=found.strengths,
+        probabilities=found.probabilities,
+    )
+    folder.put_correlation(result)
+    forget(kept)
+
+
+def summarise(
+    generator: Generator, classifier: Classifier, findings: tuple[str, ...], found: Scores, seed: int
+) -> Correlation:
+    """The record of what was scored; `found` is in the order of `findings`, the record in that of the clusters."""
+    n = found.strengths.shape[1]
+    linear, ranked = (
+        np.stack([kind(x, y) for x, y in zip(found.strengths, found.probabilities, strict=True)])
+        for kind in (pearson, spearman)
+    )
+    training, withheld = in_training(generator, findings)
+    order, blocks = clusters(linear, joined_at=JOINED_AT)
+    names = tuple(findings[i] for i in order)
+
+    def rows(matrix: np.ndarray) -> Matrix:
+        ordered = matrix[np.ix_(order, order)]
+        return tuple(tuple(float(v) if np.isfinite(v) else None for v in row) for row in ordered)
+
+    together = [tuple(findings[i] for i in order if blocks[i] == b) for b in dict.fromkeys(blocks[order])]
+    follows = follows_training(linear, training)
+    result = Correlation(
+        findings=names,
+        only_generator=tuple(f for f in generator.findings if f not in findings),
+        only_classifier=tuple(f for f in classifier.findings if f not in findings),
+        images=n,
+        seed=seed,
+        classifier=classifier.record.name,
+        classifier_sha256=classifier.digest,
+        pearson=rows(linear),
+        pearson_low=rows(fisher_interval(linear, n)[0]),
+        pearson_high=rows(fisher_interval(linear, n)[1]),
+        spearman=rows(ranked),
+        spearman_low=rows(fisher_interval(ranked, n, ranks=True)[0]),
+        spearman_high=rows(fisher_interval(ranked, n, ranks=True)[1]),
+        training=rows(training),
+        withheld=withheld,
+        blocks=tuple(block for block in together if len(block) > 1),
+        follows_training=follows,
+        statement="",
+        picture=f"{CORRELATION}/matrix.png",
+        scatter=f"{CORRELATION}/scatter.png",
+        table=f"{CORRELATION}/matrix.csv",
+        scores=f"{CORRELATION}/scores.npz",
+    )
+    return result.model_copy(update={"statement": statement(result)})
+
+
+def in_training(generator: Generator, findings: tuple[str, ...]) -> tuple[np.ndarray, float]:
+    """Correlation of labels among the published combinations of training, (k, k), and the share withheld.
+
+    NaN where a label is constant there, and everywhere where no combination is published.
+    """
+    record = generator.findings_record
+    places = [generator.findings.index(finding) for finding in findings]
+    if not record.combinations:
+        return np.full((len(findings), len(findings)), np.nan), 1.0
+    vectors = np.array([labels for labels, _ in record.combinations], np.float64)[:, places]
+    counts = np.array([count for _, count in record.combinations], np.float64)
+    return weighted_pearson(vectors, counts), record.withheld_images / (record.withheld_images + counts.sum())
+
+
+def follows_training(linear: np.ndarray, training: np.ndarray) -> float | None:
+    """Rank correlation of the off-diagonal entries of both matrices, directions averaged; None where too few."""
+    above = np.triu_indices(len(linear), 1)
+    mine, theirs = ((linear + linear.T) / 2)[above], training[above]
+    known = np.isfinite(mine) & np.isfinite(theirs)
+    if len(linear) < FEWEST_TO_FOLLOW or known.sum() < FEWEST_TO_FOLLOW:
+        return None
+    value = float(spearman(mine[known], theirs[known, None])[0])
+    return value if np.isfinite(value) else None
+
+
+def telling_pairs(result: Correlation) -> list[tuple[str, str]]:
+    """The diagonal, then as many of the strongest other entries, at most eight of each."""
+    names = result.findings
+    entries = [
+        (abs(value), label, output)
+        for label, row in zip(names, result.pearson, strict=True)
+        for output, value in zip(names, row, strict=True)
+        if label != output and value is not None
+    ]
+    strongest = [(label, output) for _, label, output in sorted(entries, reverse=True)]
+    count = min(8, len(names))
+    return [(name, name) for name in names[:count]] + strongest[:count]
+
+
+def statement(result: Correlation) -> str:
+    """What the matrix says, in words."""
+    diagonal = {name: result.pearson[i][i] for i, name in enumerate(result.findings)}
+    known = {name: value for name, value in diagonal.items() if value is not None}
+    if not known:
+        return "No label changes what the classifier says."
+    if len(diagonal) == 1:
+        ((name, value),) = known.items()
+        return f"The label of {title((name,))} has a correlation of {value:.2f} with the classifier's own output."
+    best, worst = max(known, key=known.__getitem__), min(known, key=known.__getitem__)
+    own = sum(
+        value is not None and value == max(v for v in column if v is not None)
+        for value, column in zip(diagonal.values(), zip(*result.pearson, strict=True), strict=True)
+    )
+    text = [
+        f"A label's own correlation with the classifier is from {known[worst]:.2f} ({title((worst,))}) to "
+        f"{known[best]:.2f} ({title((best,))}), {np.mean(list(known.values())):.2f} on average; "
+        f"{own} of {len(diagonal)} outputs follow their own label most."
+    ]
+    lows = [result.pearson_low[i][i] for i in range(len(result.findings))]
+    unseen = [title((name,)) for name, low in zip(result.findings, lows, strict=True) if low is None or low <= 0]
+    if unseen:
+        text.append(f"That the classifier sees the label cannot be said for {', '.join(unseen)}.")
+    if result.follows_training is not None:
+        told = f"(rank correlation of the other entries {result.follows_training:.2f})"
+        if result.follows_training >= FOLLOWS:
+            text.append(f"What goes together here went together in training {told}: a label may bring its companions.")
+        elif result.follows_training > LITTLE:
+            text.append(f"What goes together here is in part what went together in training {told}.")
+        else:
+            text.append(f"What goes together here has little to do with what went together in training {told}.")
+    return " ".join(text)
+
+
+def _write_table(path: Path, result: Correlation) -> None:
+    kinds = ("pearson", "pearson_low", "pearson_high", "spearman", "spearman_low", "spearman_high", "training")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "output", *kinds])
+        for i, label in enumerate(result.findings):
+            for j, output in enumerate(result.findings):
+                values = [getattr(result, kind)[i][j] for kind in kinds]
+                writer.writerow([label, output, *("" if v is None else f"{v:.6f}" for v in values)])

@@ -1,0 +1,188 @@
+"""Pictures of what labels do: strips, animations, maps over films, sprites for the page. Arrays in, pictures out."""
+
+import io
+import math
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from PIL import Image, ImageDraw, ImageFont
+
+from radcommons.explain.difference import Change
+from radcommons.pages import plot_style
+from radcommons.pictures import GAP, INK, PAPER, contact_sheet
+
+SIDE = 96  # pixels of an image on a strip, at least
+MOVING_SIDE = 128  # and in an animation
+FRAME_SECONDS, REST_SECONDS = 0.12, 0.9
+COLOURS = colormaps["RdBu_r"]  # red = more signal, blue = less
+OPAQUE = 0.85  # of the strongest change; none is transparent, so that the film shows
+DARK, LIGHT, OUTLINE = "#181818", "#e6e6e6", "#0a9d4f"
+
+
+def strip(images: np.ndarray, strengths: Sequence[float], name: str) -> Image.Image:
+    """A row a pseudo-patient, a column a label strength, from images uint8 (P, n, R, R)."""
+    side = max(SIDE, images.shape[-1])
+    sheet = contact_sheet(list(images), side=side)
+    font = ImageFont.load_default(size=13)
+    rows = [f"pseudo-patient {number}" for number in range(1, len(images) + 1)]
+    margin = 10 + max(round(font.getlength(row)) for row in rows)
+    top = 42
+    page = Image.new("L", (margin + sheet.width, top + sheet.height), PAPER)
+    page.paste(sheet, (margin, top))
+    pen = ImageDraw.Draw(page)
+    pen.text((margin + GAP, 5), f"{name}: label from absent (0) to present (1)", fill=INK, font=font)
+    for column, strength in enumerate(strengths):
+        centre = margin + GAP + column * (side + GAP) + side // 2
+        pen.text((centre, top - 3), f"{strength:.2g}", fill=INK, font=font, anchor="mb")
+    for row, text in enumerate(rows):
+        pen.text((6, top + GAP + row * (side + GAP) + side // 2), text, fill=INK, font=font, anchor="lm")
+    return page
+
+
+def moving(images: np.ndarray, strengths: Sequence[float], name: str) -> list[Image.Image]:
+    """The frames of an animation: pseudo-patients side by side, the label's strength above as text and bar."""
+    side = max(MOVING_SIDE, images.shape[-1])
+    font = ImageFont.load_default(size=15)
+    frames = []
+    for column, strength in enumerate(strengths):
+        sheet = contact_sheet([images[:, column]], side=side)
+        width, height = (length + length % 2 for length in (sheet.width, sheet.height + 34))  # even, for video
+        page = Image.new("L", (width, height), PAPER)
+        page.paste(sheet, (0, 34))
+        pen = ImageDraw.Draw(page)
+        pen.text((6, 6), f"{name} {strength:.2f}", fill=INK, font=font)
+        pen.rectangle((GAP, 28, width - GAP, 31), fill=70)
+        pen.rectangle((GAP, 28, GAP + strength * (width - 2 * GAP), 31), fill=INK)
+        frames.append(page)
+    return frames
+
+
+def save_animation(path: Path, frames: Sequence[Image.Image]) -> None:
+    """A GIF there and back, resting at both ends."""
+    order = [*frames, *reversed(frames[1:-1])]
+    step, rest = round(1000 * FRAME_SECONDS), round(1000 * REST_SECONDS)
+    durations = [rest if frame in (frames[0], frames[-1]) else step for frame in order]
+    order[0].save(path, "GIF", save_all=True, append_images=order[1:], duration=durations, loop=0)
+
+
+def save_video(path: Path, frames: Sequence[Image.Image]) -> bool:
+    """An MP4 there and back, if ffmpeg is on the PATH and can write H.264; whether it is there now."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return False
+    rests = round(REST_SECONDS / FRAME_SECONDS)
+    order = [*[frames[0]] * rests, *frames[1:-1], *[frames[-1]] * rests, *reversed(frames[1:-1])]
+    width, height = frames[0].size
+    command = [program, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}"]
+    command += ["-r", f"{1 / FRAME_SECONDS:g}", "-i", "-", "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path)]
+    pixels = b"".join(frame.tobytes() for frame in order)
+    done = subprocess.run(command, input=pixels, capture_output=True, check=False)
+    if done.returncode != 0:
+        path.unlink(missing_ok=True)
+    return done.returncode == 0
+
+
+def sprite(images: np.ndarray, *, side: int) -> bytes:
+    """All frames of a morph, uint8 (P, n, R, R), below each other in one JPEG; each is a grid of pseudo-patients."""
+    patients, frames, resolution, _ = images.shape
+    columns, rows = grid(patients)
+    sheet = np.full((frames, rows, resolution, columns, resolution), PAPER, np.uint8)
+    for patient in range(patients):
+        sheet[:, patient // columns, :, patient % columns] = images[patient]
+    picture = Image.fromarray(sheet.reshape(frames * rows * resolution, columns * resolution))
+    if side < resolution:
+        picture = picture.resize((columns * side, frames * rows * side), Image.Resampling.BOX)
+    return as_jpeg(picture)
+
+
+def grid(patients: int) -> tuple[int, int]:
+    """Columns and rows of a nearly square grid."""
+    columns = math.ceil(math.sqrt(patients))
+    return columns, -(-patients // columns)
+
+
+def as_jpeg(picture: Image.Image) -> bytes:
+    """A picture's bytes as JPEG, small enough for a page."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def overlay(film: np.ndarray, change: np.ndarray, limit: float, clear: np.ndarray | None = None) -> np.ndarray:
+    """A change in colour over a grey film.
+
+    Args:
+        film: grey levels 0 ... 255, (R, R).
+        change: grey levels, (R, R).
+        limit: the change of full colour, grey levels, > 0.
+        clear: where the change is told from chance, mask (R, R); elsewhere the film is left as it is.
+    Returns:
+        float (R, R, 3) in [0, 1]; the larger the change, the less of the film shows.
+    """
+    share = np.clip(change / limit, -1, 1)
+    opacity = OPAQUE * np.sqrt(np.abs(share))
+    if clear is not None:
+        opacity = opacity * clear
+    colour = COLOURS((share + 1) / 2)[..., :3]
+    grey = np.repeat(film[..., None] / 255, 3, axis=-1)
+    mixed: np.ndarray = grey + opacity[..., None] * (colour - grey)
+    return mixed
+
+
+def map_figure(
+    change: Change, singles: Sequence[tuple[np.ndarray, np.ndarray]], region: np.ndarray | None, name: str
+) -> Image.Image:
+    """The mean map over its healthy film and alone, single pseudo-patients below, colour bars in grey levels.
+
+    Args:
+        change: not collapsed.
+        singles: difference and healthy film of pseudo-patients, (R, R) each; may be none.
+        region: mask (R, R) of where the finding is known to sit, outlined; None where nobody knows.
+    """
+    limit = float(np.abs(change.mean).max())
+    with plot_style():
+        figure = Figure(figsize=(7.6, 3.0 if not singles else 5.1), facecolor=DARK, layout="constrained")
+        upper, *lower = figure.subfigures(2 if singles else 1, 1, height_ratios=[1.6, 1] if singles else None,
+                                          squeeze=False)[:, 0]  # fmt: skip
+        upper.set_facecolor(DARK)
+        upper.suptitle(name, color=LIGHT, fontsize=10)
+        film, over, alone = upper.subplots(1, 3)
+        _film(film, np.repeat(change.healthy[..., None] / 255, 3, axis=-1), "mean film without it")
+        _film(over, overlay(change.healthy, change.mean, limit, change.clear), "mean change")
+        _film(alone, COLOURS((change.mean / limit + 1) / 2)[..., :3], "the change alone")
+        if region is not None:
+            alone.contour(region, levels=[0.5], colors=OUTLINE, linewidths=1.4)
+            alone.set_title("alone; green: where it sits", color=LIGHT, fontsize=9)
+        _colour_bar(upper, [film, over, alone], limit, "grey levels of 255\nred: more signal, blue: less")
+        for below in lower:
+            below.set_facecolor(DARK)
+            strongest = float(max(np.percentile(np.abs(d), 99.5) for d, _ in singles)) or 1.0
+            axes = below.subplots(1, len(singles), squeeze=False)[0]
+            for number, (place, (difference, film_of)) in enumerate(zip(axes, singles, strict=True), start=1):
+                _film(place, overlay(film_of, difference, strongest), f"pseudo-patient {number}")
+            _colour_bar(below, list(axes), strongest, "grey levels")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=110)
+        return Image.open(buffer).convert("RGB")
+
+
+def _colour_bar(figure: SubFigure, beside: list[Axes], limit: float, label: str) -> None:
+    scale = ScalarMappable(Normalize(-limit, limit), COLOURS)
+    bar = figure.colorbar(scale, ax=beside, fraction=0.03, pad=0.01)
+    bar.set_label(label, color=LIGHT, fontsize=8)
+    bar.ax.tick_params(colors=LIGHT, labelsize=8)
+    bar.ax.grid(False)
+
+
+def _film(axes: Axes, picture: np.ndarray, caption: str) -> None:
+    axes.imshow(picture, interpolation="bilinear")
+    axes.set_title(caption, color=LIGHT, fontsize=9)
+    axes.set_axis_off()

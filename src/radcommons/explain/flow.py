@@ -1,0 +1,265 @@
+"""The commands of ``radcommons explain``: draw, measure, score, write, and make the page again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from radcommons.errors import SettingRefused
+from radcommons.explain import page
+from radcommons.explain.chosen import Chosen, choose, stem, title
+from radcommons.explain.correlate import check_images, common_findings, parse_pairs
+from radcommons.explain.correlate import correlate as correlate_labels
+from radcommons.explain.difference import Change, measure
+from radcommons.explain.drawing import map_figure, moving, save_animation, save_video, strip
+from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder
+from radcommons.explain.identity import People, mean_with_interval
+from radcommons.explain.morph import draw_morphs, strengths
+from radcommons.explain.pseudo_patients import draw_first
+from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
+from radcommons.explain.words import statement
+from radcommons.metrics.localisation import body_mask, share_outside, split_region
+from radcommons.models.classifier_files import Classifier
+from radcommons.models.extractors import Extractor, load_extractor
+from radcommons.models.sampling import Generator
+from radcommons.progress import Track, silent
+from radcommons.records import Explanation, MapResult, MorphResult
+from radcommons.seeds import numpy_stream
+
+FRAMES, PATIENTS = 11, 4
+FEWEST_FRAMES = 2
+WIDEST = 0.25  # sigma of the smoothing, share of the side
+LATENTS, SMOOTHING, SINGLES = 1000, 0.02, 4
+IDENTITY_PAIRS = 64
+CORRELATION_IMAGES = 5000  # a label, paper section 5
+FEWEST_OUTSIDE = 0.01  # of the pixels, to speak of an outside of the body
+NO_EXTRACTOR = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class MorphRequest:
+    """What a morph takes: frames from label 0 to 1, and pseudo-patients."""
+
+    frames: int = FRAMES
+    patients: int = PATIENTS
+
+    def check(self) -> None:
+        """Raise SettingRefused where a number is out of range."""
+        if self.frames < FEWEST_FRAMES:
+            raise SettingRefused(f"frames is {self.frames}; a morph needs {FEWEST_FRAMES} or more")
+        if self.patients < 1:
+            raise SettingRefused(f"patients is {self.patients}; it must be 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class MapRequest:
+    """What a map takes.
+
+    Attributes:
+        n: latents in the mean.
+        smoothing: sigma, share of the side.
+        singles: pseudo-patients shown one by one.
+        store: a phantom whose truth scores the maps.
+        boxes: a list of radiologists' boxes that does.
+        extractor: whose features tell pseudo-patients apart; "off" for none.
+    """
+
+    n: int = LATENTS
+    smoothing: float = SMOOTHING
+    singles: int = SINGLES
+    store: Path | None = None
+    boxes: Path | None = None
+    extractor: str = "efficientnet-lite0"
+
+    def check(self) -> None:
+        """Raise SettingRefused where a number is out of range."""
+        if self.n < 1:
+            raise SettingRefused(f"n is {self.n}; it must be 1 or more")
+        if not 0 <= self.smoothing <= WIDEST:
+            raise SettingRefused(f"smooth is {self.smoothing}; it must be from 0 (raw) to {WIDEST} of the image's side")
+
+
+def explain(
+    reference: Path,
+    out: Path,
+    findings: Sequence[str] = (),
+    *,
+    every: bool = False,
+    morph: MorphRequest | None = None,
+    map_: MapRequest | None = None,
+    seed: int = 0,
+    track: Track = silent,
+) -> Explanation:
+    """Make the morphs, the maps or both of a generator's findings in folder `out`, and its page.
+
+    Args:
+        reference: a run or a package.
+        findings: raised together; or `every` finding alone.
+        morph, map_: what is asked for; None leaves it out.
+    Raises:
+        FindingUnknown, SettingRefused, PathInUse, GeneratorRefused, and those of the store or the boxes: before
+        anything is drawn.
+    """
+    generator = Generator.load(reference)
+    sets = choose(generator, findings, every=every)
+    regions, extractor = NOWHERE, None
+    if morph is not None:
+        morph.check()
+    if map_ is not None:
+        map_.check()
+        regions = read_regions(generator, sets, store=map_.store, boxes=map_.boxes)
+        if map_.extractor != NO_EXTRACTOR:
+            extractor = load_extractor(map_.extractor, device=generator.device)
+    folder = ExplainFolder.claim(out, generator)
+    if morph is not None:
+        _morphs(generator, folder, sets, morph, seed, track)
+    if map_ is not None:
+        _maps(generator, folder, sets, map_, regions, extractor, seed, track)
+    (out / PAGE).write_text(page.render(folder), encoding="utf-8")
+    return folder.explanation
+
+
+def correlate(
+    reference: Path,
+    classifier: Path,
+    out: Path,
+    *,
+    n: int = CORRELATION_IMAGES,
+    pairs: Sequence[str] = (),
+    seed: int = 0,
+    track: Track = silent,
+) -> Explanation:
+    """Every label of a generator against every output of a classifier of real films, and the page again.
+
+    Args:
+        reference: a run or a package.
+        classifier: a run of ``classify train``.
+        n: images a label.
+        pairs: scatter plots to draw, "LABEL:OUTPUT"; the most telling ones where none is named.
+    Raises:
+        SettingRefused, FindingUnknown, ClassifierRefused, PathInUse, GeneratorRefused: before anything is drawn.
+    """
+    check_images(n)
+    generator = Generator.load(reference)
+    judge = Classifier.load(classifier)
+    shown = parse_pairs(pairs, common_findings(generator, judge))
+    folder = ExplainFolder.claim(out, generator)
+    correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
+    (out / PAGE).write_text(page.render(folder), encoding="utf-8")
+    return folder.explanation
+
+
+def _morphs(
+    generator: Generator, folder: ExplainFolder, sets: Sequence[Chosen], asked: MorphRequest, seed: int, track: Track
+) -> None:
+    drawn = draw_morphs(generator, sets, frames=asked.frames, patients=asked.patients, seed=seed, track=track)
+    values = tuple(float(v) for v in strengths(asked.frames))
+    with track("Writing morphs", total=len(sets), unit="morphs") as advance:
+        for chosen, images in zip(sets, drawn, strict=True):
+            name = f"{MORPHS}/{stem(chosen)}"
+            strip(images, values, title(chosen)).save(folder.path / f"{name}.png", optimize=True)
+            frames = moving(images, values, title(chosen))
+            save_animation(folder.path / f"{name}.gif", frames)
+            video = save_video(folder.path / f"{name}.mp4", frames)
+            np.savez_compressed(folder.path / f"{name}.npz", images=images, strengths=np.array(values))
+            folder.put_morph(
+                MorphResult(
+                    findings=chosen,
+                    strengths=values,
+                    patients=asked.patients,
+                    seed=seed,
+                    strip=f"{name}.png",
+                    animation=f"{name}.gif",
+                    video=f"{name}.mp4" if video else None,
+                    frames=f"{name}.npz",
+                )
+            )
+            advance(1)
+
+
+def _maps(
+    generator: Generator,
+    folder: ExplainFolder,
+    sets: Sequence[Chosen],
+    asked: MapRequest,
+    regions: Regions,
+    extractor: Extractor | None,
+    seed: int,
+    track: Track,
+) -> None:
+    known = {chosen: heat for chosen in sets if (heat := regions.of(chosen)) is not None}
+    changes = measure(
+        generator,
+        sets,
+        n=asked.n,
+        seed=seed,
+        smoothing=asked.smoothing,
+        heats=known,
+        kept=folder.path / UNFINISHED,
+        track=track,
+    )
+    body = body_mask(changes[0].healthy)
+    people = None if extractor is None else People.draw(generator, extractor, min(IDENTITY_PAIRS, asked.n), seed)
+    with track("Scoring and drawing maps", total=len(sets), unit="maps") as advance:
+        for change in changes:
+            chosen = change.findings
+            name = f"{MAPS}/{stem(chosen)}"
+            numbers = {"mean": change.mean, "standard_error": change.standard_error, "healthy": change.healthy}
+            if chosen in known:
+                numbers["region"] = known[chosen]
+            np.savez_compressed(folder.path / f"{name}.npz", allow_pickle=False, body=body, **numbers)
+            result = _result(change, asked, regions, people, body, seed)
+            if result.picture is not None:
+                without, raised = (draw_first(generator, c, asked.singles, seed) for c in ((), chosen))
+                singles = list(zip(raised.astype(np.float64) - without, without.astype(np.float64), strict=True))
+                region = split_region(known[chosen])[0] if chosen in known else None
+                map_figure(change, singles, region, title(chosen)).save(folder.path / result.picture, optimize=True)
+            folder.put_map(result)
+            advance(1)
+
+
+def _result(
+    change: Change, asked: MapRequest, regions: Regions, people: People | None, body: np.ndarray, seed: int
+) -> MapResult:
+    chosen = change.findings
+    place = np.unravel_index(np.abs(change.mean).argmax(), change.mean.shape)
+    error = float(change.standard_error[place])
+    outside = float((~body).mean())
+    name = f"{MAPS}/{stem(chosen)}"
+    rng = numpy_stream(seed, "explain", *chosen)
+    scored = score(change, regions, body, rng=rng)
+    result = MapResult(
+        findings=chosen,
+        images=asked.n,
+        seed=seed,
+        smoothing=asked.smoothing,
+        strongest=float(change.mean[place]),
+        strongest_error=error if np.isfinite(error) else None,
+        change=mean_with_interval(change.rms, rng=rng),
+        overall=float(change.mean[body].mean()),
+        clear_share=float(change.clear.mean()),
+        collapsed=change.collapsed,
+        outside_body=None if outside < FEWEST_OUTSIDE or change.collapsed else share_outside(change.mean, body),
+        outside_body_area=outside,
+        identity=None if people is None else people.change(chosen, rng=rng),
+        extractor=None if people is None else people.extractor.record.name,
+        score=scored,
+        unscored=None if scored is not None else _why(change, regions),
+        statement="",
+        picture=None if change.collapsed else f"{name}.png",
+        numbers=f"{name}.npz",
+    )
+    return result.model_copy(update={"statement": statement(result)})
+
+
+def _why(change: Change, regions: Regions) -> str:
+    """Why a map has no score."""
+    if change.collapsed:
+        return "there is no change to score"
+    if not regions.source:
+        return "no region is known; --store (a phantom) or --boxes gives one"
+    unknown = tuple(finding for finding in change.findings if finding not in regions.heats)
+    if not unknown:
+        return "its region is the whole film"
+    return f"{title(unknown)} is not in {regions.source}"

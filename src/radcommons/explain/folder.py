@@ -1,0 +1,102 @@
+"""The folder of an explanation: ``explain.json``, pictures and numbers of every command run into it, and the page."""
+
+import zipfile
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image
+from pydantic import ValidationError
+
+from radcommons.errors import PathInUse
+from radcommons.models.sampling import Generator
+from radcommons.records import Correlation, Explanation, MapResult, MorphResult
+
+RECORD = "explain.json"
+PAGE = "explain.html"
+UNFINISHED = ".map.npz"  # sums of maps that a kill stopped
+MORPHS, MAPS, CORRELATION = "morph", "map", "correlation"  # subfolders
+
+
+class ExplainFolder:
+    """A folder that belongs to one generator; every command adds to it or replaces what it made before."""
+
+    def __init__(self, path: Path, explanation: Explanation) -> None:
+        self.path = path
+        self.explanation = explanation
+
+    @classmethod
+    def claim(cls, path: Path, generator: Generator) -> Self:
+        """Make the folder, or go on in the one that is this generator's; raises PathInUse."""
+        record = path / RECORD
+        explanation = cls._begun(record, generator) if record.is_file() else None
+        if explanation is None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise PathInUse(f"{path} already holds something else; choose another --out")
+        for subfolder in (MORPHS, MAPS, CORRELATION):
+            (path / subfolder).mkdir(parents=True, exist_ok=True)
+        if explanation is not None:
+            return cls(path, explanation)
+        folder = cls(
+            path,
+            Explanation(
+                generator=generator.name,
+                generator_sha256=generator.digest,
+                resolution=generator.resolution,
+                images_seen=generator.record.images_seen,
+                findings=generator.findings,
+            ),
+        )
+        folder._save()
+        return folder
+
+    @staticmethod
+    def _begun(record: Path, generator: Generator) -> Explanation:
+        try:
+            explanation = Explanation.model_validate_json(record.read_bytes())
+        except ValidationError:
+            raise PathInUse(f"{record} is damaged or of another version; choose another --out") from None
+        if explanation.generator_sha256 != generator.digest:
+            raise PathInUse(
+                f"{record.parent} explains {explanation.generator} in another state of training or another generator; "
+                "choose another --out"
+            )
+        return explanation
+
+    def put_morph(self, result: MorphResult) -> None:
+        """Add a morph, in place of one of the same findings."""
+        kept = [morph for morph in self.explanation.morphs if morph.findings != result.findings]
+        self.explanation = self.explanation.model_copy(update={"morphs": (*kept, result)})
+        self._save()
+
+    def put_map(self, result: MapResult) -> None:
+        """Add a map, in place of one of the same findings."""
+        kept = [one for one in self.explanation.maps if one.findings != result.findings]
+        self.explanation = self.explanation.model_copy(update={"maps": (*kept, result)})
+        self._save()
+
+    def put_correlation(self, result: Correlation) -> None:
+        """Set the correlation matrix, in place of an earlier one."""
+        self.explanation = self.explanation.model_copy(update={"correlation": result})
+        self._save()
+
+    def frames(self, result: MorphResult) -> np.ndarray | None:
+        """Images of a morph, uint8 (patients, frames, R, R); None where the file is gone."""
+        try:
+            with (self.path / result.frames).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                images: np.ndarray = arrays["images"]
+                return images
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            return None
+
+    def picture(self, name: str | None) -> Image.Image | None:
+        """A picture; None where there is none."""
+        path = self.path / name if name else None
+        if path is None or not path.is_file():
+            return None
+        with Image.open(path) as file:
+            return file.convert("RGB")
+
+    def _save(self) -> None:
+        partial = self.path / (RECORD + ".partial")
+        partial.write_text(self.explanation.to_json(), encoding="utf-8")
+        partial.replace(self.path / RECORD)

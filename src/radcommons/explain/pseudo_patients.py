@@ -1,0 +1,36 @@
+"""The same pseudo-patients under different labels, drawn on every core."""
+
+import numpy as np
+import torch
+
+from radcommons.explain.chosen import Chosen
+from radcommons.models.sampling import Generator, LabelChoice
+
+
+def latents(generator: Generator, first: int, stop: int, seed: int) -> np.ndarray:
+    """Latents of pseudo-patients `first` ... `stop` of a seed, float32 (n, L): those of `radcommons generate`."""
+    return generator.inputs(range(first, stop), LabelChoice({}), seed)[0]
+
+
+def labels(generator: Generator, chosen: Chosen, strengths: np.ndarray) -> np.ndarray:
+    """Label vectors float32 (n, F) with the chosen findings at strengths (n,), and all others 0."""
+    vectors = np.zeros((len(strengths), len(generator.findings)), np.float32)
+    vectors[:, [generator.findings.index(finding) for finding in chosen]] = strengths[:, None]
+    return vectors
+
+
+def threads_for(generator: Generator, blocks: int) -> int:
+    """Threads that draw: every core that torch may use, one on a GPU."""
+    generator.draw(latents(generator, 0, 1, 0), np.zeros((1, len(generator.findings)), np.float32))  # made once
+    return 1 if generator.device.type == "cuda" else min(torch.get_num_threads(), blocks)
+
+
+def draw_first(generator: Generator, chosen: Chosen, count: int, seed: int) -> np.ndarray:
+    """The first pseudo-patients of a seed with the chosen findings and no other, uint8 (count, R, R)."""
+    size = generator.block_size
+    given = labels(generator, chosen, np.ones(size))
+    images = np.empty((count, generator.resolution, generator.resolution), np.uint8)
+    for first in range(0, count, size):
+        block = images[first : first + size]
+        block[:] = generator.draw(latents(generator, first, first + size, seed), given)[: len(block)]
+    return images

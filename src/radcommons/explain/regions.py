@@ -1,0 +1,97 @@
+"""Where findings are known to sit, and how well a difference map agrees."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from radcommons.data.boxes import read_boxes
+from radcommons.data.store import Store
+from radcommons.data.truth import read_truth
+from radcommons.errors import FindingUnknown, SettingRefused
+from radcommons.explain.chosen import Chosen, title
+from radcommons.explain.difference import Change
+from radcommons.explain.identity import mean_with_interval
+from radcommons.metrics.localisation import auroc_inside, gain_inside, moved_scores, points_inside
+from radcommons.models.sampling import Generator
+from radcommons.records import RegionScore
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Known regions.
+
+    Attributes:
+        source: where they are known from, in words.
+        heats: by finding, how often it covers each pixel, float64 (R, R).
+        cases: boxes behind each, where that is what they are made of.
+    """
+
+    source: str
+    heats: Mapping[str, np.ndarray]
+    cases: Mapping[str, int]
+
+    def of(self, chosen: Chosen) -> np.ndarray | None:
+        """The region of findings together: the largest of their shares at each pixel; None where one is unknown."""
+        if not all(finding in self.heats for finding in chosen):
+            return None
+        whole: np.ndarray = np.max([self.heats[finding] / self.heats[finding].max() for finding in chosen], axis=0)
+        return whole
+
+
+NOWHERE = Regions("", {}, {})
+
+
+def read_regions(generator: Generator, sets: Sequence[Chosen], *, store: Path | None, boxes: Path | None) -> Regions:
+    """Regions from a phantom's truth or from a list of boxes; none where neither is given.
+
+    Raises:
+        SettingRefused: both are given.  PathMissing, StoreRefused, TableRefused: they cannot be read.
+        FindingUnknown: they know none of the sets; the message names what both know.
+    """
+    if store is not None and boxes is not None:
+        raise SettingRefused("--store and --boxes exclude each other; a map is scored against one of them")
+    if store is not None:
+        found = Regions("the phantom's truth", read_truth(Store.open(store), generator.resolution), {})
+    elif boxes is not None:
+        listed = read_boxes(boxes)
+        heats = {finding: listed.heat_map(finding, generator.resolution) for finding in listed.by_finding}
+        found = Regions("radiologists' boxes", heats, {name: len(b) for name, b in listed.by_finding.items()})
+    else:
+        return NOWHERE
+    if all(found.of(chosen) is None for chosen in sets):
+        common = [finding for finding in generator.findings if finding in found.heats]
+        raise FindingUnknown(
+            f"{store or boxes} does not say where {' or '.join(map(title, sets))} sits; "
+            f"it and the generator both know {', '.join(common) or 'none'}"
+        )
+    return found
+
+
+def score(change: Change, regions: Regions, body: np.ndarray, *, rng: np.random.Generator) -> RegionScore | None:
+    """A map against the region of its findings; None where that is not known or the map is empty."""
+    heat = regions.of(change.findings)
+    if heat is None or change.collapsed or change.rms_inside is None or change.rms_outside is None:
+        return None
+    if np.isnan(change.rms_outside).any():  # it sits everywhere
+        return None
+    own = auroc_inside(change.mean, heat)
+    gain = gain_inside(change.mean, heat)
+    moved, gains = (moved_scores(kind, change.mean, heat, body) for kind in (auroc_inside, gain_inside))
+    others = [auroc_inside(change.mean, h) for name, h in regions.heats.items() if name not in change.findings]
+    others = [value for value in others if np.isfinite(value)]
+    return RegionScore(
+        source=regions.source,
+        cases=sum(regions.cases[f] for f in change.findings) if regions.cases else None,
+        points_inside=points_inside(change.mean, heat),
+        auroc=own,
+        auroc_moved=float(moved.mean()) if len(moved) else None,
+        moves=len(moved),
+        moves_as_high=float((moved >= own).mean()) if len(moved) else None,
+        auroc_others=float(np.mean(others)) if others else None,
+        gain=gain,
+        moves_as_far=float((np.abs(gains - 0.5) >= abs(gain - 0.5)).mean()) if len(gains) else None,
+        change_inside=mean_with_interval(change.rms_inside, rng=rng),
+        change_outside=mean_with_interval(change.rms_outside, rng=rng),
+    )

@@ -1,0 +1,97 @@
+"""A generator that paints: what each label does is known, so that maps, scores and words can be checked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from radcommons.data.store import Store
+from radcommons.data.truth import read_truth
+from radcommons.explain import flow
+from radcommons.models.extractors import Extractor, ExtractorRecord
+from radcommons.models.sampling import Generator
+from radcommons.train import gan
+from radcommons.train.settings import TrainSettings
+
+SIDE = 16
+
+
+@dataclass(frozen=True)
+class Painter(Generator):
+    """Draws a film of its own for each latent and adds, for each finding, its label times a picture."""
+
+    paint: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def draw(self, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """uint8 (n, R, R)."""
+        rng = np.random.default_rng(0)
+        texture = rng.normal(0, 6, (latents.shape[1], SIDE, SIDE))
+        films = body() * (110 + np.tensordot(latents.astype(np.float64), texture, axes=1))
+        effects = np.stack([self.paint.get(name, np.zeros((SIDE, SIDE))) for name in self.findings])
+        return np.clip(np.rint(films + np.tensordot(labels, effects, axes=1)), 0, 255).astype(np.uint8)
+
+
+def body() -> np.ndarray:
+    """1 in the body, 0.15 in the air on both sides."""
+    film = np.ones((SIDE, SIDE))
+    film[:, :2] = film[:, -2:] = 0.15
+    return film
+
+
+@pytest.fixture(scope="session")
+def short_run(
+    phantom_store: Store, tmp_path_factory: pytest.TempPathFactory, tiny: Callable[..., TrainSettings]
+) -> Path:
+    """A run of a second."""
+    run = tmp_path_factory.mktemp("explain") / "run"
+    gan.train(phantom_store, tiny(), run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def heats(phantom_store: Store) -> dict[str, np.ndarray]:
+    """Where the phantom's findings sit, (16, 16) each."""
+    return read_truth(phantom_store, SIDE)
+
+
+@pytest.fixture
+def painter(short_run: Path) -> Callable[[Mapping[str, np.ndarray]], Painter]:
+    """Makes a painting generator from the pictures of its findings."""
+    loaded = Generator.load(short_run, device="cpu")
+
+    def make(paint: Mapping[str, np.ndarray]) -> Painter:
+        record = replace_digest(loaded, paint)
+        return Painter(loaded.network, record, loaded.findings_record, loaded.device, short_run, paint)
+
+    return make
+
+
+def replace_digest(loaded: Generator, paint: Mapping[str, np.ndarray]):
+    """Its record, with a digest that depends on the paint."""
+    mark = float(sum(np.abs(picture).sum() for picture in paint.values()))
+    return loaded.record.model_copy(update={"weights_sha256": f"{hash(mark) & (2**64 - 1):064x}"})
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Callable[[Generator], None]:
+    """Makes the commands load a given generator."""
+
+    def set_(generator: Generator) -> None:
+        monkeypatch.setattr(flow.Generator, "load", lambda reference: generator)
+
+    return set_
+
+
+@pytest.fixture(autouse=True)
+def _quick_extractor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features by averaging: the tests here are not about the network."""
+    record = ExtractorRecord(name="projection", digest="f" * 64, dimension=64, side=8, resize="mean")
+
+    def load(name: str, *, weights: object = None, device: object = "cpu") -> Extractor:
+        return Extractor(record, lambda grey: torch.nn.functional.adaptive_avg_pool2d(grey / 255, 8),
+                         lambda x: x.flatten(1), torch.device("cpu"))  # fmt: skip
+
+    monkeypatch.setattr(flow, "load_extractor", load)

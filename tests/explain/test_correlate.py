@@ -1,0 +1,200 @@
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from radcommons.errors import ClassifierRefused, FindingUnknown, PathInUse, SettingRefused
+from radcommons.explain import flow, scores
+from radcommons.explain.correlate import follows_training, in_training
+from radcommons.explain.flow import correlate
+from radcommons.explain.scores import score_labels
+from radcommons.progress import silent
+from radcommons.records import ClassifierRecord, FindingsRecord
+
+FINDINGS = ("Cardiomegaly", "Effusion", "Nodule", "Edema")
+
+
+@dataclass
+class Eye:
+    """A classifier that sees how bright the region of each finding is."""
+
+    heats: dict[str, np.ndarray]
+    findings: tuple[str, ...] = FINDINGS
+    digest: str = "e" * 64
+    images: int = 0
+
+    @property
+    def record(self) -> ClassifierRecord:
+        return ClassifierRecord(
+            name="the eye", network={}, findings=self.findings, images_seen=1, validation_loss=None, thresholds={},
+            weights_sha256=self.digest,
+        )  # fmt: skip
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        self.images += len(images)
+        regions = [self.heats[f] > self.heats[f].max() / 2 for f in self.findings]
+        bright = np.stack([images[:, region].mean(axis=1) for region in regions], axis=1)
+        return (1 / (1 + np.exp(-(bright - 110) / 20))).astype(np.float32)
+
+
+@pytest.fixture
+def judge(heats, monkeypatch: pytest.MonkeyPatch) -> Eye:
+    """Stands in for every classifier that is loaded."""
+    eye = Eye(heats)
+    monkeypatch.setattr(flow.Classifier, "load", lambda reference: eye)
+    return eye
+
+
+@pytest.fixture
+def works(painter, heats, loads):
+    """Effusion and Cardiomegaly do what they say; Effusion brings Edema; Nodule does nothing."""
+    generator = painter(
+        {"Effusion": 120 * heats["Effusion"] + 60 * heats["Edema"], "Cardiomegaly": 120 * heats["Cardiomegaly"]}
+    )
+    loads(generator)
+    return generator
+
+
+def entry(result, label: str, output: str) -> float | None:
+    return result.pearson[result.findings.index(label)][result.findings.index(output)]
+
+
+def test_a_label_that_works_moves_its_output_and_one_that_does_not_moves_none(works, judge, tmp_path: Path) -> None:
+    result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=300).correlation
+    assert sorted(result.findings) == sorted(FINDINGS) and set(result.only_generator) == set(works.findings) - set(
+        FINDINGS
+    )
+    assert entry(result, "Cardiomegaly", "Cardiomegaly") > 0.8 and entry(result, "Effusion", "Effusion") > 0.5
+    assert abs(entry(result, "Nodule", "Nodule")) < 0.2
+    assert "cannot be said for " in result.statement and "Nodule" in result.statement.split("said for ")[1]
+    assert entry(result, "Effusion", "Edema") > 0.5 > 0.2 > abs(entry(result, "Edema", "Effusion"))
+
+
+def test_the_matrix_is_that_of_the_scores_beside_it(works, judge, tmp_path: Path) -> None:
+    result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=120, seed=3).correlation
+    with np.load(tmp_path / "e" / result.scores) as file:
+        names, x, y = file["findings"].tolist(), file["strengths"], file["probabilities"]
+    assert x.shape == (4, 120) and y.shape == (4, 120, 4)
+    i, j = names.index("Effusion"), names.index("Edema")
+    assert entry(result, "Effusion", "Edema") == pytest.approx(np.corrcoef(x[i], y[i, :, j])[0, 1], abs=1e-6)
+    assert 0 <= x.min() < 0.1 and 0.9 < x.max() <= 1
+    with (tmp_path / "e" / result.table).open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16
+    row = next(r for r in rows if (r["label"], r["output"]) == ("Effusion", "Edema"))
+    assert float(row["pearson"]) == pytest.approx(entry(result, "Effusion", "Edema"), abs=1e-5)
+    assert float(row["pearson_low"]) < float(row["pearson"]) < float(row["pearson_high"])
+
+
+def test_the_first_images_of_a_larger_run_are_those_of_a_smaller(works, judge, tmp_path: Path) -> None:
+    def run(n: int) -> scores.Scores:
+        return score_labels(works, judge, FINDINGS, n=n, seed=0, kept=tmp_path / f"{n}.npy", track=silent)
+
+    small, large = run(30), run(90)
+    assert np.array_equal(small.strengths, large.strengths[:, :30])
+    assert np.array_equal(small.probabilities, large.probabilities[:, :30])
+
+
+def test_a_killed_run_goes_on_and_draws_nothing_twice(works, judge, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(scores, "BLOCK", 64)
+    whole = correlate(Path("run"), Path("eye"), tmp_path / "whole", n=150).correlation
+    judge.images = 0
+    see = Eye.scores
+
+    def see_and_die(self, images: np.ndarray) -> np.ndarray:
+        if self.images >= 256:
+            raise KeyboardInterrupt
+        return see(self, images)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Eye, "scores", see_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            correlate(Path("run"), Path("eye"), tmp_path / "e", n=150)
+    done = judge.images
+    again = correlate(Path("run"), Path("eye"), tmp_path / "e", n=150).correlation
+    assert judge.images == 4 * 150 and done >= 256
+    assert again == whole
+    assert sorted(p.name for p in (tmp_path / "e" / "correlation").iterdir()) == [
+        "matrix.csv", "matrix.png", "scatter.png", "scores.npz"
+    ]  # fmt: skip
+
+
+def test_the_page_shows_the_matrix_beside_the_morphs(works, judge, tmp_path: Path) -> None:
+    flow.explain(Path("run"), tmp_path / "e", ["Effusion"], morph=flow.MorphRequest(2, 1))
+    correlate(Path("run"), Path("eye"), tmp_path / "e", n=60, pairs=["Effusion:Edema"])
+    page = (tmp_path / "e" / "explain.html").read_text()
+    assert "Do the labels show in what a classifier sees?" in page and 'id="Effusion"' in page
+    assert "Only the generator knows" in page and "Edema +" in page
+    assert page.count("data:image/jpeg") == 3
+    with Image.open(tmp_path / "e" / "correlation" / "scatter.png") as one:
+        assert one.width < 300  # a single panel
+
+
+def test_training_is_read_from_the_published_combinations(works) -> None:
+    def combination(*present: str) -> tuple[int, ...]:
+        return tuple(int(finding in present) for finding in works.findings)
+
+    counts = {combination(): 40, combination("Effusion"): 10, combination("Effusion", "Edema"): 30}
+    record = FindingsRecord(
+        findings=works.findings, combinations=tuple(counts.items()), smallest_cell=5, withheld_images=20
+    )
+    matrix, withheld = in_training(replace(works, findings_record=record), ("Edema", "Effusion", "Nodule"))
+    edema, effusion = np.repeat([0, 0, 1], [40, 10, 30]), np.repeat([0, 1, 1], [40, 10, 30])
+    assert matrix[0, 1] == pytest.approx(np.corrcoef(edema, effusion)[0, 1])
+    assert np.isnan(matrix[2]).all() and withheld == 0.2
+
+
+def test_without_published_combinations_nothing_is_known_of_training(works) -> None:
+    record = FindingsRecord(findings=works.findings, combinations=(), smallest_cell=5, withheld_images=20)
+    matrix, withheld = in_training(replace(works, findings_record=record), ("Edema", "Effusion"))
+    assert np.isnan(matrix).all() and withheld == 1.0
+
+
+def test_a_matrix_like_training_follows_it_and_a_shuffled_one_does_not() -> None:
+    rng = np.random.default_rng(0)
+    training = rng.normal(size=(8, 8))
+    training += training.T
+    assert follows_training(training + 0.1 * rng.normal(size=(8, 8)), training) > 0.8
+    shuffled = rng.permutation(8)
+    assert follows_training(training[np.ix_(shuffled, shuffled)], training) < 0.5
+    assert follows_training(training[:3, :3], training[:3, :3]) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "said"),
+    [
+        ({"n": 5}, SettingRefused, "n is 5; a correlation needs 10 or more images a label"),
+        ({"pairs": ["Effusion"]}, SettingRefused, "write it as LABEL:OUTPUT, e.g. Cardiomegaly:"),
+        ({"pairs": ["Efusion:Edema"]}, FindingUnknown, "the nearest is 'Effusion'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_made(works, judge, tmp_path, asked, error, said) -> None:
+    with pytest.raises(error) as raised:
+        correlate(Path("run"), Path("eye"), tmp_path / "e", **asked)
+    assert said in str(raised.value) and not (tmp_path / "e").exists()
+
+
+def test_a_classifier_of_other_findings_is_refused_with_both_lists(works, judge, tmp_path: Path) -> None:
+    judge.findings = ("Hernia", "Fibrosis")
+    with pytest.raises(
+        ClassifierRefused, match="knows Hernia, Fibrosis, the generator .*Effusion.* no finding in common"
+    ):
+        correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
+
+
+def test_a_single_common_finding_makes_a_matrix_of_one_and_a_sentence(works, judge, tmp_path: Path) -> None:
+    judge.findings, judge.heats = ("Effusion", "Hernia"), judge.heats | {"Hernia": judge.heats["Nodule"]}
+    result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=50).correlation
+    assert result.findings == ("Effusion",) and result.only_classifier == ("Hernia",)
+    assert result.statement.startswith("The label of Effusion has a correlation of ")
+    assert "Only the classifier knows Hernia: left out." in (tmp_path / "e" / "explain.html").read_text()
+
+
+def test_a_folder_of_another_generator_is_left_alone(works, judge, painter, loads, tmp_path: Path) -> None:
+    correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
+    loads(painter({}))
+    with pytest.raises(PathInUse):
+        correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)

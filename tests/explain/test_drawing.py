@@ -1,0 +1,120 @@
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from radcommons.explain.difference import Change
+from radcommons.explain.drawing import grid, map_figure, moving, overlay, save_animation, save_video, sprite, strip
+
+RAMP = np.stack([np.stack([np.full((16, 16), 40 * f + 10 * p, np.uint8) for f in range(4)]) for p in range(3)])
+STRENGTHS = (0.0, 0.33, 0.67, 1.0)
+
+
+def test_a_strip_has_a_row_a_pseudo_patient_and_a_column_a_strength() -> None:
+    page = np.asarray(strip(RAMP, STRENGTHS, "Effusion"))
+    for p in range(3):
+        for f in range(4):
+            assert (page == 40 * f + 10 * p).sum() >= 96 * 96
+    columns = [int(np.flatnonzero((page == 40 * f).sum(axis=0) > 90)[0]) for f in range(1, 4)]
+    assert columns == sorted(columns)
+
+
+def test_red_is_more_signal_blue_is_less_and_no_change_leaves_the_film() -> None:
+    film = np.full((2, 2), 102.0)
+    picture = overlay(film, np.array([[20.0, -20.0], [0.0, 10.0]]), 20)
+    more, less, none = picture[0, 0], picture[0, 1], picture[1, 0]
+    assert more[0] > more[2] + 0.2 and less[2] > less[0] + 0.2
+    assert none.tolist() == pytest.approx([0.4, 0.4, 0.4])
+    assert picture.min() >= 0 and picture.max() <= 1
+
+
+def test_the_colour_scale_is_symmetric_and_the_film_shows_through() -> None:
+    film, change = np.full((1, 3), 128.0), np.array([[-7.0, 0.0, 7.0]])
+    bright, dark = overlay(film, change, 20), overlay(film - 60, change, 20)
+    assert (bright - dark > 0.05).all()
+
+
+def test_a_change_not_told_from_chance_is_not_coloured() -> None:
+    film, change = np.full((1, 2), 128.0), np.array([[9.0, 9.0]])
+    picture = overlay(film, change, 10, np.array([[True, False]]))
+    assert picture[0, 1].tolist() == pytest.approx([128 / 255] * 3) and picture[0, 0, 0] > picture[0, 0, 2]
+
+
+def test_a_map_is_drawn_with_and_without_single_pseudo_patients_and_region() -> None:
+    mean = np.zeros((16, 16))
+    mean[4:8, 4:8] = 12
+    rms = np.ones(5)
+    change = Change(("Effusion",), mean, np.full((16, 16), 0.1), np.full((16, 16), 90.0), rms, None, None)
+    small = map_figure(change, [], None, "Effusion")
+    large = map_figure(change, [(mean, change.healthy)] * 3, mean > 0, "Effusion")
+    assert small.mode == "RGB" and large.height > small.height
+    pixels = np.asarray(large).astype(int)
+    green = (pixels[..., 1] > pixels[..., 0] + 60) & (pixels[..., 1] > pixels[..., 2] + 40)
+    assert green.any()
+    pixels = np.asarray(small).astype(int)
+    assert not ((pixels[..., 1] > pixels[..., 0] + 60) & (pixels[..., 1] > pixels[..., 2] + 40)).any()
+
+
+def test_an_animation_goes_there_and_back_and_rests_at_both_ends(tmp_path: Path) -> None:
+    frames = moving(RAMP, STRENGTHS, "Effusion")
+    save_animation(tmp_path / "a.gif", frames)
+    with Image.open(tmp_path / "a.gif") as file:
+        assert file.n_frames == 6
+        durations, brightness = [], []
+        for number in range(file.n_frames):
+            file.seek(number)
+            durations.append(file.info["duration"])
+            brightness.append(np.asarray(file.convert("L"))[60:100, 60:100].mean())
+    assert durations == [900, 120, 120, 900, 120, 120]
+    assert brightness[:4] == sorted(brightness[:4]) and brightness[1] == pytest.approx(brightness[5], abs=2)
+
+
+def test_a_sprite_has_the_frames_below_each_other_and_pseudo_patients_in_a_grid(tmp_path: Path) -> None:
+    path = tmp_path / "sprite.jpg"
+    path.write_bytes(sprite(RAMP, side=128))
+    with Image.open(path) as file:
+        picture = np.asarray(file).astype(int)
+    assert picture.shape == (4 * 2 * 16, 2 * 16)
+    for f in range(4):
+        for p, (y, x) in enumerate([(0, 0), (0, 1), (1, 0)]):
+            cell = picture[f * 32 + y * 16 : f * 32 + y * 16 + 16, x * 16 : x * 16 + 16]
+            assert abs(int(np.median(cell)) - (40 * f + 10 * p)) <= 3
+    path.write_bytes(sprite(RAMP, side=8))
+    with Image.open(path) as file:
+        assert file.size == (16, 64)
+
+
+@pytest.mark.parametrize(("patients", "expected"), [(1, (1, 1)), (3, (2, 2)), (4, (2, 2)), (5, (3, 2)), (9, (3, 3))])
+def test_grids_are_nearly_square(patients: int, expected: tuple[int, int]) -> None:
+    assert grid(patients) == expected
+
+
+def stand_in(folder: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program called ffmpeg that does `body`."""
+    program = folder / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_a_video_gets_every_frame_at_an_even_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, f'echo "$@" > {tmp_path}/said; for last; do :; done; cat > "$last"', monkeypatch)
+    frames = moving(RAMP, STRENGTHS, "Effusion")
+    width, height = frames[0].size
+    assert width % 2 == 0 and height % 2 == 0
+    assert save_video(tmp_path / "a.mp4", frames)
+    assert f"-s {width}x{height}" in (tmp_path / "said").read_text()
+    sent = np.frombuffer((tmp_path / "a.mp4").read_bytes(), np.uint8).reshape(-1, height, width)
+    assert len(sent) == 2 * 8 + 2 * 2  # rests at both ends, two frames between, there and back
+    assert np.array_equal(sent[0], np.asarray(frames[0]))
+
+
+def test_no_video_without_ffmpeg_or_where_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = moving(RAMP, STRENGTHS, "Effusion")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not save_video(tmp_path / "a.mp4", frames)
+    stand_in(tmp_path, 'for last; do :; done; cat > "$last"; exit 1', monkeypatch)
+    assert not save_video(tmp_path / "a.mp4", frames)
+    assert not (tmp_path / "a.mp4").exists()
