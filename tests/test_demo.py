@@ -30,11 +30,12 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "out"
-    demo.run_demo(out, patients=130, preset=str(PRESET))
+    demo.run_demo(out, patients=130, small_site_patients=SMALL_SITE, preset=PRESET)
     return out
 
 
 PRESET = "demo-32"
+SMALL_SITE = 260  # patients
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,6 +56,9 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
         )
         patch.setattr(demo, "AUDIT_SIZES", (*sizes, "inversion_steps=2", "sheet_images=2"))
         patch.setattr(planted, "OVERFITTED_STEPS", 10)
+        few = ("repeats=2", "redraws=200", "classifier.epochs=1", "classifier.epoch_images=32", "diversity_pairs=10")
+        real = ("real_images=80", "real_positives=4", "kept_images=40", "kept_positives=4")
+        patch.setattr(demo, "EXPERIMENT_SIZES", (*few, *real, "synthetic_images=40", "synthetic_positives=8"))
         yield
 
 
@@ -69,10 +73,10 @@ def test_the_story_ends_in_a_report_and_a_pooled_set(told: Path) -> None:
 
 def test_the_page_is_self_contained(told: Path) -> None:
     page = Page((told / "report.html").read_text(encoding="utf-8"))
-    assert len(page.sources) == 8, "two grids, the curves and the audit of each hospital"
-    audits = [source for source in page.sources if not source.startswith("data:image/")]
-    assert audits == ["audit-a/report.html", "audit-b/report.html"]
-    assert all((told / source).is_file() for source in audits)
+    assert len(page.sources) == 10, "two grids, the curves and the audit of each hospital; the experiment, its table"
+    links = [source for source in page.sources if not source.startswith("data:image/")]
+    assert links == ["audit-a/report.html", "audit-b/report.html", "experiment/table.md"]
+    assert all((told / source).is_file() for source in links)
 
 
 def test_the_page_shows_the_numbers_of_the_result(told: Path) -> None:
@@ -85,11 +89,15 @@ def test_the_page_shows_the_numbers_of_the_result(told: Path) -> None:
         assert audit["statement"] in page.text and "no formal guarantee" in audit["statement"]
         assert {c["name"] for c in audit["controls"]} == {
             "replay", "overfitted", "planted duplicates", "never saw the films"}  # fmt: skip
+    experiment = result["experiment"]
+    assert experiment["sentence"] in page.text and experiment["settings"]["finding"] == "Effusion"
+    for arm in experiment["arms"]:
+        assert arm["description"] in page.text and f"{arm['auc']['Effusion']['value']:.3f}" in page.text
     assert "No formal guarantee" in page.text and "anonym" not in page.text.lower()
 
 
 def test_telling_it_again_changes_no_film_and_no_weight(told: Path) -> None:
-    watched = [p for p in told.rglob("*") if p.suffix in (".npy", ".png", ".safetensors", ".pt")]
+    watched = [p for p in told.rglob("*") if p.suffix in (".npy", ".safetensors", ".pt") or "images" in p.parts]
     before = {p: p.stat().st_mtime_ns for p in watched}
-    demo.run_demo(told, patients=130, preset=PRESET)
+    demo.run_demo(told, patients=130, small_site_patients=SMALL_SITE, preset=PRESET)
     assert before == {p: p.stat().st_mtime_ns for p in watched}

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_the_first_update_of_two_ranks_is_that_of_one_almost_to_the_bit(
             phase,
             settings,
             penalise=True,
-            autocast=gan.nullcontext,
+            autocast=nullcontext,
             synchronise=lambda _: None,
             threads=Threads(1, None),
             keep_fakes=False,

@@ -13,8 +13,9 @@ def demo(
     out: Path = typer.Option(Path("demo"), "--out", help="Folder of the story; a stopped one is continued."),
     as_json: bool = AsJson,
 ) -> None:
-    """Two phantom hospitals, a generator each, audits, one pooled synthetic set, and a report; minutes on two cores."""
+    """Two phantom hospitals, a generator each, audits, a pooled set, an experiment, a report; minutes on two cores."""
+    from radcommons.cli.experiment import default_workers
     from radcommons.demo.story import run_demo
 
-    result = run_demo(out, track=bar)
+    result = run_demo(out, track=bar, workers=default_workers())
     show(result.model_dump(mode="json"), result.as_text(), as_json)
