@@ -155,9 +155,7 @@ def _trials(arm: str, items: Examples, fold: np.ndarray, settings: ClassifierSet
     trials = []
     for number in range(int(fold.max()) + 1):
         rest = np.flatnonzero(fold != number)
-        names, rows = np.unique(items.patients[rest], return_inverse=True)
-        chance = numpy_stream(settings.seed, "fold validation", number).random(len(names))
-        held_out = (chance < VALIDATION_SHARE)[rows]
+        held_out = _held_out(items.take(rest), numpy_stream(settings.seed, "fold validation", number))
         trials.append(
             Trial(
                 arm=arm,
@@ -169,6 +167,19 @@ def _trials(arm: str, items: Examples, fold: np.ndarray, settings: ClassifierSet
             )
         )
     return trials
+
+
+def _held_out(items: Examples, rng: np.random.Generator) -> np.ndarray:
+    """Which images validate, boolean (n,): a share of the patients, and one with each class of each finding at least."""
+    names, rows = np.unique(items.patients, return_inverse=True)
+    order = rng.permutation(len(names))
+    chosen = set(order[: max(1, round(VALIDATION_SHARE * len(names)))].tolist())
+    for labels in items.labels.T:
+        for kind in (0, 1):
+            having = set(rows[labels == kind].tolist())
+            if not having & chosen:
+                chosen.update([next(p for p in order.tolist() if p in having)] if having else [])
+    return np.isin(rows, list(chosen))
 
 
 def _table(items: Examples, probabilities: np.ndarray, found: np.ndarray) -> pl.DataFrame:

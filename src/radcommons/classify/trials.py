@@ -72,6 +72,7 @@ def run_trials(trials: Sequence[Trial], folder: Path, *, workers: int, track: Tr
     for trial in trials:
         labels = np.concatenate([p.labels for p in trial.parts])
         require_both_classes(labels, trial.parts[0].findings, f"the training images of arm '{trial.arm}'")
+        require_both_classes(trial.validation.labels, trial.validation.findings, f"the validation of arm '{trial.arm}'")
     places = [folder / trial.arm.replace(" ", "-") / str(trial.repeat) for trial in trials]
     open_cells = [(t, p) for t, p in zip(trials, places, strict=True) if not _is_done(t, p)]
     done = len(trials) - len(open_cells)

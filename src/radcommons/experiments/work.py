@@ -13,6 +13,9 @@ from radcommons.experiments.settings import ExperimentSettings
 from radcommons.train.run_folder import claim_folder, differing
 
 
+FREE = {"repeats", "redraws", "diversity_pairs"}  # what is trained does not depend on them
+
+
 @dataclass(frozen=True)
 class Work:
     """A claimed folder."""
@@ -21,8 +24,11 @@ class Work:
 
     @classmethod
     def claim(cls, out: Path, settings: ExperimentSettings) -> Self:
-        """Make the folder, or go on in the one that began with these settings; raises PathInUse."""
-        claim_folder(out, settings, lambda begun, asked: differing(begun, asked, set()))
+        """Make the folder, or go on in the one that began with these settings; raises PathInUse.
+
+        More repeats are added to those that are there.
+        """
+        claim_folder(out, settings, lambda begun, asked: differing(begun, asked, FREE))
         return cls(out)
 
     @property
