@@ -170,7 +170,7 @@ def _trials(arm: str, items: Examples, fold: np.ndarray, settings: ClassifierSet
 
 
 def _held_out(items: Examples, rng: np.random.Generator) -> np.ndarray:
-    """Which images validate, boolean (n,): a share of the patients, and one with each class of each finding at least."""
+    """Which images validate, boolean (n,): a share of the patients, and of each class of each finding one at least."""
     names, rows = np.unique(items.patients, return_inverse=True)
     order = rng.permutation(len(names))
     chosen = set(order[: max(1, round(VALIDATION_SHARE * len(names)))].tolist())

@@ -12,7 +12,6 @@ from radcommons.classify.material import Examples
 from radcommons.experiments.settings import ExperimentSettings
 from radcommons.train.run_folder import claim_folder, differing
 
-
 FREE = {"repeats", "redraws", "diversity_pairs"}  # what is trained does not depend on them
 
 
