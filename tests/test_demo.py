@@ -58,6 +58,8 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
         patch.setattr(planted, "OVERFITTED_STEPS", 10)
         few = ("repeats=2", "redraws=200", "classifier.epochs=1", "classifier.epoch_images=32", "diversity_pairs=10")
         real = ("real_images=80", "real_positives=4", "kept_images=40", "kept_positives=4")
+        patch.setattr(demo, "EXPLAINED", 24)
+        patch.setattr(demo, "JUDGE_SIZES", ("epochs=1", "epoch_images=64"))
         patch.setattr(demo, "EXPERIMENT_SIZES", (*few, *real, "synthetic_images=40", "synthetic_positives=8"))
         yield
 
@@ -73,9 +75,10 @@ def test_the_story_ends_in_a_report_and_a_pooled_set(told: Path) -> None:
 
 def test_the_page_is_self_contained(told: Path) -> None:
     page = Page((told / "report.html").read_text(encoding="utf-8"))
-    assert len(page.sources) == 10, "two grids, the curves and the audit of each hospital; the experiment, its table"
+    assert len(page.sources) == 12, "two grids, curves, morphs and audit of each hospital; the experiment, its table"
     links = [source for source in page.sources if not source.startswith("data:image/")]
-    assert links == ["audit-a/report.html", "audit-b/report.html", "experiment/table.md"]
+    explained = [f"explained-{site}/explain.html" for site in "ab"]
+    assert links == [*explained, "audit-a/report.html", "audit-b/report.html", "experiment/table.md"]
     assert all((told / source).is_file() for source in links)
 
 

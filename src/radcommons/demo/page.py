@@ -39,13 +39,16 @@ class LabelEffect(BaseModel):
 
     Attributes:
         auroc: chance that a pixel where the finding sits changes more than one where it never sits; 0.5 = anywhere.
-        mean_change: mean absolute change inside the true region, grey levels.
+        mean_change: root mean square change inside the true region, grey levels.
+        correlation: Pearson's, of the label with the output of a classifier of the third hospital's films; None where
+            that does not know the finding.
     """
 
     site: str
     finding: str
     auroc: float
     mean_change: float
+    correlation: float | None
 
 
 class AuditResult(BaseModel):

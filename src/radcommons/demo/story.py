@@ -11,20 +11,21 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from radcommons import audit
 from radcommons.audit.settings import AuditSettings
+from radcommons.classify.material import open_split
+from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.training import train_classifier
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.demo import page
 from radcommons.demo.page import AuditResult, DemoResult, LabelEffect, SiteResult
 from radcommons.experiments.enrich import enrich
 from radcommons.experiments.settings import EnrichSettings
-from radcommons.metrics.classification import area_under_roc
+from radcommons.explain.flow import MapRequest, MorphRequest, correlate, explain
 from radcommons.models.sampling import Generator, LabelChoice, write_set
 from radcommons.progress import Track, silent
-from radcommons.records import ExperimentResult
+from radcommons.records import ExperimentResult, Explanation
 from radcommons.settings import override, preset_path, read_toml
 from radcommons.train import gan
 from radcommons.train.settings import TrainSettings
@@ -36,7 +37,8 @@ POOLED_IMAGES = 800
 AUDIT_SIZES = ("sheet_images=12",)  # laid over the preset quick
 SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most of them are its test patients and what an oracle would have
 EXPERIMENT_SIZES: tuple[str, ...] = ()  # laid over the preset demo
-PAIRS = 64  # pseudo-patients drawn with and without each finding
+EXPLAINED = 500  # pseudo-patients behind each map and each row of the matrix
+JUDGE_SIZES: tuple[str, ...] = ("epochs=12",)  # laid over the preset small-32
 T = TypeVar("T")
 
 
@@ -94,11 +96,17 @@ def run_demo(
         lambda: write_set(generators, pooled, POOLED_IMAGES, choice=LabelChoice(balanced=True), seed=1, track=track),
     )
     experiment = small_site_experiment(out, small_site_patients, workers, clock, track)
-    effects = [
-        effect
-        for store, generator in zip(stores, generators, strict=True)
-        for effect in label_effects(store, generator)
-    ]
+    judge = out / "classifier"
+    step = f"classifier of hospital {SMALL_SITE}"
+    clock.time(step, partial(train_judge, out / f"hospital-{SMALL_SITE.lower()}", judge, track))
+    effects: list[LabelEffect] = []
+    for site, store in zip(SITES, stores, strict=True):
+        run, folder = out / f"run-{site.lower()}", out / f"explained-{site.lower()}"
+        maps = MapRequest(n=EXPLAINED, store=store.path)
+        pages = partial(explain, run, folder, every=True, morph=MorphRequest(), map_=maps, track=track)
+        clock.time(f"what generator {site} learned", pages)
+        matrix = partial(correlate, run, judge, folder, n=EXPLAINED, track=track)
+        effects += label_effects(clock.time(f"labels of generator {site}", matrix), store)
     result = DemoResult(
         report=str(out / "report.html"),
         synthetic_set=str(pooled),
@@ -132,27 +140,27 @@ def small_site_experiment(out: Path, patients: int, workers: int, clock: "_Clock
     return clock.time(f"experiment at hospital {SMALL_SITE}", asked)
 
 
-def label_effects(store: Store, generator: Generator) -> list[LabelEffect]:
+def train_judge(store: Path, run: Path, track: Track) -> None:
+    """A classifier of the third hospital's films, which judges what the generators of the others mean by a label."""
+    settings = ClassifierSettings.load(preset_path("classify", "small-32"), JUDGE_SIZES)
+    split = open_split([store], validation=None, findings=None, side=settings.side, seed=0, track=track)
+    train_classifier(split, settings, run, track=track)
+
+
+def label_effects(explained: Explanation, store: Store) -> list[LabelEffect]:
     """For each finding, the same pseudo-patients with and without it: where do they differ?"""
-    truth = np.load(store.path / "truth.npz")
-    effects = []
-    for finding in generator.findings:
-        if finding not in truth:
-            continue
-        present = generator.generate(PAIRS, findings={finding: 1}, seed=2).images
-        absent = generator.generate(PAIRS, findings={}, seed=2).images
-        change = np.abs(present.astype(np.float64) - absent).mean(axis=0)
-        region = truth[finding] >= truth[finding].max() / 2
-        never = truth[finding] == 0
-        effects.append(
-            LabelEffect(
-                site=store.name,
-                finding=finding,
-                auroc=area_under_roc(change[region], change[never]),
-                mean_change=float(change[region].mean()),
-            )
+    correlated = explained.correlation
+    return [
+        LabelEffect(
+            site=store.name,
+            finding=found.findings[0],
+            auroc=found.score.auroc,
+            mean_change=found.score.change_inside.value,
+            correlation=correlated.own(found.findings[0]) if correlated else None,
         )
-    return effects
+        for found in explained.maps
+        if found.score is not None
+    ]
 
 
 class _Clock:

@@ -151,6 +151,13 @@ class Correlation(BaseModel):
     table: str
     scores: str
 
+    def own(self, finding: str) -> float | None:
+        """Pearson's correlation of a label with its own output; None where one is constant or not known to both."""
+        if finding not in self.findings:
+            return None
+        place = self.findings.index(finding)
+        return self.pearson[place][place]
+
 
 class Explanation(Record):
     """``explain.json``: what the labels of a generator do. All pictures beside it are synthetic.
