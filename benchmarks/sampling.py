@@ -45,7 +45,7 @@ def compare(resolution: int) -> dict[str, object]:
     generator = random_generator(resolution)
     images = IMAGES[resolution]
     labels = LabelChoice(given={})
-    latents = np.concatenate([generator._inputs(range(i, i + 1), labels, 0)[0] for i in range(images)])
+    latents = np.concatenate([generator.inputs(range(i, i + 1), labels, 0)[0] for i in range(images)])
 
     def plainly() -> np.ndarray:
         size = max(1, 8 * 256**2 // resolution**2)
