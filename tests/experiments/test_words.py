@@ -92,6 +92,14 @@ def test_the_oracle_is_reported_beside_it(comparison: Make) -> None:
     )
 
 
+def test_where_not_even_the_oracle_shows_a_difference_the_study_is_said_to_be_blind(comparison: Make) -> None:
+    blind = "what synthetic images do, this study cannot tell."
+    undecided, gain = comparison(-0.05, 0.05, 0.9), comparison(0.05, 0.1, 0.001)
+    assert enrich_sentence(undecided, [], comparison(-0.01, 0.05, 0.2, arm="oracle")).endswith(blind)
+    assert blind not in enrich_sentence(undecided, [], comparison(0.01, 0.05, 0.3, arm="oracle"))
+    assert blind not in enrich_sentence(gain, [], comparison(-0.01, 0.05, 0.2, arm="oracle"))
+
+
 def test_merging_is_worded_finding_by_finding(comparison: Make) -> None:
     def about(finding: str, *numbers: float) -> Comparison:
         return comparison(*numbers, arm="A + B", against="A").model_copy(update={"finding": finding})

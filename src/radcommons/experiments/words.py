@@ -18,7 +18,8 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle
     Args:
         baseline: the enriched arm against the local films alone.
         controls: the enriched arm against each control that has no synthetic image.
-        oracle: films alone with as many real positives, against the local films alone.
+        oracle: films alone with as many real positives, against the local films alone: what helps if anything does. It
+            is a control and no claim, so its interval is taken as it is, not corrected.
     """
     parts = []
     if baseline.verdict == "better":
@@ -38,6 +39,8 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle
         )
     if oracle is not None:
         parts.append(f"As many real positives in their place: {interval(oracle)}.")
+        if (oracle.difference.low or 0.0) <= 0 and baseline.verdict == "undecided":
+            parts.append("Not even these made a certain difference: what synthetic images do, this study cannot tell.")
     return " ".join(parts)
 
 
