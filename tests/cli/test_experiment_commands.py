@@ -72,8 +72,8 @@ def test_enrich_prints_one_json_object_and_leaves_table_and_figure(
     assert run(arguments) == 0, "again, from what is there"
     text = capsys.readouterr().out
     assert text.startswith(said["sentence"]) and "Nodule: AUC" in text and "figure.png" in text
-    assert run([*arguments, "--set", "redraws=200"]) == 2
-    assert "was begun with redraws = 100, not 200; use those, or choose another --out" in refusal(capsys)
+    assert run([*arguments, "--set", "seed=2"]) == 2
+    assert "was begun with seed = 0, not 2; use those, or choose another --out" in refusal(capsys)
 
 
 def test_test_patients_that_the_generator_has_seen_are_refused_with_status_3(

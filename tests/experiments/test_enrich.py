@@ -184,7 +184,7 @@ def test_too_few_films_name_the_arm_and_how_many_before_anything_is_drawn(
 ) -> None:
     with pytest.raises(TooFewImages, match=message):
         enrich(enrich_settings(**changes), tmp_path / "out")
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["config.toml"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_settings_in_the_same_folder_are_refused(
@@ -192,6 +192,21 @@ def test_other_settings_in_the_same_folder_are_refused(
 ) -> None:
     with pytest.raises(PathInUse, match=r"was begun with real_images = 32, not 33; use those, or choose another --out"):
         enrich(enrich_settings(real_images=33), finished[1])
+
+
+def test_more_repeats_are_added_to_those_that_are_there(
+    finished: tuple[ExperimentResult, Path], enrich_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, out = finished
+    shutil.copytree(out, tmp_path / "out")
+    trained: list[int] = []
+    train = trials.train_one
+    monkeypatch.setattr(trials, "train_one", lambda trial, place: trained.append(trial.repeat) or train(trial, place))
+    repeats = result.settings["repeats"]
+    more = enrich(enrich_settings(repeats=repeats + 1), tmp_path / "out")
+    assert trained == [repeats] * len(result.arms)
+    for before, after in zip(result.arms, more.arms, strict=True):
+        assert after.aucs["Effusion"][:repeats] == before.aucs["Effusion"]
 
 
 # --- the result ------------------------------------------------------------------------------------------------------

@@ -33,10 +33,10 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
         TooFewImages: an arm asks for more than there is, or a part has one class only.
         FindingUnknown, PathInUse, and what opening a store or generator raises.
     """
-    work = Work.claim(out, settings)
     site = open_site(settings.store, [settings.finding], side=settings.classifier.side)
     opened = [open_generator(path, site, [settings.finding]) for path in settings.generators]
-    _Local(settings, site, 0).films()  # refuses what the store cannot give, before anything is drawn
+    _Local(settings, site, 0).films()  # refuses what the store cannot give, before anything is written
+    work = Work.claim(out, settings)
     trials = []
     for repeat in range(settings.repeats):
         local = _Local(settings, site, repeat)

@@ -33,13 +33,13 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
         TooFewImages: an arm asks for more than there is, or a part has one class only.
         FindingUnknown, PathInUse, and what opening a store or generator raises.
     """
-    work = Work.claim(out, settings)
     findings = settings.findings or _common(settings)
     site = open_site(settings.store, findings, side=settings.classifier.side)
     references = (settings.generator_a, settings.generator_b)
     opened = [open_generator(path, site, findings) for path in references]
     n = settings.images
     take(site.train, np.arange(len(site.train)), arm=REAL, what="training films", count=n)
+    work = Work.claim(out, settings)
     trials = []
     for repeat in range(settings.repeats):
         drawn: list[Examples] = []
