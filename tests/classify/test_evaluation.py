@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn import metrics
+from statsmodels.stats.proportion import proportion_confint
 
 from radcommons.classify.evaluation import evaluate, judged, require_common
 from radcommons.classify.evaluation_page import as_text, render, table, written
@@ -271,9 +272,24 @@ def test_a_measure_that_is_not_defined_is_said_to_be(films: Films, trained: Path
         evaluation = judged(Classifier.load(tmp_path / "c"), part, scores, by_image=False, redraws=100, seed=0)
     at = evaluation.findings[0].rules["youden"]
     assert at.ppv is None and at.sensitivity is not None and at.sensitivity.value == 0
+    few = len(np.unique(part.patients[part.labels[:, 0] == 1]))
+    expected = proportion_confint(0, few, method="wilson")
+    assert (at.sensitivity.low, at.sensitivity.high) == pytest.approx(expected, abs=1e-9)
+    assert at.f1 is not None and (at.f1.value, at.f1.low, at.f1.high) == (0, None, None), "no interval known"
     assert evaluation.mean_at["youden"]["ppv"] is None, "a mean with a part that is not defined is not defined"
     assert "not defined" in table(evaluation) and "not defined" in render(evaluation)
     assert "NaN" not in evaluation.to_json()
+
+
+def test_findings_of_few_patients_are_named_before_their_numbers(found: tuple[Evaluation, Path]) -> None:
+    evaluation, _ = found
+    one = evaluation.findings[0]
+    few = evaluation.model_copy(update={"findings": (one.model_copy(update={"patients_of_rarer": 9}),)})
+    enough = evaluation.model_copy(update={"findings": (one.model_copy(update={"patients_of_rarer": 10}),)})
+    said = "Fewer than 10 patients of the rarer class: Cardiomegaly (9). Go by no number of these."
+    assert said in table(few) and said in render(few) and said in as_text(few, "p.html")
+    assert "Fewer" not in table(enough) + render(enough) + as_text(enough, "p.html")
+    assert "never on these" in render(few), "the part is still the test part"
 
 
 def test_scores_of_a_split_of_two_sources_are_those_of_the_films(films: Films, trained: Path) -> None:

@@ -27,7 +27,8 @@ from radcommons.metrics.classification import (
     roc_curve,
     split_classes,
 )
-from radcommons.metrics.thresholds import confusion
+from radcommons.metrics.power import share_interval
+from radcommons.metrics.thresholds import confusion, outcomes
 from radcommons.models.classifier_files import Classifier
 from radcommons.progress import Track, silent
 from radcommons.records import AtThreshold, Calibration, Estimate, Evaluation, FindingEvaluation
@@ -137,8 +138,12 @@ def judged(
         found = confusion(scores, labels, chosen)
         redrawn = confusion_redraws(scores, labels, chosen, groups, redraws=redraws, rng=rng())
         values = {m: (getattr(found, m), getattr(redrawn, m)) for m in MEASURES}
+        behind = _patients_behind(scores, labels, chosen, groups)
         rules[rule] = [
-            AtThreshold(threshold=chosen[f], **{m: estimate(v[f], r[:, f]) for m, (v, r) in values.items()})
+            AtThreshold(
+                threshold=chosen[f],
+                **{m: _of_share(v[f], r[:, f], behind[m][f] if m in behind else None) for m, (v, r) in values.items()},
+            )
             for f in range(len(films.findings))
         ]
         means_at[rule] = {m: estimate(v.mean(), r.mean(axis=1)) for m, (v, r) in values.items()}
@@ -150,6 +155,7 @@ def judged(
             finding=finding,
             positives=len(parts[f][0]),
             negatives=len(parts[f][1]),
+            patients_of_rarer=min(len(np.unique(groups[labels[:, f] == label])) for label in (0, 1)),
             auc=certain(points[f], aucs[:, f]),
             average_precision=certain(areas[f], precisions[:, f]),
             rules={rule: values[f] for rule, values in rules.items()},
@@ -177,6 +183,32 @@ def judged(
         mean_at=means_at,
         versions={"radcommons": __version__, **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy")}},
     )
+
+
+def _patients_behind(
+    scores: np.ndarray, labels: np.ndarray, thresholds: np.ndarray, groups: np.ndarray
+) -> dict[str, list[int]]:
+    """For every measure that is a share of films: the patients of these films, a number a finding."""
+    hit, alarm, miss, silence = outcomes(scores, labels, thresholds)
+    of = {
+        "accuracy": hit | alarm | miss | silence,
+        "sensitivity": hit | miss,
+        "specificity": silence | alarm,
+        "ppv": hit | alarm,
+        "npv": silence | miss,
+    }
+    return {measure: [len(np.unique(groups[films])) for films in mask.T] for measure, mask in of.items()}
+
+
+def _of_share(value: float, redrawn: np.ndarray, patients: int | None) -> Estimate | None:
+    """`estimate`, but of 0 or 1, which every redraw repeats, the interval of so many patients all alike (Wilson).
+
+    Without a number of patients there is no interval then.
+    """
+    if value not in (0, 1):
+        return estimate(value, redrawn)
+    low, high = (None, None) if patients is None else share_interval(int(value) * patients, patients)
+    return Estimate(value=float(value), low=low, high=high)
 
 
 def estimate(value: float, redrawn: np.ndarray) -> Estimate | None:

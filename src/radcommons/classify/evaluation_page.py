@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("AUC", "average precision", "accuracy", "sensitivity", "specificity", "PPV", "NPV", "F1")
+FEW = 10  # patients of a class, below which the bootstrap's intervals are too narrow to go by
 NAMES_A_LINE, COLOURS = 6, 10  # of the plots' legend; of matplotlib's lines, before they come again
 
 
@@ -36,7 +37,16 @@ def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[s
 
 
 def caution(evaluation: Evaluation) -> str:
-    """What a reader must know of a part that training may have seen; empty for the test part."""
+    """What a reader must know before the numbers: that training may have seen the part, or that patients are few."""
+    return " ".join(text for text in (_seen(evaluation), _few(evaluation)) if text)
+
+
+def _few(evaluation: Evaluation) -> str:
+    few = [f"{f.finding} ({f.patients_of_rarer})" for f in evaluation.findings if f.patients_of_rarer < FEW]
+    return f"Fewer than {FEW} patients of the rarer class: {', '.join(few)}. Go by no number of these." if few else ""
+
+
+def _seen(evaluation: Evaluation) -> str:
     did = {"train": "the classifier learned from", "val": "thresholds and the end of training were chosen on"}
     if evaluation.part not in did:
         return ""
@@ -114,7 +124,7 @@ def as_text(evaluation: Evaluation, page: str) -> str:
             f"  {f.finding:<{width}}  AUC {written(f.auc)}  sensitivity {written(at.sensitivity, '{:.2f}')}  "
             f"specificity {written(at.specificity, '{:.2f}')}"
         )
-    lines.append(f"95% intervals over {evaluation.unit}; thresholds chosen on validation. Page: {page}")
     if caution(evaluation):
         lines.append(caution(evaluation))
+    lines.append(f"95% intervals over {evaluation.unit}; thresholds chosen on validation. Page: {page}")
     return "\n".join(lines)

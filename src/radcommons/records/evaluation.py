@@ -48,6 +48,7 @@ class FindingEvaluation(BaseModel):
 
     Attributes:
         positives, negatives: films; those whose label is unknown are left out.
+        patients_of_rarer: patients with films of the rarer class; where they are few, intervals are too narrow.
         roc: points (false positive rate, true positive rate).
         precision_recall: points (recall, precision).
         rules: by the rule that chose the threshold on validation.
@@ -57,6 +58,7 @@ class FindingEvaluation(BaseModel):
     finding: str
     positives: int
     negatives: int
+    patients_of_rarer: int
     auc: Estimate
     average_precision: Estimate
     rules: dict[str, AtThreshold]
