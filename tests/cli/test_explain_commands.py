@@ -51,6 +51,7 @@ def test_all_explains_every_finding_against_a_phantom(
         (["map", "--all", "--store", "absent"], "absent is not a folder"),
         (["map", "--all", "--extractor", "inceptoin"], "inceptoin"),
         (["map", "--all", "--singles", "99"], "--singles"),
+        (["morph", "--all", "--audit", "absent"], "absent/audit.json does not exist"),
     ],
 )
 def test_bad_requests_are_one_line_exit_2_and_leave_nothing(

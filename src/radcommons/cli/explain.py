@@ -21,6 +21,7 @@ Smooth = typer.Option(0.02, "--smooth", help="Sigma of a Gaussian, share of the 
 Singles = typer.Option(4, "--singles", min=0, max=8, help="Pseudo-patients whose own change is shown below the mean.")
 StoreOption = typer.Option(None, "--store", help="A phantom store: score maps against its known truth.")
 Boxes = typer.Option(None, "--boxes", help="BBox_List_2017.csv of NIH ChestX-ray14: score maps against its boxes.")
+Audit = typer.Option(None, "--audit", help="Folder of this generator's audit: its verdict and numbers join the page.")
 ExtractorOption = typer.Option(
     "efficientnet-lite0", "--extractor", help="Features that tell pseudo-patients apart; 'off' for none."
 )
@@ -41,6 +42,8 @@ radcommons explain correlate runs/site-a --classifier classifiers/site-a --out e
 """
 ALL_EPILOG = """
 radcommons explain all runs/site-a --out explained/site-a --store stores/site-a
+
+radcommons explain all runs/site-a --out explained/site-a --audit audits/site-a
 """
 
 
@@ -52,6 +55,7 @@ def morph(
     every: bool = Every,
     frames: int = Frames,
     patients: int = Patients,
+    audit: Path | None = Audit,
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
@@ -59,7 +63,12 @@ def morph(
     from radcommons.explain.flow import MorphRequest, explain
 
     asked = MorphRequest(frames, patients)
-    _show(explain(generator, out, finding, every=every, morph=asked, seed=seed, track=bar), finding, out, as_json)
+    _show(
+        explain(generator, out, finding, every=every, morph=asked, audit=audit, seed=seed, track=bar),
+        finding,
+        out,
+        as_json,
+    )
 
 
 @app.command("map", epilog=MAP_EPILOG)
@@ -74,6 +83,7 @@ def map_(
     store: Path | None = StoreOption,
     boxes: Path | None = Boxes,
     extractor: str = ExtractorOption,
+    audit: Path | None = Audit,
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
@@ -81,7 +91,12 @@ def map_(
     from radcommons.explain.flow import MapRequest, explain
 
     asked = MapRequest(n, smooth, singles, store, boxes, extractor)
-    _show(explain(generator, out, finding, every=every, map_=asked, seed=seed, track=bar), finding, out, as_json)
+    _show(
+        explain(generator, out, finding, every=every, map_=asked, audit=audit, seed=seed, track=bar),
+        finding,
+        out,
+        as_json,
+    )
 
 
 @app.command("correlate", epilog=CORRELATE_EPILOG)
@@ -96,6 +111,7 @@ def correlate(
         metavar="LABEL:OUTPUT",
         help="A scatter plot to draw; may be repeated. By default the telling ones.",
     ),
+    audit: Path | None = Audit,
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
@@ -104,7 +120,7 @@ def correlate(
     from radcommons.explain.folder import PAGE
     from radcommons.explain.summary import correlation_text
 
-    explanation = carry_out(generator, classifier, out, n=n, pairs=pair, seed=seed, track=bar)
+    explanation = carry_out(generator, classifier, out, n=n, pairs=pair, audit=audit, seed=seed, track=bar)
     place = out / PAGE
     result = {**explanation.model_dump(mode="json"), "page": str(place)}
     show(result, correlation_text(explanation, place), as_json)
@@ -122,6 +138,7 @@ def all_(
     store: Path | None = StoreOption,
     boxes: Path | None = Boxes,
     extractor: str = ExtractorOption,
+    audit: Path | None = Audit,
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
@@ -129,7 +146,9 @@ def all_(
     from radcommons.explain.flow import MapRequest, MorphRequest, explain
 
     maps = MapRequest(n, smooth, singles, store, boxes, extractor)
-    found = explain(generator, out, every=True, morph=MorphRequest(frames, patients), map_=maps, seed=seed, track=bar)
+    found = explain(
+        generator, out, every=True, morph=MorphRequest(frames, patients), map_=maps, audit=audit, seed=seed, track=bar
+    )
     _show(found, [], out, as_json)
 
 

@@ -103,7 +103,8 @@ def run_demo(
     for site, store in zip(SITES, stores, strict=True):
         run, folder = out / f"run-{site.lower()}", out / f"explained-{site.lower()}"
         maps = MapRequest(n=EXPLAINED, store=store.path)
-        pages = partial(explain, run, folder, every=True, morph=MorphRequest(), map_=maps, track=track)
+        audited = out / f"audit-{site.lower()}"
+        pages = partial(explain, run, folder, every=True, morph=MorphRequest(), map_=maps, audit=audited, track=track)
         clock.time(f"what generator {site} learned", pages)
         matrix = partial(correlate, run, judge, folder, n=EXPLAINED, track=track)
         effects += label_effects(clock.time(f"labels of generator {site}", matrix), store)

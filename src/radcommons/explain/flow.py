@@ -15,6 +15,7 @@ from radcommons.explain.difference import Change, measure
 from radcommons.explain.drawing import map_figure, moving, save_animation, save_video, strip
 from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder
 from radcommons.explain.identity import People, mean_with_interval
+from radcommons.explain.joined import read_audit
 from radcommons.explain.morph import draw_morphs, strengths
 from radcommons.explain.pseudo_patients import draw_first
 from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
@@ -88,6 +89,7 @@ def explain(
     every: bool = False,
     morph: MorphRequest | None = None,
     map_: MapRequest | None = None,
+    audit: Path | None = None,
     seed: int = 0,
     track: Track = silent,
 ) -> Explanation:
@@ -97,11 +99,13 @@ def explain(
         reference: a run or a package.
         findings: raised together; or `every` finding alone.
         morph, map_: what is asked for; None leaves it out.
+        audit: folder of this generator's audit, whose record joins the page.
     Raises:
-        FindingUnknown, SettingRefused, PathInUse, GeneratorRefused, and those of the store or the boxes: before
-        anything is drawn.
+        FindingUnknown, SettingRefused, PathInUse, GeneratorRefused, and those of the store, the boxes or the audit:
+        before anything is drawn.
     """
     generator = Generator.load(reference)
+    report = read_audit(audit, generator) if audit is not None else None
     sets = choose(generator, findings, every=every)
     regions, extractor = NOWHERE, None
     if morph is not None:
@@ -112,6 +116,8 @@ def explain(
         if map_.extractor != NO_EXTRACTOR:
             extractor = load_extractor(map_.extractor, device=generator.device)
     folder = ExplainFolder.claim(out, generator)
+    if report is not None:
+        folder.join(report)
     if morph is not None:
         _morphs(generator, folder, sets, morph, seed, track)
     if map_ is not None:
@@ -127,6 +133,7 @@ def correlate(
     *,
     n: int = CORRELATION_IMAGES,
     pairs: Sequence[str] = (),
+    audit: Path | None = None,
     seed: int = 0,
     track: Track = silent,
 ) -> Explanation:
@@ -137,14 +144,18 @@ def correlate(
         classifier: a run of ``classify train``.
         n: images a label.
         pairs: scatter plots to draw, "LABEL:OUTPUT"; the most telling ones where none is named.
+        audit: folder of this generator's audit, whose record joins the page.
     Raises:
         SettingRefused, FindingUnknown, ClassifierRefused, PathInUse, GeneratorRefused: before anything is drawn.
     """
     check_images(n)
     generator = Generator.load(reference)
+    report = read_audit(audit, generator) if audit is not None else None
     judge = Classifier.load(classifier)
     shown = parse_pairs(pairs, common_findings(generator, judge))
     folder = ExplainFolder.claim(out, generator)
+    if report is not None:
+        folder.join(report)
     correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
     (out / PAGE).write_text(page.render(folder), encoding="utf-8")
     return folder.explanation

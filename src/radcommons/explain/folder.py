@@ -9,8 +9,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from radcommons.errors import PathInUse
+from radcommons.explain import joined
 from radcommons.models.sampling import Generator
-from radcommons.records import Correlation, Explanation, MapResult, MorphResult
+from radcommons.records import AuditReport, Correlation, Explanation, MapResult, MorphResult
 
 RECORD = "explain.json"
 PAGE = "explain.html"
@@ -79,6 +80,17 @@ class ExplainFolder:
         self.explanation = self.explanation.model_copy(update={"correlation": result})
         self._save()
 
+    def join(self, report: AuditReport) -> None:
+        """Lay an audit's record beside the explanation, in place of an earlier one."""
+        self._write(joined.RECORD, report.to_json())
+
+    def audit(self) -> AuditReport | None:
+        """The audit's record that was joined; None where there is none that can be read."""
+        try:
+            return AuditReport.model_validate_json((self.path / joined.RECORD).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
     def frames(self, result: MorphResult) -> np.ndarray | None:
         """Images of a morph, uint8 (patients, frames, R, R); None where the file is gone."""
         try:
@@ -97,6 +109,9 @@ class ExplainFolder:
             return file.convert("RGB")
 
     def _save(self) -> None:
-        partial = self.path / (RECORD + ".partial")
-        partial.write_text(self.explanation.to_json(), encoding="utf-8")
-        partial.replace(self.path / RECORD)
+        self._write(RECORD, self.explanation.to_json())
+
+    def _write(self, name: str, text: str) -> None:
+        partial = self.path / (name + ".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(self.path / name)

@@ -49,6 +49,7 @@ def render(folder: ExplainFolder) -> str:
         scatter=_embedded(folder, correlation.scatter) if correlation else None,
         companions=companions(correlation) if correlation else {},
         left_out=left_out(correlation) if correlation else [],
+        audit=folder.audit(),
         title=title,
     )
 
