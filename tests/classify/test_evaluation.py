@@ -19,8 +19,9 @@ from radcommons.classify.evaluation_page import as_text, render, table, written
 from radcommons.classify.material import Examples, Mixture, open_split
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
+from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, PathInUse, TooFewImages
+from radcommons.errors import ClassifierRefused, FindingUnknown, PathInUse, PatientsSeen, TooFewImages
 from radcommons.models.classifier_files import Classifier, save_classifier
 from radcommons.records import Estimate, Evaluation
 
@@ -275,6 +276,11 @@ def test_a_measure_that_is_not_defined_is_said_to_be(films: Films, trained: Path
     few = len(np.unique(part.patients[part.labels[:, 0] == 1]))
     expected = proportion_confint(0, few, method="wilson")
     assert (at.sensitivity.low, at.sensitivity.high) == pytest.approx(expected, abs=1e-9)
+    assert evaluation.findings[0].patients_of_rarer == min(few, len(np.unique(part.patients[part.labels[:, 0] == 0])))
+    mean = evaluation.mean_at["youden"]["sensitivity"]
+    assert mean is not None and (mean.low, mean.high) == (None, None), "one of its parts is the same in every redraw"
+    by_image = judged(Classifier.load(tmp_path / "c"), part, scores, by_image=True, redraws=100, seed=0)
+    assert by_image.findings[0].patients_of_rarer == evaluation.findings[0].patients_of_rarer
     assert at.f1 is not None and (at.f1.value, at.f1.low, at.f1.high) == (0, None, None), "no interval known"
     assert evaluation.mean_at["youden"]["ppv"] is None, "a mean with a part that is not defined is not defined"
     assert "not defined" in table(evaluation) and "not defined" in render(evaluation)
@@ -299,3 +305,24 @@ def test_scores_of_a_split_of_two_sources_are_those_of_the_films(films: Films, t
     mixture = Mixture([part], part.findings, side=32)
     logits = classifier.network(mixture.read(np.arange(12))).numpy()
     np.testing.assert_allclose(classifier.logits(part.images), logits, rtol=1e-4, atol=1e-4)
+
+
+def test_test_patients_that_the_classifier_has_seen_are_refused(
+    run: Path, clinic: Store, found: tuple[Evaluation, Path], tmp_path: Path
+) -> None:
+    evaluation, _ = found
+    assert evaluation.overlap == (
+        f"none of {evaluation.patients} test patients was in this classifier's training or validation"
+    )
+    ingest_phantoms(tmp_path / "again", patients=120, site="A", resolution=32, seed=11, split_salt="another way")
+    with pytest.raises(PatientsSeen, match=r"\d+ of \d+ test patients were in this classifier's training") as refusal:
+        evaluate(run, tmp_path / "again", tmp_path / "e", redraws=100)
+    assert refusal.value.exit_code == 3 and not (tmp_path / "e").exists()
+    silent_run = shutil.copytree(run, tmp_path / "silent")
+    (silent_run / "classifier" / "patients.json").unlink()
+    untold = evaluate(silent_run, clinic.path, tmp_path / "f", redraws=100)
+    assert untold.overlap.endswith("training or validation: it comes without patients.json")
+    assert "it comes without patients.json" in (tmp_path / "f" / "evaluation.html").read_text()
+    (silent_run / "classifier" / "patients.json").write_text("{ half")
+    with pytest.raises(ClassifierRefused, match=r"patients\.json is damaged; train the classifier again"):
+        evaluate(silent_run, clinic.path, tmp_path / "g", redraws=100)

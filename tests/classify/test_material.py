@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from radcommons.classify.material import Examples, Mixture, Split, chosen_findings, of_store, open_split
+from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, ImageRefused, SetRefused, StoreRefused, TooFewImages
+from radcommons.errors import FindingUnknown, ImageRefused, PatientsSeen, SetRefused, StoreRefused, TooFewImages
 
 Films = Callable[..., Examples]
 Pictures = Callable[..., Path]
@@ -141,3 +142,14 @@ def test_what_is_neither_store_nor_set_is_refused(tmp_path: Path, pictures: Pict
     (damaged / "images" / "3.png").unlink()
     with pytest.raises(ImageRefused, match="image '3.png' of labels.csv is missing"):
         opened([damaged])
+
+
+def test_a_validation_patient_who_is_in_training_elsewhere_is_refused(clinic: Store, tmp_path: Path) -> None:
+    ingest_phantoms(tmp_path / "again", patients=60, site="A", resolution=32, seed=9, split_salt="another way")
+    ingest_phantoms(tmp_path / "first", patients=60, site="A", resolution=32, seed=9)
+    with pytest.raises(PatientsSeen, match=r"\d+ validation patients of .*first are in the training part of .*again"):
+        open_split([tmp_path / "again"], validation=tmp_path / "first", findings=None, side=32, seed=0)
+    split = open_split([tmp_path / "first", clinic.path], validation=None, findings=["Effusion"], side=32, seed=0)
+    assert len(split.patients) == 4, "training and validation of two stores"
+    listed = [len(record.hashes) for record in split.patients]
+    assert listed[0] == len(set(split.train.parts[0].patients))

@@ -12,7 +12,7 @@ from radcommons.classify import screen as screening
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.trials import Trained, Trial
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, PathInUse, TooFewImages
+from radcommons.errors import FindingUnknown, PathInUse, SettingRefused, TooFewImages
 from radcommons.records import FindingScreen
 
 SETTINGS = ClassifierSettings(network="densenet-small", side=32, epochs=1, findings=("Effusion",))
@@ -40,6 +40,7 @@ def finding(**changes: object) -> FindingScreen:
     values = {
         **{"finding": "Effusion", "present": 50, "absent": 150, "auc": 0.8, "suspects": 7},
         **{"wrong_present": 3.0, "wrong_absent": 4.0, "planted": 10, "found_present": 0.6, "found_absent": 0.4},
+        **{"listed_present": 5, "listed_absent": 3, "listed_right": 0.071},
     }
     return FindingScreen.model_validate({**values, **changes})
 
@@ -66,6 +67,29 @@ def test_a_classifier_that_knows_the_truth_finds_every_label_turned_over(
     (found,) = screening.screen(phantom_store.path, tmp_path / "out", settings=SETTINGS).findings
     assert found.planted >= 2 and (found.found_present, found.found_absent) == (1.0, 1.0)
     assert found.suspects == 0, "the labels as given are right"
+    assert (found.listed_present, found.listed_absent) == (found.planted, found.planted) and found.listed_right == 0
+
+
+def test_the_list_is_measured_by_its_own_rule(
+    phantom_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truth: np.ndarray
+) -> None:
+    """The number of false alarms that is allowed moves the ranking's rate, not the list."""
+    monkeypatch.setattr(screening, "run_trials", of_truth(truth, noise=0.4))
+    (strict,), (lax,) = (
+        screening.screen(phantom_store.path, tmp_path / str(r), settings=SETTINGS, false_alarm_rate=r).findings
+        for r in (0.01, 0.4)
+    )
+    assert strict.found_present < lax.found_present  # type: ignore[operator]
+    assert 0 < strict.listed_right == lax.listed_right < 0.5
+    table = pl.read_csv(tmp_path / "0.01" / screening.TABLE)
+    assert len(table) == strict.suspects == lax.suspects
+
+
+def test_a_screen_does_not_begin_from_a_run_that_knows_the_labels(phantom_store: Store, tmp_path: Path) -> None:
+    knowing = SETTINGS.model_copy(update={"initial": "classifiers/own"})
+    with pytest.raises(SettingRefused, match="set initial to random or imagenet"):
+        screening.screen(phantom_store.path, tmp_path / "out", settings=knowing)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_classifier_that_knows_nothing_is_not_relied_on(
@@ -73,7 +97,7 @@ def test_a_classifier_that_knows_nothing_is_not_relied_on(
 ) -> None:
     monkeypatch.setattr(screening, "run_trials", of_truth(np.zeros_like(truth) + 0.5, noise=0.2))
     result = screening.screen(phantom_store.path, tmp_path / "out", settings=SETTINGS, planted_share=0.5)
-    assert "no more than chance would" in result.sentence
+    assert "no more than chance might" in result.sentence
 
 
 def test_wrong_labels_are_listed_by_row_worst_first_and_no_patient_is_named(
@@ -96,10 +120,13 @@ def test_wrong_labels_are_listed_by_row_worst_first_and_no_patient_is_named(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "7 suspects; of labels turned over on purpose it finds 60% of those wrongly present and 40% of those"),
-        ({"found_absent": None}, "it finds 60% of those wrongly present."),
-        ({"found_present": 0.1, "found_absent": 0.05}, "it finds no more than chance would"),
-        ({"found_present": None, "found_absent": None}, "it finds no more than chance would"),
+        ({}, "such a list holds 5 of 10 wrongly present and 3 of 10 wrongly absent, and 7.1% of the right ones;"),
+        ({}, "60% of those wrongly present and 40% of those wrongly absent stand above all but 5% of the right"),
+        ({"found_absent": None}, "holds 5 of 10 wrongly present, and 7.1%"),
+        ({"found_present": 0.2, "found_absent": 0.1}, "it finds no more than chance might: go by no suspect"),
+        ({"planted": 2, "found_present": 0.5, "found_absent": 0}, "it finds no more than chance might"),
+        ({"planted": 100, "found_present": 0.12, "found_absent": 0}, "12% of those wrongly present"),
+        ({"planted": 0, "found_present": None, "found_absent": None}, "it finds no more than chance might"),
     ],
 )
 def test_the_sentence_follows_from_what_was_planted(changes: dict[str, object], said: str) -> None:

@@ -1,6 +1,5 @@
 """Trainings one by one: kept once done, gone on with after a kill, the same however many at a time."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def test_what_is_done_is_not_trained_again_and_what_has_changed_is(
     assert trained[3:] == ["second"]
 
 
-@pytest.mark.parametrize("change", ["training", "validation", "test", "seed", "order"])
+@pytest.mark.parametrize("change", ["training", "validation", "test", "seed", "order", "labels"])
 def test_a_trial_is_known_by_all_that_its_outcome_depends_on(two: list[Trial], change: str) -> None:
     trial, other = two[0], films(15, seed=9)
     changed = {
@@ -75,6 +74,7 @@ def test_a_trial_is_known_by_all_that_its_outcome_depends_on(two: list[Trial], c
         "test": replace(trial, test=other),
         "seed": replace(trial, settings=SETTINGS.model_copy(update={"seed": 1})),
         "order": replace(trial, parts=(trial.parts[0].take(np.arange(24)[::-1]),)),
+        "labels": replace(trial, parts=(replace(trial.parts[0], labels=1 - trial.parts[0].labels),)),
     }[change]
     assert changed.digest != trial.digest == replace(trial, repeat=4).digest
 
@@ -111,7 +111,21 @@ def test_a_training_stopped_midway_is_gone_on_with_and_ends_the_same(
     assert (tmp_path / "broken" / "first-arm" / "0" / "run" / "checkpoint.pt").is_file()
     (resumed,) = run(two[:1], tmp_path / "broken")
     np.testing.assert_array_equal(whole.scores, resumed.scores)
-    shutil.rmtree(tmp_path / "broken")
+    assert not list((tmp_path / "broken").rglob("begun.txt"))
+
+
+def test_a_training_stopped_midway_of_something_else_begins_anew(
+    two: list[Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = replace(two[0], settings=SETTINGS.model_copy(update={"epochs": 1}))
+    (whole,) = run([changed], tmp_path / "whole")
+    load = trials.Classifier.load
+    monkeypatch.setattr(trials.Classifier, "load", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(two[:1], tmp_path / "broken")
+    monkeypatch.setattr(trials.Classifier, "load", load)
+    (anew,) = run([changed], tmp_path / "broken")
+    np.testing.assert_array_equal(whole.scores, anew.scores)
 
 
 def test_an_arm_of_one_class_is_named_before_anything_is_trained(two: list[Trial], tmp_path: Path) -> None:

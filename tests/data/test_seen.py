@@ -92,7 +92,9 @@ def test_under_another_key_nothing_is_found_and_that_is_not_called_unseen(import
     record, other = listed(imported("first")), imported("second", key="other.key")
     seen = patients_seen(record, other, other.rows("train"))
     assert seen.patients == 0 and not seen.comparable
-    assert seen.describe("training").endswith("could not be compared with this generator's: other pseudonym key")
+    assert seen.describe("training").endswith(
+        "could not be compared with those of this generator's training: other pseudonym key"
+    )
 
 
 def test_a_store_without_a_fingerprint_is_known_by_the_key_inside_it(imported: Callable[..., Store]):
@@ -221,7 +223,7 @@ def test_a_damaged_list_does_not_open_the_gate(imported: Callable[..., Store], t
         (Seen(1, 1_255), "1 of 1,255 test patients was in this generator's training"),
         (Seen(0, 255), "none of 255 test patients was in this generator's training"),
         (Seen(0, 255, "other pseudonym key"),
-         "the 255 test patients could not be compared with this generator's: other pseudonym key"),
+         "the 255 test patients could not be compared with those of this generator's training: other pseudonym key"),
         (Seen(2, 255, "unknown pseudonym key"), "2 of 255 test patients were in this generator's training"),
     ],
 )  # fmt: skip

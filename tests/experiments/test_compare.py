@@ -121,3 +121,23 @@ def test_where_all_arms_are_equal_hardly_any_study_claims_a_difference() -> None
         differences += any(c.verdict in ("better", "worse") for c in found)
         claims += "raised" in enrich_sentence(found[0], found[1:-1], found[-1])
     assert claims <= differences <= 0.05 * studies
+
+
+def test_of_fewer_than_ten_patients_no_difference_is_claimed() -> None:
+    rng = np.random.default_rng(4)
+    labels = np.zeros((200, 2), np.float32)
+    labels[:20, 0], labels[:18, 1] = 1, 1  # two films a patient: ten patients, and nine
+    patients = np.array([f"p{i // 2}" for i in range(200)])
+    arms = {name: scores_of(labels, rng, gap=gap, repeats=3) for name, gap in (("poor", 0.0), ("good", 3.0))}
+    judged = Judged(arms, labels, patients, FINDINGS, redraws=400, seed=1)
+    verdicts = {c.finding: c.verdict for c in judged.comparisons([("good", "poor")])}
+    assert verdicts == {"Effusion": "better", "Nodule": "undecided"}
+    (note,) = judged.notes()
+    assert note == "fewer than 10 test patients of the rarer class, so that no difference counts: Nodule (9)"
+
+
+def test_two_arms_that_never_err_are_not_said_to_be_alike() -> None:
+    labels, patients, _ = films(unknown=False)
+    perfect = [labels.copy()]
+    judged = Judged({"a": perfect, "b": [2 * labels]}, labels, patients, FINDINGS, redraws=100, seed=1)
+    assert {(c.verdict, c.detectable) for c in judged.comparisons([("a", "b")])} == {("undecided", 1.0)}

@@ -18,6 +18,8 @@ from radcommons.experiments import enrich as module
 from radcommons.experiments.enrich import CONTROLS, ENRICHED, LOCAL, descriptions, enrich
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.records import ExperimentResult
+from radcommons.train import gan
+from radcommons.train.settings import TrainSettings
 
 Make = Callable[..., EnrichSettings]
 Arms = dict[str, tuple[Examples, ...]]
@@ -156,10 +158,15 @@ def test_no_arm_learns_from_a_validation_or_test_patient(
 
 
 def test_several_generators_give_equal_shares(
-    composed: Callable[..., list[Trial]], enrich_settings: Make, generator: Path, tmp_path: Path
+    composed: Callable[..., list[Trial]],
+    enrich_settings: Make,
+    generator: Path,
+    hospital: Store,
+    tiny: Callable[..., TrainSettings],
+    tmp_path: Path,
 ) -> None:
-    second = shutil.copytree(generator, tmp_path / "other-run")
-    arms = of_repeat(composed(enrich_settings(generators=[generator, second])), 0)
+    gan.train(hospital, tiny(seed=1), tmp_path / "other-run")
+    arms = of_repeat(composed(enrich_settings(generators=[generator, tmp_path / "other-run"])), 0)
     shares = {(p.source, len(p)) for p in arms["enriched"].parts if p.source.startswith("synthetic")}
     assert shares == {
         ("synthetic own-run", 3), ("synthetic other-run", 2), ("synthetic own-run", 6), ("synthetic other-run", 5)

@@ -30,10 +30,29 @@ def test_the_shipped_sizes_parse_and_give_every_arm_as_many_images_an_epoch(tmp_
     assert enriching.total == enriching.real_images, "films at the same total are the arm 'local'"
     assert enriching.positives / enriching.total == pytest.approx(0.15)
     assert enriching.real_positives / enriching.real_images == pytest.approx(0.05)
-    assert enriching.classifier.epoch_images == enriching.total
+    assert enriching.training(0).epoch_images == enriching.total
     file = write(tmp_path, f'preset = "{preset}"\nstore = "site"\ngenerator_a = "a-run"\ngenerator_b = "b-run"')
     merging: MergeSettings = read_settings(MergeSettings, "merge", file, [])
-    assert merging.classifier.epoch_images == merging.images
+    assert merging.training(0).epoch_images == merging.images
+
+
+def test_without_a_preset_too_every_arm_is_shown_as_many_images() -> None:
+    assert enrich().training(3).epoch_images == 1_000
+    assert enrich(classifier={"epoch_images": "off"}).training(3).epoch_images == 1_000
+    assert enrich(classifier={"epoch_images": 64}).training(3, positive_weight=2.0).epoch_images == 64
+    assert enrich().training(0).seed != enrich().training(1).seed
+    assert MergeSettings.parse(MERGE, source="m").training(0).epoch_images == 10_000
+
+
+def test_an_arm_may_not_begin_from_a_run_that_knows_more_than_the_arm() -> None:
+    with pytest.raises(SettingRefused, match="'classifier.initial' is another run"):
+        enrich(classifier={"initial": "classifiers/site-a"})
+
+
+def test_an_override_that_makes_a_table_of_a_number_is_one_line(tmp_path: Path) -> None:
+    file = write(tmp_path, 'preset = "small"\nstore = "site"\ngenerators = ["a-run"]')
+    with pytest.raises(SettingRefused, match="repeats"):
+        read_settings(EnrichSettings, "enrich", file, ["repeats.x=1"])
 
 
 def test_the_file_lies_over_its_preset_and_the_command_line_over_both(tmp_path: Path) -> None:

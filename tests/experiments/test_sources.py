@@ -11,11 +11,19 @@ import pytest
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, PatientsSeen, TooFewImages
+from radcommons.errors import FindingUnknown, PatientsSeen, SettingRefused, TooFewImages
 from radcommons.experiments import sources
 from radcommons.experiments.enrich import enrich
 from radcommons.experiments.settings import EnrichSettings
-from radcommons.experiments.sources import draw_as_trained, draw_with, learned_from, open_generator, open_site
+from radcommons.experiments.sources import (
+    draw_as_trained,
+    draw_seed,
+    draw_with,
+    learned_from,
+    open_generator,
+    open_generators,
+    open_site,
+)
 from radcommons.models.sampling import Generator
 from radcommons.progress import silent
 
@@ -66,8 +74,8 @@ def test_patients_under_another_key_are_noted_not_passed_over(other_generator: P
     _, note = open_generator(other_generator, site, ["Effusion"])
     people = len(set(site.test.patients) | set(site.validation.patients))
     assert note == (
-        f"other-run: the {people} test and validation patients could not be compared with this generator's: "
-        "other pseudonym key"
+        f"other-run: the {people} test and validation patients could not be compared with those of this generator's "
+        "training: other pseudonym key"
     )
     assert learned_from(other_generator, site) is None
 
@@ -135,3 +143,15 @@ def test_a_generator_whose_training_had_the_finding_too_rarely_to_say_so_is_told
     bare = replace(chosen, findings_record=chosen.findings_record.model_copy(update={"combinations": tuple(kept)}))
     with pytest.raises(TooFewImages, match="run never draws 'Effusion' present: in its training no combination"):
         draw_with(bare, "Effusion", positives=1, negatives=1, name="run", seed=1, track=silent)
+
+
+def test_one_generator_under_two_names_is_refused_and_two_draw_each_its_own(
+    generator: Path, hospital: Store, enrich_settings: Callable[..., EnrichSettings], tmp_path: Path
+) -> None:
+    site = open_site(hospital.path, ["Effusion"], side=32)
+    (tmp_path / "link").symlink_to(generator)
+    with pytest.raises(SettingRefused, match="link are the same generator; name it once"):
+        open_generators([generator, tmp_path / "link"], site, ["Effusion"])
+    settings = enrich_settings()
+    seeds = {draw_seed(settings, repeat, number) for repeat in range(3) for number in range(3)}
+    assert len(seeds) == 9

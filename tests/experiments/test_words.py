@@ -77,12 +77,12 @@ def test_no_evidence_is_not_evidence_of_nothing_and_says_what_would_have_been_fo
     wide = enrich_sentence(comparison(-0.1, 0.1, 0.9), [], None)
     assert wide == (
         "These data do not show that synthetic images help: AUC difference +0.000 (-0.100 to +0.100), corrected p "
-        "0.900; a difference of 0.050 would have been found."
+        "0.900; a difference of 0.050 would have been found with a power of 80%."
     )
     narrow = enrich_sentence(comparison(-0.01, 0.01, 0.9), [], None)
     assert "changed nothing that matters" in narrow and "do not show" not in narrow
     hopeless = comparison(-0.9, 0.9, 1.0).model_copy(update={"detectable": 1.0})
-    assert "no difference for sure would have been found" in enrich_sentence(hopeless, [], None)
+    assert "no difference would have been found for sure" in enrich_sentence(hopeless, [], None)
 
 
 def test_the_oracle_is_reported_beside_it(comparison: Make) -> None:

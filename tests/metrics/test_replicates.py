@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm, t, ttest_1samp
+from scipy.stats import nct, norm, t, ttest_1samp
 
 from radcommons.metrics.replicates import Replicated, replicated
 
@@ -98,3 +98,23 @@ def _satterthwaite(values: np.ndarray, patients_error: float) -> float:
     variance = patients_error**2 + of_trainings
     freedom = variance**2 / (of_trainings**2 / (len(values) - 1))
     return float(2 * t.sf(abs(values.mean()) / np.sqrt(variance), freedom))
+
+
+@pytest.mark.parametrize("trainings", [2, 3, 5, 10])
+def test_the_detectable_mean_is_found_in_four_of_five_studies_of_few_trainings(trainings: int) -> None:
+    rng, level = np.random.default_rng(trainings), 1 - 0.05 / 8
+    usual = Replicated(0, 0, 1 / np.sqrt(trainings), trainings)
+    studies = usual.detectable(level, 0.8) + rng.normal(size=(40_000, trainings))
+    errors = studies.std(axis=1, ddof=1) / np.sqrt(trainings)
+    reach = usual.reach(level) / usual.trainings_error
+    assert (studies.mean(axis=1) > reach * errors).mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_detectable_mean_is_that_of_the_noncentral_t_and_of_the_normal() -> None:
+    usual = Replicated(0, 0, 1.0, 6)
+    assert nct.sf(t.isf(0.025, 5), 5, usual.detectable(0.95, 0.8)) == pytest.approx(0.8, abs=2e-3)
+    alone = Replicated(0, 1.0, 0, 1)
+    assert alone.detectable(0.95, 0.8) == pytest.approx(1.959964 + 0.841621, abs=1e-5)
+    both = Replicated(0, 1.0, 1.0, 6)
+    parts = [cause.detectable(0.95, 0.8) for cause in (alone, usual)]
+    assert both.detectable(0.95, 0.8) == pytest.approx(np.hypot(*parts))

@@ -55,7 +55,8 @@ def trained_judge(material: Material, run: Path) -> Judge | None:
         findings = chosen_findings(parts[:1], parts[1:], None)
     except TooFewImages:
         return None
-    split = Split(*(Mixture([part], findings, side=settings.side) for part in parts))
+    learned, stopping = (Mixture([part], findings, side=settings.side) for part in parts)
+    split = Split(learned, stopping)
     train_classifier(split, settings, run, track=material.track)
     words = (
         f"{settings.network} at {settings.side} pixels, trained here on {len(train):,} films for {', '.join(findings)}"

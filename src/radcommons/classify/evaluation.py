@@ -8,16 +8,19 @@ import numpy as np
 import polars as pl
 
 from radcommons import __version__
+from radcommons.classify.estimates import certain, mean_estimate, of_share, patients_behind
 from radcommons.classify.evaluation_page import render, table
 from radcommons.classify.material import Examples, of_store, require_both_classes
 from radcommons.data.listing import Part
+from radcommons.data.seen import patients_seen_of
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, PathInUse, TooFewImages, nearest_hint
+from radcommons.errors import FindingUnknown, PathInUse, PatientsSeen, TooFewImages, nearest_hint
 from radcommons.metrics.bootstrap import (
     auc_redraws,
     average_precision_redraws,
     confusion_redraws,
-    percentile_interval,
+    mean_redrawn,
+    patients_of_rarer,
 )
 from radcommons.metrics.calibration import brier_score, reliability
 from radcommons.metrics.classification import (
@@ -27,9 +30,8 @@ from radcommons.metrics.classification import (
     roc_curve,
     split_classes,
 )
-from radcommons.metrics.power import share_interval
-from radcommons.metrics.thresholds import confusion, outcomes
-from radcommons.models.classifier_files import Classifier
+from radcommons.metrics.thresholds import confusion
+from radcommons.models.classifier_files import Classifier, load_classifier_patients
 from radcommons.progress import Track, silent
 from radcommons.records import AtThreshold, Calibration, Estimate, Evaluation, FindingEvaluation
 from radcommons.seeds import numpy_stream
@@ -67,6 +69,7 @@ def evaluate(
     Raises:
         FindingUnknown: the store does not label a finding.
         TooFewImages: a finding has one class only in the part.
+        PatientsSeen: patients of the test part were in training or validation; status 3.
         PathInUse: `out` holds something else.
     """
     claim(out, WRITTEN)
@@ -78,12 +81,16 @@ def evaluate(
     if not len(films):
         raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
     require_both_classes(films.labels, chosen, f"the part '{part}' of {folder}")
+    seen = patients_seen_of(load_classifier_patients(run), store, films.rows)
+    overlap = seen.describe(part, "this classifier's training or validation")
+    if part == "test" and seen.patients:
+        raise PatientsSeen(f"{run}: {overlap}; judge it on films of patients that it has not seen")
     scores = classifier.scores(films.images, rows=films.rows, track=track)
     columns = [classifier.findings.index(f) for f in chosen]
     with track("Redrawing patients", total=1, unit="tables") as advance:
         evaluation = judged(classifier, films, scores[:, columns], by_image=by_image, redraws=redraws, seed=seed)
         advance(1)
-    evaluation = evaluation.model_copy(update={"store": store.name, "part": part})
+    evaluation = evaluation.model_copy(update={"store": store.name, "part": part, "overlap": overlap})
     out.mkdir(mode=0o700, parents=True, exist_ok=True)  # predictions are not for everybody
     predictions(store, films, scores[:, columns]).write_parquet(out / PREDICTIONS)
     (out / TABLE).write_text(table(evaluation), encoding="utf-8")
@@ -138,15 +145,15 @@ def judged(
         found = confusion(scores, labels, chosen)
         redrawn = confusion_redraws(scores, labels, chosen, groups, redraws=redraws, rng=rng())
         values = {m: (getattr(found, m), getattr(redrawn, m)) for m in MEASURES}
-        behind = _patients_behind(scores, labels, chosen, groups)
+        behind = patients_behind(scores, labels, chosen, groups)
         rules[rule] = [
             AtThreshold(
                 threshold=chosen[f],
-                **{m: _of_share(v[f], r[:, f], behind[m][f] if m in behind else None) for m, (v, r) in values.items()},
+                **{m: of_share(v[f], r[:, f], behind[m][f] if m in behind else None) for m, (v, r) in values.items()},
             )
             for f in range(len(films.findings))
         ]
-        means_at[rule] = {m: estimate(v.mean(), r.mean(axis=1)) for m, (v, r) in values.items()}
+        means_at[rule] = {m: mean_estimate(v, r) for m, (v, r) in values.items()}
     parts = [split_classes(scores[:, f], labels[:, f]) for f in range(len(films.findings))]
     points = np.array([area_under_roc(*p) for p in parts])
     areas = np.array([average_precision(*p) for p in parts])
@@ -155,7 +162,7 @@ def judged(
             finding=finding,
             positives=len(parts[f][0]),
             negatives=len(parts[f][1]),
-            patients_of_rarer=min(len(np.unique(groups[labels[:, f] == label])) for label in (0, 1)),
+            patients_of_rarer=patients_of_rarer(labels[:, f], films.patients),
             auc=certain(points[f], aucs[:, f]),
             average_precision=certain(areas[f], precisions[:, f]),
             rules={rule: values[f] for rule, values in rules.items()},
@@ -177,49 +184,12 @@ def judged(
         seed=seed,
         findings=found_findings,
         mean={
-            "auc": certain(points.mean(), aucs.mean(axis=1)),
-            "average precision": certain(areas.mean(), precisions.mean(axis=1)),
+            "auc": certain(points.mean(), mean_redrawn(aucs)),
+            "average precision": certain(areas.mean(), mean_redrawn(precisions)),
         },
         mean_at=means_at,
         versions={"radcommons": __version__, **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy")}},
     )
-
-
-def _patients_behind(
-    scores: np.ndarray, labels: np.ndarray, thresholds: np.ndarray, groups: np.ndarray
-) -> dict[str, list[int]]:
-    """For every measure that is a share of films: the patients of these films, a number a finding."""
-    hit, alarm, miss, silence = outcomes(scores, labels, thresholds)
-    of = {
-        "accuracy": hit | alarm | miss | silence,
-        "sensitivity": hit | miss,
-        "specificity": silence | alarm,
-        "ppv": hit | alarm,
-        "npv": silence | miss,
-    }
-    return {measure: [len(np.unique(groups[films])) for films in mask.T] for measure, mask in of.items()}
-
-
-def _of_share(value: float, redrawn: np.ndarray, patients: int | None) -> Estimate | None:
-    """`estimate`, but of 0 or 1, which every redraw repeats, the interval of so many patients all alike (Wilson).
-
-    Without a number of patients there is no interval then.
-    """
-    if value not in (0, 1):
-        return estimate(value, redrawn)
-    low, high = (None, None) if patients is None else share_interval(int(value) * patients, patients)
-    return Estimate(value=float(value), low=low, high=high)
-
-
-def estimate(value: float, redrawn: np.ndarray) -> Estimate | None:
-    """A value with its percentile interval; None where it is not defined."""
-    return None if np.isnan(value) else certain(value, redrawn)
-
-
-def certain(value: float, redrawn: np.ndarray) -> Estimate:
-    """A value that is defined, with its percentile interval."""
-    low, high = (None if np.isnan(end) else end for end in percentile_interval(redrawn))
-    return Estimate(value=float(value), low=low, high=high)
 
 
 def _calibration(scores: np.ndarray, labels: np.ndarray) -> Calibration:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from radcommons.metrics.bootstrap import FEW_PATIENTS
 from radcommons.pages import plot, plot_style, render_page
 from radcommons.records import Estimate, Evaluation
 
@@ -9,7 +10,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("AUC", "average precision", "accuracy", "sensitivity", "specificity", "PPV", "NPV", "F1")
-FEW = 10  # patients of a class, below which the bootstrap's intervals are too narrow to go by
 NAMES_A_LINE, COLOURS = 6, 10  # of the plots' legend; of matplotlib's lines, before they come again
 
 
@@ -42,8 +42,12 @@ def caution(evaluation: Evaluation) -> str:
 
 
 def _few(evaluation: Evaluation) -> str:
-    few = [f"{f.finding} ({f.patients_of_rarer})" for f in evaluation.findings if f.patients_of_rarer < FEW]
-    return f"Fewer than {FEW} patients of the rarer class: {', '.join(few)}. Go by no number of these." if few else ""
+    few = [f"{f.finding} ({f.patients_of_rarer})" for f in evaluation.findings if f.patients_of_rarer < FEW_PATIENTS]
+    return (
+        f"Fewer than {FEW_PATIENTS} patients of the rarer class: {', '.join(few)}. Go by no number of these."
+        if few
+        else ""
+    )
 
 
 def _seen(evaluation: Evaluation) -> str:

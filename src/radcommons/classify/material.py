@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from torch import Tensor
 
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.listing import Part
+from radcommons.data.seen import patients_record, shared_patients
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, SetRefused, TooFewImages, nearest_hint
+from radcommons.errors import FindingUnknown, PatientsSeen, SetRefused, TooFewImages, nearest_hint
 from radcommons.models.classifier import resized
 from radcommons.progress import Track, silent
+from radcommons.records import PatientsRecord
 from radcommons.seeds import numpy_stream
 
 logger = logging.getLogger(__name__)
@@ -133,10 +135,11 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Split:
-    """Images to learn from, and images that decide when to stop."""
+    """Images to learn from, and images that decide when to stop; `patients` of both, a record a store."""
 
     train: Mixture
     validation: Mixture
+    patients: tuple[PatientsRecord, ...] = ()
 
 
 def open_split(
@@ -156,23 +159,29 @@ def open_split(
     Raises:
         FindingUnknown: a finding that a source does not label; offers the common ones.
         TooFewImages: a finding with one class only, in training or validation.
+        PatientsSeen: stores of one pseudonym key have patients in training and in validation.
         PathMissing, StoreRefused, SetRefused: what cannot be read.
     """
     train: list[Examples] = []
     held_out: list[Examples] = []
+    stores: dict[Path, Store] = {}
+    judging: list[Path] = []
     for path in sources:
         if is_image_set(path):
             theirs = open_image_set(path, largest=_stored_side(side), track=track)
             train.append(of_images(path.name, theirs.images, theirs.labels, theirs.findings, theirs.digest))
         else:
-            store = Store.open(path)
+            store = stores[path] = Store.open(path)
             train.append(of_store(store, "train", side=side))
             if validation is None:
-                held_out.append(of_store(store, "val", side=side))
+                judging.append(path)
     if validation is not None:
         if is_image_set(validation):
             raise SetRefused(f"{validation} is a synthetic set; validate on a store")
-        held_out.append(of_store(Store.open(validation), "val", side=side))
+        judging.append(validation)
+    judges = {path: stores.get(path) or Store.open(path) for path in judging}
+    held_out += [of_store(store, "val", side=side) for store in judges.values()]
+    require_apart(stores, judges)
     if not held_out:
         for number, part in enumerate(train):
             order = numpy_stream(seed, "held out", number).permutation(len(part))
@@ -180,10 +189,28 @@ def open_split(
             held_out.append(part.take(np.sort(order[:cut])))
             train[number] = part.take(np.sort(order[cut:]))
     chosen = chosen_findings(train, held_out, findings)
-    split = Split(Mixture(train, chosen, side=side), Mixture(held_out, chosen, side=side))
+    split = Split(
+        Mixture(train, chosen, side=side),
+        Mixture(held_out, chosen, side=side),
+        (
+            *(patients_record(store, store.rows("train")) for store in stores.values()),
+            *(patients_record(store, store.rows("val")) for store in judges.values()),
+        ),
+    )
     require_both_classes(split.train.labels, chosen, "training")
     require_both_classes(split.validation.labels, chosen, "validation")
     return split
+
+
+def require_apart(stores: Mapping[Path, Store], judges: Mapping[Path, Store]) -> None:
+    """Raise PatientsSeen where a store's training part has patients of a store's validation part."""
+    for path, store in stores.items():
+        for judging, judge in judges.items():
+            if shared := shared_patients(store, store.rows("train"), judge, judge.rows("val")):
+                raise PatientsSeen(
+                    f"{shared:,} validation patients of {judging} are in the training part of {path}; split both "
+                    "stores alike (same --split-salt or lists), or name another --validation"
+                )
 
 
 def chosen_findings(

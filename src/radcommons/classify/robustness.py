@@ -14,7 +14,7 @@ from radcommons.classify.attacked import LabelledFilms, aucs, noise_scores, pgd_
 from radcommons.classify.masking import falling_check, masking_checks, require_change
 from radcommons.classify.pgd import WHITE, AttackSettings
 from radcommons.errors import SettingRefused
-from radcommons.metrics.bootstrap import auc_redraws, percentile_interval
+from radcommons.metrics.bootstrap import auc_redraws, mean_redrawn, percentile_interval
 from radcommons.progress import Track, silent
 from radcommons.records import Estimate, MaskingCheck, RobustComparison, RobustCurve, RobustDifference, RobustPoint
 from radcommons.seeds import numpy_stream
@@ -170,8 +170,7 @@ def _mean(values: np.ndarray, redrawn: np.ndarray) -> Estimate:
 
     A sample without both classes of a finding has no say in that finding.
     """
-    usable = redrawn[~np.isnan(redrawn).all(axis=1)]
-    low, high = percentile_interval(np.nanmean(usable, axis=1))
+    low, high = percentile_interval(mean_redrawn(redrawn))
     return Estimate(value=float(values.mean()), low=low, high=high)
 
 

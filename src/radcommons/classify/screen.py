@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from PIL import Image
+from scipy.stats import binom
 
 from radcommons.classify.evaluation import claim
 from radcommons.classify.material import Examples, chosen_findings, of_images, of_store
@@ -18,7 +19,7 @@ from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.trials import Trial, run_trials
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
-from radcommons.errors import TooFewImages
+from radcommons.errors import SettingRefused, TooFewImages
 from radcommons.metrics.classification import area_under_roc, split_classes
 from radcommons.metrics.label_errors import detection_rate, label_margins, plant_flips, suspects, wrong_labels
 from radcommons.pictures import contact_sheet
@@ -29,6 +30,7 @@ from radcommons.seeds import derive, numpy_stream
 RECORD, TABLE, SHEET, TRIALS = "screen.json", "suspects.csv", "suspects.png", "trials"
 GIVEN, PLANTED = "as given", "planted"
 VALIDATION_SHARE = 0.15  # of the patients that a fold's classifier learns from
+CHANCE = 0.025  # of as many found in one of two classes, from which on a screen is not relied on
 SHOWN = 12  # suspects of each kind on the sheet
 
 
@@ -52,11 +54,16 @@ def screen(
         settings: of the classifiers; `findings` chooses, and `seed` makes the folds too.
         folds: parts, by patient; twice as many classifiers are trained.
         planted_share: see `plant_flips`.
-        false_alarm_rate: share of right labels of a class that may be flagged.
+        false_alarm_rate: share of right labels of a class that may stand above a planted one for it to count as found.
         workers: trainings at a time, a core each.
     Raises:
-        FindingUnknown, TooFewImages, PathInUse.
+        FindingUnknown, TooFewImages, PathInUse, SettingRefused.
     """
+    if settings.initial not in ("random", "imagenet"):
+        raise SettingRefused(
+            f"initial is {settings.initial}, a run that may have learned from these very images; a screen needs "
+            "classifiers that have not: set initial to random or imagenet"
+        )
     claim(out, {RECORD, TABLE, SHEET, TRIALS})
     items = _items(source, settings, track)
     fold = _folds(items.patients, folds, settings.seed)
@@ -73,6 +80,8 @@ def screen(
     for trial, outcome in zip(trials, trained, strict=True):
         probabilities[trial.arm][fold == trial.repeat] = outcome.scores
     found = suspects(probabilities[GIVEN], items.labels)
+    listed = np.zeros(flipped.shape, bool)
+    listed[tuple(suspects(probabilities[PLANTED], flipped_labels).T)] = True
     margins = label_margins(probabilities[PLANTED], flipped_labels)
     wrong = wrong_labels(probabilities[GIVEN], items.labels)
     lines = []
@@ -80,6 +89,8 @@ def screen(
         rates = detection_rate(
             margins[:, [f]], flipped_labels[:, [f]], flipped[:, [f]], false_alarm_rate=false_alarm_rate
         )
+        held = [listed[flipped[:, f] & (flipped_labels[:, f] == kind), f].sum() for kind in (0, 1)]
+        right = ~flipped[:, f] & ~np.isnan(flipped_labels[:, f])
         present, absent = split_classes(probabilities[GIVEN][:, f], items.labels[:, f])
         lines.append(
             FindingScreen(
@@ -91,6 +102,9 @@ def screen(
                 wrong_present=_or_none(wrong[f, 1]),
                 wrong_absent=_or_none(wrong[f, 0]),
                 planted=int(flipped[:, f].sum()) // 2,
+                listed_present=int(held[1]),
+                listed_absent=int(held[0]),
+                listed_right=float(listed[right, f].mean()),
                 found_present=_or_none(rates[1]),
                 found_absent=_or_none(rates[0]),
             )
@@ -113,20 +127,24 @@ def screen(
 
 
 def sentence(findings: list[FindingScreen], false_alarm_rate: float) -> str:
-    """What the screen can be relied on for, in words that follow from its control."""
-    parts = []
-    for f in findings:
-        rates = [rate for rate in (f.found_present, f.found_absent) if rate is not None]
-        if not rates or max(rates) <= 2 * false_alarm_rate:
-            parts.append(f"{f.finding}: of labels turned over on purpose it finds no more than chance would")
-        else:
-            found = " and ".join(
-                f"{rate:.0%} of those {words}"
-                for rate, words in ((f.found_present, "wrongly present"), (f.found_absent, "wrongly absent"))
-                if rate is not None
-            )
-            parts.append(f"{f.finding}: {f.suspects:,} suspects; of labels turned over on purpose it finds {found}")
-    return f"At {false_alarm_rate:.0%} false alarms, {'; '.join(parts)}."
+    """What the list and the ranking can be relied on for, in words that follow from the control."""
+    return " ".join(f"{f.finding}: {f.suspects:,} suspects. {_worth(f, false_alarm_rate)}" for f in findings)
+
+
+def _worth(f: FindingScreen, false_alarm_rate: float) -> str:
+    """A rate counts only where so many planted labels would hardly have been found by chance."""
+    present = ("wrongly present", f.found_present, f.listed_present)
+    absent = ("wrongly absent", f.found_absent, f.listed_absent)
+    known = [(words, rate, listed) for words, rate, listed in (present, absent) if rate is not None]
+    by_chance = [float(binom.sf(round(rate * f.planted) - 1, f.planted, false_alarm_rate)) for _, rate, _ in known]
+    if min(by_chance, default=1.0) > CHANCE:
+        return "Of labels turned over on purpose it finds no more than chance might: go by no suspect."
+    held = " and ".join(f"{listed} of {f.planted} {words}" for words, _, listed in known)
+    ranked = " and ".join(f"{rate:.0%} of those {words}" for words, rate, _ in known)
+    return (
+        f"With labels turned over on purpose such a list holds {held}, and {f.listed_right:.1%} of the right ones; "
+        f"ranked, {ranked} stand above all but {false_alarm_rate:.0%} of the right ones."
+    )
 
 
 def _items(source: Path, settings: ClassifierSettings, track: Track) -> Examples:

@@ -320,6 +320,7 @@ def _publish(run: Path, network: ClassifierNetwork, split: Split, logits: Tensor
         network,
         name=split.train.sources,
         findings=split.train.findings,
+        patients=split.patients,
         images_seen=position["images_seen"],
         validation_loss=position["best_loss"],
         thresholds={

@@ -21,6 +21,7 @@ from radcommons.progress import Track
 from radcommons.workers import in_order
 
 RECORD, SCORES = "trial.json", "scores.npy"
+RUN, BEGUN = "run", "begun.txt"  # a training on its way, and the digest of its trial
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Trial:
         """Of all that the outcome depends on."""
         text = [self.settings.model_dump_json()]
         for part in (*self.parts, self.validation, self.test):
-            rows = hashlib.sha256(np.ascontiguousarray(part.rows, np.int64).tobytes()).hexdigest()
-            text.append(f"{part.digest} {' '.join(part.findings)} {rows}")
+            chosen = hashlib.sha256(np.ascontiguousarray(part.rows, np.int64).tobytes())
+            chosen.update(np.ascontiguousarray(part.labels, np.float32).tobytes())
+            text.append(f"{part.digest} {' '.join(part.findings)} {chosen.hexdigest()}")
         return hashlib.sha256("\n".join(text).encode()).hexdigest()
 
 
@@ -87,11 +89,11 @@ def run_trials(trials: Sequence[Trial], folder: Path, *, workers: int, track: Tr
 
 
 def train_one(trial: Trial, place: Path) -> None:
-    """Train, score the test films, and keep the scores; what a stopped call had trained is gone on with."""
+    """Train, score the test films, and keep the scores; what a stopped call had trained of it is gone on with."""
     started = time.monotonic()
+    run = _begin(trial, place)
     findings, side = trial.parts[0].findings, trial.settings.side
     split = Split(Mixture(trial.parts, findings, side=side), Mixture([trial.validation], findings, side=side))
-    run = place / "run"
     with _one_core():
         outcome = train_classifier(split, trial.settings, run)
         scores = Classifier.load(run).scores(trial.test.images, rows=trial.test.rows)
@@ -105,6 +107,17 @@ def train_one(trial: Trial, place: Path) -> None:
     }
     (place / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(run)  # the scores are what is compared
+    (place / BEGUN).unlink()
+
+
+def _begin(trial: Trial, place: Path) -> Path:
+    """The folder to train in: that of a stopped call, where it was at the same trial."""
+    run, begun = place / RUN, place / BEGUN
+    if not begun.is_file() or begun.read_text(encoding="utf-8") != trial.digest:
+        shutil.rmtree(run, ignore_errors=True)
+        place.mkdir(parents=True, exist_ok=True)
+        begun.write_text(trial.digest, encoding="utf-8")
+    return run
 
 
 def take(part: Examples, places: np.ndarray, *, arm: str, what: str, count: int) -> Examples:

@@ -28,7 +28,11 @@ def screen(
         help="Share of the rarer class that is turned over, in either class, to measure what the screen finds.",
     ),
     false_alarms: float = typer.Option(
-        0.05, "--false-alarms", min=0.001, max=0.5, help="Share of right labels that may be flagged."
+        0.05,
+        "--false-alarms",
+        min=0.001,
+        max=0.5,
+        help="Share of right labels that may rank above a planted one that is found.",
     ),
     preset: str | None = typer.Option(
         None, "--preset", help="Shipped settings of the classifiers; small-64 by default."

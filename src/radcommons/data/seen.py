@@ -1,7 +1,7 @@
 """Whether a generator has seen patients of a store: the list beside its weights against the store's pseudonyms."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +37,15 @@ class Seen:
         """Whether `patients` is all that the generator has seen."""
         return self.incomparable is None
 
-    def describe(self, what: str = "test") -> str:
+    def describe(self, what: str = "test", training: str = "this generator's training") -> str:
         """The finding in words: "12 of 255 test patients were in this generator's training"."""
         if self.incomparable is not None and not self.patients:
-            return f"the {self.of:,} {what} patients could not be compared with this generator's: {self.incomparable}"
+            return (
+                f"the {self.of:,} {what} patients could not be compared with those of {training}: {self.incomparable}"
+            )
         count = f"{self.patients:,}" if self.patients else "none"
         were = "was" if self.patients <= 1 else "were"
-        return f"{count} of {self.of:,} {what} patients {were} in this generator's training"
+        return f"{count} of {self.of:,} {what} patients {were} in {training}"
 
 
 def patients_record(store: Store, rows: np.ndarray) -> PatientsRecord:
@@ -89,6 +91,20 @@ def patients_seen(record: PatientsRecord | None, store: Store, rows: np.ndarray)
     if record.source != store.record.source and not count_seen(record, _pseudonyms(store, store.rows())):
         return Seen(matches, len(asked), f"patients of '{record.source}' may have other identifiers there")
     return Seen(matches, len(asked))
+
+
+def patients_seen_of(records: Sequence[PatientsRecord], store: Store, rows: np.ndarray) -> Seen:
+    """`patients_seen` of several lists: the one with most of them, else one that does not compare, else none."""
+    found = [patients_seen(record, store, rows) for record in records] or [patients_seen(None, store, rows)]
+    return max(found, key=lambda seen: (seen.patients, not seen.comparable))
+
+
+def shared_patients(first: Store, of_first: np.ndarray, second: Store, of_second: np.ndarray) -> int:
+    """How many patients two parts have in common, where both stores have one pseudonym key; else 0."""
+    one, other = key_fingerprint(first), key_fingerprint(second)
+    if one is None or one != other:
+        return 0
+    return len(set(_pseudonyms(first, of_first)).intersection(_pseudonyms(second, of_second)))
 
 
 def require_unseen(reference: Path, store: Store, rows: np.ndarray, *, what: str = "test") -> Seen:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.special import ndtri
 
-from radcommons.metrics.bootstrap import auc_redraws
+from radcommons.metrics.bootstrap import FEW_PATIENTS, auc_redraws, patients_of_rarer
 from radcommons.metrics.classification import area_under_roc, split_classes
 from radcommons.metrics.comparison import delong_test, holm, permutation_test
 from radcommons.metrics.replicates import Replicated, replicated
@@ -38,6 +37,11 @@ class Judged:
         columns = np.concatenate([s.transpose(1, 0, 2).reshape(len(labels), -1) for s in self._scores.values()], axis=1)
         repeated = np.tile(labels, columns.shape[1] // labels.shape[1])
         redrawn = auc_redraws(columns, repeated, patients, redraws=redraws, rng=numpy_stream(seed, "patients"))
+        self.few = {  # findings, and their patients, of which no difference is claimed
+            f: count
+            for f, column in zip(findings, labels.T, strict=True)
+            if (count := patients_of_rarer(column, patients)) < FEW_PATIENTS
+        }
         self._aucs: dict[str, np.ndarray] = {}  # by arm, (s, F)
         self._redrawn: dict[str, np.ndarray] = {}  # by arm, the mean over repeats, (r, F)
         start = 0
@@ -49,6 +53,13 @@ class Judged:
                 [[area_under_roc(*split_classes(s[:, f], labels[:, f])) for f in range(shape[1])] for s in repeats]
             )
             start += shape[0] * shape[1]
+
+    def notes(self) -> list[str]:
+        """What a reader must know of the findings."""
+        if not self.few:
+            return []
+        named = ", ".join(f"{finding} ({count})" for finding, count in self.few.items())
+        return [f"fewer than {FEW_PATIENTS} test patients of the rarer class, so that no difference counts: {named}"]
 
     def aucs(self, arm: str, finding: str) -> tuple[float, ...]:
         """AUC of each repeat."""
@@ -80,11 +91,18 @@ class Judged:
                 p_corrected=float(p),
                 p_permutation=float(checks[a, b][0][f]),
                 p_delong=None if np.isnan(checks[a, b][1][f]) else float(checks[a, b][1][f]),
-                detectable=min(1.0, r.reach(strictest) + float(ndtri(POWER)) * r.standard_error),
-                verdict=verdict(r.value - r.reach(), r.value + r.reach(), float(p)),
+                detectable=_detectable(r, strictest),
+                verdict="undecided"
+                if self._tells_nothing(a, b, f)
+                else verdict(r.value - r.reach(), r.value + r.reach(), float(p)),
             )
             for ((a, b), f), r, p in zip(cells, found, corrected, strict=True)
         )
+
+    def _tells_nothing(self, a: str, b: str, f: int) -> bool:
+        """Whether the test patients are too few, or both arms at an AUC of 0 or 1, where redraws show no spread."""
+        ends = {aucs[:, f].mean() for aucs in (self._aucs[a], self._aucs[b])}
+        return self.findings[f] in self.few or ends <= {0.0, 1.0}
 
     def _cross_checks(self, a: str, b: str) -> tuple[np.ndarray, np.ndarray]:
         """P values of the arms' averaged scores, (F,) each: by permutation and by DeLong."""
@@ -110,6 +128,11 @@ def verdict(low: float, high: float, p_corrected: float) -> Verdict:
     if p_corrected < SIGNIFICANCE and high < 0:
         return "worse"
     return "undecided"
+
+
+def _detectable(found: Replicated, level: float) -> float:
+    """The true difference that would be found with a power of POWER at an interval of this level; 1 = none for sure."""
+    return 1.0 if found.standard_error == 0 else min(1.0, found.detectable(level, POWER))
 
 
 def _estimate(found: Replicated) -> Estimate:

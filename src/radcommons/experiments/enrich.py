@@ -8,16 +8,16 @@ import numpy as np
 
 from radcommons.classify.material import Examples
 from radcommons.classify.trials import Trial, run_trials, take
-from radcommons.experiments import finish, report
+from radcommons.experiments import finish, report, sources
 from radcommons.experiments.compare import RELEVANT
 from radcommons.experiments.settings import EnrichSettings
-from radcommons.experiments.sources import Site, draw_with, learned_from, open_generator, open_site
+from radcommons.experiments.sources import Site, draw_with, learned_from, open_generators, open_site
 from radcommons.experiments.words import enrich_sentence
 from radcommons.experiments.work import Work
 from radcommons.models.sampling import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
-from radcommons.seeds import derive, numpy_stream
+from radcommons.seeds import numpy_stream
 
 LOCAL, KEPT, ENRICHED, ADDED = "local", "kept", "enriched", "added"
 OVERSAMPLED, REWEIGHTED, AUGMENTED = "oversampled", "reweighted", "augmented"
@@ -34,7 +34,7 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
         FindingUnknown, PathInUse, and what opening a store or generator raises.
     """
     site = open_site(settings.store, [settings.finding], side=settings.classifier.side)
-    opened = [open_generator(path, site, [settings.finding]) for path in settings.generators]
+    opened = open_generators(settings.generators, site, [settings.finding])
     _Local(settings, site, 0).films()  # refuses what the store cannot give, before anything is written
     work = Work.claim(out, settings)
     trials = []
@@ -42,9 +42,7 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
         local = _Local(settings, site, repeat)
         drawn = _Drawn(settings, [g for g, _ in opened], repeat, work, track)
         for arm, parts in local.arms(drawn).items():
-            chosen = settings.classifier.model_copy(
-                update={"seed": derive(settings.seed, "training", repeat) % 2**31, **local.changes.get(arm, {})}
-            )
+            chosen = settings.training(repeat, **local.changes.get(arm, {}))
             trials.append(Trial(arm, repeat, parts, site.validation, site.test, chosen))
     trained = run_trials(trials, work.trials, workers=workers, track=track)
     judged = finish.judge(trials, trained, settings)
@@ -56,7 +54,12 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
             comparisons[ENRICHED, LOCAL], [comparisons[ENRICHED, c] for c in CONTROLS], comparisons[ORACLE, LOCAL]
         ),
         notes=work.notes(
-            [*(note for _, note in opened), *(learned_from(path, site) for path in settings.generators)], settings
+            [
+                *judged.notes(),
+                *(note for _, note in opened),
+                *(learned_from(path, site) for path in settings.generators),
+            ],
+            settings,
         ),
         test_images=len(site.test),
         test_patients=len(np.unique(site.test.patients)),
@@ -143,7 +146,6 @@ class _Drawn:
         self, settings: EnrichSettings, generators: Sequence[Generator], repeat: int, work: Work, track: Track
     ) -> None:
         positives, negatives = settings.positives, settings.total - settings.positives
-        seed = derive(settings.seed, "synthetic", repeat)
         self._parts = [
             work.kept(
                 f"synthetic-{repeat}-{number}",
@@ -154,7 +156,7 @@ class _Drawn:
                     positives=_share(positives, number, len(generators)),
                     negatives=_share(negatives, number, len(generators)),
                     name=settings.generators[number].name,
-                    seed=seed,
+                    seed=sources.draw_seed(settings, repeat, number),
                     track=track,
                 ),
                 generator_digest=generator.digest,

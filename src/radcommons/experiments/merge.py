@@ -13,13 +13,13 @@ from radcommons.errors import FindingUnknown, TooFewImages
 from radcommons.experiments import finish, report
 from radcommons.experiments.compare import RELEVANT
 from radcommons.experiments.settings import MergeSettings
-from radcommons.experiments.sources import draw_as_trained, open_generator, open_site
+from radcommons.experiments.sources import draw_as_trained, draw_seed, open_generators, open_site
 from radcommons.experiments.words import merge_sentence
 from radcommons.experiments.work import Work
 from radcommons.models.sampling import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
-from radcommons.seeds import derive, numpy_stream
+from radcommons.seeds import numpy_stream
 
 A, MERGED, MERGED_FULL, REAL, REAL_B = "A", "A + B", "A + B full", "real A", "real A + B"
 PAIRS = ((MERGED, A), (MERGED_FULL, A), (REAL_B, REAL), (REAL, A))
@@ -36,7 +36,7 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
     findings = settings.findings or _common(settings)
     site = open_site(settings.store, findings, side=settings.classifier.side)
     references = (settings.generator_a, settings.generator_b)
-    opened = [open_generator(path, site, findings) for path in references]
+    opened = open_generators(references, site, findings)
     n = settings.images
     take(site.train, np.arange(len(site.train)), arm=REAL, what="training films", count=n)
     work = Work.claim(out, settings)
@@ -44,7 +44,7 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
     for repeat in range(settings.repeats):
         drawn: list[Examples] = []
         for (generator, _), path in zip(opened, references, strict=True):
-            seed = derive(settings.seed, "synthetic", repeat)
+            seed = draw_seed(settings, repeat, len(drawn))
             draw = partial(draw_as_trained, generator, n, findings, name=path.name, seed=seed, track=track)
             name = f"{'ab'[len(drawn)]}-{repeat}"
             drawn.append(work.kept(name, draw, generator_digest=generator.digest))
@@ -58,8 +58,7 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
             REAL: (films,),
             REAL_B: (films, b),
         }
-        seed = derive(settings.seed, "training", repeat) % 2**31
-        chosen = settings.classifier.model_copy(update={"seed": seed})
+        chosen = settings.training(repeat)
         trials += [Trial(arm, repeat, p, site.validation, site.test, chosen) for arm, p in parts.items()]
     trained = run_trials(trials, work.trials, workers=workers, track=track)
     judged = finish.judge(trials, trained, settings)
@@ -67,7 +66,7 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
     result = ExperimentResult(
         experiment="merge",
         sentence=merge_sentence([c for c in comparisons if (c.arm, c.against) == (MERGED, A)]),
-        notes=work.notes([note for _, note in opened], settings),
+        notes=work.notes([*judged.notes(), *(note for _, note in opened)], settings),
         test_images=len(site.test),
         test_patients=len(np.unique(site.test.patients)),
         test_positives={f: int((site.test.labels[:, i] >= 0.5).sum()) for i, f in enumerate(findings)},

@@ -57,6 +57,8 @@ def table(result: ExperimentResult) -> str:
         f'Corrected by Holm over all {len(result.comparisons)} comparisons. "Detectable": the difference that would '
         f"have been found with a power of 80% after the correction. A difference below {result.relevant} is held not "
         'to matter: where the whole interval is within that, the reading is "no relevant difference" at any p.',
+        "The last two p values are of scores averaged over the repeats, a mixture of networks whose AUC is not the "
+        "mean of theirs: they check the luck of the patients, and their difference may be of another size.",
     ]
     lines += [f"Note: {note}." for note in result.notes]
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from radcommons.classify.settings import Augmentation, ClassifierSettings
+from radcommons.seeds import derive
 from radcommons.settings import OFF, Settings, override, preset_path, read_toml
 
 
@@ -30,7 +31,22 @@ class ExperimentSettings(Settings):
             raise ValueError("'classifier.findings' is decided by the experiment; leave it out")
         if self.classifier.seed != 0:
             raise ValueError("'classifier.seed' follows from 'seed' and the repeat; set 'seed'")
+        if self.classifier.initial not in ("random", "imagenet"):
+            raise ValueError("'classifier.initial' is another run, which may know the films that an arm has not")
         return self
+
+    @property
+    def shown(self) -> int:
+        """Images that every arm is shown between validations where the settings do not say: those of its first arm."""
+        raise NotImplementedError
+
+    def training(self, repeat: int, **changes: object) -> ClassifierSettings:
+        """The settings of an arm's training: each repeat begins anew, and no arm is trained longer for having more."""
+        values = {
+            "seed": derive(self.seed, "training", repeat) % 2**31,
+            "epoch_images": self.classifier.epoch_images or self.shown,
+        }
+        return self.classifier.model_copy(update={**values, **changes})
 
 
 class EnrichSettings(ExperimentSettings):
@@ -52,6 +68,11 @@ class EnrichSettings(ExperimentSettings):
         Augmentation(rotation=7, shift=0.05, zoom=0.1, contrast=0.2, brightness=16),
         description="classical augmentation of the control that has it",
     )
+
+    @property
+    def shown(self) -> int:
+        """Those of the local set."""
+        return self.real_images
 
     @property
     def total(self) -> int:
@@ -103,6 +124,11 @@ class MergeSettings(ExperimentSettings):
     )
     images: int = Field(10_000, ge=4, description="synthetic images of one site, and films of the real arms")
 
+    @property
+    def shown(self) -> int:
+        """Those of one site."""
+        return self.images
+
     @field_validator("findings", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
@@ -130,5 +156,7 @@ def read_settings(kind: type[ExperimentSettings], name: str, path: Path, overrid
 
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Two tables as one, inner tables likewise; what stands above counts."""
-    tables = {k: _laid_over(below[k], v) for k, v in above.items() if isinstance(v, dict) and k in below}
+    tables = {
+        k: _laid_over(below[k], v) for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)
+    }
     return {**below, **above, **tables}

@@ -9,7 +9,8 @@ import numpy as np
 from radcommons.classify.material import Examples, of_images, of_store, require_both_classes
 from radcommons.data.seen import patients_seen, require_unseen
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, TooFewImages, nearest_hint
+from radcommons.errors import FindingUnknown, SettingRefused, TooFewImages, nearest_hint
+from radcommons.experiments.settings import ExperimentSettings
 from radcommons.models.generator_files import load_patients
 from radcommons.models.sampling import Generator, LabelChoice
 from radcommons.progress import Track
@@ -67,6 +68,24 @@ def open_generator(reference: Path, site: Site, findings: Sequence[str]) -> tupl
     rows = np.concatenate([site.test.rows, site.validation.rows])
     seen = require_unseen(reference, site.store, rows, what="test and validation")
     return generator, None if seen.comparable else f"{reference.name}: {seen.describe('test and validation')}"
+
+
+def open_generators(
+    references: Sequence[Path], site: Site, findings: Sequence[str]
+) -> list[tuple[Generator, str | None]]:
+    """`open_generator` of each; raises SettingRefused where two are the same weights."""
+    opened = [open_generator(reference, site, findings) for reference in references]
+    first: dict[str, Path] = {}
+    for (generator, _), reference in zip(opened, references, strict=True):
+        if generator.digest in first:
+            raise SettingRefused(f"{first[generator.digest]} and {reference} are the same generator; name it once")
+        first[generator.digest] = reference
+    return opened
+
+
+def draw_seed(settings: ExperimentSettings, repeat: int, number: int) -> int:
+    """Seed of the images that a generator draws: each its own, or generators of one start would draw alike."""
+    return derive(settings.seed + number, "synthetic", repeat)
 
 
 def learned_from(reference: Path, site: Site) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from radcommons.experiments.compare import POWER
 from radcommons.records import Comparison, Verdict
 
 
@@ -32,10 +33,14 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle
             f"Replacing films by synthetic images changed nothing that matters: AUC difference {interval(baseline)}."
         )
     else:
-        found = f"a difference of {baseline.detectable:.3f}" if baseline.detectable < 1 else "no difference for sure"
+        found = (
+            f"a difference of {baseline.detectable:.3f} would have been found with a power of {POWER:.0%}"
+            if baseline.detectable < 1
+            else "no difference would have been found for sure"
+        )
         parts.append(
             f"These data do not show that synthetic images help: AUC difference {interval(baseline)}, corrected p "
-            f"{baseline.p_corrected:.3f}; {found} would have been found."
+            f"{baseline.p_corrected:.3f}; {found}."
         )
     if oracle is not None:
         parts.append(f"As many real positives in their place: {interval(oracle)}.")

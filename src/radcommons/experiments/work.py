@@ -60,9 +60,9 @@ class Work:
         )
 
     @staticmethod
-    def notes(about_generators: Sequence[str | None], settings: ExperimentSettings) -> tuple[str, ...]:
+    def notes(about: Sequence[str | None], settings: ExperimentSettings) -> tuple[str, ...]:
         """What a reader must know besides the numbers."""
-        found = [note for note in about_generators if note is not None]
+        found = [note for note in about if note is not None]
         found.append("the generators are the same in every repeat: luck in their training is not in the intervals")
         if settings.repeats == 1:
             found.append("one repeat: luck in training is not in the intervals")

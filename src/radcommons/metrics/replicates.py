@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm, t
+from scipy.stats import chi2, norm, t
 
 SMALLEST_P = 1e-300
+SPREADS = 2_000  # equally likely ones that stand for a distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,24 @@ class Replicated:
         """
         beyond = (1 - level) / 2
         return self._reach(beyond)
+
+    def detectable(self, level: float, power: float) -> float:
+        """The true mean whose interval of this level would leave 0 out with this probability, >= 0.
+
+        Of trainings alone it is exact: the interval's width is itself a matter of luck, so that few of them need more
+        than the sum of two quantiles. The two causes are added as squares, as in `reach`.
+
+        Source: Johnson and Welch 1940 (noncentral t).
+        """
+        beyond = (1 - level) / 2
+        of_patients = float(norm.isf(beyond) + norm.ppf(power)) * self.patients_error
+        if self.trainings_error == 0:
+            return of_patients
+        freedom = self.trainings - 1
+        limit = float(t.isf(beyond, freedom))
+        spreads = np.sqrt(chi2.ppf((np.arange(SPREADS) + 0.5) / SPREADS, freedom) / freedom)  # of the measured error
+        apart = brentq(lambda mean: float(norm.cdf(mean - limit * spreads).mean()) - power, 0, 10 + 10 * limit)
+        return float(np.hypot(of_patients, apart * self.trainings_error))
 
     @property
     def p_value(self) -> float:

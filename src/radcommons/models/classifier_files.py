@@ -21,9 +21,10 @@ from radcommons.models.ahead import map_ahead, one_core
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
 from radcommons.models.folding import fold_batch_norms
 from radcommons.progress import Track, silent
-from radcommons.records import ClassifierRecord, sha256_file
+from radcommons.records import ClassifierPatients, ClassifierRecord, PatientsRecord, sha256_file
 
 RUN_SUBFOLDER = "classifier"  # where a run keeps it
+PATIENTS_FILE = "patients.json"
 CPU_BATCH, GPU_BATCH = 16, 128  # images that the network always runs on together
 
 
@@ -36,6 +37,7 @@ def save_classifier(
     images_seen: int,
     validation_loss: float | None,
     thresholds: Mapping[str, Sequence[float]],
+    patients: Sequence[PatientsRecord] = (),
 ) -> None:
     """Write a classifier's folder in one exchange: the old one stands until the new one is whole."""
     partial = folder.with_name(folder.name + ".partial")
@@ -53,6 +55,8 @@ def save_classifier(
         weights_sha256=sha256_file(weights),
     )
     (partial / "config.json").write_text(record.to_json(), encoding="utf-8")
+    if patients:
+        (partial / PATIENTS_FILE).write_text(ClassifierPatients(stores=tuple(patients)).to_json(), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
 
@@ -72,10 +76,7 @@ class Classifier:
         Raises:
             PathMissing, ClassifierRefused: with the next step.
         """
-        reference = Path(reference)
-        if not reference.is_dir():
-            raise PathMissing(f"{reference} is not a folder; make a classifier with 'radcommons classify train'")
-        folder = reference / RUN_SUBFOLDER if (reference / RUN_SUBFOLDER).is_dir() else reference
+        folder = _folder(Path(reference))
         record = _record(folder / "config.json")
         weights = folder / "classifier.safetensors"
         damaged = ClassifierRefused(f"{weights} is missing or not the file that config.json names; train it again")
@@ -178,6 +179,23 @@ class Classifier:
         form = copy.deepcopy(self.network)
         fold_batch_norms(form)
         return form.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def load_classifier_patients(reference: Path) -> tuple[PatientsRecord, ...]:
+    """Whose films a classifier has seen, a record a store; empty where it does not say."""
+    path = _folder(reference) / PATIENTS_FILE
+    if not path.is_file():
+        return ()
+    try:
+        return ClassifierPatients.model_validate_json(path.read_bytes()).stores
+    except ValidationError:
+        raise ClassifierRefused(f"{path} is damaged; train the classifier again") from None
+
+
+def _folder(reference: Path) -> Path:
+    if not reference.is_dir():
+        raise PathMissing(f"{reference} is not a folder; make a classifier with 'radcommons classify train'")
+    return reference / RUN_SUBFOLDER if (reference / RUN_SUBFOLDER).is_dir() else reference
 
 
 def _record(path: Path) -> ClassifierRecord:

@@ -16,7 +16,7 @@ from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, 
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
 from radcommons.records.explain import Correlation, Explanation, MapResult, MorphResult, RegionScore
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
-from radcommons.records.patients import PatientsRecord
+from radcommons.records.patients import ClassifierPatients, PatientsRecord
 from radcommons.records.record import Record, sha256_file
 from radcommons.records.robustness import (
     AttackedClassifier,
@@ -36,6 +36,7 @@ __all__ = [
     "AttackedClassifier",
     "AuditReport",
     "Calibration",
+    "ClassifierPatients",
     "ClassifierRecord",
     "Comparison",
     "Control",

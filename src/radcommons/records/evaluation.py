@@ -75,6 +75,7 @@ class Evaluation(Record):
         classifier_sha256: digest of its weights.
         store: name of the store; `part` of it was judged.
         images, patients: of the part.
+        overlap: how many of these patients the classifier has learned from or was stopped by, in words.
         unit: what the intervals redraw, "patients" or "images".
         redraws: bootstrap samples of the intervals.
         findings: one by one.
@@ -88,6 +89,7 @@ class Evaluation(Record):
     part: str
     images: int
     patients: int
+    overlap: str = ""
     unit: str
     redraws: int
     seed: int

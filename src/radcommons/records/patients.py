@@ -34,6 +34,12 @@ class PatientsRecord(Record):
         return self
 
 
+class ClassifierPatients(Record):
+    """``patients.json`` beside a classifier's weights: of every store whose films it learned from or was stopped by."""
+
+    stores: tuple[PatientsRecord, ...]
+
+
 def patient_hash(pseudonym: str, *, salt: str) -> str:
     """16 hexadecimal digits of HMAC-SHA256 of a pseudonym; `salt` is hexadecimal.
 
