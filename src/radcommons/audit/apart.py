@@ -32,7 +32,8 @@ class Apart:
         found = [patients_seen(subject.patients, store, rows[part]) for part in parts]
         if subject.kind == "set":
             found = [replace(one, incomparable="a set has no list of patients") for one in found]
-        return cls(*found, this_store)
+        train, held_out, reference = found
+        return cls(train, held_out, reference, this_store)
 
     @property
     def outcome(self) -> Outcome:
