@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from radcommons import audit
-from radcommons.audit import flow
+from radcommons.audit import controls, flow
 from radcommons.audit.apart import Apart
 from radcommons.audit.controls import planted
 from radcommons.audit.material import Material, chosen_rows, gather
@@ -154,6 +154,15 @@ def test_films_shared_by_training_and_held_out_patients_fail_the_audit(
 def test_planted_duplicates_are_caught_however_many_there_are_and_none_is_not(scene: Scene, share: float) -> None:
     assert planted(scene, Policy(), share=share).behaved
     assert not shares_films(shared_films_test(scene), Policy())
+
+
+def test_duplicates_are_planted_as_the_policy_asks_for_shared_films(
+    scene: Scene, gathered: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert planted(scene, Policy(shared_films=10)).behaved, "more than it allows"
+    for other in ("replay", "overfitted", "clean"):
+        monkeypatch.setattr(controls, other, lambda *_, name=other: name)
+    assert controls.run_controls(scene, gathered, Policy(shared_films=None)) == ["replay", "overfitted", "clean"]
 
 
 def test_where_copies_cannot_be_told_shared_films_are_not_looked_for(scene: Scene) -> None:

@@ -27,9 +27,11 @@ INVERTED_STEPS = 60
 def run_controls(scene: Scene, material: Material, rules: Policy) -> list[Control]:
     """Put every control through the tests; the audit must catch the first three and pass the last.
 
-    The clean case needs films of a validation part; without one it is left out.
+    Duplicates are planted where the policy asks for shared films; the clean case needs films of a validation part.
     """
-    controls = [replay(scene, rules), overfitted(scene, material, rules), planted(scene, rules)]
+    controls = [replay(scene, rules), overfitted(scene, material, rules)]
+    if rules.shared_films is not None:
+        controls.append(planted(scene, rules))
     if len(scene.real.reference) >= material.settings.fewest:
         controls.append(clean(scene, rules))
     return controls
@@ -94,9 +96,12 @@ def _inverted(scene: Scene, material: Material, generator: Generator, chosen: np
 
 
 def planted(scene: Scene, rules: Policy, *, share: float = PLANTED_SHARE) -> Control:
-    """A store in which films of training patients also stand, slightly changed, under held-out patients."""
+    """A store in which films of training patients also stand, slightly changed, under held-out patients.
+
+    `share` of the held-out films, and as many more as the policy allows.
+    """
     held_out, copies = len(scene.real.held_out), len(scene.copies["identity"].films)
-    count = min(max(3, round(share * held_out)), held_out, copies)
+    count = min(max(3, round(share * held_out)) + (rules.shared_films or 0), held_out, copies)
     chosen = numpy_stream(scene.settings.seed, "planted").choice(copies, count, replace=False)
     grounds = {
         space: replace(
