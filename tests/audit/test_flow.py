@@ -165,6 +165,18 @@ def test_duplicates_are_planted_as_the_policy_asks_for_shared_films(
     assert controls.run_controls(scene, gathered, Policy(shared_films=None)) == ["replay", "overfitted", "clean"]
 
 
+def test_planted_duplicates_need_no_new_search_among_the_films(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "prepare", lambda *_: pytest.fail("the films' neighbours are known"))
+    assert planted(scene, Policy()).behaved
+
+
+def test_every_test_on_samples_says_at_which_level_it_would_find_a_leak(scene: Scene) -> None:
+    strict, lax = (list(replace(scene, significance=p).tests(scene.synthetic)) for p in (0.001, 0.05))
+    changed = [a.name for a, b in zip(strict, lax, strict=True) if a.detection != b.detection]
+    judged_by_p = {"data copying", "closer to training", "membership by samples"}
+    assert judged_by_p <= {name.split(",")[0] for name in changed}
+
+
 def test_where_copies_cannot_be_told_shared_films_are_not_looked_for(scene: Scene) -> None:
     blind = {space: replace(ground, chance_of_copy=0.2) for space, ground in scene.grounds.items()}
     test = shared_films_test(replace(scene, grounds=blind))
