@@ -10,6 +10,7 @@ import torch
 from radcommons.audit.settings import AuditSettings
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
+from radcommons.models.extractors import Extractor, ExtractorRecord
 from radcommons.train import gan
 from radcommons.train.settings import TrainSettings
 
@@ -39,6 +40,7 @@ def sizes() -> AuditSettings:
         redraws=100,
         permutations=1200,
         fid_redraws=10,
+        classifier_images=160,
         pairs=30,
         fewest=8,
         inverted_films=16,
@@ -47,20 +49,20 @@ def sizes() -> AuditSettings:
     )
 
 
-@pytest.fixture(autouse=True)
-def _quick_extractor(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session")
+def projection() -> Extractor:
     """Features by a random projection: the tests here are not about the network."""
-    from radcommons.audit import flow
-    from radcommons.models.extractors import Extractor, ExtractorRecord
-
     record = ExtractorRecord(name="projection", digest="f" * 64, dimension=24, side=8, resize="mean")
     matrix = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 24)).astype(np.float32))
 
-    def load(name: str, *, weights: object = None, device: str = "cpu") -> Extractor:
-        return Extractor(record, lambda grey: torch.nn.functional.adaptive_avg_pool2d(grey / 255, 8), project,
-                         torch.device("cpu"))  # fmt: skip
+    def prepare(grey: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(grey / 255, 8)
 
-    def project(x: torch.Tensor) -> torch.Tensor:
-        return x.flatten(1) @ matrix
+    return Extractor(record, prepare, lambda x: x.flatten(1) @ matrix, torch.device("cpu"))
 
-    monkeypatch.setattr(flow, "load_extractor", load)
+
+@pytest.fixture(autouse=True)
+def _quick_extractor(projection: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    from radcommons.audit import flow
+
+    monkeypatch.setattr(flow, "load_extractor", lambda name, *, weights=None, device="cpu": projection)

@@ -21,6 +21,7 @@ SIZES = AuditSettings(redraws=200, permutations=2000)
 def judged(members: np.ndarray, others: np.ndarray, **how: object):  # type: ignore[no-untyped-def]
     a, b = np.arange(len(members)), np.arange(len(others))
     settings: dict[str, object] = {"name": "attack", "access": "samples", "question": "?", "settings": SIZES}
+    settings["significance"] = how.pop("significance", 0.001)
     rng = np.random.default_rng(0)
     return membership_test(members, others, how.pop("a", a), how.pop("b", b), rng=rng, **settings, **how)  # type: ignore[arg-type]
 
@@ -30,6 +31,13 @@ def test_an_attack_that_knows_nothing_is_near_a_half_and_says_what_it_would_have
     test = judged(rng.normal(size=300), rng.normal(size=100))
     assert test.result.low < 0.5 < test.result.high and test.p_value > 0.01
     assert "an AUC of 0.6" in test.detection and "4 cases of 5" in test.detection
+
+
+def test_what_would_have_been_found_follows_the_level_that_is_asked_for() -> None:
+    scores = np.random.default_rng(1).normal(size=(2, 200))
+    strict, lax = (judged(*scores, significance=level).detection for level in (1e-6, 0.05))
+    assert "(p < 1e-06)" in strict and "(p < 0.05)" in lax
+    assert float(strict.split()[3]) > float(lax.split()[3]) + 0.08
 
 
 def test_a_strong_attack_is_significant_with_its_tpr_at_few_false_alarms_and_their_intervals() -> None:

@@ -1,32 +1,59 @@
 """An audit from beginning to end: planted leaks are caught, a clean case passes, a stopped audit goes on."""
 
 import json
+import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from radcommons import audit
-from radcommons.audit import flow
+from radcommons.audit import controls, flow
+from radcommons.audit.apart import Apart
+from radcommons.audit.controls import planted
+from radcommons.audit.material import Material, chosen_rows, gather
 from radcommons.audit.planted import slightly_changed
-from radcommons.audit.settings import AuditSettings
+from radcommons.audit.policy import shares_films
+from radcommons.audit.privacy import Scene, detectable_share, shared_films_test
+from radcommons.audit.settings import AuditSettings, Policy
+from radcommons.audit.subject import open_subject
+from radcommons.audit.work import Work, write_whole
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
-from radcommons.errors import PathInUse, SettingRefused, TooFewImages
-from radcommons.records import AuditReport
+from radcommons.errors import ClassifierRefused, PathInUse, SettingRefused, TooFewImages
+from radcommons.models.extractors import Extractor
+from radcommons.progress import silent
+from radcommons.records import AuditReport, PatientsInTraining
 
 
-def write_set(folder: Path, films: np.ndarray) -> Path:
+def write_set(folder: Path, films: np.ndarray, *, first: int = 0) -> Path:
     (folder / "images").mkdir(parents=True)
     rows = ["image,Effusion"]
     for i, film in enumerate(films):
         cv2.imwrite(str(folder / "images" / f"{i:04d}.png"), film)
-        rows.append(f"{i:04d}.png,{i % 2}")
+        rows.append(f"{i:04d}.png,{(i + first) % 2}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     return folder
+
+
+@pytest.fixture(scope="module")
+def gathered(
+    hospital: Store, short_run: Path, projection: Extractor, tmp_path_factory: pytest.TempPathFactory
+) -> Material:
+    sizes = AuditSettings(images=150, balanced_images=60, permutations=1200, fewest=8, redraws=100)
+    subject = open_subject(short_run, hospital, track=silent)
+    work = Work.open(tmp_path_factory.mktemp("scene") / "a", "request")
+    return gather(hospital, subject, sizes, projection, work, silent)
+
+
+@pytest.fixture(scope="module")
+def scene(gathered: Material) -> Scene:
+    return Scene.of(gathered, Policy())
 
 
 def test_a_run_is_audited_with_every_test_and_every_control(
@@ -47,6 +74,9 @@ def test_a_run_is_audited_with_every_test_and_every_control(
         "membership by critic",
     }
     assert report.trained_on_store is True and report.kind == "generator"
+    members = report.counts["patients in training"]
+    assert report.patients == PatientsInTraining(in_training=members, held_out=0, for_reference=0, incomparable=None)
+    assert next(line.outcome for line in report.policy if line.rule == "patients apart") == "met"
     assert [(c.name, c.behaved) for c in report.controls] == [
         ("replay", True),
         ("overfitted", True),
@@ -81,6 +111,8 @@ def test_a_set_of_copies_fails_and_a_set_of_strangers_passes(
     assert clean.verdict == "passed" and "No leak found" in clean.statement
     weights = next(test for test in clean.privacy if test.name == "membership by weights")
     assert weights.skipped == "a set has no weights"
+    assert next(line.outcome for line in clean.policy if line.rule == "patients apart") == "not tested"
+    assert "training is not known: a set has no list of patients." in clean.statement
     page = (tmp_path / "a" / "report.html").read_text()
     assert "stays in the hospital" in page
 
@@ -95,12 +127,19 @@ def test_a_few_copies_among_many_images_are_found(hospital: Store, sizes: AuditS
     assert copies.result is not None and copies.result.value == 5
 
 
+@pytest.mark.parametrize("share", [0.1, 0.6])
 def test_films_shared_by_training_and_held_out_patients_fail_the_audit(
-    hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hospital: Store,
+    short_run: Path,
+    sizes: AuditSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
 ) -> None:
     train, test = hospital.rows("train"), hospital.rows("test")
     images = np.array(hospital.images(32))
-    images[test[:4]] = slightly_changed(images[train[:4]], np.random.default_rng(2))
+    count = round(share * len(test))
+    images[test[:count]] = slightly_changed(images[train[:count]], np.random.default_rng(2))
     monkeypatch.setattr(
         Store,
         "images",
@@ -108,7 +147,78 @@ def test_films_shared_by_training_and_held_out_patients_fail_the_audit(
     )
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes)
     line = next(line for line in report.policy if line.rule == "shared films")
-    assert line.outcome == "not met" and line.found == "4"
+    assert line.outcome == "not met" and 0.8 * count <= int(line.found) <= count
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6])
+def test_planted_duplicates_are_caught_however_many_there_are_and_none_is_not(scene: Scene, share: float) -> None:
+    assert planted(scene, Policy(), share=share).behaved
+    assert not shares_films(shared_films_test(scene), Policy())
+
+
+def test_duplicates_are_planted_as_the_policy_asks_for_shared_films(
+    scene: Scene, gathered: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert planted(scene, Policy(shared_films=10)).behaved, "more than it allows"
+    for other in ("replay", "overfitted", "clean"):
+        monkeypatch.setattr(controls, other, lambda *_, name=other: name)
+    assert controls.run_controls(scene, gathered, Policy(shared_films=None)) == ["replay", "overfitted", "clean"]
+
+
+def test_planted_duplicates_need_no_new_search_among_the_films(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "prepare", lambda *_: pytest.fail("the films' neighbours are known"))
+    assert planted(scene, Policy()).behaved
+
+
+def test_every_test_on_samples_says_at_which_level_it_would_find_a_leak(scene: Scene) -> None:
+    strict, lax = (list(replace(scene, significance=p).tests(scene.synthetic)) for p in (0.001, 0.05))
+    changed = [a.name for a, b in zip(strict, lax, strict=True) if a.detection != b.detection]
+    judged_by_p = {"data copying", "closer to training", "membership by samples"}
+    assert judged_by_p <= {name.split(",")[0] for name in changed}
+
+
+def test_where_copies_cannot_be_told_shared_films_are_not_looked_for(scene: Scene) -> None:
+    blind = {space: replace(ground, chance_of_copy=0.2) for space, ground in scene.grounds.items()}
+    test = shared_films_test(replace(scene, grounds=blind))
+    assert test.skipped == "changed copies of a film cannot be told from films of other patients here"
+
+
+def test_the_smallest_share_that_is_seen_is_one_that_was_tried(scene: Scene, gathered: Material) -> None:
+    few = {space: some.take(np.arange(60)) for space, some in scene.synthetic.items()}
+    share = detectable_share(replace(scene, synthetic=few), Policy(), gathered, leaks=False)
+    assert share is not None and share >= 1 / 60 and share * 60 == pytest.approx(round(share * 60))
+
+
+def test_a_generator_that_has_seen_held_out_patients_is_no_subject_of_this_store(
+    short_run: Path, sizes: AuditSettings, tmp_path: Path
+) -> None:
+    """The same patients, split otherwise: some that this store holds out were in the training of the other one."""
+    ingest_phantoms(tmp_path / "again", patients=160, site="A", resolution=32, seed=3, split_salt="other")
+    again = Store.open(tmp_path / "again")
+    package = tmp_path / "package"
+    shutil.copytree(short_run / "generator", package)
+    report = audit.run(package, again, tmp_path / "a", settings=sizes)
+    assert report.verdict == "failed" and report.trained_on_store is None
+    assert report.patients is not None and report.patients.held_out > 0
+    line = next(line for line in report.policy if line.rule == "patients apart")
+    assert line.outcome == "not met" and "held-out patients were in this generator's training" in line.found
+    assert report.statement.startswith(line.found)
+    assert line.found in Page((tmp_path / "a" / "report.html").read_text()).text
+    (package / "patients.json").unlink()
+    with pytest.raises(PathInUse, match="holds another audit"):
+        audit.run(package, again, tmp_path / "a", settings=sizes)
+
+
+def test_a_generator_of_another_hospital_is_a_clean_case_where_the_policy_lets_it_be(
+    short_run: Path, sizes: AuditSettings, tmp_path: Path
+) -> None:
+    ingest_phantoms(tmp_path / "other", patients=160, site="A", resolution=32, seed=4)
+    other = Store.open(tmp_path / "other")
+    apart = Apart.of(open_subject(short_run, other, track=silent), other, chosen_rows(other, sizes), this_store=False)
+    assert apart.outcome == "not met" and "names another store" in apart.found
+    report = audit.run(short_run, other, tmp_path / "a", settings=sizes, rules=Policy(patients_apart=False))
+    assert "patients apart" not in {line.rule for line in report.policy}
+    assert not any(line.outcome == "not met" for line in report.policy), report.statement
 
 
 def test_a_stopped_audit_goes_on_and_ends_as_if_it_had_not_been_stopped(
@@ -125,6 +235,52 @@ def test_a_stopped_audit_goes_on_and_ends_as_if_it_had_not_been_stopped(
         assert audit.run(short_run, hospital, tmp_path / "stopped", settings=sizes) == whole
     with pytest.raises(PathInUse, match="holds another audit"):
         audit.run(short_run, hospital, tmp_path / "whole", settings=sizes.model_copy(update={"seed": 1}))
+
+
+def test_a_set_with_other_labels_is_another_subject(
+    hospital: Store, projection: Extractor, sizes: AuditSettings, tmp_path: Path
+) -> None:
+    films = np.asarray(hospital.images(32)[:6])
+    one, other = (write_set(tmp_path / str(first), films, first=first) for first in (0, 1))
+    first, second = (open_subject(folder, hospital, track=silent) for folder in (one, other))
+    assert first.digest == second.digest and first.labels_digest != second.labels_digest
+    asked = [
+        flow._request(hospital, subject, projection, sizes, Policy(), False, None) for subject in (first, second, first)
+    ]
+    assert asked[0] == asked[2] != asked[1]
+
+
+def test_a_damaged_report_is_named_in_one_line(
+    hospital: Store, short_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "audit.json").write_text("{")
+    arguments = ["audit", str(short_run), str(hospital.path), "--out", str(tmp_path / "a"), "--preset", "quick"]
+    assert command(arguments) == 2
+    assert "audit.json is damaged or of another version; choose another --out" in capfd.readouterr().err
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "audit.json").write_text("before")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(tmp_path / "audit.json", "after\ud800")
+    assert (tmp_path / "audit.json").read_text() == "before"
+
+
+def test_the_folder_of_an_audit_is_its_owner_s_also_where_it_was_there_before(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir(mode=0o755)
+    Work.open(tmp_path / "a", "request")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_classifier_of_other_findings_is_refused_before_anything_is_written(
+    hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = SimpleNamespace(classifier=SimpleNamespace(findings=("Hernia",), digest="0" * 64), description="")
+    monkeypatch.setattr(flow, "given_judge", lambda run: stranger)
+    with pytest.raises(ClassifierRefused, match="knows Hernia and the subject .*; name a classifier with a finding in"):
+        audit.run(short_run, hospital, tmp_path / "a", settings=sizes, classifier=tmp_path)
+    assert not (tmp_path / "a").exists()
 
 
 def test_the_report_that_leaves_holds_no_patient(

@@ -5,7 +5,7 @@ import pytest
 
 from radcommons.audit import material
 from radcommons.audit.films import Films
-from radcommons.audit.ground import Real, chance_of_copy, prepare, same_patient
+from radcommons.audit.ground import MOST_BY_CHANCE, Real, chance_of_copy, prepare, same_patient
 from radcommons.audit.identity import Identity, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
@@ -51,8 +51,12 @@ def test_the_chance_of_a_copy_is_the_rate_of_an_exponential_tail_and_some_shared
     nearness = 1 + 0.3 * rng.exponential(size=20_000)
     threshold = 1 - np.exp(-(1 + 0.3 * np.log(1e4)))  # one in 10,000 lies above
     assert chance_of_copy(1 - np.exp(-nearness), threshold) == pytest.approx(1e-4, rel=0.5)
-    nearness[:600] = 9.0  # 3% are shared films
+    nearness[:600] = 9.0  # 3% are copies of films of other patients
     assert chance_of_copy(1 - np.exp(-nearness), threshold) < 1e-3
+    nearness[:3000] = 9.0  # 15%
+    assert chance_of_copy(1 - np.exp(-nearness), threshold) < 0.02, "of 3,000 copies it explains 400"
+    nearness[:8000] = 9.0
+    assert chance_of_copy(1 - np.exp(-nearness), threshold) > MOST_BY_CHANCE, "then no count means anything"
 
 
 def test_a_threshold_that_the_films_themselves_pass_is_no_sign_of_a_copy() -> None:
@@ -80,6 +84,26 @@ def test_the_nearest_films_of_an_exchange_are_of_other_patients(phantom_store: S
     assert near.sum(axis=1).min() == 22, "all but the film itself and the other one of its patient"
     assert not (exchange.patients[exchange.rows] == exchange.patients[:, None])[near].any()
     assert exchange.is_member.tolist() == [True] * 8 + [False] * 4
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3, 0.6])
+def test_however_many_held_out_films_are_copies_the_chance_of_one_stays_what_it_is(hospital: Store, shared: float
+                                                                                  ) -> None:  # fmt: skip
+    identity, images = fitted(hospital, 32), hospital.images(32)
+    patients = np.unique(hospital.manifest["patient"].to_numpy(), return_inverse=True)[1]
+    rows = hospital.rows("train")
+    rng = np.random.default_rng(0)
+    train = as_films(np.asarray(images[rows]), identity, patients[rows])
+    copies = as_films(slightly_changed(train.small, rng), identity, np.arange(len(train)))
+    others = hospital.rows("test")
+    held_out = np.array(images[others])
+    count = round(shared * len(others))
+    held_out[:count] = slightly_changed(train.small[:count], rng)
+    real = Real(train, as_films(held_out, identity, patients[others]), train.take(np.arange(0)))
+    ground = prepare(real, copies, np.arange(len(train)), np.zeros(len(train), np.int64), "identity")
+    above = int((ground.held_to_train.best > ground.copy_similarity).sum())
+    assert ground.tells_copies and len(others) * ground.chance_of_copy < 0.5
+    assert above == 0 if not shared else 0.8 * count < above <= count
 
 
 @pytest.mark.real

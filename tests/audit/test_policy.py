@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from radcommons.audit.apart import Apart
 from radcommons.audit.policy import finds_leak, judge, shares_films, verdict
 from radcommons.audit.settings import Policy
+from radcommons.data.seen import Seen
 from radcommons.errors import SettingRefused
 from radcommons.records import Control, Estimate, PolicyLine, PrivacyTest
 from radcommons.settings import preset_path
@@ -30,15 +32,27 @@ ALL = [
     outcome("closer to training", 0.5),
     outcome("copies", 0, 1.0),
     outcome("membership by samples", 0.51, low=0.45),
+    outcome("shared films", 0, 1.0, access="films"),
+    outcome("split bias", 0.5, 0.4, access="films"),
     outcome("membership by weights", 0.5, access="weights", low=0.44),
 ]
+NO_LIST = Seen(0, 30, "it comes without patients.json")
+
+
+def seen(in_training: int, held_out: int = 0, reference: int = 0) -> Apart:
+    """Of 100, 30 and 20 patients."""
+    return Apart(Seen(in_training, 100), Seen(held_out, 30), Seen(reference, 20), this_store=True)
+
+
+APART = seen(100)
 
 
 def lines_of(privacy: list[PrivacyTest], rules: Policy = Policy(), *, share: float | None = 0.05,  # noqa: B008
-             controls: list[Control] | None = None) -> dict[str, PolicyLine]:  # fmt: skip
+             controls: list[Control] | None = None, apart: Apart = APART) -> dict[str, PolicyLine]:  # fmt: skip
     found = judge(
         rules,
         is_generator=True,
+        apart=apart,
         privacy=privacy,
         detectable_share=share,
         controls=controls or [],
@@ -106,7 +120,7 @@ def test_a_control_that_misbehaves_says_that_the_audit_has_no_power() -> None:
 def test_held_out_films_that_were_in_training_fail_the_policy() -> None:
     shared = outcome("shared films", 2, 1e-5, access="films")
     assert shares_films(shared, Policy()) and not shares_films(shared, Policy(shared_films=None))
-    assert lines_of([*ALL, shared])["shared films"].outcome == "not met"
+    assert lines_of([shared, *ALL])["shared films"].outcome == "not met"
 
 
 def test_a_count_that_chance_explains_is_no_copy_and_one_that_it_does_not_is() -> None:
@@ -116,10 +130,72 @@ def test_a_count_that_chance_explains_is_no_copy_and_one_that_it_does_not_is() -
     assert not shares_films(by_chance.model_copy(update={"name": "shared films"}), Policy())
 
 
+@pytest.mark.parametrize(("limit", "leaks"), [(0, True), (2, True), (3, False), (100, False), (None, False)], ids=str)
+def test_a_limit_of_copies_that_was_raised_or_switched_off_holds(limit: int | None, leaks: bool) -> None:
+    sure = outcome("copies, identity", 3, 1e-9).model_copy(update={"expected": 1e-4})
+    rules = Policy(copies=limit, shared_films=limit)
+    assert finds_leak(sure, rules) == leaks
+    shared = sure.model_copy(update={"name": "shared films", "access": "films"})
+    assert shares_films(shared, rules) == leaks
+    lines = lines_of([*ALL, sure], rules)
+    assert (sure.name in lines) == ("shared films" in lines) == (limit is not None), "off: no line"
+
+
+def test_shared_films_that_could_not_be_looked_for_break_the_policy() -> None:
+    skipped = PrivacyTest(name="shared films", access="films", question="?", skipped="cannot be told")
+    lines = lines_of([*(test for test in ALL if test.name != "shared films"), skipped])
+    assert lines["shared films"].outcome == "not tested" and lines["required tests"].outcome == "not met"
+    off = lines_of([*ALL[:-3], skipped, *ALL[-2:]], Policy(shared_films=None))
+    assert "shared films" not in off and off["required tests"].outcome == "met"
+
+
+@pytest.mark.parametrize("name", ["split bias", "members against members"])
+def test_an_attack_that_finds_something_without_a_leak_breaks_the_ground(name: str) -> None:
+    biased = outcome(name, 0.8, 2e-4, access="films")
+    assert lines_of([*ALL, biased])["ground"].outcome == "not met"
+    assert name in lines_of([*ALL, biased])["ground"].found
+    assert "ground" not in lines_of([*ALL, biased], Policy(ground=False))
+    skipped = PrivacyTest(name="split bias", access="films", question="?", skipped="there is no validation part")
+    assert lines_of([skipped])["ground"].outcome == "not tested"
+
+
+@pytest.mark.parametrize(
+    ("apart", "outcome", "words"),
+    [
+        (seen(100), "met", "all 100 patients in training and none of 50 others were in this generator's training"),
+        (seen(100, held_out=2), "not met", "2 of 30 held-out patients were in this generator's training"),
+        (seen(100, reference=1), "not met", "1 of 20 validation patients was in this generator's training"),
+        (seen(0), "not met", "none of 100 supposed training patients was in this generator's training"),
+        (seen(99), "not met", "99 of 100 supposed training patients were in this generator's training"),
+        (Apart(NO_LIST, NO_LIST, NO_LIST, None), "not tested", "not known: it comes without patients.json"),
+        (Apart(NO_LIST, NO_LIST, NO_LIST, False), "not met", "names another store as its training data"),
+        (Apart(NO_LIST, NO_LIST, NO_LIST, True), "met", "names this store as its training data"),
+        (Apart(NO_LIST, Seen(3, 30, "unknown pseudonym key"), NO_LIST, True), "not met", "3 of 30 held-out"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_patients_are_apart_where_members_were_seen_and_the_others_were_not(apart: Apart, outcome: str, words: str
+                                                                            ) -> None:  # fmt: skip
+    lines = lines_of(ALL, apart=apart)
+    assert lines["patients apart"].outcome == outcome and words in lines["patients apart"].found
+    passed, statement = verdict(list(lines.values()), ALL, Policy(), 0.05, is_generator=True, apart=apart)
+    assert passed == ("failed" if outcome == "not met" else "passed")
+    assert words.lower() in statement.lower()
+    assert statement.startswith("No leak found") == (outcome != "not met"), "what spoils the audit is said first"
+    assert "patients apart" not in lines_of(ALL, Policy(patients_apart=False), apart=apart)
+
+
+def test_controls_without_a_clean_case_do_not_claim_one() -> None:
+    replay = Control(name="replay", description="", must_be_caught=True, caught_by=("copies",))
+    clean = Control(name="never saw the films", description="", must_be_caught=False, caught_by=())
+    assert "a clean case passes" in lines_of(ALL, controls=[replay, clean])["controls"].meaning
+    assert "no clean case was run" in lines_of(ALL, controls=[replay])["controls"].meaning
+
+
 def test_the_statement_says_what_was_tested_at_which_power_and_never_more() -> None:
-    clean = verdict(list(lines_of(ALL).values()), ALL, Policy(), 0.05, is_generator=True)
+    clean = verdict(list(lines_of(ALL).values()), ALL, Policy(), 0.05, is_generator=True, apart=APART)
     leak = [*ALL[:2], outcome("copies", 3, 0.01), *ALL[3:]]
-    leaky = verdict(list(lines_of(leak).values()), leak, Policy(), 0.05, is_generator=False)
+    leaky = verdict(list(lines_of(leak).values()), leak, Policy(), 0.05, is_generator=False, apart=APART)
     assert clean[0] == "passed" and "No leak found by these 5 tests at this power" in clean[1] and "5.0%" in clean[1]
     assert leaky[0] == "failed" and "A leak was found, by: copies." in leaky[1]
     assert "No differential privacy was used" in clean[1] and "not known here" in leaky[1], "a set is from anywhere"

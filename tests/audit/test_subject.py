@@ -15,6 +15,7 @@ from radcommons.errors import (
     ImageRefused,
     PathMissing,
     SettingRefused,
+    TooFewImages,
 )
 from radcommons.models.generator_files import save_generator
 from radcommons.models.progan import GeneratorNetwork, ProganConfig
@@ -101,6 +102,14 @@ def test_a_resolution_that_the_store_lacks_says_how_to_import(phantom_store: Sto
     with pytest.raises(
         SettingRefused, match="64 x 64 pixels and .* up to 32; import the films again with --resolution 64"
     ):
+        open_subject(generator, phantom_store, track=silent)
+
+
+def test_a_set_and_a_resolution_too_small_for_the_measures_are_refused(phantom_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(TooFewImages, match="has 5 images; an audit needs 6 or more: draw more of them"):
+        open_subject(write_foreign_set(tmp_path / "s", count=5), phantom_store, track=silent)
+    generator = write_generator(tmp_path / "g", ("Effusion",), resolution=8)
+    with pytest.raises(SettingRefused, match="draws 8 x 8 pixels; an audit needs 16 x 16 or more: train a generator"):
         open_subject(generator, phantom_store, track=silent)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from radcommons.audit.films import SPACES, joined
+from radcommons.audit.films import SPACES
 from radcommons.audit.ground import Real, prepare
 from radcommons.audit.material import COPIED, Material
 from radcommons.audit.planted import OVERFITTED_FILMS, overfitted_generator
@@ -27,9 +27,11 @@ INVERTED_STEPS = 60
 def run_controls(scene: Scene, material: Material, rules: Policy) -> list[Control]:
     """Put every control through the tests; the audit must catch the first three and pass the last.
 
-    The clean case needs films of a validation part; without one it is left out.
+    Duplicates are planted where the policy asks for shared films; the clean case needs films of a validation part.
     """
-    controls = [replay(scene, rules), overfitted(scene, material, rules), planted(scene, material, rules)]
+    controls = [replay(scene, rules), overfitted(scene, material, rules)]
+    if rules.shared_films is not None:
+        controls.append(planted(scene, rules))
     if len(scene.real.reference) >= material.settings.fewest:
         controls.append(clean(scene, rules))
     return controls
@@ -90,22 +92,30 @@ def _inverted(scene: Scene, material: Material, generator: Generator, chosen: np
         return np.concatenate(list(found))
 
     inside, outside = errors(material.rows["train"][chosen]), errors(material.rows["test"][others])
-    return inversion_result(inside, outside, scene.real.train, scene.real.held_out.take(others), settings, "")
+    return inversion_result(inside, outside, scene.real.train, scene.real.held_out.take(others), scene, "")
 
 
-def planted(scene: Scene, material: Material, rules: Policy) -> Control:
-    """A store in which films of training patients also stand, slightly changed, under held-out patients."""
-    count = max(3, round(PLANTED_SHARE * len(scene.real.held_out)))
-    copies = material.films[COPIED]
-    rng = numpy_stream(material.settings.seed, "planted")
-    films = copies.take(rng.choice(len(copies), min(count, len(copies)), replace=False))
-    held_out = joined([scene.real.held_out.take(np.arange(len(scene.real.held_out) - len(films))), films])
-    real = Real(scene.real.train, held_out, scene.real.reference)
-    grounds = {s: prepare(real, copies, material.copied, material.cells, s) for s in SPACES}
-    test = shared_films_test(replace(scene, real=real, grounds=grounds))
+def planted(scene: Scene, rules: Policy, *, share: float = PLANTED_SHARE) -> Control:
+    """A store in which films of training patients also stand, slightly changed, under held-out patients.
+
+    `share` of the held-out films, and as many more as the policy allows.
+    """
+    held_out, copies = len(scene.real.held_out), len(scene.copies["identity"].films)
+    count = min(max(3, round(share * held_out)) + (rules.shared_films or 0), held_out, copies)
+    chosen = numpy_stream(scene.settings.seed, "planted").choice(copies, count, replace=False)
+    grounds = {
+        space: replace(
+            ground,
+            held_to_train=ground.held_to_train.take(np.arange(held_out - count)).then(
+                scene.copies[space].to_train.take(chosen).first(1)
+            ),
+        )
+        for space, ground in scene.grounds.items()
+    }
+    test = shared_films_test(replace(scene, grounds=grounds))
     return Control(
         name="planted duplicates",
-        description=f"{len(films)} films of training patients also held out, under other patients",
+        description=f"{count} films of training patients also held out, under other patients",
         must_be_caught=True,
         caught_by=(test.name,) if shares_films(test, rules) else (),
     )

@@ -1,5 +1,6 @@
 """Do labels do what they say? A classifier trained on real films looks at images drawn for each finding."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,17 @@ def given_judge(run: Path) -> Judge:
     classifier = Classifier.load(run)
     network = classifier.network.config
     return Judge(classifier, f"{network.network} at {network.side} pixels, trained on {classifier.record.name}")
+
+
+def common_findings(judge: Judge, findings: Sequence[str]) -> list[str]:
+    """Those of some findings that the judge knows; raises ClassifierRefused where it knows none."""
+    known = [finding for finding in findings if finding in judge.classifier.findings]
+    if not known:
+        raise ClassifierRefused(
+            f"the classifier knows {', '.join(judge.classifier.findings)} and the subject "
+            f"{', '.join(findings) or 'no finding'}; name a classifier with a finding in common"
+        )
+    return known
 
 
 def trained_judge(material: Material, run: Path) -> Judge | None:
@@ -79,17 +91,11 @@ def judge_settings(settings: AuditSettings, resolution: int) -> ClassifierSettin
 def fidelities(material: Material, judge: Judge) -> list[Fidelity]:
     """Each finding that the judge knows, with enough films of both kinds in training, held out, and among images."""
     found = []
-    findings = [f for f in material.subject.findings if f in judge.classifier.findings]
-    if not findings:
-        raise ClassifierRefused(
-            f"the classifier knows {', '.join(judge.classifier.findings)} and the subject "
-            f"{', '.join(material.subject.findings) or 'no finding'}; name a classifier with a finding in common"
-        )
     scores = {
         "test": judge.classifier.scores(material.images, rows=material.rows["test"], track=material.track),
         BALANCED: judge.classifier.scores(material.drawn[BALANCED].images, track=material.track),
     }
-    for finding in findings:
+    for finding in common_findings(judge, material.subject.findings):
         column = material.subject.findings.index(finding)
         labels = {name: material.films[name].labels[:, column] for name in ("train", "test", BALANCED)}
         fewest = min(int(count) for known in labels.values() for count in ((known >= 0.5).sum(), (known < 0.5).sum()))

@@ -67,6 +67,10 @@ class Nearest:
         first: np.ndarray = self.similarity[:, 0]
         return first
 
+    def first(self, k: int) -> "Nearest":
+        """The k nearest of them."""
+        return Nearest(self.similarity[:, :k], self.rows[:, :k])
+
     def take(self, rows: np.ndarray) -> "Nearest":
         """The neighbours of some queries."""
         return Nearest(self.similarity[rows], self.rows[rows])

@@ -1,4 +1,7 @@
-"""An audit from beginning to end: one flat sequence of stages, each of which a stopped audit finds done."""
+"""An audit from beginning to end: one flat sequence of stages.
+
+A stopped audit finds images, features, results and controls done; the neighbours among the films are looked up again.
+"""
 
 import hashlib
 import importlib.metadata
@@ -10,8 +13,9 @@ import torch
 
 from radcommons import __version__
 from radcommons.audit import page, policy
+from radcommons.audit.apart import Apart
 from radcommons.audit.controls import run_controls
-from radcommons.audit.fidelity import Judge, fidelities, given_judge, trained_judge
+from radcommons.audit.fidelity import Judge, common_findings, fidelities, given_judge, trained_judge
 from radcommons.audit.material import Material, chosen_rows, gather
 from radcommons.audit.privacy import Scene, detectable_share, ground_tests, weight_tests
 from radcommons.audit.quality import (
@@ -24,7 +28,7 @@ from radcommons.audit.quality import (
 )
 from radcommons.audit.settings import AuditSettings, Policy
 from radcommons.audit.subject import Subject, open_subject
-from radcommons.audit.work import PAGE, REPORT, Work, finished_report
+from radcommons.audit.work import PAGE, REPORT, Work, finished_report, write_whole
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused
 from radcommons.models.extractors import Extractor, load_extractor
@@ -70,6 +74,8 @@ def run(
     extractor = load_extractor(settings.extractor, weights=settings.extractor_weights, device=device)
     chosen_rows(opened, settings)  # refused before anything is written
     given = given_judge(classifier) if classifier is not None else None
+    if given is not None:
+        common_findings(given, subject.findings)
     request = _request(opened, subject, extractor, settings, rules, controls, given)
     finished = finished_report(out)
     if finished is not None and finished.request_sha256 != request:
@@ -90,7 +96,7 @@ def run(
     faithful = work.records("fidelity", Fidelity, lambda: fidelities(material, judge) if judge else [])
 
     # ---- privacy: the ground, samples, weights, critic ----
-    scene = Scene.of(material)
+    scene = Scene.of(material, rules)
     ground = work.records("ground", PrivacyTest, lambda: ground_tests(scene))
     samples = work.records("samples", PrivacyTest, lambda: list(scene.tests(scene.synthetic)))
     attacks, trained_here = weight_tests(scene, material, work)
@@ -103,9 +109,11 @@ def run(
     known = work.records("controls", Control, lambda: run_controls(scene, material, rules)) if controls else []
 
     # ---- verdict ----
+    apart = Apart.of(subject, opened, material.rows, trained_here)
     lines = policy.judge(
         rules,
         is_generator=subject.kind == "generator",
+        apart=apart,
         privacy=privacy,
         detectable_share=share,
         controls=known,
@@ -113,7 +121,9 @@ def run(
         held_out=score_of(scores, SYNTHETIC_IMAGES, HELD_OUT_FILMS),
         diversity=spread,
     )
-    verdict, statement = policy.verdict(lines, privacy, rules, share, is_generator=subject.kind == "generator")
+    verdict, statement = policy.verdict(
+        lines, privacy, rules, share, is_generator=subject.kind == "generator", apart=apart
+    )
     report = AuditReport(
         verdict=verdict,
         statement=statement,
@@ -123,6 +133,7 @@ def run(
         findings=subject.findings,
         resolution=subject.resolution,
         images_seen=subject.generator.record.images_seen if subject.generator else None,
+        patients=apart.record,
         trained_on_store=trained_here,
         store=opened.name,
         store_manifest_sha256=opened.record.manifest_sha256,
@@ -139,8 +150,8 @@ def run(
         controls=tuple(known),
         policy=tuple(lines),
     )
-    (out / PAGE).write_text(page.render(report, material, scene), encoding="utf-8")
-    (out / REPORT).write_text(report.to_json(), encoding="utf-8")
+    write_whole(out / PAGE, page.render(report, material, scene))
+    write_whole(out / REPORT, report.to_json())
     work.finish()
     return report
 
@@ -155,7 +166,7 @@ def _request(
     judge: Judge | None,
 ) -> str:
     asked = {
-        "subject": subject.digest,
+        "subject": [subject.digest, subject.labels_digest, subject.run is not None],
         "store": store.record.manifest_sha256,
         "settings": _plain(settings),
         "policy": rules.model_dump(mode="json"),

@@ -11,6 +11,7 @@ from radcommons.progress import Track, silent
 
 NEIGHBOURS = 64  # of an image among all films: both groups are nearly always among them
 COPIES_SEEN = 0.95  # of slightly changed copies lie above the similarity from which images count as the same film
+MOST_BY_CHANCE = 0.05  # of films of other patients above that similarity: beyond, a count of copies says nothing
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Ground:
         copy_similarity: above it two images count as the same film.
         copies_seen: share of slightly changed copies of training films above it: what the test for copies can see.
         same_patient_seen: share of pairs of different films of one patient above it; NaN where no patient has two.
-        chance_of_copy: how often a film of another patient lies above it.
+        chance_of_copy: how often the nearest film of another patient lies above it.
     """
 
     space: Space
@@ -48,6 +49,11 @@ class Ground:
     copies_seen: float
     same_patient_seen: float
     chance_of_copy: float
+
+    @property
+    def tells_copies(self) -> bool:
+        """Whether a count of copies means anything in this space."""
+        return self.chance_of_copy <= MOST_BY_CHANCE
 
 
 def prepare(
@@ -68,13 +74,14 @@ def prepare(
     """
     held = nearest(space, real.held_out, real.train, track=track)
     reference = nearest(space, real.reference, real.train, track=track) if len(real.reference) else None
-    different = np.concatenate([held.best, *([reference.best] if reference else [])])
+    exchange = _exchange(real, space, track)
+    different = exchange.nearest_member()[: len(real.train)]  # of training films, which share no film with others
     same = nearest(space, copies, real.train, track=track)
     to_origin = np.where(same.rows[:, 0] == copied_rows, same.best, -1.0)
     threshold = float(np.quantile(to_origin, 1 - COPIES_SEEN))
     return Ground(
         space=space,
-        exchange=_exchange(real, space, track),
+        exchange=exchange,
         held_to_train=held,
         reference_to_train=reference,
         train_to_reference=nearest(space, real.train, real.reference, track=track) if reference else None,
@@ -103,19 +110,25 @@ def same_patient(films: Films, space: Space) -> np.ndarray:
 def chance_of_copy(different: np.ndarray, threshold: float) -> float:
     """How often a film lies above a similarity to the nearest film of another patient.
 
-    -log(1 - similarity) is taken to fall off exponentially beyond its upper fifth; the rate comes from the upper
-    fifth and tenth, so that some shared films among them do not move it.
+    -log(1 - similarity) is taken to fall off exponentially, at the rate between its upper fifth and tenth or at that
+    between its median and upper fifth, whichever gives less: copies among the films only raise either, and the second
+    bears them in up to a fifth of the films. Where there are more, the chance comes out so high that no count means
+    anything (`MOST_BY_CHANCE`).
 
     Args:
-        different: similarity of each held-out film to its nearest training film, (n,).
+        different: similarity of each training film to the nearest one of another patient in training, (n,). Held-out
+            films will not do: those that are copies of training films would raise the chance by which copies are told.
         threshold: the similarity, < 1.
     Returns:
         A probability, at most 1.
     """
-    nearness = -np.log(np.maximum(1 - different, 1e-9))
-    fifth, tenth = np.quantile(nearness, [0.8, 0.9])
-    beyond = -np.log(max(1 - threshold, 1e-9)) - fifth
-    return float(min(1.0, 0.2 * np.exp(-beyond * np.log(2) / max(tenth - fifth, 1e-9))))
+    nearness, limit = (-np.log(np.maximum(1 - s, 1e-9)) for s in (different, threshold))
+    chances = [1.0]
+    for share, rarer in ((0.5, 0.2), (0.2, 0.1)):
+        start, end = np.quantile(nearness, [1 - share, 1 - rarer])
+        rate = np.log(share / rarer) / max(end - start, 1e-9)
+        chances.append(share * float(np.exp(min((start - limit) * rate, 9.0))))
+    return min(chances)
 
 
 def _exchange(real: Real, space: Space, track: Track) -> Exchange:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from radcommons.audit.patients import mean_by_patient, permuted_aucs, upper_p_value
-from radcommons.audit.settings import SIGNIFICANCE, AuditSettings
+from radcommons.audit.settings import AuditSettings
 from radcommons.errors import TooFewImages
 from radcommons.metrics.bootstrap import auc_interval, true_positive_rate_interval
 from radcommons.metrics.classification import area_under_roc, roc_curve, true_positive_rate_at
@@ -21,6 +21,7 @@ def membership_test(
     access: str,
     question: str,
     settings: AuditSettings,
+    significance: float,
     rng: np.random.Generator,
     groups: tuple[str, str] = ("in training", "held out"),
     two_sided: bool = False,
@@ -31,6 +32,7 @@ def membership_test(
         members, others: a score a film, higher = rather a member, (n,), (m,).
         member_patients, other_patients: number of the patient of each; a patient's films are averaged.
         name, access, question: of the test, see PrivacyTest.
+        significance: of one test, one-sided, for which the smallest AUC that would be found is given.
         groups: what the two groups are called.
         two_sided: whether an AUC below 0.5 is as surprising as one above.
     """
@@ -59,7 +61,7 @@ def membership_test(
             "result": Estimate(value=auc, low=low, high=high),
             "expected": 0.5,
             "p_value": p,
-            "detection": _detection(len(inside), len(outside)),
+            "detection": _detection(len(inside), len(outside), significance),
             "counts": {
                 f"patients {groups[0]}": len(inside),
                 f"patients {groups[1]}": len(outside),
@@ -72,13 +74,13 @@ def membership_test(
     )
 
 
-def _detection(members: int, others: int) -> str:
+def _detection(members: int, others: int, significance: float) -> str:
     """The smallest AUC that would be found, in words."""
     try:
-        seen = detectable_auc(members, others, power=0.8, significance=2 * SIGNIFICANCE)
+        seen = detectable_auc(members, others, power=0.8, significance=2 * significance)
     except TooFewImages:
         return "the patients are too few to find even a perfect attack"
-    return f"an AUC of {seen:.2f} would be found (p < {SIGNIFICANCE:g}) in 4 cases of 5"
+    return f"an AUC of {seen:.2f} would be found (p < {significance:g}) in 4 cases of 5"
 
 
 def _few(fpr: np.ndarray, tpr: np.ndarray) -> tuple[tuple[float, float], ...]:

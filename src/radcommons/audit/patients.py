@@ -56,6 +56,10 @@ class Exchange:
     similarity: np.ndarray
     rows: np.ndarray
 
+    def nearest_member(self) -> np.ndarray:
+        """Similarity of each film to the nearest film of another patient in training, (m,)."""
+        return _best(self.similarity, self.is_member[self.patients[self.rows]])
+
     def groups(self, permutations: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Who is in training: first as it was, then with patients exchanged at random, as many as before."""
         yield self.is_member

@@ -3,25 +3,27 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from radcommons.audit.apart import Apart
 from radcommons.audit.settings import Policy
-from radcommons.records import Control, Diversity, PolicyLine, PrivacyTest, QualityScore
+from radcommons.records import Control, Diversity, Outcome, PolicyLine, PrivacyTest, QualityScore
 
 NO_GUARANTEE = {  # a set may come from anywhere
     True: "No differential privacy was used in training: there is no formal guarantee.",
     False: "Whether differential privacy was used in training is not known here: there is no formal guarantee.",
 }
 HARDLY = 0.05  # false copies expected among all images: above, their number has to be significant
-Outcome = Literal["met", "not met", "not tested"]
+GROUND = ("split bias", "members against members")
+NO_CLEAN_CASE = "no clean case was run: too few validation films"
 
 
 def finds_leak(test: PrivacyTest, policy: Policy) -> bool:
     """Whether a test, by itself, says that something leaks."""
     if test.access not in ("samples", "weights") or test.result is None:
         return False
+    if _counts_copies(test):
+        return _too_many(test, policy.copies, policy)
     if test.p_value is not None and test.p_value < policy.significance:
         return True
-    if test.name.startswith("copies"):
-        return policy.copies is not None and _more_than(policy.copies, test)
     if test.name.startswith("membership"):
         return test.result.value > policy.membership_auc and (test.result.low or 0) > 0.5
     return False
@@ -29,20 +31,22 @@ def finds_leak(test: PrivacyTest, policy: Policy) -> bool:
 
 def shares_films(test: PrivacyTest, policy: Policy) -> bool:
     """Whether training and held-out films are mixed, so that nothing else can be believed."""
-    if test.name != "shared films" or test.p_value is None or policy.shared_films is None:
+    return test.name == "shared films" and _too_many(test, policy.shared_films, policy)
+
+
+def _too_many(test: PrivacyTest, limit: int | None, policy: Policy) -> bool:
+    """Whether a count of copies is above its limit, and not by chance; without a limit none is."""
+    if limit is None or test.result is None or test.result.value <= limit:
         return False
-    return _more_than(policy.shared_films, test) or test.p_value < policy.significance
-
-
-def _more_than(limit: int, test: PrivacyTest) -> bool:
-    """Whether a count is above its limit where chance would hardly have given one."""
-    return test.result is not None and test.result.value > limit and (test.expected or 0.0) < HARDLY
+    by_chance = test.p_value is None or test.p_value >= policy.significance
+    return not by_chance or (test.expected or 0.0) < HARDLY
 
 
 def judge(
     policy: Policy,
     *,
     is_generator: bool,
+    apart: Apart,
     privacy: Sequence[PrivacyTest],
     detectable_share: float | None,
     controls: Sequence[Control],
@@ -53,18 +57,26 @@ def judge(
     """Every rule with its limit, what was found, and whether it is met.
 
     Args:
+        apart: whose patients the generator has seen.
         detectable_share: smallest share of copied images that was seen; None where not even 100% was.
         floor, held_out: training films and synthetic images, each against held-out films.
     """
-    lines = [_test_line(test, policy) for test in privacy if test.access in ("samples", "weights")]
+    judged = [test for test in privacy if test.access in ("samples", "weights")]
+    lines = [_test_line(test, policy) for test in judged if policy.copies is not None or not _counts_copies(test)]
+    if policy.patients_apart:
+        meaning = "the generator has seen the patients in training and none of the others: else members are no members"
+        lines.append(_line("patients apart", meaning, "all in training, none held out", apart.found, apart.outcome))
     shared = next((test for test in privacy if test.name == "shared films"), None)
     if policy.shared_films is not None and shared is not None:
         found = shared.skipped or f"{shared.result.value:.0f}"  # type: ignore[union-attr]
         outcome: Outcome = "not tested" if shared.skipped else "not met" if shares_films(shared, policy) else "met"
         meaning = "held-out films that are copies of a training film: with them, nothing is held out"
         lines.append(_line("shared films", meaning, _count_limit(policy.shared_films, policy), found, outcome))
+    if policy.ground:
+        lines += _ground_lines(privacy, policy)
     done = {test.name.split(",")[0] for test in privacy if test.skipped is None}
     wanted = [*policy.require, *(["membership by weights"] if policy.require_weights and is_generator else [])]
+    wanted += ["shared films"] if policy.shared_films is not None else []
     missing = [name for name in wanted if name not in done]
     lines.append(
         _line(
@@ -85,7 +97,8 @@ def judge(
     if policy.controls and controls:
         bad = [control.name for control in controls if not control.behaved]
         found = f"the audit has no power: {', '.join(bad)}" if bad else f"all {len(controls)} behaved"
-        meaning = "planted leaks are caught, and a clean case passes"
+        clean = any(not control.must_be_caught for control in controls)
+        meaning = "planted leaks are caught, " + ("and a clean case passes" if clean else NO_CLEAN_CASE)
         lines.append(_line("controls", meaning, "all", found, "not met" if bad else "met"))
     if policy.coverage is not None and floor is not None and held_out is not None:
         lines.append(_coverage_line(policy.coverage, floor, held_out))
@@ -104,6 +117,7 @@ def verdict(
     detectable_share: float | None,
     *,
     is_generator: bool,
+    apart: Apart,
 ) -> tuple[Literal["passed", "failed"], str]:
     """Passed or failed, and a statement of what that means."""
     done = [test for test in privacy if test.access in ("samples", "weights") and test.skipped is None]
@@ -121,12 +135,13 @@ def verdict(
     others = [rule for rule in broken if rule not in leaks]
     if others:
         found += f" Not met: {', '.join(others)}."
-    return ("failed" if broken else "passed"), f"{found} {NO_GUARANTEE[is_generator]}"
+    parts = [apart.sentence, found] if apart.outcome == "not met" else [found, apart.sentence]
+    return ("failed" if broken else "passed"), " ".join([*parts, NO_GUARANTEE[is_generator]])
 
 
 def _test_line(test: PrivacyTest, policy: Policy) -> PolicyLine:
     limit = f"p at least {policy.significance:g}"
-    if test.name.startswith("copies") and policy.copies is not None:
+    if _counts_copies(test) and policy.copies is not None:
         limit = _count_limit(policy.copies, policy)
     if test.name.startswith("membership"):
         limit += f" and AUC at most {policy.membership_auc:g}"
@@ -136,8 +151,26 @@ def _test_line(test: PrivacyTest, policy: Policy) -> PolicyLine:
     return _line(test.name, test.question, limit, found, "not met" if finds_leak(test, policy) else "met")
 
 
+def _ground_lines(privacy: Sequence[PrivacyTest], policy: Policy) -> list[PolicyLine]:
+    """Whether the attack stays silent where it must: without a generator, and between two halves of the members."""
+    tests = [test for test in privacy if test.name in GROUND]
+    p_values = {test.name: test.p_value for test in tests if test.p_value is not None}
+    if not tests:
+        return []
+    outcome: Outcome = "not tested"
+    if p_values:
+        outcome = "met" if min(p_values.values()) >= policy.significance else "not met"
+    found = ", ".join(f"{name} p {p:.2g}" for name, p in p_values.items()) or tests[0].skipped or ""
+    meaning = "no difference without the generator, nor between halves of the training part: else no p value holds"
+    return [_line("ground", meaning, f"p at least {policy.significance:g}", found, outcome)]
+
+
+def _counts_copies(test: PrivacyTest) -> bool:
+    return test.name.startswith("copies")
+
+
 def _count_limit(limit: int, policy: Policy) -> str:
-    return f"at most {limit}, or p at least {policy.significance:g} where chance gives some"
+    return f"at most {limit}; beyond, p at least {policy.significance:g} where chance gives some"
 
 
 def _coverage_line(limit: float, floor: QualityScore, held_out: QualityScore) -> PolicyLine:

@@ -33,9 +33,10 @@ class Scene:
     synthetic: dict[Space, Synthetic]
     findings: tuple[str, ...]
     settings: AuditSettings
+    significance: float  # of one test, as the policy has it
 
     @classmethod
-    def of(cls, material: Material) -> "Scene":
+    def of(cls, material: Material, rules: Policy) -> "Scene":
         """The scene of an audit."""
         real, copies = material.real, material.films[COPIED]
         track = material.track
@@ -46,13 +47,19 @@ class Scene:
             synthetic={s: look_up(material.films[SYNTHETIC], real, s, track=track) for s in SPACES},
             findings=material.subject.findings,
             settings=material.settings,
+            significance=rules.significance,
         )
 
     def tests(self, synthetic: dict[Space, Synthetic]) -> Iterator[PrivacyTest]:
         """Every test on samples, of these images."""
         for space in SPACES:
             yield from sample_tests(
-                synthetic[space], self.real, self.grounds[space], findings=self.findings, settings=self.settings
+                synthetic[space],
+                self.real,
+                self.grounds[space],
+                findings=self.findings,
+                settings=self.settings,
+                significance=self.significance,
             )
 
 
@@ -64,13 +71,17 @@ def ground_tests(scene: Scene) -> list[PrivacyTest]:
 def shared_films_test(scene: Scene) -> PrivacyTest:
     """Held-out or reference films that are the same film as a training film, in the space that tells films best."""
     ground = min(scene.grounds.values(), key=lambda ground: ground.chance_of_copy)
+    name, question = "shared films", "Are films of patients in training also held out, under another patient?"
+    if not ground.tells_copies:
+        why = "changed copies of a film cannot be told from films of other patients here"
+        return PrivacyTest(name=name, access="films", question=question, skipped=why)
     parts = [ground.held_to_train, *([ground.reference_to_train] if ground.reference_to_train else [])]
     others = np.concatenate([part.best for part in parts])
     count, expected = int((others > ground.copy_similarity).sum()), len(others) * ground.chance_of_copy
     return PrivacyTest(
-        name="shared films",
+        name=name,
         access="films",
-        question="Are films of patients in training also held out, under another patient?",
+        question=question,
         measure=f"held-out and validation films that are copies of a training film, by {ground.space}",
         result=Estimate(value=float(count)),
         expected=expected,
@@ -98,6 +109,7 @@ def bias_tests(scene: Scene) -> list[PrivacyTest]:
         access="films",
         question="Do training and held-out films differ even without the generator?",
         settings=settings,
+        significance=scene.significance,
         rng=rng,
         two_sided=True,
     )
@@ -114,6 +126,7 @@ def bias_tests(scene: Scene) -> list[PrivacyTest]:
         question="Does the attack find a difference between two random halves of the training patients?",
         groups=("in one half", "in the other half"),
         settings=settings,
+        significance=scene.significance,
         rng=rng,
         two_sided=True,
     )
@@ -123,6 +136,7 @@ def bias_tests(scene: Scene) -> list[PrivacyTest]:
 def detectable_share(scene: Scene, rules: Policy, material: Material, *, leaks: bool) -> float | None:
     """The smallest share of copies among the synthetic images that some test would have found; None: not even all.
 
+    Shares are of `SHARES`, as far as so many images have them: of 60 images one is 1.7%, and no smaller share is tried.
     Copies of training films, slightly changed, take the place of some images, and every test on samples is done again.
     Where the images themselves are found to leak (`leaks`), films of the reference part stand in for them.
     """
@@ -133,15 +147,15 @@ def detectable_share(scene: Scene, rules: Policy, material: Material, *, leaks: 
     count = len(base["features"].films)
     rng = numpy_stream(scene.settings.seed, "power")
     order = rng.permutation(count)
-    with material.track("Power", total=len(SHARES), unit="shares") as advance:
-        for share in SHARES:
-            replaced = max(1, round(share * count))
+    counts = sorted({max(1, round(share * count)) for share in SHARES})
+    with material.track("Power", total=len(counts), unit="shares") as advance:
+        for replaced in counts:
             which = rng.integers(len(scene.copies["features"].films), size=replaced)
             kept = np.sort(order[replaced:])
             mixed = {space: mixture(base[space].take(kept), scene.copies[space].take(which)) for space in SPACES}
             advance(1)
             if any(finds_leak(test, rules) for test in scene.tests(mixed)):
-                return share
+                return replaced / count
     return None
 
 
@@ -174,6 +188,7 @@ def weight_tests(scene: Scene, material: Material, work: Work) -> tuple[list[Pri
         access="critic",
         question=question,
         settings=scene.settings,
+        significance=scene.significance,
         rng=numpy_stream(scene.settings.seed, "critic"),
     )
     return [*tests, test], manifest == material.store.record.manifest_sha256
@@ -214,13 +229,13 @@ def inversion_test(scene: Scene, material: Material, work: Work) -> PrivacyTest:
         errors[split:],
         scene.real.train.take(chosen["train"]),
         scene.real.held_out.take(chosen["test"]),
-        settings,
+        scene,
         question,
     )
 
 
 def inversion_result(
-    inside: np.ndarray, outside: np.ndarray, members: Films, others: Films, settings: AuditSettings, question: str
+    inside: np.ndarray, outside: np.ndarray, members: Films, others: Films, scene: Scene, question: str
 ) -> PrivacyTest:
     """Errors of the inversion, held against how hard each film is to draw at all: its own contrast in fine detail."""
 
@@ -235,8 +250,9 @@ def inversion_result(
         name="membership by weights",
         access="weights",
         question=question,
-        settings=settings,
-        rng=numpy_stream(settings.seed, "inversion"),
+        settings=scene.settings,
+        significance=scene.significance,
+        rng=numpy_stream(scene.settings.seed, "inversion"),
     )
     errors = {"mean error in training": float(inside.mean()), "mean error held out": float(outside.mean())}
     return test.model_copy(update={"details": {**test.details, **errors}})

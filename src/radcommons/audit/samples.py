@@ -13,7 +13,7 @@ from radcommons.audit.films import Films, Nearest, Space, joined, nearest
 from radcommons.audit.ground import NEIGHBOURS, Ground, Real
 from radcommons.audit.membership import membership_test
 from radcommons.audit.patients import Chance, exchange_test
-from radcommons.audit.settings import SIGNIFICANCE, AuditSettings
+from radcommons.audit.settings import AuditSettings
 from radcommons.errors import TooFewImages
 from radcommons.metrics.copying import data_copying
 from radcommons.progress import Track, silent
@@ -22,7 +22,6 @@ from radcommons.seeds import numpy_stream
 
 SAME_PATIENT = "share of pairs of different films of one patient above it"
 SHOWN = 3  # nearest training films kept for the pages
-MOST_BY_CHANCE = 0.05  # of films of other patients above that similarity: beyond, a count of copies says nothing
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,18 @@ def sample_tests(
     *,
     findings: tuple[str, ...],
     settings: AuditSettings,
+    significance: float,
     track: Track = silent,
 ) -> Iterator[PrivacyTest]:
-    """All tests of one space, the quick ones first."""
+    """All tests of one space, the quick ones first; what each would find is said for tests of this significance."""
     rng = numpy_stream(settings.seed, "sample tests", ground.space)
     yield copies_test(synthetic, ground)
-    yield membership_by_samples(synthetic, real, ground, settings=settings, rng=rng, track=track)
-    yield from exchange_tests(synthetic, real, ground, findings=findings, settings=settings, rng=rng)
+    yield membership_by_samples(
+        synthetic, real, ground, settings=settings, significance=significance, rng=rng, track=track
+    )
+    yield from exchange_tests(
+        synthetic, real, ground, findings=findings, settings=settings, significance=significance, rng=rng
+    )
 
 
 def exchange_tests(
@@ -72,6 +76,7 @@ def exchange_tests(
     *,
     findings: tuple[str, ...],
     settings: AuditSettings,
+    significance: float,
     rng: np.random.Generator,
 ) -> list[PrivacyTest]:
     """Data copying over all images and by finding, and which group the images lie closer to."""
@@ -95,8 +100,8 @@ def exchange_tests(
     counts = {"synthetic images": len(synthetic.films), "films in training": len(real.train),
               "held-out films": len(real.held_out)}  # fmt: skip
     return [
-        _data_copying(synthetic, ground, overall, counts),
-        _copying_by_finding(scores, named, ground.space, settings.fewest),
+        _data_copying(synthetic, ground, overall, counts, significance),
+        _copying_by_finding(scores, named, ground.space, settings.fewest, significance),
         PrivacyTest(
             name=_named("closer to training", ground.space),
             access="samples",
@@ -106,7 +111,7 @@ def exchange_tests(
             expected=float(share.exchanged.mean()),
             p_value=share.p_value(),
             details=_range_of_chance(share.exchanged),
-            detection=_detected_share(share.exchanged),
+            detection=_detected_share(share.exchanged, significance),
             counts=counts,
         ),
     ]
@@ -125,7 +130,8 @@ def _range_of_chance(exchanged: np.ndarray) -> dict[str, float]:
     return {"by chance, from": float(low), "by chance, to": float(high)}
 
 
-def _data_copying(synthetic: Synthetic, ground: Ground, z: Chance, counts: dict[str, int]) -> PrivacyTest:
+def _data_copying(synthetic: Synthetic, ground: Ground, z: Chance, counts: dict[str, int], significance: float
+                  ) -> PrivacyTest:  # fmt: skip
     details = _range_of_chance(z.exchanged)
     if cells := _by_cells(synthetic, ground):
         details |= {"by cells": cells[0], "cells": cells[1]}
@@ -137,7 +143,7 @@ def _data_copying(synthetic: Synthetic, ground: Ground, z: Chance, counts: dict[
         result=Estimate(value=float(z.found)),
         expected=float(z.exchanged.mean()),
         p_value=z.p_value(low=True),
-        detection=f"a z of {-_detected(-z.exchanged):.1f} would be found in 4 cases of 5",
+        detection=f"a z of {-_detected(-z.exchanged, significance):.1f} {_found(significance)}",
         counts=counts,
         details=details,
         spread=histogram({"synthetic": synthetic.to_train.best, "held out": ground.held_to_train.best}),
@@ -158,7 +164,8 @@ def _by_cells(synthetic: Synthetic, ground: Ground) -> tuple[float, float] | Non
     return found.statistic, float(found.cells_used)
 
 
-def _copying_by_finding(scores: Chance, named: list[str], space: Space, fewest: int) -> PrivacyTest:
+def _copying_by_finding(scores: Chance, named: list[str], space: Space, fewest: int, significance: float
+                        ) -> PrivacyTest:  # fmt: skip
     """The finding whose z lies lowest beside what exchanged patients give; p of the lowest of as many."""
     name, question = _named("data copying by finding", space), "Does this hold for the images of any single finding?"
     if not named:
@@ -175,26 +182,30 @@ def _copying_by_finding(scores: Chance, named: list[str], space: Space, fewest: 
         result=Estimate(value=float(lowest.found)),
         expected=float(lowest.exchanged.mean()),
         p_value=lowest.p_value(low=True),
-        detection=f"a value of {-_detected(-lowest.exchanged):.1f} would be found in 4 cases of 5",
+        detection=f"a value of {-_detected(-lowest.exchanged, significance):.1f} {_found(significance)}",
         counts={"findings": len(named)},
         details={finding: float(value) for finding, value in zip(named, found, strict=True)},
     )
 
 
-def _detected_share(chance: np.ndarray) -> str:
-    share = _detected(chance)
-    return f"a share of {share:.3f} would be found in 4 cases of 5" if share < 1 else "not even a share of 1 is certain"
+def _detected_share(chance: np.ndarray, significance: float) -> str:
+    share = _detected(chance, significance)
+    return f"a share of {share:.3f} {_found(significance)}" if share < 1 else "not even a share of 1 is certain"
 
 
-def _detected(chance: np.ndarray) -> float:
-    """The value that a test at the usual significance finds with a power of 0.8, if a leak only moves it."""
-    return float(np.quantile(chance, 1 - SIGNIFICANCE) + 0.84 * chance.std())
+def _detected(chance: np.ndarray, significance: float) -> float:
+    """The value that a test of this significance finds with a power of 0.8, if a leak only moves it."""
+    return float(np.quantile(chance, 1 - significance) + 0.84 * chance.std())
+
+
+def _found(significance: float) -> str:
+    return f"would be found (p < {significance:g}) in 4 cases of 5"
 
 
 def copies_test(synthetic: Synthetic, ground: Ground) -> PrivacyTest:
     """Synthetic images that are the same film as a training film, beside what chance gives."""
     name, question = _named("copies", ground.space), "Is any synthetic image the same film as a training film?"
-    if ground.chance_of_copy > MOST_BY_CHANCE:
+    if not ground.tells_copies:
         why = f"{ground.space} cannot tell changed copies of a film from films of other patients"
         return PrivacyTest(name=name, access="samples", question=question, skipped=why)
     what = "SSIM" if ground.space == "SSIM" else f"a cosine of {ground.space}"
@@ -220,6 +231,7 @@ def membership_by_samples(
     ground: Ground,
     *,
     settings: AuditSettings,
+    significance: float,
     rng: np.random.Generator,
     track: Track = silent,
 ) -> PrivacyTest:
@@ -240,6 +252,7 @@ def membership_by_samples(
         access="samples",
         question="Can somebody who has synthetic images tell whose films were in training?",
         settings=settings,
+        significance=significance,
         rng=rng,
     )
 

@@ -56,9 +56,17 @@ class Policy(Settings):
         le=1,
         description="highest AUC of an attack on samples or weights, where its interval excludes a guess",
     )
-    copies: int | None = Field(0, ge=0, description="highest number of synthetic images that are copies of a film")
+    copies: int | None = Field(
+        0, ge=0, description="highest number of synthetic images that are copies of a film; off = not judged"
+    )
+    patients_apart: bool = Field(
+        True, description="the generator has seen all patients in training and none held out, by its own list"
+    )
     shared_films: int | None = Field(
-        0, ge=0, description="highest number of held-out films that are copies of a training film"
+        0, ge=0, description="highest number of held-out films that are copies of a training film; off = not asked"
+    )
+    ground: bool = Field(
+        True, description="the attack must find nothing without a generator, nor between halves of the training part"
     )
     require: tuple[str, ...] = Field(
         ("data copying", "closer to training", "copies", "membership by samples"),

@@ -1,5 +1,6 @@
 """What is audited: a generator, or a folder of synthetic images from anywhere, as arrays of grey values."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,16 @@ import numpy as np
 
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused
+from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused, TooFewImages
+from radcommons.models.generator_files import load_patients
 from radcommons.models.sampling import Generator, LabelChoice
 from radcommons.models.synthetic.writing import Batch
 from radcommons.progress import Track
+from radcommons.records import PatientsRecord
 from radcommons.seeds import derive, numpy_stream
 
+SMALLEST_SIDE = 16  # pixels: the windows of MS-SSIM are 11 wide
+FEWEST_IMAGES = 6  # of a set: one more than the neighbours of precision and recall
 Draw = Literal["as in training", "balanced"]
 
 
@@ -28,16 +33,25 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Subject:
-    """A generator or a set; a set has no weights, and its images are what there is."""
+    """A generator or a set; a set has no weights, and its images are what there is.
+
+    Attributes:
+        digest: of the weights or the images.
+        labels_digest: of all else that a number of the audit follows from: labels, findings, records.
+        run: where the critic lies, if it does.
+        patients: who was in the generator's training, if it says.
+    """
 
     kind: Literal["generator", "set"]
     name: str
     digest: str
+    labels_digest: str
     findings: tuple[str, ...]
     resolution: int
     generator: Generator | None = None
     given: Drawn | None = None
-    run: Path | None = None  # where the critic lies, if it does
+    run: Path | None = None
+    patients: PatientsRecord | None = None
 
     def available(self, count: int) -> int:
         """`count`, or as many images as a set has."""
@@ -74,7 +88,8 @@ def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
 
     Raises:
         PathMissing, GeneratorRefused, SetRefused: it cannot be read.
-        FindingUnknown, SettingRefused: its findings or its resolution are not the store's.
+        FindingUnknown, SettingRefused: its findings or its resolution are not the store's, or its images too small.
+        TooFewImages: a set with less than the measures of quality need.
     """
     subject = _set(reference, store, track) if is_image_set(reference) else _generator(reference)
     unknown = [finding for finding in subject.findings if finding not in store.findings]
@@ -89,6 +104,14 @@ def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
             f"{reference} draws {subject.resolution} x {subject.resolution} pixels and {store.path} holds images up to "
             f"{store.resolutions[-1]}; import the films again with --resolution {subject.resolution}"
         )
+    if subject.resolution < SMALLEST_SIDE:
+        raise SettingRefused(
+            f"{reference} draws {subject.resolution} x {subject.resolution} pixels; an audit needs {SMALLEST_SIDE} x "
+            f"{SMALLEST_SIDE} or more: train a generator of a higher resolution"
+        )
+    count = subject.available(FEWEST_IMAGES)
+    if count < FEWEST_IMAGES:
+        raise TooFewImages(f"{reference} has {count} images; an audit needs {FEWEST_IMAGES} or more: draw more of them")
     return subject
 
 
@@ -98,21 +121,33 @@ def _generator(reference: Path) -> Subject:
     if bad:
         raise GeneratorRefused(f"{reference}: weight {bad[0]} holds a value that is not a number; train it again")
     inside = reference / "config.toml"
+    patients = load_patients(reference)
+    records = [generator.record.to_json(), generator.findings_record.to_json(), patients.to_json() if patients else ""]
     return Subject(
         kind="generator",
         name=generator.name,
         digest=generator.digest,
+        labels_digest=hashlib.sha256("".join(records).encode()).hexdigest(),
         findings=generator.findings,
         resolution=generator.resolution,
         generator=generator,
         run=reference if inside.is_file() else None,
+        patients=patients,
     )
 
 
 def _set(reference: Path, store: Store, track: Track) -> Subject:
     theirs = open_image_set(reference, sides=store.resolutions, track=track)
-    given = Drawn(theirs.images, theirs.labels)
-    return Subject("set", reference.name, theirs.digest, theirs.findings, theirs.resolution, given=given)
+    labels = hashlib.sha256("\n".join(theirs.findings).encode() + theirs.labels.tobytes()).hexdigest()
+    return Subject(
+        kind="set",
+        name=reference.name,
+        digest=theirs.digest,
+        labels_digest=labels,
+        findings=theirs.findings,
+        resolution=theirs.resolution,
+        given=Drawn(theirs.images, theirs.labels),
+    )
 
 
 def _balanced(labels: np.ndarray, order: np.ndarray) -> np.ndarray:

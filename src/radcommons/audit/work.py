@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from radcommons.errors import PathInUse
 from radcommons.records import AuditReport
@@ -32,9 +32,10 @@ class Work:
                 raise PathInUse(f"{out} holds an unfinished audit of something else; choose another --out")
         elif out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise PathInUse(f"{out} already holds something else; choose another --out")
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # films will be seen on its page
+        out.mkdir(parents=True, exist_ok=True)
+        out.chmod(0o700)  # films will be seen on its page
         folder.mkdir(mode=0o700, exist_ok=True)
-        _replace(saved, lambda path: path.write_text(request, encoding="utf-8"))
+        write_whole(saved, request)
         return cls(folder)
 
     def array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -86,9 +87,17 @@ class Work:
 
 
 def finished_report(out: Path) -> AuditReport | None:
-    """The report of a finished audit in `out`; None where there is none."""
+    """The report of a finished audit in `out`, None where there is none; raises PathInUse where it is damaged."""
     path = out / REPORT
-    return AuditReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+    try:
+        return AuditReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError:
+        raise PathInUse(f"{path} is damaged or of another version; choose another --out") from None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is never seen half written."""
+    _replace(path, lambda target: target.write_text(text, encoding="utf-8"))
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from radcommons.records.record import Record
 
+Outcome = Literal["met", "not met", "not tested"]
+
 
 class Estimate(BaseModel):
     """A number with its 95% interval, where there is one."""
@@ -157,7 +159,22 @@ class PolicyLine(BaseModel):
     meaning: str
     limit: str
     found: str
-    outcome: Literal["met", "not met", "not tested"]
+    outcome: Outcome
+
+
+class PatientsInTraining(BaseModel):
+    """How many patients of the store were in the generator's training, by the list beside its weights.
+
+    Attributes:
+        in_training, held_out, for_reference: of the patients of each part; the report's `counts` say of how many.
+        incomparable: why more may have been in its training all the same; None where the numbers are complete.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    in_training: int
+    held_out: int
+    for_reference: int
+    incomparable: str | None
 
 
 class AuditReport(Record):
@@ -168,6 +185,7 @@ class AuditReport(Record):
         statement: the verdict in words that claim no more than was tested.
         subject, kind: name of what was audited; "generator" or "set".
         digest: SHA-256 of the generator's weights or of the set's images.
+        patients: who of the store was in the generator's training; None in reports of earlier versions.
         trained_on_store: whether the run's own checkpoint names this store; None where that cannot be known.
         store, store_manifest_sha256: the site and the films compared with.
         counts: images and patients of each part.
@@ -186,6 +204,7 @@ class AuditReport(Record):
     findings: tuple[str, ...]
     resolution: int
     images_seen: int | None
+    patients: PatientsInTraining | None = None
     trained_on_store: bool | None
     store: str
     store_manifest_sha256: str
