@@ -135,6 +135,10 @@ def test_a_folder_of_another_generator_or_of_something_else_is_left_alone(works,
     with pytest.raises(PathInUse, match="another state of training or another generator"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], morph=SHORT)
     assert (tmp_path / "e" / "explain.json").read_bytes() == before
+    for content, said in (("{", "is damaged"), ('{"format_version": 99}', "is of format version 99, this radcommons")):
+        (tmp_path / "e" / "explain.json").write_text(content)
+        with pytest.raises(PathInUse, match=rf"explain\.json {said}.*; choose another --out"):
+            explain(Path("run"), tmp_path / "e", ["Effusion"], morph=SHORT)
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(PathInUse, match="holds something else"):
         explain(Path("run"), tmp_path, ["Effusion"], morph=SHORT)
@@ -250,7 +254,10 @@ def test_an_audit_of_other_weights_is_refused_before_anything_is_written(works, 
     with pytest.raises(SettingRefused, match="in another state of training or something else; audit "):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
     (other / "audit.json").write_text("{}")
-    with pytest.raises(SettingRefused, match="is damaged or of another version"):
+    with pytest.raises(SettingRefused, match=r"audit\.json is damaged; audit the generator again"):
+        explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
+    (other / "audit.json").write_text('{"format_version": 99}')
+    with pytest.raises(SettingRefused, match="is of format version 99, this radcommons reads 1; audit the generator"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
     with pytest.raises(PathMissing, match="name the folder of a finished 'radcommons audit'"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=tmp_path)

@@ -52,10 +52,7 @@ class ExplainFolder:
 
     @staticmethod
     def _begun(record: Path, generator: Generator) -> Explanation:
-        try:
-            explanation = Explanation.model_validate_json(record.read_bytes())
-        except ValidationError:
-            raise PathInUse(f"{record} is damaged or of another version; choose another --out") from None
+        explanation = Explanation.read(record, refused=PathInUse, remedy="choose another --out")
         if explanation.generator_sha256 != generator.digest:
             raise PathInUse(
                 f"{record.parent} explains {explanation.generator} in another state of training or another generator; "
