@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from radcommons.errors import PathInUse
 from radcommons.records import FindingsRecord, PatientsRecord, Record, StoreRecord, sha256_file
 from radcommons.records.patients import count_seen, patient_hash, patient_hashes
 
@@ -31,9 +32,35 @@ def test_a_record_comes_back_from_its_json_as_it_was() -> None:
     assert text.endswith("}\n") and text == STORE.to_json()
 
 
-def test_a_record_carries_the_version_of_its_format_or_the_one_it_was_read_with() -> None:
+def test_a_record_carries_the_version_of_its_format_and_no_other_is_accepted() -> None:
     assert json.loads(Second(name="x").to_json()) == {"format_version": 2, "name": "x"}
-    assert Second.model_validate({"format_version": 1, "name": "x"}).format_version == 1
+    for version in (1, 3, 99, 0, None, "2"):
+        with pytest.raises(ValidationError, match=f"of format version {version!r}, this radcommons reads 2"):
+            Second(format_version=version, name="x")
+        with pytest.raises(ValidationError, match=f"of format version {version!r}, this radcommons reads 2"):
+            Second.model_validate_json(json.dumps({"format_version": version, "name": "x"}))
+    with pytest.raises(ValidationError, match="there is no format version"):
+        Second.model_validate_json('{"name": "x"}')
+
+
+def test_a_file_that_is_no_record_of_this_version_is_one_line_with_the_next_step(tmp_path: Path) -> None:
+    path = tmp_path / "second.json"
+
+    def refusal() -> str:
+        with pytest.raises(PathInUse) as refused:
+            Second.read(path, refused=PathInUse, remedy="mend it", other_version="update")
+        return str(refused.value)
+
+    assert refusal() == f"{path} is missing or damaged; mend it"
+    for content in (b"", b"{", b"[]", b"\xff", b'{"name": "x"}', b'{"format_version": 2}'):
+        path.write_bytes(content)
+        assert refusal() == f"{path} is damaged; mend it"
+    path.write_text('{"format_version": 99, "of_a_later_version": 1}')
+    assert refusal() == f"{path} is of format version 99, this radcommons reads 2; update"
+    with pytest.raises(PathInUse, match="reads 2; mend it"):
+        Second.read(path, refused=PathInUse, remedy="mend it")
+    path.write_text(Second(name="x").to_json())
+    assert Second.read(path, refused=PathInUse, remedy="mend it") == Second(name="x")
 
 
 def test_unknown_and_missing_fields_are_refused_and_a_record_cannot_be_changed() -> None:
@@ -53,7 +80,7 @@ def test_every_published_combination_has_an_entry_a_finding() -> None:
 def test_a_store_from_before_there_were_key_fingerprints_is_read_without_one() -> None:
     values = json.loads(STORE.to_json())
     del values["key_fingerprint"]
-    assert StoreRecord.model_validate(values) == STORE and STORE.key_fingerprint is None
+    assert StoreRecord.model_validate_json(json.dumps(values)) == STORE and STORE.key_fingerprint is None
 
 
 SALT = "00ff" * 8

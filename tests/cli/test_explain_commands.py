@@ -46,6 +46,8 @@ def test_all_explains_every_finding_against_a_phantom(
         (["map", "--finding", "Efusion"], "the nearest is 'Effusion'"),
         (["map", "--finding", "Effusion", "-n", "0"], "n is 0; it must be 1 or more"),
         (["map", "--all", "--finding", "Effusion"], "exclude each other"),
+        (["morph", "--all", "--patients", "600"], "pass --patients 252 or fewer"),
+        (["morph", "--all", "--frames", "1000000"], "pass --frames "),
         (["morph"], "no finding is named; pass --finding NAME or --all"),
         (["map", "--all", "--boxes", "absent.csv"], "absent.csv does not exist"),
         (["map", "--all", "--store", "absent"], "absent is not a folder"),

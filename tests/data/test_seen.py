@@ -212,7 +212,7 @@ def test_a_damaged_list_does_not_open_the_gate(imported: Callable[..., Store], t
     store = imported("store")
     generator = publish(tmp_path / "g", listed(store))
     (generator / "patients.json").write_text("{}")
-    with pytest.raises(GeneratorRefused, match=r"patients\.json is missing or damaged"):
+    with pytest.raises(GeneratorRefused, match=r"patients\.json is damaged"):
         require_unseen(generator, store, store.rows("test"))
 
 

@@ -26,7 +26,8 @@ def test_a_store_of_films_has_no_truth_and_the_message_says_what_to_pass(film_ta
         read_truth(Store.open(tmp_path / "store"), 32)
 
 
-def test_a_damaged_truth_is_refused(phantom_store: Store, tmp_path: Path) -> None:
-    (tmp_path / "truth.npz").write_bytes(b"PK\x03\x04 cut")
+@pytest.mark.parametrize("content", [b"PK\x03\x04 cut", b""])
+def test_a_damaged_truth_is_refused(phantom_store: Store, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "truth.npz").write_bytes(content)
     with pytest.raises(StoreRefused, match="damaged"):
         read_truth(Store(tmp_path, phantom_store.record), 32)

@@ -99,13 +99,18 @@ def test_a_killed_measurement_goes_on_to_the_same_numbers(painter, heats, tmp_pa
     (again,) = measured(generator, n=200, kept=kept)
     assert sum(drawn) == 200  # nothing was drawn twice
     assert np.array_equal(again.mean, whole.mean) and np.array_equal(again.rms, whole.rms)
-    assert not kept.exists()
+    monkeypatch.undo()
+    (once_more,) = measured(generator, n=200, kept=kept)  # all of it is kept until the caller removes it
+    assert sum(drawn) == 200 and np.array_equal(once_more.mean, whole.mean)
 
 
-def test_what_a_kill_left_of_another_request_is_not_gone_on_with(painter, heats, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"damaged", b"PK\x03\x04"])
+def test_what_a_kill_left_damaged_or_of_another_request_is_not_gone_on_with(
+    painter, heats, tmp_path: Path, content: bytes
+) -> None:
     kept = tmp_path / "kept.npz"
     left = Tally.begin(kept, "another")
     (change,) = measured(painter({"Effusion": 30 * heats["Effusion"]}))
-    kept.write_bytes(b"damaged")
+    kept.write_bytes(content)
     (again,) = measured(painter({"Effusion": 30 * heats["Effusion"]}), kept=kept)
     assert left.done == 0 and np.array_equal(change.mean, again.mean)

@@ -6,7 +6,19 @@ import pytest
 from PIL import Image
 
 from radcommons.explain.difference import Change
-from radcommons.explain.drawing import grid, map_figure, moving, overlay, save_animation, save_video, sprite, strip
+from radcommons.explain.drawing import (
+    LONGEST,
+    grid,
+    map_figure,
+    most_side_by_side,
+    moving,
+    overlay,
+    save_animation,
+    save_video,
+    spread,
+    sprite,
+    strip,
+)
 
 RAMP = np.stack([np.stack([np.full((16, 16), 40 * f + 10 * p, np.uint8) for f in range(4)]) for p in range(3)])
 STRENGTHS = (0.0, 0.33, 0.67, 1.0)
@@ -19,6 +31,33 @@ def test_a_strip_has_a_row_a_pseudo_patient_and_a_column_a_strength() -> None:
             assert (page == 40 * f + 10 * p).sum() >= 96 * 96
     columns = [int(np.flatnonzero((page == 40 * f).sum(axis=0) > 90)[0]) for f in range(1, 4)]
     assert columns == sorted(columns)
+
+
+def test_of_more_frames_than_fit_a_strip_shows_some_in_even_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = np.stack([np.full((1, 16, 16), level, np.uint8) for level in range(30, 230)], axis=1)
+    monkeypatch.setattr("radcommons.explain.drawing.LONGEST", 700)
+    page = np.asarray(strip(many, tuple(np.linspace(0, 1, 200)), "Effusion"))
+    shown = [level for level in range(30, 230) if (page == level).sum() >= 96 * 96]
+    assert page.shape[1] <= 700 and len(shown) == 5
+    assert (shown[0], shown[-1]) == (30, 229) and np.ptp(np.diff(shown)) <= 1
+
+
+def test_frames_are_left_out_evenly_and_only_where_there_are_too_many() -> None:
+    assert spread(4, 9).tolist() == [0, 1, 2, 3]
+    assert spread(9, 5).tolist() == [0, 2, 4, 6, 8]
+    assert len(set(spread(4200, 101).tolist())) == 101
+
+
+@pytest.mark.parametrize("resolution", [16, 128, 1024])
+def test_an_animation_of_as_many_as_fit_is_written_and_one_more_would_be_too_wide(
+    resolution: int, tmp_path: Path
+) -> None:
+    most = most_side_by_side(resolution)
+    row = np.zeros((most, 2, resolution, resolution), np.uint8)
+    frames = moving(row, (0.0, 1.0), "Effusion")
+    save_animation(tmp_path / "a.gif", frames)
+    with Image.open(tmp_path / "a.gif") as file:
+        assert LONGEST - max(128, resolution) - 2 < file.width <= LONGEST + 1
 
 
 def test_red_is_more_signal_blue_is_less_and_no_change_leaves_the_film() -> None:

@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 from pathlib import Path
 
@@ -7,7 +9,11 @@ from PIL import Image
 
 from radcommons.errors import FindingUnknown, PathInUse, PathMissing, SettingRefused
 from radcommons.explain import flow
+from radcommons.explain import page as page_of
+from radcommons.explain.drawing import LONGEST
 from radcommons.explain.flow import MapRequest, MorphRequest, explain
+from radcommons.explain.summary import as_text
+from radcommons.explain.tally import Tally
 from radcommons.models.sampling import Generator
 from radcommons.records import AuditReport, Diversity, Estimate, Explanation, Fidelity, Histogram, QualityScore
 
@@ -54,8 +60,15 @@ def test_the_numbers_beside_a_picture_are_the_map(works, tmp_path: Path) -> None
 def test_findings_together_are_one_set_with_a_file_of_their_own(works, phantom_store, tmp_path: Path) -> None:
     asked = MapRequest(n=24, singles=0, smoothing=0, store=phantom_store.path)
     found = explain(Path("run"), tmp_path / "e", ["Effusion", "Cardiomegaly"], morph=SHORT, map_=asked)
-    assert found.maps[0].findings == ("Effusion", "Cardiomegaly") and found.maps[0].score.auroc > 0.9
-    assert (tmp_path / "e" / "morph" / "Effusion+Cardiomegaly.png").is_file()
+    assert found.maps[0].findings == ("Cardiomegaly", "Effusion") and found.maps[0].score.auroc > 0.9
+    assert (tmp_path / "e" / "morph" / "Cardiomegaly+Effusion.png").is_file()
+
+
+def test_findings_together_are_the_same_set_in_whatever_order_they_are_named(works, tmp_path: Path) -> None:
+    for named in (["Effusion", "Cardiomegaly"], ["Cardiomegaly", "Effusion"], ["Effusion", "Cardiomegaly", "Effusion"]):
+        found = explain(Path("run"), tmp_path / "e", named, morph=SHORT, map_=QUICK)
+        assert [m.findings for m in found.morphs] == [m.findings for m in found.maps] == [("Cardiomegaly", "Effusion")]
+        assert "morphs: Cardiomegaly + Effusion" in as_text(found, named, tmp_path)
 
 
 def test_commands_add_to_one_page_and_the_same_again_replaces(works, tmp_path: Path) -> None:
@@ -118,6 +131,21 @@ def test_no_extractor_no_identity(works, tmp_path: Path) -> None:
         (["Effusion"], False, {"map_": MapRequest(smoothing=0.5)}, SettingRefused, "from 0 (raw) to 0.25"),
         (["Effusion"], False, {"morph": MorphRequest(frames=1)}, SettingRefused, "frames is 1; a morph needs 2"),
         (["Effusion"], False, {"morph": MorphRequest(patients=0)}, SettingRefused, "patients is 0"),
+        (
+            ["Effusion"],
+            False,
+            {"morph": MorphRequest(patients=600)},
+            SettingRefused,
+            "patients is 600; an animation holds 252 side by side; pass --patients 252 or fewer",
+        ),
+        (
+            ["Effusion"],
+            False,
+            {"morph": MorphRequest(frames=10**9), "map_": QUICK},
+            SettingRefused,
+            "frames is 1000000000, with 4 pseudo-patients 4,000,000,000 images; a morph may have 43,690 here (4 GiB of "
+            "memory); pass --frames 10922 or fewer, or fewer --patients",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_made(
@@ -135,6 +163,10 @@ def test_a_folder_of_another_generator_or_of_something_else_is_left_alone(works,
     with pytest.raises(PathInUse, match="another state of training or another generator"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], morph=SHORT)
     assert (tmp_path / "e" / "explain.json").read_bytes() == before
+    for content, said in (("{", "is damaged"), ('{"format_version": 99}', "is of format version 99, this radcommons")):
+        (tmp_path / "e" / "explain.json").write_text(content)
+        with pytest.raises(PathInUse, match=rf"explain\.json {said}.*; choose another --out"):
+            explain(Path("run"), tmp_path / "e", ["Effusion"], morph=SHORT)
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(PathInUse, match="holds something else"):
         explain(Path("run"), tmp_path, ["Effusion"], morph=SHORT)
@@ -149,18 +181,64 @@ def test_findings_without_a_region_are_named_and_the_others_scored(works, tmp_pa
     assert maps["Cardiomegaly"].unscored == "Cardiomegaly is not in radiologists' boxes"
 
 
-def test_a_map_killed_on_the_way_goes_on(works, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stopped_in", ["body_mask", "score", "map_figure", "statement"])
+def test_a_map_stopped_while_it_is_scored_or_drawn_goes_on_without_measuring_again(
+    works, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: str
+) -> None:
     class Stopped(Exception): ...
 
     def stop(*_: object, **__: object) -> None:
         raise Stopped
 
+    whole = explain(Path("run"), tmp_path / "whole", ["Effusion"], map_=QUICK)
     with monkeypatch.context() as patched:
-        patched.setattr(flow, "map_figure", stop)
+        patched.setattr(flow, stopped_in, stop)
         with pytest.raises(Stopped):
             explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK)
     assert json.loads((tmp_path / "e" / "explain.json").read_text())["maps"] == []
-    assert explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK).maps
+    with monkeypatch.context() as patched:
+        patched.setattr(Tally, "add", stop)
+        assert explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK) == whole
+    assert not list((tmp_path / "e").glob(".map*"))
+
+
+def test_a_morph_of_thousands_of_frames_is_thinned_on_the_page_and_kept_in_its_files(works, tmp_path: Path) -> None:
+    found = explain(Path("run"), tmp_path / "e", ["Effusion"], morph=MorphRequest(frames=4200, patients=1))
+    assert len(found.morphs[0].strengths) == 4200
+    page = (tmp_path / "e" / "explain.html").read_text()
+    assert "The slider has 101 of 4,200 frames." in page and 'min="0" max="100"' in page
+    assert 'data-strengths="0.00 0.01 0.02 ' in page and "background-size: 100% 10100%" in page
+    with np.load(tmp_path / "e" / "morph" / "Effusion.npz") as file:
+        assert file["images"].shape == (1, 4200, 16, 16)
+    with Image.open(tmp_path / "e" / "morph" / "Effusion.png") as file:
+        assert file.width <= LONGEST
+
+
+def test_a_sprite_of_many_pseudo_patients_has_as_many_frames_as_a_picture_holds(
+    works, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_of, "LONGEST", 300)
+    explain(Path("run"), tmp_path / "e", ["Effusion"], morph=MorphRequest(frames=20, patients=5))
+    page = (tmp_path / "e" / "explain.html").read_text()
+    address = page.partition("data:image/jpeg;base64,")[2].partition(")")[0]
+    with Image.open(io.BytesIO(base64.b64decode(address))) as sprite:
+        assert sprite.size == (3 * 16, 9 * 2 * 16)
+    assert "The slider has 9 of 20 frames." in page
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, -40], ids=["empty", "a byte", "a head", "all but the end"])
+def test_files_that_a_kill_cut_short_are_left_out_of_the_page_and_made_again(works, tmp_path: Path, kept: int) -> None:
+    whole = explain(Path("run"), tmp_path / "e", ["Effusion"], morph=SHORT, map_=QUICK)
+    before = (tmp_path / "e" / "explain.html").read_text()
+    for name in (whole.morphs[0].frames, whole.maps[0].picture):
+        path = tmp_path / "e" / name
+        path.write_bytes(path.read_bytes()[:kept])
+    explain(Path("run"), tmp_path / "e", ["Nodule"], map_=QUICK)
+    page = (tmp_path / "e" / "explain.html").read_text()
+    assert 'type="range"' not in page and "picture is gone or damaged" in page
+    assert "At most" in page and page.count("No map is drawn: the label does not change the image") == 1
+    explain(Path("run"), tmp_path / "e", ["Effusion"], morph=SHORT, map_=QUICK)
+    assert before.partition("<section")[2].partition("</section>")[0] in (tmp_path / "e" / "explain.html").read_text()
 
 
 def audited(generator: Generator, folder: Path, **changes: object) -> Path:
@@ -250,7 +328,10 @@ def test_an_audit_of_other_weights_is_refused_before_anything_is_written(works, 
     with pytest.raises(SettingRefused, match="in another state of training or something else; audit "):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
     (other / "audit.json").write_text("{}")
-    with pytest.raises(SettingRefused, match="is damaged or of another version"):
+    with pytest.raises(SettingRefused, match=r"audit\.json is damaged; audit the generator again"):
+        explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
+    (other / "audit.json").write_text('{"format_version": 99}')
+    with pytest.raises(SettingRefused, match="is of format version 99, this radcommons reads 1; audit the generator"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
     with pytest.raises(PathMissing, match="name the folder of a finished 'radcommons audit'"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=tmp_path)

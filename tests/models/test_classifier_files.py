@@ -10,7 +10,8 @@ import torch
 
 from radcommons.errors import BadInput, ClassifierRefused, PathMissing
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
-from radcommons.models.classifier_files import Classifier, save_classifier
+from radcommons.models.classifier_files import Classifier, load_classifier_patients, save_classifier
+from radcommons.records import ClassifierPatients, PatientsRecord
 
 FINDINGS = ("Effusion", "Nodule")
 THRESHOLDS: Mapping[str, Sequence[float]] = {"youden": (0.3, 0.6), "closest to corner": (0.4, 0.5)}
@@ -126,6 +127,28 @@ def test_a_record_that_does_not_fit_is_refused_in_one_line(
     with pytest.raises(ClassifierRefused, match=message) as caught:
         Classifier.load(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_list_of_patients_that_cannot_be_read_is_one_line_and_never_an_empty_list(folder: Path) -> None:
+    assert load_classifier_patients(folder.parent) == ()
+    patients = ClassifierPatients(
+        stores=(PatientsRecord(salt="0a" * 16, source="nih", key_fingerprint=None, hashes=()),)
+    )
+    text = patients.to_json()
+    (folder / "patients.json").write_text(text)
+    assert load_classifier_patients(folder.parent) == patients.stores
+    for content, said in (
+        ("{", "damaged; train the classifier again"),
+        (text.replace("0a" * 16, "0a"), "damaged; train the classifier again"),
+        (
+            text.replace('"format_version": 1', '"format_version": 99', 1),
+            "of format version 99, this radcommons reads 1",
+        ),
+        (text.replace('    "format_version": 1', '    "format_version": 99'), "of format version 99"),
+    ):
+        (folder / "patients.json").write_text(content)
+        with pytest.raises(ClassifierRefused, match=rf"patients\.json is {said}"):
+            load_classifier_patients(folder.parent)
 
 
 def test_missing_and_damaged_files_say_what_to_do(folder: Path, tmp_path: Path) -> None:

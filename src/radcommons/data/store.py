@@ -6,11 +6,10 @@ A store never leaves the hospital.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -119,14 +118,9 @@ def read_record(folder: Path) -> StoreRecord:
         if (folder / JOURNAL_FOLDER).is_dir():
             raise StoreRefused(f"{folder} is an unfinished import; run the same import command again to finish it")
         raise StoreRefused(f"{folder} is not a store (no store.json)")
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = values.get("format_version")
-        if version != StoreRecord.FORMAT_VERSION:
-            raise StoreRefused(
-                f"{path} is of format version {version!r}, this radcommons reads {StoreRecord.FORMAT_VERSION}; "
-                "import again with this version, to a new folder"
-            )
-        return StoreRecord.model_validate(values)
-    except (ValueError, AttributeError):  # a pydantic ValidationError is a ValueError
-        raise StoreRefused(f"{path} is damaged; restore it from a copy, or import again to a new folder") from None
+    return StoreRecord.read(
+        path,
+        refused=StoreRefused,
+        remedy="restore it from a copy, or import again to a new folder",
+        other_version="import again with this version, to a new folder",
+    )

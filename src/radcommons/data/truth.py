@@ -25,6 +25,6 @@ def read_truth(store: Store, side: int) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             heats = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
         raise StoreRefused(f"{path} is damaged; make the phantom again, to a new folder") from None
     return {name: resized_heat(heat, side) for name, heat in heats.items() if heat.any()}

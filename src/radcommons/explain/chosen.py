@@ -25,7 +25,12 @@ def choose(generator: Generator, findings: Sequence[str], *, every: bool) -> lis
     if not findings:
         raise SettingRefused(f"no finding is named; pass --finding NAME or --all; known are {', '.join(known)}")
     LabelChoice(dict.fromkeys(findings, 1.0)).check(known)
-    return [tuple(dict.fromkeys(findings))]
+    return [together(findings, known)]
+
+
+def together(findings: Sequence[str], known: Sequence[str]) -> Chosen:
+    """Findings as one set, in label order, so that the order in which they were named does not matter."""
+    return tuple(finding for finding in known if finding in findings)
 
 
 def title(chosen: Chosen) -> str:

@@ -73,7 +73,7 @@ def measure(
         n: latents, >= 1; a single one has no standard error.
         smoothing: sigma of a Gaussian, share of the image's side, [0, 0.25]; 0 = raw.
         heats: for sets whose region is known, how often it covers each pixel, (R, R).
-        kept: file of what is added up so far; a killed call goes on from it, an ended one removes it.
+        kept: file of what is added up; a call that is killed, or its caller before the result is safe, goes on from it.
     """
     sigma = smoothing * generator.resolution
     regions = [split_region(heats[chosen]) if chosen in heats else None for chosen in sets]
@@ -99,10 +99,10 @@ def measure(
         for moments, rms in map_ahead(block, starts, threads=threads_for(generator, len(starts))):
             tally.add(moments, rms)
             advance(moments.count * images)
+    tally.save()
     assert tally.moments is not None
     mean, error = tally.moments.mean, tally.moments.standard_error
     values = np.concatenate(tally.rms, axis=-1)
-    tally.finish()
     return [
         Change(
             findings=chosen,

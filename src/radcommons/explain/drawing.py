@@ -21,6 +21,7 @@ from radcommons.pictures import GAP, INK, PAPER, contact_sheet
 
 SIDE = 96  # pixels of an image on a strip, at least
 MOVING_SIDE = 128  # and in an animation
+LONGEST = 32_767  # pixels of a picture's side: viewers count in 16 bits; a JPEG holds 65,500, a GIF 65,535
 FRAME_SECONDS, REST_SECONDS = 0.12, 0.9
 COLOURS = colormaps["RdBu_r"]  # red = more signal, blue = less
 OPAQUE = 0.85  # of the strongest change; none is transparent, so that the film shows
@@ -28,23 +29,34 @@ DARK, LIGHT, OUTLINE = "#181818", "#e6e6e6", "#0a9d4f"
 
 
 def strip(images: np.ndarray, strengths: Sequence[float], name: str) -> Image.Image:
-    """A row a pseudo-patient, a column a label strength, from images uint8 (P, n, R, R)."""
+    """A row a pseudo-patient, a column a label strength, from images uint8 (P, n, R, R); at most `LONGEST` wide."""
     side = max(SIDE, images.shape[-1])
-    sheet = contact_sheet(list(images), side=side)
     font = ImageFont.load_default(size=13)
     rows = [f"pseudo-patient {number}" for number in range(1, len(images) + 1)]
     margin = 10 + max(round(font.getlength(row)) for row in rows)
     top = 42
+    shown = spread(len(strengths), (LONGEST - margin - GAP) // (side + GAP))
+    sheet = contact_sheet(list(images[:, shown]), side=side)
     page = Image.new("L", (margin + sheet.width, top + sheet.height), PAPER)
     page.paste(sheet, (margin, top))
     pen = ImageDraw.Draw(page)
     pen.text((margin + GAP, 5), f"{name}: label from absent (0) to present (1)", fill=INK, font=font)
-    for column, strength in enumerate(strengths):
+    for column, frame in enumerate(shown):
         centre = margin + GAP + column * (side + GAP) + side // 2
-        pen.text((centre, top - 3), f"{strength:.2g}", fill=INK, font=font, anchor="mb")
+        pen.text((centre, top - 3), f"{strengths[frame]:.2g}", fill=INK, font=font, anchor="mb")
     for row, text in enumerate(rows):
         pen.text((6, top + GAP + row * (side + GAP) + side // 2), text, fill=INK, font=font, anchor="lm")
     return page
+
+
+def spread(count: int, most: int) -> np.ndarray:
+    """Which of `count` frames to show where at most `most` fit: in even steps, the first and the last among them."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
+
+
+def most_side_by_side(resolution: int) -> int:
+    """How many pseudo-patients fit into an animation."""
+    return (LONGEST - GAP) // (max(MOVING_SIDE, resolution) + GAP)
 
 
 def moving(images: np.ndarray, strengths: Sequence[float], name: str) -> list[Image.Image]:
@@ -116,6 +128,13 @@ def as_jpeg(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def as_picture(figure: Figure) -> Image.Image:
+    """A figure, drawn."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return Image.open(buffer).convert("RGB")
+
+
 def overlay(film: np.ndarray, change: np.ndarray, limit: float, clear: np.ndarray | None = None) -> np.ndarray:
     """A change in colour over a grey film.
 
@@ -169,9 +188,7 @@ def map_figure(
             for number, (place, (difference, film_of)) in enumerate(zip(axes, singles, strict=True), start=1):
                 _film(place, overlay(film_of, difference, strongest), f"pseudo-patient {number}")
             _colour_bar(below, list(axes), strongest, "grey levels")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
-        return Image.open(buffer).convert("RGB")
+        return as_picture(figure)
 
 
 def _colour_bar(figure: SubFigure, beside: list[Axes], limit: float, label: str) -> None:

@@ -12,7 +12,15 @@ from radcommons.explain.chosen import Chosen, choose, stem, title
 from radcommons.explain.correlate import check_images, common_findings, parse_pairs
 from radcommons.explain.correlate import correlate as correlate_labels
 from radcommons.explain.difference import Change, measure
-from radcommons.explain.drawing import map_figure, moving, save_animation, save_video, strip
+from radcommons.explain.drawing import (
+    MOVING_SIDE,
+    map_figure,
+    most_side_by_side,
+    moving,
+    save_animation,
+    save_video,
+    strip,
+)
 from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder
 from radcommons.explain.identity import People, mean_with_interval
 from radcommons.explain.joined import read_audit
@@ -30,6 +38,8 @@ from radcommons.seeds import numpy_stream
 
 FRAMES, PATIENTS = 11, 4
 FEWEST_FRAMES = 2
+MEMORY = 2**32  # bytes of all morphs of a command
+COPIES = 5  # of a morph's images while it is written, frames and videos
 WIDEST = 0.25  # sigma of the smoothing, share of the side
 LATENTS, SMOOTHING, SINGLES = 1000, 0.02, 4
 IDENTITY_PAIRS = 64
@@ -45,12 +55,24 @@ class MorphRequest:
     frames: int = FRAMES
     patients: int = PATIENTS
 
-    def check(self) -> None:
-        """Raise SettingRefused where a number is out of range."""
+    def check(self, resolution: int, sets: int) -> None:
+        """Raise SettingRefused where a number is out of range for a generator's resolution and so many sets."""
         if self.frames < FEWEST_FRAMES:
             raise SettingRefused(f"frames is {self.frames}; a morph needs {FEWEST_FRAMES} or more")
         if self.patients < 1:
             raise SettingRefused(f"patients is {self.patients}; it must be 1 or more")
+        if self.patients > (most := most_side_by_side(resolution)):
+            raise SettingRefused(
+                f"patients is {self.patients}; an animation holds {most} side by side; pass --patients {most} or fewer"
+            )
+        most = MEMORY // ((sets + COPIES) * max(resolution, MOVING_SIDE) ** 2)
+        images = self.patients * self.frames
+        if images > most:
+            raise SettingRefused(
+                f"frames is {self.frames}, with {self.patients} pseudo-patients {images:,} images; "
+                f"a morph may have {most:,} here ({MEMORY >> 30} GiB of memory); "
+                f"pass --frames {most // self.patients} or fewer, or fewer --patients"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +131,18 @@ def explain(
     sets = choose(generator, findings, every=every)
     regions, extractor = NOWHERE, None
     if morph is not None:
-        morph.check()
+        morph.check(generator.resolution, len(sets))
     if map_ is not None:
         map_.check()
         regions = read_regions(generator, sets, store=map_.store, boxes=map_.boxes)
         if map_.extractor != NO_EXTRACTOR:
             extractor = load_extractor(map_.extractor, device=generator.device)
-    folder = ExplainFolder.claim(out, generator)
-    if report is not None:
-        folder.join(report)
+    folder = ExplainFolder.claim(out, generator, report)
     if morph is not None:
         _morphs(generator, folder, sets, morph, seed, track)
     if map_ is not None:
         _maps(generator, folder, sets, map_, regions, extractor, seed, track)
-    (out / PAGE).write_text(page.render(folder), encoding="utf-8")
+    folder.write(PAGE, page.render(folder))
     return folder.explanation
 
 
@@ -153,11 +173,9 @@ def correlate(
     report = read_audit(audit, generator) if audit is not None else None
     judge = Classifier.load(classifier)
     shown = parse_pairs(pairs, common_findings(generator, judge))
-    folder = ExplainFolder.claim(out, generator)
-    if report is not None:
-        folder.join(report)
+    folder = ExplainFolder.claim(out, generator, report)
     correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
-    (out / PAGE).write_text(page.render(folder), encoding="utf-8")
+    folder.write(PAGE, page.render(folder))
     return folder.explanation
 
 
@@ -228,6 +246,7 @@ def _maps(
                 map_figure(change, singles, region, title(chosen)).save(folder.path / result.picture, optimize=True)
             folder.put_map(result)
             advance(1)
+    (folder.path / UNFINISHED).unlink(missing_ok=True)
 
 
 def _result(

@@ -1,6 +1,5 @@
 """The folder of an explanation: ``explain.json``, pictures and numbers of every command run into it, and the page."""
 
-import zipfile
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from radcommons.errors import PathInUse
 from radcommons.explain import joined
+from radcommons.explain.arrays import read_arrays
 from radcommons.models.sampling import Generator
 from radcommons.records import AuditReport, Correlation, Explanation, MapResult, MorphResult
 
@@ -27,35 +27,35 @@ class ExplainFolder:
         self.explanation = explanation
 
     @classmethod
-    def claim(cls, path: Path, generator: Generator) -> Self:
-        """Make the folder, or go on in the one that is this generator's; raises PathInUse."""
+    def claim(cls, path: Path, generator: Generator, report: AuditReport | None) -> Self:
+        """Make the folder, or go on in the one that is this generator's; raises PathInUse.
+
+        Args:
+            report: of the generator's audit, to lie beside the explanation in place of an earlier one.
+        """
         record = path / RECORD
         explanation = cls._begun(record, generator) if record.is_file() else None
         if explanation is None and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise PathInUse(f"{path} already holds something else; choose another --out")
-        for subfolder in (MORPHS, MAPS, CORRELATION):
-            (path / subfolder).mkdir(parents=True, exist_ok=True)
-        if explanation is not None:
-            return cls(path, explanation)
-        folder = cls(
-            path,
-            Explanation(
-                generator=generator.name,
-                generator_sha256=generator.digest,
-                resolution=generator.resolution,
-                images_seen=generator.record.images_seen,
-                findings=generator.findings,
-            ),
+        new = Explanation(
+            generator=generator.name,
+            generator_sha256=generator.digest,
+            resolution=generator.resolution,
+            images_seen=generator.record.images_seen,
+            findings=generator.findings,
         )
+        folder = cls(path, explanation or new)
+        path.mkdir(parents=True, exist_ok=True)
         folder._save()
+        for subfolder in (MORPHS, MAPS, CORRELATION):
+            (path / subfolder).mkdir(exist_ok=True)
+        if report is not None:
+            folder.write(joined.RECORD, report.to_json())
         return folder
 
     @staticmethod
     def _begun(record: Path, generator: Generator) -> Explanation:
-        try:
-            explanation = Explanation.model_validate_json(record.read_bytes())
-        except ValidationError:
-            raise PathInUse(f"{record} is damaged or of another version; choose another --out") from None
+        explanation = Explanation.read(record, refused=PathInUse, remedy="choose another --out")
         if explanation.generator_sha256 != generator.digest:
             raise PathInUse(
                 f"{record.parent} explains {explanation.generator} in another state of training or another generator; "
@@ -80,10 +80,6 @@ class ExplainFolder:
         self.explanation = self.explanation.model_copy(update={"correlation": result})
         self._save()
 
-    def join(self, report: AuditReport) -> None:
-        """Lay an audit's record beside the explanation, in place of an earlier one."""
-        self._write(joined.RECORD, report.to_json())
-
     def audit(self) -> AuditReport | None:
         """The audit's record that was joined; None where there is none that can be read."""
         try:
@@ -92,26 +88,24 @@ class ExplainFolder:
             return None
 
     def frames(self, result: MorphResult) -> np.ndarray | None:
-        """Images of a morph, uint8 (patients, frames, R, R); None where the file is gone."""
-        try:
-            with (self.path / result.frames).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                images: np.ndarray = arrays["images"]
-                return images
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-            return None
+        """Images of a morph, uint8 (patients, frames, R, R); None where the file is gone or damaged."""
+        return (read_arrays(self.path / result.frames) or {}).get("images")
 
     def picture(self, name: str | None) -> Image.Image | None:
-        """A picture; None where there is none."""
-        path = self.path / name if name else None
-        if path is None or not path.is_file():
+        """A picture; None where there is none, or its file is gone or damaged."""
+        if name is None:
             return None
-        with Image.open(path) as file:
-            return file.convert("RGB")
+        try:
+            with Image.open(self.path / name) as file:
+                return file.convert("RGB")
+        except OSError:
+            return None
 
     def _save(self) -> None:
-        self._write(RECORD, self.explanation.to_json())
+        self.write(RECORD, self.explanation.to_json())
 
-    def _write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str) -> None:
+        """Write a file of text, whole or not at all."""
         partial = self.path / (name + ".partial")
         partial.write_text(text, encoding="utf-8")
         partial.replace(self.path / name)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from radcommons.errors import PathMissing, SettingRefused
 from radcommons.models.sampling import Generator
 from radcommons.records import AuditReport
@@ -21,10 +19,7 @@ def read_audit(folder: Path, generator: Generator) -> AuditReport:
     path = folder / RECORD
     if not path.is_file():
         raise PathMissing(f"{path} does not exist; name the folder of a finished 'radcommons audit'")
-    try:
-        report = AuditReport.model_validate_json(path.read_bytes())
-    except ValidationError:
-        raise SettingRefused(f"{path} is damaged or of another version; audit the generator again") from None
+    report = AuditReport.read(path, refused=SettingRefused, remedy="audit the generator again")
     if report.digest != generator.digest:
         raise SettingRefused(
             f"{path} audits {report.subject} in another state of training or something else; audit {generator.name}"

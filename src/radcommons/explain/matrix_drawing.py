@@ -1,6 +1,5 @@
 """The correlation matrix beside that of training, and scatter plots of chosen pairs."""
 
-import io
 import math
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from radcommons.explain.chosen import title
+from radcommons.explain.drawing import as_picture
 from radcommons.explain.scores import Scores
 from radcommons.pages import plot_style
 from radcommons.records import Correlation
@@ -35,7 +35,7 @@ def matrix_figure(result: Correlation) -> Image.Image:
         _matrix(right, result.training, result)
         right.set_title("labels in training (phi)")
         figure.colorbar(shown, ax=[left, right], fraction=0.03, pad=0.01)
-        return _picture(figure)
+        return as_picture(figure)
 
 
 def _matrix(axes: Axes, matrix: Matrix, result: Correlation) -> AxesImage:
@@ -83,10 +83,4 @@ def scatter_figure(
         for axes in panels[len(pairs) :]:
             axes.set_visible(False)
         figure.supxlabel("label strength", fontsize=8)
-        return _picture(figure)
-
-
-def _picture(figure: Figure) -> Image.Image:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return Image.open(buffer).convert("RGB")
+        return as_picture(figure)

@@ -7,24 +7,36 @@ from markupsafe import Markup
 
 from radcommons.explain.chosen import Chosen, title
 from radcommons.explain.correlate import JOINED_AT
-from radcommons.explain.drawing import as_jpeg, grid, sprite
+from radcommons.explain.drawing import LONGEST, as_jpeg, grid, spread, sprite
 from radcommons.explain.folder import ExplainFolder
 from radcommons.explain.summary import left_out
 from radcommons.pages import render_page
 from radcommons.records import Correlation, MapResult, MorphResult
 
+SLIDER_FRAMES = 101  # a hundredth of the label each: the slider tells no more apart
 LARGEST_SIDE = 128  # pixels of a slider's image on the page; larger ones are averaged down
 
 
 @dataclass(frozen=True)
+class Slider:
+    """A morph to slide: the data address of its frames, their strengths (of a long morph some, in even steps).
+
+    `grid` is the columns and rows of pseudo-patients in a frame.
+    """
+
+    morph: MorphResult
+    sprite: Markup
+    strengths: tuple[float, ...]
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Shown:
-    """One set of findings; `sprite` and `picture` are data addresses, `grid` the columns and rows of a frame."""
+    """One set of findings; `picture` is a data address."""
 
     title: str
     anchor: str
-    morph: MorphResult | None
-    sprite: Markup | None
-    grid: tuple[int, int]
+    slider: Slider | None
     map: MapResult | None
     picture: Markup | None
 
@@ -55,16 +67,24 @@ def render(folder: ExplainFolder) -> str:
 
 
 def _shown(folder: ExplainFolder, chosen: Chosen, morph: MorphResult | None, one: MapResult | None) -> Shown:
-    frames = folder.frames(morph) if morph is not None else None
     return Shown(
         title=title(chosen),
         anchor="-".join(chosen).replace(" ", "_"),
-        morph=morph if frames is not None else None,
-        sprite=None if frames is None else _address(sprite(frames, side=LARGEST_SIDE)),
-        grid=grid(morph.patients) if morph is not None else (1, 1),
+        slider=_slider(folder, morph) if morph is not None else None,
         map=one,
         picture=_embedded(folder, one.picture) if one is not None else None,
     )
+
+
+def _slider(folder: ExplainFolder, morph: MorphResult) -> Slider | None:
+    frames = folder.frames(morph)
+    if frames is None:
+        return None
+    columns, rows = grid(morph.patients)
+    height = rows * min(LARGEST_SIDE, frames.shape[-1])
+    kept = spread(frames.shape[1], min(SLIDER_FRAMES, LONGEST // height))
+    picture = _address(sprite(frames[:, kept], side=LARGEST_SIDE))
+    return Slider(morph, picture, tuple(morph.strengths[frame] for frame in kept), (columns, rows))
 
 
 def companions(correlation: Correlation) -> dict[str, str]:

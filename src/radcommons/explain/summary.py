@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from radcommons.explain.chosen import title
+from radcommons.explain.chosen import title, together
 from radcommons.records import Correlation, Explanation
 
 
 def as_text(explanation: Explanation, findings: Sequence[str], place: Path) -> str:
     """What is there of some findings together, or of each alone where none is named, and where to look."""
-    asked = [tuple(dict.fromkeys(findings))] if findings else [(finding,) for finding in explanation.findings]
+    asked = [together(findings, explanation.findings)] if findings else [(finding,) for finding in explanation.findings]
     maps = [one for one in explanation.maps if one.findings in asked]
     lines = [f"{explanation.generator}, {explanation.resolution} x {explanation.resolution} pixels"]
     if morphs := [title(morph.findings) for morph in explanation.morphs if morph.findings in asked]:

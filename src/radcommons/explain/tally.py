@@ -1,13 +1,13 @@
 """Sums over pseudo-patients that survive a kill: the same command goes on after the last ones saved."""
 
 import time
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from radcommons.explain.arrays import read_arrays
 from radcommons.metrics.moments import Moments
 
 SAVE_EVERY = 20.0  # seconds
@@ -34,14 +34,10 @@ class Tally:
     def begin(cls, path: Path | None, request: str) -> Self:
         """Go on with what a killed command left, or begin."""
         tally = cls(path, request)
-        if path is not None and path.is_file():
-            try:
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                    if str(kept["request"]) == request:
-                        tally.moments = Moments(int(kept["count"]), kept["mean"], kept["squares"])
-                        tally.rms = [kept["rms"]]
-            except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-                pass  # a damaged one is made again
+        kept = read_arrays(path) if path is not None else None
+        if kept is not None and str(kept.get("request")) == request:
+            tally.moments = Moments(int(kept["count"]), kept["mean"], kept["squares"])
+            tally.rms = [kept["rms"]]
         return tally
 
     @property
@@ -73,8 +69,3 @@ class Tally:
             )
         partial.replace(self.path)
         self._saved = time.monotonic()
-
-    def finish(self) -> None:
-        """Remove the file."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)

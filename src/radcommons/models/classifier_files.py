@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import safetensors.torch
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import nn
 
@@ -21,11 +20,12 @@ from radcommons.models.ahead import map_ahead, one_core
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
 from radcommons.models.folding import fold_batch_norms
 from radcommons.progress import Track, silent
-from radcommons.records import ClassifierPatients, ClassifierRecord, PatientsRecord, sha256_file
+from radcommons.records import ClassifierPatients, ClassifierRecord, PatientsRecord, Record, sha256_file
 
 RUN_SUBFOLDER = "classifier"  # where a run keeps it
 PATIENTS_FILE = "patients.json"
 CPU_BATCH, GPU_BATCH = 16, 128  # images that the network always runs on together
+R = TypeVar("R", bound=Record)
 
 
 def save_classifier(
@@ -186,10 +186,7 @@ def load_classifier_patients(reference: Path) -> tuple[PatientsRecord, ...]:
     path = _folder(reference) / PATIENTS_FILE
     if not path.is_file():
         return ()
-    try:
-        return ClassifierPatients.model_validate_json(path.read_bytes()).stores
-    except ValidationError:
-        raise ClassifierRefused(f"{path} is damaged; train the classifier again") from None
+    return _read(path, ClassifierPatients).stores
 
 
 def _folder(reference: Path) -> Path:
@@ -202,20 +199,16 @@ def _record(path: Path) -> ClassifierRecord:
     if not path.is_file():
         raise ClassifierRefused(f"{path.parent} holds no classifier (no config.json); name a run of 'classify train'")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version, architecture = values["format_version"], values["architecture"]
+        architecture = json.loads(path.read_text(encoding="utf-8"))["architecture"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ClassifierRefused(f"{path} is damaged; train the classifier again") from None
     if architecture != "classifier":
         raise ClassifierRefused(
             f"{path.parent} holds a {architecture}, not a classifier; name a run of 'classify train'"
         )
-    if version != ClassifierRecord.FORMAT_VERSION:
-        raise ClassifierRefused(
-            f"{path} is of format version {version!r}, this radcommons reads {ClassifierRecord.FORMAT_VERSION}; "
-            "update radcommons"
-        )
-    try:
-        return ClassifierRecord.model_validate(values)
-    except ValidationError:
-        raise ClassifierRefused(f"{path} is damaged; train the classifier again") from None
+    return _read(path, ClassifierRecord)
+
+
+def _read(path: Path, kind: type[R]) -> R:
+    remedy = "train the classifier again"
+    return kind.read(path, refused=ClassifierRefused, remedy=remedy, other_version="update radcommons")

@@ -1,13 +1,11 @@
 """A generator's weights on disk: ``generator.safetensors`` and JSON records. Data, never code."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import TypeVar
 
 import safetensors.torch
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from radcommons.errors import GeneratorRefused, PathMissing, SettingRefused
@@ -125,16 +123,5 @@ def _folder(reference: Path) -> Path:
 
 
 def _read_record(path: Path, kind: type[R]) -> R:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values["format_version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise GeneratorRefused(f"{path} is missing or damaged; fetch or train the generator again") from None
-    if version != kind.FORMAT_VERSION:
-        raise GeneratorRefused(
-            f"{path} is of format version {version!r}, this radcommons reads {kind.FORMAT_VERSION}; update radcommons"
-        )
-    try:
-        return kind.model_validate(values)
-    except ValidationError:
-        raise GeneratorRefused(f"{path} is damaged; fetch or train the generator again") from None
+    remedy = "fetch or train the generator again"
+    return kind.read(path, refused=GeneratorRefused, remedy=remedy, other_version="update radcommons")

@@ -6,13 +6,18 @@ They know neither torch nor where on disk they lie.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+from radcommons.errors import BadInput
+
+OTHER_VERSION = "other_version"  # the kind of a validation error
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, versioned, unknown fields refused."""
+    """Base of all records: frozen, versioned; unknown fields and other versions are refused."""
 
     FORMAT_VERSION: ClassVar[int] = 1
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -20,8 +25,38 @@ class Record(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _stamp(cls, values: Any) -> Any:
-        return {"format_version": cls.FORMAT_VERSION, **values} if isinstance(values, dict) else values
+    def _stamp(cls, values: Any, info: ValidationInfo) -> Any:
+        """A new record gets the version; JSON has to bring it."""
+        if not isinstance(values, dict):
+            return values
+        if info.mode == "json" and "format_version" not in values:
+            raise ValueError("there is no format version")
+        found = values.get("format_version", cls.FORMAT_VERSION)
+        if found != cls.FORMAT_VERSION:
+            raise PydanticCustomError(
+                OTHER_VERSION,
+                "of format version {found}, this radcommons reads {read}",
+                {"found": repr(found), "read": cls.FORMAT_VERSION},
+            )
+        return {**values, "format_version": found}
+
+    @classmethod
+    def read(cls, path: Path, *, refused: type[BadInput], remedy: str, other_version: str | None = None) -> Self:
+        """The record in a file.
+
+        Args:
+            refused: raised where it cannot be had: one line that ends with the next step, `remedy`.
+            other_version: the next step where it is of another version; None for the same.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError:
+            raise refused(f"{path} is missing or damaged; {remedy}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            if first["type"] == OTHER_VERSION:
+                raise refused(f"{path} is {first['msg']}; {other_version or remedy}") from None
+            raise refused(f"{path} is damaged; {remedy}") from None
 
     def to_json(self) -> str:
         """Indented JSON with a final newline."""
