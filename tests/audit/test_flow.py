@@ -257,7 +257,7 @@ def test_a_damaged_report_is_named_in_one_line(
     (tmp_path / "a" / "audit.json").write_text("{")
     arguments = ["audit", str(short_run), str(hospital.path), "--out", str(tmp_path / "a"), "--preset", "quick"]
     assert command(arguments) == 2
-    assert "audit.json is damaged or of another version; choose another --out" in capfd.readouterr().err
+    assert "audit.json is damaged; choose another --out" in capfd.readouterr().err
 
 
 def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

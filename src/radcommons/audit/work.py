@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from radcommons.errors import PathInUse
 from radcommons.records import AuditReport
@@ -89,10 +89,7 @@ class Work:
 def finished_report(out: Path) -> AuditReport | None:
     """The report of a finished audit in `out`, None where there is none; raises PathInUse where it is damaged."""
     path = out / REPORT
-    try:
-        return AuditReport.model_validate_json(path.read_bytes()) if path.is_file() else None
-    except ValidationError:
-        raise PathInUse(f"{path} is damaged or of another version; choose another --out") from None
+    return AuditReport.read(path, refused=PathInUse, remedy="choose another --out") if path.is_file() else None
 
 
 def write_whole(path: Path, text: str) -> None:
