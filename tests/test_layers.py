@@ -19,7 +19,9 @@ import radcommons
 PACKAGE = "radcommons"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-BASE = frozenset({"errors", "settings", "seeds", "records", "progress", "pictures", "pages", "workers", "cluster"})
+BASE = frozenset(
+    {"errors", "settings", "seeds", "records", "progress", "files", "pictures", "pages", "workers", "cluster"}
+)
 PUBLISHING = BASE | {"metrics", "models"}
 INSIDE = PUBLISHING | {"data", "train"}
 

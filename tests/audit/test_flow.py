@@ -21,7 +21,7 @@ from radcommons.audit.policy import shares_films
 from radcommons.audit.privacy import Scene, detectable_share, shared_films_test
 from radcommons.audit.settings import AuditSettings, Policy
 from radcommons.audit.subject import open_subject
-from radcommons.audit.work import Work, write_whole
+from radcommons.audit.work import Work
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
@@ -258,13 +258,6 @@ def test_a_damaged_report_is_named_in_one_line(
     arguments = ["audit", str(short_run), str(hospital.path), "--out", str(tmp_path / "a"), "--preset", "quick"]
     assert command(arguments) == 2
     assert "audit.json is damaged; choose another --out" in capfd.readouterr().err
-
-
-def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    (tmp_path / "audit.json").write_text("before")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(tmp_path / "audit.json", "after\ud800")
-    assert (tmp_path / "audit.json").read_text() == "before"
 
 
 def test_the_folder_of_an_audit_is_its_owner_s_also_where_it_was_there_before(tmp_path: Path) -> None:

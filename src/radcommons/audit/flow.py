@@ -28,9 +28,10 @@ from radcommons.audit.quality import (
 )
 from radcommons.audit.settings import AuditSettings, Policy
 from radcommons.audit.subject import Subject, open_subject
-from radcommons.audit.work import PAGE, REPORT, Work, finished_report, write_whole
+from radcommons.audit.work import PAGE, REPORT, Work, finished_report
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused
+from radcommons.files import write_whole
 from radcommons.models.extractors import Extractor, load_extractor
 from radcommons.progress import Track, silent
 from radcommons.records import AuditReport, Control, Diversity, Fidelity, PrivacyTest, QualityScore

@@ -3,12 +3,13 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel, TypeAdapter
 
 from radcommons.errors import PathInUse
+from radcommons.files import put_whole, write_whole
 from radcommons.records import AuditReport
 
 REPORT = "audit.json"
@@ -43,7 +44,7 @@ class Work:
         path = self.folder / f"{name}.npy"
         if not path.is_file():
             made = make()
-            _replace(path, lambda target: _save(target, made))
+            put_whole(path, lambda target: _save(target, made))
         array: np.ndarray = np.load(path, mmap_mode="r")
         return array
 
@@ -61,14 +62,14 @@ class Work:
         path, count = self.folder / f"{name}.npy", self.folder / f"{name}.done"
         done = int(count.read_text()) if count.is_file() else 0
         if done == 0:
-            _replace(path, lambda target: np.lib.format.open_memmap(target, "w+", dtype, shape).flush())
+            put_whole(path, lambda target: np.lib.format.open_memmap(target, "w+", dtype, shape).flush())
         array: np.ndarray = np.lib.format.open_memmap(path, "r+")
         if done < shape[0]:
             for first, rows in blocks(done):
                 array[first : first + len(rows)] = rows
                 done = first + len(rows)
                 array.flush()  # type: ignore[attr-defined]
-                _replace(count, lambda target, done=done: target.write_text(str(done)))  # type: ignore[misc]
+                write_whole(count, str(done))
         return array
 
     def records(self, name: str, kind: type[M], make: Callable[[], list[M]]) -> list[M]:
@@ -76,8 +77,7 @@ class Work:
         adapter = TypeAdapter(list[kind])  # type: ignore[valid-type]
         path = self.folder / f"{name}.json"
         if not path.is_file():
-            made = make()
-            _replace(path, lambda target: target.write_bytes(adapter.dump_json(made)))
+            write_whole(path, adapter.dump_json(make()))
         records: list[M] = adapter.validate_json(path.read_bytes())
         return records
 
@@ -92,17 +92,6 @@ def finished_report(out: Path) -> AuditReport | None:
     return AuditReport.read(path, refused=PathInUse, remedy="choose another --out") if path.is_file() else None
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is never seen half written."""
-    _replace(path, lambda target: target.write_text(text, encoding="utf-8"))
-
-
 def _save(path: Path, array: np.ndarray) -> None:
     with path.open("wb") as file:
         np.save(file, array)
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    temporary = path.with_name(path.name + ".partial")
-    write(temporary)
-    temporary.replace(path)

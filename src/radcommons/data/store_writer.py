@@ -23,6 +23,7 @@ from radcommons.data.listing import PARTS
 from radcommons.data.store import JOURNAL_FOLDER, images_file, manifest_file
 from radcommons.data.store_folder import TRUTH_FILE, alone_in, import_begun, journal_file
 from radcommons.errors import NothingToImport, PathInUse
+from radcommons.files import write_whole
 from radcommons.records import StoreRecord, sha256_file
 
 WRITE_BEHIND_BYTES = 2**19  # of one block and resolution; less is left to the system
@@ -111,7 +112,7 @@ class StoreWriter:
                         "run that command again, delete the folder, or choose another --out"
                     )
                 _forget(out)
-            _write_whole(asked, json.dumps(asdict(request)).encode())
+            write_whole(asked, json.dumps(asdict(request)))
             writer = cls(out, request)
             writer._take_up()
             yield writer
@@ -143,7 +144,7 @@ class StoreWriter:
         self._write_rejected()
         self._write_manifest()
         record = self._record()
-        _write_whole(self.out / "store.json", record.to_json().encode())
+        write_whole(self.out / "store.json", record.to_json())
         forget_journal(self.out)
         return record
 
@@ -180,7 +181,7 @@ class StoreWriter:
             schema={"row": pl.Int64, "file": pl.String, "reason": pl.String},
         )
         text = table.sort("row", maintain_order=True).write_csv()
-        _write_whole(self.out / "rejected.csv", text.encode())
+        write_whole(self.out / "rejected.csv", text)
 
     def _write_manifest(self) -> None:
         columns: dict[str, Any] = {
@@ -197,7 +198,7 @@ class StoreWriter:
             columns[digest] = pl.Series([getattr(i, digest) for i in self.images], dtype=pl.String)
         parquet = io.BytesIO()  # polars hides the error number of a full disk
         pl.DataFrame(columns).write_parquet(parquet)
-        _write_whole(manifest_file(self.out), parquet.getvalue())
+        write_whole(manifest_file(self.out), parquet.getvalue())
 
     def _record(self) -> StoreRecord:
         parts = Counter(i.split for i in self.images)
@@ -258,16 +259,6 @@ def _journal_entry(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return entry if line.endswith(b"\n") else None
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that a kill leaves the old one, or none, or all of the new one."""
-    temporary = path.with_name(f"{path.name}.partial")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _saved_digest(path: Path) -> str | None:

@@ -1,13 +1,12 @@
 """Where the findings of a phantom store sit: the ``truth.npz`` that ``radcommons data phantom`` leaves."""
 
-import zipfile
-
 import numpy as np
 
 from radcommons.data.boxes import resized_heat
 from radcommons.data.store import Store
 from radcommons.data.store_folder import TRUTH_FILE
 from radcommons.errors import StoreRefused
+from radcommons.files import read_arrays
 
 
 def read_truth(store: Store, side: int) -> dict[str, np.ndarray]:
@@ -22,9 +21,7 @@ def read_truth(store: Store, side: int) -> dict[str, np.ndarray]:
             f"{store.path} is not a phantom: it has no {TRUTH_FILE}; "
             "for films of NIH ChestX-ray14 pass --boxes BBox_List_2017.csv, or leave --store out"
         )
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            heats = {name: arrays[name] for name in arrays.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
-        raise StoreRefused(f"{path} is damaged; make the phantom again, to a new folder") from None
+    heats = read_arrays(path)
+    if heats is None:
+        raise StoreRefused(f"{path} is damaged; make the phantom again, to a new folder")
     return {name: resized_heat(heat, side) for name, heat in heats.items() if heat.any()}

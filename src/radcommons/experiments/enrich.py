@@ -8,10 +8,10 @@ import numpy as np
 
 from radcommons.classify.material import Examples
 from radcommons.classify.trials import Trial, run_trials, take
-from radcommons.experiments import finish, report, sources
+from radcommons.experiments import finish, report
 from radcommons.experiments.compare import RELEVANT
 from radcommons.experiments.settings import EnrichSettings
-from radcommons.experiments.sources import Site, draw_with, learned_from, open_generators, open_site
+from radcommons.experiments.sources import Site, draw_seed, draw_with, learned_from, open_generators, open_site
 from radcommons.experiments.words import enrich_sentence
 from radcommons.experiments.work import Work
 from radcommons.models.sampling import Generator
@@ -156,7 +156,7 @@ class _Drawn:
                     positives=_share(positives, number, len(generators)),
                     negatives=_share(negatives, number, len(generators)),
                     name=settings.generators[number].name,
-                    seed=sources.draw_seed(settings, repeat, number),
+                    seed=draw_seed(settings, repeat, number),
                     track=track,
                 ),
                 generator_digest=generator.digest,

@@ -28,6 +28,7 @@ from radcommons.explain.morph import draw_morphs, strengths
 from radcommons.explain.pseudo_patients import draw_first
 from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
 from radcommons.explain.words import statement
+from radcommons.files import write_whole
 from radcommons.metrics.localisation import body_mask, share_outside, split_region
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.extractors import Extractor, load_extractor
@@ -142,7 +143,7 @@ def explain(
         _morphs(generator, folder, sets, morph, seed, track)
     if map_ is not None:
         _maps(generator, folder, sets, map_, regions, extractor, seed, track)
-    folder.write(PAGE, page.render(folder))
+    write_whole(out / PAGE, page.render(folder))
     return folder.explanation
 
 
@@ -175,7 +176,7 @@ def correlate(
     shown = parse_pairs(pairs, common_findings(generator, judge))
     folder = ExplainFolder.claim(out, generator, report)
     correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
-    folder.write(PAGE, page.render(folder))
+    write_whole(out / PAGE, page.render(folder))
     return folder.explanation
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from radcommons.errors import PathInUse
 from radcommons.explain import joined
-from radcommons.explain.arrays import read_arrays
+from radcommons.files import read_arrays, write_whole
 from radcommons.models.sampling import Generator
 from radcommons.records import AuditReport, Correlation, Explanation, MapResult, MorphResult
 
@@ -50,7 +50,7 @@ class ExplainFolder:
         for subfolder in (MORPHS, MAPS, CORRELATION):
             (path / subfolder).mkdir(exist_ok=True)
         if report is not None:
-            folder.write(joined.RECORD, report.to_json())
+            write_whole(path / joined.RECORD, report.to_json())
         return folder
 
     @staticmethod
@@ -102,10 +102,4 @@ class ExplainFolder:
             return None
 
     def _save(self) -> None:
-        self.write(RECORD, self.explanation.to_json())
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file of text, whole or not at all."""
-        partial = self.path / (name + ".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(self.path / name)
+        write_whole(self.path / RECORD, self.explanation.to_json())

@@ -1,6 +1,7 @@
 """The page of an explanation: per finding a morph to slide, a map, scores and what they mean. All is synthetic."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from radcommons.explain.drawing import LONGEST, as_jpeg, grid, spread, sprite
 from radcommons.explain.folder import ExplainFolder
 from radcommons.explain.summary import left_out
 from radcommons.pages import render_page
-from radcommons.records import Correlation, MapResult, MorphResult
+from radcommons.records import AuditReport, Correlation, Diversity, Fidelity, MapResult, MorphResult
 
 SLIDER_FRAMES = 101  # a hundredth of the label each: the slider tells no more apart
 LARGEST_SIDE = 128  # pixels of a slider's image on the page; larger ones are averaged down
@@ -43,7 +44,7 @@ class Shown:
 
 def render(folder: ExplainFolder) -> str:
     """The whole page as HTML, from what the folder holds."""
-    explanation, correlation = folder.explanation, folder.explanation.correlation
+    explanation, correlation, audit = folder.explanation, folder.explanation.correlation, folder.audit()
     morphs = {morph.findings: morph for morph in explanation.morphs}
     maps = {one.findings: one for one in explanation.maps}
     order = sorted(dict.fromkeys([*morphs, *maps]), key=lambda c: (len(c), [explanation.findings.index(f) for f in c]))
@@ -61,9 +62,16 @@ def render(folder: ExplainFolder) -> str:
         scatter=_embedded(folder, correlation.scatter) if correlation else None,
         companions=companions(correlation) if correlation else {},
         left_out=left_out(correlation) if correlation else [],
-        audit=folder.audit(),
+        audit=audit,
+        labels=_labels(audit, explanation.findings) if audit is not None else [],
         title=title,
     )
+
+
+def _labels(audit: AuditReport, findings: Sequence[str]) -> list[tuple[str, Fidelity | None, Diversity | None]]:
+    """What the audit says of each finding, of those that it says something of."""
+    judged, alike = {f.finding: f for f in audit.fidelity}, {d.finding: d for d in audit.diversity}
+    return [(f, judged.get(f), alike.get(f)) for f in findings if f in judged or f in alike]
 
 
 def _shown(folder: ExplainFolder, chosen: Chosen, morph: MorphResult | None, one: MapResult | None) -> Shown:

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from radcommons.explain.arrays import read_arrays
+from radcommons.files import put_whole, read_arrays
 from radcommons.metrics.moments import Moments
 
 SAVE_EVERY = 20.0  # seconds
@@ -56,16 +56,12 @@ class Tally:
         """Write all of it, whole or not at all."""
         if self.path is None or self.moments is None:
             return
-        partial = self.path.with_suffix(".partial")
-        m = self.moments
-        with partial.open("wb") as file:
-            np.savez(
-                file,
-                request=self.request,
-                count=m.count,
-                mean=m.mean,
-                squares=m.squares,
-                rms=np.concatenate(self.rms, -1),
-            )
-        partial.replace(self.path)
+        put_whole(self.path, self._write)
         self._saved = time.monotonic()
+
+    def _write(self, path: Path) -> None:
+        m = self.moments
+        assert m is not None
+        rms = np.concatenate(self.rms, -1)
+        with path.open("wb") as file:
+            np.savez(file, request=self.request, count=m.count, mean=m.mean, squares=m.squares, rms=rms)
