@@ -102,7 +102,7 @@ def test_official_lists_decide_the_split(films: Path, tmp_path: Path, capsys: py
         (("image,", "film,"), [], "labels.csv: no column for the image: call it 'image', or pass --image-column NAME"),
         (("", ""), ["--findings", "Pneumonja"], "the nearest is 'Pneumonia'"),
         (("", ""), ["--resolution", "100"], "resolution is 100; it must be a power of two from 4 to 1024"),
-        (("", ""), ["--fit", "stretch"], "--fit is 'stretch'; it must be crop or pad"),
+        (("", ""), ["--fit", "stretch"], "'--fit': 'stretch' is not one of 'crop', 'pad'"),
         (("", ""), ["--workers", "0"], "--workers is 0; it must be 1 or more"),
         (("", ""), ["--split", "no.txt"], "no.txt"),
         (("", ""), ["--resolutoin", "8"], "No such option"),
@@ -172,7 +172,7 @@ def test_a_dry_run_prints_what_the_import_then_makes_and_writes_nothing(
         (["--resolution", "100"], "resolution is 100"),
         (["--findings", "Pneumonja"], "the nearest is 'Pneumonia'"),
         (["--workers", "0"], "--workers is 0; it must be 1 or more"),
-        (["--fit", "stretch"], "--fit is 'stretch'; it must be crop or pad"),
+        (["--fit", "stretch"], "'--fit': 'stretch' is not one of 'crop', 'pad'"),
     ],
 )
 def test_a_dry_run_refuses_what_the_import_would(

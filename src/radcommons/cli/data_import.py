@@ -3,134 +3,131 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from radcommons.cli.label_table import counts, label_table
+from radcommons.cli.option_groups import with_option_groups
 from radcommons.cli.output import AsJson, Cluster, bar, show
 
 if TYPE_CHECKING:
     from radcommons.data.dry_run import ImportPlan
     from radcommons.data.listing import Listing
+    from radcommons.data.sources.tables import Columns
     from radcommons.records import StoreRecord
     from radcommons.workers import Workers
 
 app = typer.Typer(help="Import real radiographs with their labels.", no_args_is_help=True)
 
-SOURCES = typer.Argument(metavar="SOURCE...", help="Folders to read.")
-OUT = typer.Option(..., "--out", help="Folder of the store; an unfinished import there is continued.")
-RESOLUTION = typer.Option(256, "--resolution", help="Side of the largest stored images, pixels: 4, 8, ... 1024.")
-FIT = typer.Option("crop", "--fit", help="How a film becomes square: crop or pad; its aspect is kept.")
-FINDINGS = typer.Option(None, "--findings", help="Findings to keep, in this order, separated by commas.")
-UNCERTAIN = typer.Option("paper", "--uncertain", help="What -1 becomes: u-ones, u-zeros, u-ignore (unknown) or paper.")
-UNCERTAIN_IGNORED = typer.Option("u-ignore", "--uncertain", help=UNCERTAIN.help)
-SPLIT = typer.Option(
-    [],
-    "--split",
-    help="Official list of images, e.g. test_list.txt; may be repeated. By default a hash of the patient.",
-)
-SALT = typer.Option(None, "--split-salt", help="Another salt gives another split.")
-KEY = typer.Option(None, "--key", help="Secret file of the pseudonyms; made in the store by default.")
-NAME = typer.Option(None, "--name", help="The site's name; the store folder's by default.")
-WORKERS = typer.Option(None, "--workers", help="Threads (PNG, JPEG) or processes (DICOM); all cores by default.")
-DRY_RUN = typer.Option(False, "--dry-run", help="List, split and count; open no image and write nothing.")
-IMAGE_COLUMN = typer.Option(None, "--image-column", help="Column of the image files, where the usual names do not fit.")
-PATIENT_COLUMN = typer.Option(None, "--patient-column", help="Column of the patients.")
-LABEL_COLUMN = typer.Option(None, "--label-column", help="Column of findings joined by '|'.")
+Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Folders to read.")]
+Uncertain = Annotated[
+    Literal["paper", "u-ones", "u-zeros", "u-ignore"],
+    typer.Option("--uncertain", help="What -1 becomes: u-ones, u-zeros, u-ignore (unknown) or paper."),
+]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """The options of every import."""
+
+    out: Annotated[Path, typer.Option("--out", help="Folder of the store; an unfinished import there is continued.")]
+    resolution: Annotated[
+        int, typer.Option("--resolution", help="Side of the largest stored images, pixels: 4, 8, ... 1024.")
+    ] = 256
+    fit: Annotated[
+        Literal["crop", "pad"],
+        typer.Option("--fit", help="How a film becomes square: crop or pad; its aspect is kept."),
+    ] = "crop"
+    findings: Annotated[
+        str | None,
+        typer.Option("--findings", help="Findings to keep, in this order, separated by commas."),
+    ] = None
+    split: Annotated[
+        list[Path],
+        typer.Option(
+            "--split",
+            help="Official list of images, e.g. test_list.txt; may be repeated. By default a hash of the patient.",
+        ),
+    ] = field(default_factory=list)
+    split_salt: Annotated[str | None, typer.Option("--split-salt", help="Another salt gives another split.")] = None
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Secret file of the pseudonyms; made in the store by default.")
+    ] = None
+    name: Annotated[str | None, typer.Option("--name", help="The site's name; the store folder's by default.")] = None
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Threads (PNG, JPEG) or processes (DICOM); all cores by default."),
+    ] = None
+    cluster: str | None = Cluster
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List, split and count; open no image and write nothing.")
+    ] = False
+    as_json: bool = AsJson
+
+    @property
+    def finding_names(self) -> list[str] | None:
+        """The findings to keep, or None for those of the source."""
+        return [name.strip() for name in self.findings.split(",") if name.strip()] if self.findings else None
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """The options that name columns of a table of one's own."""
+
+    image_column: Annotated[
+        str | None,
+        typer.Option("--image-column", help="Column of the image files, where the usual names do not fit."),
+    ] = None
+    patient_column: Annotated[str | None, typer.Option("--patient-column", help="Column of the patients.")] = None
+    label_column: Annotated[str | None, typer.Option("--label-column", help="Column of findings joined by '|'.")] = None
+
+    def columns(self) -> "Columns":
+        """As the readers take them."""
+        from radcommons.data.sources.tables import Columns
+
+        return Columns(image=self.image_column, patient=self.patient_column, labels=self.label_column)
 
 
 @app.command(epilog="radcommons data import nih ChestX-ray14 --out stores/nih --split test_list.txt")
-def nih(
-    sources: list[Path] = SOURCES,
-    out: Path = OUT,
-    resolution: int = RESOLUTION,
-    fit: str = FIT,
-    findings: str | None = FINDINGS,
-    split: list[Path] = SPLIT,
-    split_salt: str | None = SALT,
-    key: Path | None = KEY,
-    name: str | None = NAME,
-    workers: int | None = WORKERS,
-    cluster: str | None = Cluster,
-    dry_run: bool = DRY_RUN,
-    as_json: bool = AsJson,
-) -> None:
+@with_option_groups
+def nih(sources: Sources, options: ImportOptions) -> None:
     """NIH ChestX-ray14: Data_Entry_2017*.csv and images*/; a partial or re-encoded download works."""
     from radcommons.data.sources import list_nih
 
-    listing = list_nih(sources, findings=_names(findings))
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
+    _ingest(list_nih(sources, findings=options.finding_names), options)
 
 
 @app.command(epilog="radcommons data import chexpert CheXpert-v1.0-small --out stores/chexpert --uncertain paper")
-def chexpert(
-    sources: list[Path] = SOURCES,
-    out: Path = OUT,
-    resolution: int = RESOLUTION,
-    fit: str = FIT,
-    uncertain: str = UNCERTAIN,
-    findings: str | None = FINDINGS,
-    split: list[Path] = SPLIT,
-    split_salt: str | None = SALT,
-    key: Path | None = KEY,
-    name: str | None = NAME,
-    workers: int | None = WORKERS,
-    cluster: str | None = Cluster,
-    dry_run: bool = DRY_RUN,
-    as_json: bool = AsJson,
-) -> None:
+@with_option_groups
+def chexpert(sources: Sources, options: ImportOptions, uncertain: Uncertain = "paper") -> None:
     """CheXpert: train.csv, valid.csv and their frontal films."""
     from radcommons.data.sources import list_chexpert
 
-    listing = list_chexpert(sources, findings=_names(findings), uncertain=cast(Any, uncertain))
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
+    _ingest(list_chexpert(sources, findings=options.finding_names, uncertain=uncertain), options)
 
 
 @app.command(epilog="radcommons data import rsna rsna-pneumonia --out stores/rsna")
-def rsna(
-    sources: list[Path] = SOURCES,
-    out: Path = OUT,
-    resolution: int = RESOLUTION,
-    fit: str = FIT,
-    findings: str | None = FINDINGS,
-    split: list[Path] = SPLIT,
-    split_salt: str | None = SALT,
-    key: Path | None = KEY,
-    name: str | None = NAME,
-    workers: int | None = WORKERS,
-    cluster: str | None = Cluster,
-    dry_run: bool = DRY_RUN,
-    as_json: bool = AsJson,
-) -> None:
+@with_option_groups
+def rsna(sources: Sources, options: ImportOptions) -> None:
     """RSNA pneumonia challenge: stage_2_* tables and DICOM. Its films come from the NIH set."""
     from radcommons.data.sources import list_rsna
 
-    listing = list_rsna(sources, findings=_names(findings))
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
+    _ingest(list_rsna(sources, findings=options.finding_names), options)
 
 
 @app.command(epilog="radcommons data import dicom /pacs/export --labels labels.csv --out stores/own")
+@with_option_groups
 def dicom(
-    sources: list[Path] = SOURCES,
-    labels: Path = typer.Option(..., "--labels", help="Table with a row a file: SOPInstanceUID or path, findings."),
-    out: Path = OUT,
-    resolution: int = RESOLUTION,
-    fit: str = FIT,
-    uncertain: str = UNCERTAIN_IGNORED,
-    findings: str | None = FINDINGS,
-    image_column: str | None = IMAGE_COLUMN,
-    patient_column: str | None = PATIENT_COLUMN,
-    label_column: str | None = LABEL_COLUMN,
-    split: list[Path] = SPLIT,
-    split_salt: str | None = SALT,
-    key: Path | None = KEY,
-    name: str | None = NAME,
-    workers: int | None = WORKERS,
-    cluster: str | None = Cluster,
-    dry_run: bool = DRY_RUN,
-    as_json: bool = AsJson,
+    sources: Sources,
+    labels: Annotated[
+        Path, typer.Option("--labels", help="Table with a row a file: SOPInstanceUID or path, findings.")
+    ],
+    options: ImportOptions,
+    columns: ColumnOptions,
+    uncertain: Uncertain = "u-ignore",
 ) -> None:
     """A folder tree of DICOM files with a label table."""
     from radcommons.data.sources import list_dicom
@@ -138,99 +135,69 @@ def dicom(
     listing = list_dicom(
         sources,
         labels,
-        findings=_names(findings),
-        uncertain=cast(Any, uncertain),
-        workers=worker_count(workers),
-        image_column=image_column,
-        patient_column=patient_column,
-        label_column=label_column,
+        findings=options.finding_names,
+        uncertain=uncertain,
+        workers=worker_count(options.workers),
+        columns=columns.columns(),
     )
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
+    _ingest(listing, options)
 
 
 @app.command(epilog="radcommons data import table films/labels.csv --out stores/own --findings Pneumonia,Effusion")
+@with_option_groups
 def table(
-    sources: list[Path] = typer.Argument(metavar="SOURCE...", help="A CSV file, or a folder with labels.csv."),
-    images: Path | None = typer.Option(None, "--images", help="Folder that the image column counts from."),
-    out: Path = OUT,
-    resolution: int = RESOLUTION,
-    fit: str = FIT,
-    uncertain: str = UNCERTAIN_IGNORED,
-    findings: str | None = FINDINGS,
-    image_column: str | None = IMAGE_COLUMN,
-    patient_column: str | None = PATIENT_COLUMN,
-    label_column: str | None = LABEL_COLUMN,
-    split: list[Path] = SPLIT,
-    split_salt: str | None = SALT,
-    key: Path | None = KEY,
-    name: str | None = NAME,
-    workers: int | None = WORKERS,
-    cluster: str | None = Cluster,
-    dry_run: bool = DRY_RUN,
-    as_json: bool = AsJson,
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="A CSV file, or a folder with labels.csv.")
+    ],
+    options: ImportOptions,
+    columns: ColumnOptions,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder that the image column counts from.")] = None,
+    uncertain: Uncertain = "u-ignore",
 ) -> None:
     """Any CSV with columns for image, patient and findings, and its PNG, JPEG or DICOM files."""
     from radcommons.data.sources import list_table
 
     listing = list_table(
         sources,
-        findings=_names(findings),
-        uncertain=cast(Any, uncertain),
+        findings=options.finding_names,
+        uncertain=uncertain,
         images=images,
-        image_column=image_column,
-        patient_column=patient_column,
-        label_column=label_column,
+        columns=columns.columns(),
     )
-    _ingest(listing, out, resolution, fit, split, split_salt, key, name, workers, cluster, dry_run, as_json)
+    _ingest(listing, options)
 
 
-def _ingest(
-    listing: "Listing",
-    out: Path,
-    resolution: int,
-    fit: str,
-    split: list[Path],
-    split_salt: str | None,
-    key: Path | None,
-    name: str | None,
-    workers: int | None,
-    cluster: str | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+def _ingest(listing: "Listing", options: ImportOptions) -> None:
     from radcommons.data.dry_run import plan_import
     from radcommons.data.ingest import SPLIT_SALT, ingest
     from radcommons.data.memory import keep_freed_memory
     from radcommons.data.split import read_split_files
-    from radcommons.errors import SettingRefused
 
-    if fit not in ("crop", "pad"):
-        raise SettingRefused(f"--fit is '{fit}'; it must be crop or pad")
-    lists = read_split_files(split) if split else None
-    salt = split_salt or SPLIT_SALT
-    if dry_run:
-        worker_count(workers)  # refuses a wrong number, as the import would
-        show_plan(
-            out,
-            plan_import(listing, out, resolution=resolution, split_salt=salt, split_lists=lists, key_file=key),
-            as_json,
+    out = options.out
+    lists = read_split_files(options.split) if options.split else None
+    salt = options.split_salt or SPLIT_SALT
+    if options.dry_run:
+        worker_count(options.workers)  # refuses a wrong number, as the import would
+        plan = plan_import(
+            listing, out, resolution=options.resolution, split_salt=salt, split_lists=lists, key_file=options.key
         )
+        show_plan(out, plan, options.as_json)
         return
     keep_freed_memory()
-    with work_on(workers, cluster) as team:
+    with work_on(options.workers, options.cluster) as team:
         record = ingest(
             listing,
             out,
-            name=name or out.resolve().name,
-            resolution=resolution,
-            fit=cast(Any, fit),
+            name=options.name or out.resolve().name,
+            resolution=options.resolution,
+            fit=options.fit,
             split_salt=salt,
             split_lists=lists,
-            key_file=key,
+            key_file=options.key,
             workers=team,
             track=bar,
         )
-    show_record(out, record, as_json)
+    show_record(out, record, options.as_json)
 
 
 def worker_count(asked: int | None) -> int:
@@ -286,7 +253,3 @@ def show_plan(out: Path, plan: "ImportPlan", as_json: bool) -> None:
         "No image was opened: an import refuses those that cannot be read.",
     ]
     show({"store": str(out), **plan.model_dump(mode="json")}, "\n".join(lines), as_json)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",") if name.strip()] if text else None

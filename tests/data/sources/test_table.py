@@ -1,10 +1,12 @@
 import gzip
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from radcommons.data.findings import NIH
 from radcommons.data.sources import list_table
+from radcommons.data.sources.tables import Columns
 from radcommons.errors import FindingUnknown, PathMissing, TableRefused
 
 
@@ -63,14 +65,14 @@ def test_a_folder_gzip_and_other_encodings_are_read(table, name, encoding):
 
 def test_columns_and_image_folder_can_be_given(table, tmp_path):
     path = table("scan,who,what\n1.png,a,Mass\n", name="x.csv")
-    given = {"image_column": "scan", "patient_column": "who", "label_column": "what", "images": tmp_path / "images"}
-    assert len(list_table([path], **given).candidates) == 1
+    images, columns = tmp_path / "images", Columns(image="scan", patient="who", labels="what")
+    assert len(list_table([path], images=images, columns=columns).candidates) == 1
     with pytest.raises(TableRefused, match="no column 'whom' for the patient; the nearest is 'who'"):
-        list_table([path], **given | {"patient_column": "whom"})
+        list_table([path], images=images, columns=replace(columns, patient="whom"))
     with pytest.raises(TableRefused, match="one column cannot hold both the image and the patient"):
-        list_table([path], **given | {"patient_column": "scan"})
+        list_table([path], images=images, columns=replace(columns, patient="scan"))
     with pytest.raises(TableRefused, match="cannot hold both the labels and an identifier"):
-        list_table([path], **given | {"label_column": "who"})
+        list_table([path], images=images, columns=replace(columns, labels="who"))
 
 
 def test_a_missing_patient_column_is_refused_never_guessed_and_all_faults_come_at_once(table):
@@ -185,7 +187,7 @@ def test_no_refusal_or_error_holds_an_identifier(table):
     assert len(listing.refusals) == 3 and secret not in "".join(r.reason for r in listing.refusals)
     path = table(f"image,patient,remark\nimages/1.png,{secret},{secret}\n")
     with pytest.raises(FindingUnknown) as caught:
-        list_table([path], label_column="remark")
+        list_table([path], columns=Columns(labels="remark"))
     assert secret not in str(caught.value) and "labels.csv line 2" in str(caught.value)
 
 
@@ -193,7 +195,7 @@ def test_a_column_that_holds_no_findings_is_refused_without_its_values(table):
     names = ("Schmidt", "Meier", "Huber", "Massimo")
     path = table("image,patient,doctor\n" + "".join(f"images/{n}.png,a,{who}\n" for n, who in enumerate(names, 1)))
     with pytest.raises(TableRefused, match="column 'doctor' does not hold findings: 4 different values") as caught:
-        list_table([path], label_column="doctor")
+        list_table([path], columns=Columns(labels="doctor"))
     assert not any(who in str(caught.value) for who in names)
 
 

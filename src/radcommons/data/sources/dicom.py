@@ -16,7 +16,9 @@ from radcommons.data.sources.tables import (
     PATIENT_NAMES,
     SEX_NAMES,
     UID_NAMES,
+    USUAL_COLUMNS,
     VIEW_NAMES,
+    Columns,
     Wanted,
     check_sources,
     read_table,
@@ -47,8 +49,8 @@ _BY_NAME: list[tuple[Callable[[_File], str], Callable[[str], str]]] = [
 
 
 def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str] | None = None,
-               uncertain: Uncertain = "u-ignore", workers: int = 1, image_column: str | None = None,
-               patient_column: str | None = None, label_column: str | None = None) -> Listing:  # fmt: skip
+               uncertain: Uncertain = "u-ignore", workers: int = 1, columns: Columns = USUAL_COLUMNS
+               ) -> Listing:  # fmt: skip
     """What a tree of DICOM files and a label table offer.
 
     Args:
@@ -58,13 +60,15 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
         findings: findings to keep, in this order; None for all that the table labels.
         uncertain: what -1 becomes, see `read_labels`.
         workers: processes that read headers.
-        image_column, patient_column, label_column: columns to use where the usual names do not fit.
+        columns: columns to use where the usual names do not fit.
     """
     table = read_table(labels)
-    uid_column = None if image_column else table.find(UID_NAMES)
-    key = uid_column or table.require(Wanted("image", IMAGE_NAMES, image_column, "--image-column"))[0]
-    patient = table.require(Wanted("patient", (), patient_column))[0] if patient_column else table.find(PATIENT_NAMES)
-    label_rows = labels_beside(table, (key, patient), findings=findings, uncertain=uncertain, label_column=label_column)
+    uid_column = None if columns.image else table.find(UID_NAMES)
+    key = uid_column or table.require(Wanted("image", IMAGE_NAMES, columns.image, "--image-column"))[0]
+    patient = table.require(Wanted("patient", (), columns.patient))[0] if columns.patient else table.find(PATIENT_NAMES)
+    label_rows = labels_beside(
+        table, (key, patient), findings=findings, uncertain=uncertain, label_column=columns.labels
+    )
     files = _read_tree(sources, labels, workers)
     row_of, refused_rows = _join(files, table.cells(key), by_uid=uid_column is not None)
     cells = [table.cells(column) for column in

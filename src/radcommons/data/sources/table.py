@@ -12,7 +12,9 @@ from radcommons.data.sources.tables import (
     IMAGE_NAMES,
     PATIENT_NAMES,
     SEX_NAMES,
+    USUAL_COLUMNS,
     VIEW_NAMES,
+    Columns,
     Table,
     Wanted,
     check_sources,
@@ -23,8 +25,7 @@ from radcommons.errors import PathMissing, TableRefused
 
 
 def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None, uncertain: Uncertain = "u-ignore",
-               images: Path | None = None, image_column: str | None = None, patient_column: str | None = None,
-               label_column: str | None = None) -> Listing:  # fmt: skip
+               images: Path | None = None, columns: Columns = USUAL_COLUMNS) -> Listing:  # fmt: skip
     """What one CSV and its images offer.
 
     Args:
@@ -32,15 +33,15 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
         findings: findings to keep, in this order; None for all that the table labels.
         uncertain: what -1 becomes, see `read_labels`.
         images: folder that the image column counts from; None for the CSV's own.
-        image_column, patient_column, label_column: columns to use where the usual names do not fit.
+        columns: columns to use where the usual names do not fit.
     """
     path = _one_csv(sources)
     table = read_table(path)
     image, patient = table.require(
-        Wanted("image", IMAGE_NAMES, image_column, "--image-column"),
-        Wanted("patient", PATIENT_NAMES, patient_column, "--patient-column"),
+        Wanted("image", IMAGE_NAMES, columns.image, "--image-column"),
+        Wanted("patient", PATIENT_NAMES, columns.patient, "--patient-column"),
     )
-    labels = labels_beside(table, (image, patient), findings=findings, uncertain=uncertain, label_column=label_column)
+    labels = labels_beside(table, (image, patient), findings=findings, uncertain=uncertain, label_column=columns.labels)
     root = check_sources([images])[0] if images else path.parent
     view, age, gender = (table.cells(table.find(names)) for names in (VIEW_NAMES, AGE_NAMES, SEX_NAMES))
     candidates: list[Candidate] = []

@@ -88,6 +88,18 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Columns of a table of one's own, by name; None for the usual names."""
+
+    image: str | None = None
+    patient: str | None = None
+    labels: str | None = None
+
+
+USUAL_COLUMNS = Columns()
+
+
+@dataclass(frozen=True)
 class Wanted:
     """A column that a source looks for: what it holds, its usual names, and the name or option that overrides."""
 

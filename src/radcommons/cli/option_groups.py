@@ -1,0 +1,40 @@
+"""Options that several commands share: declared once, as the fields of a dataclass."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
+from typing import Any, get_type_hints
+
+
+def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` for typer, in which each parameter that is a dataclass is replaced by the fields of that dataclass.
+
+    A field's type is ``Annotated[TYPE, typer.Option(...)]``; its default is the option's.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
+    shown: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name not in groups:
+            shown.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        of_group = get_type_hints(groups[name], include_extras=True)
+        for field in fields(groups[name]):
+            default = field.default_factory() if field.default_factory is not MISSING else field.default
+            parameter = inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if default is MISSING else default,
+                annotation=of_group[field.name],
+            )
+            shown.append(parameter)
+
+    @wraps(command)
+    def with_groups(**values: Any) -> None:
+        built = {name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
+        command(**values, **built)
+
+    with_groups.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what typer reads
+    with_groups.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    return with_groups
