@@ -15,6 +15,7 @@ from radcommons.data.listing import Part
 from radcommons.data.seen import patients_seen_of
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, PathInUse, PatientsSeen, TooFewImages, nearest_hint
+from radcommons.folders import alone_in, holds_other_than
 from radcommons.metrics.bootstrap import (
     auc_redraws,
     average_precision_redraws,
@@ -72,36 +73,36 @@ def evaluate(
         PatientsSeen: patients of the test part were in training or validation; status 3.
         PathInUse: `out` holds something else.
     """
-    claim(out, WRITTEN)
-    classifier, store = Classifier.load(run), Store.open(folder)
-    chosen = tuple(dict.fromkeys(findings or classifier.findings))
-    require_common(chosen, classifier.findings, run)
-    require_common(chosen, store.findings, folder)
-    films = of_store(store, part, side=classifier.side).about(chosen)
-    if not len(films):
-        raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
-    require_both_classes(films.labels, chosen, f"the part '{part}' of {folder}")
-    seen = patients_seen_of(load_classifier_patients(run), store, films.rows)
-    overlap = seen.describe(part, "this classifier's training or validation")
-    if part == "test" and seen.patients:
-        raise PatientsSeen(f"{run}: {overlap}; judge it on films of patients that it has not seen")
-    scores = classifier.scores(films.images, rows=films.rows, track=track)
-    columns = [classifier.findings.index(f) for f in chosen]
-    with track("Redrawing patients", total=1, unit="tables") as advance:
-        evaluation = judged(classifier, films, scores[:, columns], by_image=by_image, redraws=redraws, seed=seed)
-        advance(1)
-    evaluation = evaluation.model_copy(update={"store": store.name, "part": part, "overlap": overlap})
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)  # predictions are not for everybody
-    predictions(store, films, scores[:, columns]).write_parquet(out / PREDICTIONS)
-    (out / TABLE).write_text(table(evaluation), encoding="utf-8")
-    (out / PAGE).write_text(render(evaluation), encoding="utf-8")
-    (out / RECORD).write_text(evaluation.to_json(), encoding="utf-8")
-    return evaluation
+    with alone_in(out, private=True):  # predictions are not for everybody
+        claim(out, WRITTEN)
+        classifier, store = Classifier.load(run), Store.open(folder)
+        chosen = tuple(dict.fromkeys(findings or classifier.findings))
+        require_common(chosen, classifier.findings, run)
+        require_common(chosen, store.findings, folder)
+        films = of_store(store, part, side=classifier.side).about(chosen)
+        if not len(films):
+            raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
+        require_both_classes(films.labels, chosen, f"the part '{part}' of {folder}")
+        seen = patients_seen_of(load_classifier_patients(run), store, films.rows)
+        overlap = seen.describe(part, "this classifier's training or validation")
+        if part == "test" and seen.patients:
+            raise PatientsSeen(f"{run}: {overlap}; judge it on films of patients that it has not seen")
+        scores = classifier.scores(films.images, rows=films.rows, track=track)
+        columns = [classifier.findings.index(f) for f in chosen]
+        with track("Redrawing patients", total=1, unit="tables") as advance:
+            evaluation = judged(classifier, films, scores[:, columns], by_image=by_image, redraws=redraws, seed=seed)
+            advance(1)
+        evaluation = evaluation.model_copy(update={"store": store.name, "part": part, "overlap": overlap})
+        predictions(store, films, scores[:, columns]).write_parquet(out / PREDICTIONS)
+        (out / TABLE).write_text(table(evaluation), encoding="utf-8")
+        (out / PAGE).write_text(render(evaluation), encoding="utf-8")
+        (out / RECORD).write_text(evaluation.to_json(), encoding="utf-8")
+        return evaluation
 
 
 def claim(out: Path, written: set[str]) -> None:
     """Refuse a folder that holds anything but what an earlier call wrote there."""
-    if out.exists() and (not out.is_dir() or any(p.name not in written for p in out.iterdir())):
+    if holds_other_than(out, written):
         raise PathInUse(f"{out} already holds something else; choose another --out")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from radcommons.cli.output import AsJson, bar, show
-from radcommons.cli.stopping import stop_on_signal
+from radcommons.cli.stopping import stop_after_step
 from radcommons.errors import SettingRefused
 
 app = typer.Typer(no_args_is_help=True, help="Train a classifier on any mix of stores and synthetic sets; judge it.")
@@ -63,7 +63,7 @@ def train(
     split = open_split(
         sources, validation=validation, findings=settings.findings, side=settings.side, seed=settings.seed, track=bar
     )
-    outcome = train_classifier(split, settings, out, weights=weights, track=bar, should_stop=stop_on_signal())
+    outcome = train_classifier(split, settings, out, weights=weights, track=bar, should_stop=stop_after_step())
     if not outcome.leads:
         return
     rate = outcome.images_this_call / max(1e-9, outcome.seconds)

@@ -58,12 +58,14 @@ def info(
     """Count images, patients and findings, and draw a contact sheet."""
     from radcommons.data.store import Store
     from radcommons.data.summary import store_sheet, summarise
+    from radcommons.folders import make_folder, readable_by_owner
 
     opened = Store.open(store)
     summary = summarise(opened)
     picture = sheet or store / "contact_sheet.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    store_sheet(opened).save(picture, format="PNG")
+    make_folder(picture.parent, private=False)
+    with readable_by_owner(True):
+        store_sheet(opened).save(picture, format="PNG")
     result = {**summary.model_dump(mode="json"), "contact_sheet": str(picture)}
     show(result, _as_text(summary) + f"\ncontact sheet  {picture}", as_json)
 
