@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
@@ -20,6 +22,8 @@ from radcommons.train.settings import TrainSettings
 
 torch.set_num_threads(1)  # networks this small are slower on several, and the tests run side by side
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
+hypothesis_settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session")
