@@ -1,20 +1,29 @@
 """Fixtures for every test: the real radiographs, a phantom store, a run that takes a second."""
 
+import contextlib
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
+from radcommons.signals import STOP_SIGNALS
 from radcommons.train.settings import TrainSettings
 
 torch.set_num_threads(1)  # networks this small are slower on several, and the tests run side by side
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
+hypothesis_settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +87,58 @@ def tiny_settings(**changes: object) -> TrainSettings:
         "log_every": 16,
     }
     return TrainSettings.model_validate({**values, **changes})
+
+
+class Started:
+    """A command under way, in a process group of its own that ends with the test; no machine is too slow for it."""
+
+    def __init__(self, command: Sequence[str | Path], **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_until(self, reached: Callable[[], object]) -> None:
+        """Wait for what the command does; it must be running then."""
+        while not reached():
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.01)
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to the command and its workers, as terminals and schedulers do."""
+        os.killpg(self.process.pid, number)
+
+    def end(self) -> tuple[int, str, str]:
+        """Exit status, stdout and stderr, once the command and all that hold its pipes have ended."""
+        out, err = self.process.communicate()
+        return self.process.returncode, out, err
+
+    def kill(self) -> None:
+        """End everything that is left."""
+        with contextlib.suppress(ProcessLookupError):
+            self.signal_all(signal.SIGKILL)
+        self.process.communicate()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Started]]:
+    """Starts a command that does not outlive the test, with the stop signals as a shell in front gives them."""
+    started: list[Started] = []
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number, handler in before.items():  # under nohup, or behind a script, some are ignored
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+    def begin(command: Sequence[str | Path], **environment: str) -> Started:
+        started.append(Started(command, **environment))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.kill()
+    for number, handler in before.items():
+        signal.signal(number, handler)

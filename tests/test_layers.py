@@ -20,7 +20,20 @@ PACKAGE = "radcommons"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
 BASE = frozenset(
-    {"errors", "settings", "seeds", "records", "progress", "files", "pictures", "pages", "workers", "cluster"}
+    {
+        "errors",
+        "settings",
+        "seeds",
+        "records",
+        "progress",
+        "files",
+        "folders",
+        "signals",
+        "pictures",
+        "pages",
+        "workers",
+        "cluster",
+    }
 )
 PUBLISHING = BASE | {"metrics", "models"}
 INSIDE = PUBLISHING | {"data", "train"}

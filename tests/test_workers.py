@@ -32,7 +32,7 @@ resource_tracker.register("/nowhere/lost", "file")
 
 
 def test_nothing_is_printed_after_the_last_line_where_a_worker_left_its_semaphores_removed() -> None:
-    ended = subprocess.run([sys.executable, "-c", LEAVING_A_LOST_FILE], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", LEAVING_A_LOST_FILE], capture_output=True, text=True, timeout=600)
     assert (ended.stdout, ended.stderr) == ("[4, 9]\n", "")
 
 
@@ -79,6 +79,6 @@ def test_threads_end_with_the_context_and_start_no_job_after_it(tmp_path: Path) 
     with in_order(begin, [(tmp_path / str(n),) for n in range(40)], workers=2, threads=True) as results:
         assert next(results) == 1  # OpenCV's: the workers are the threads
     begun = len(list(tmp_path.iterdir()))
-    assert begun < 10 and (threading.active_count(), cv2.getNumThreads()) == (running, of_caller)
+    assert begun <= 2 * WAVE + 1 and (threading.active_count(), cv2.getNumThreads()) == (running, of_caller)
     time.sleep(0.15)
     assert len(list(tmp_path.iterdir())) == begun

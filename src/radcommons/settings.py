@@ -7,16 +7,41 @@ import copy
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from radcommons.errors import PathMissing, SettingRefused, nearest_hint
 
 OFF = "off"
+
+
+def _split(value: Any) -> Any:
+    """``--set findings=Effusion,Nodule`` means a list."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in repeated(names):
+        raise ValueError(f"names {name} twice; name it once")
+    return names
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_once)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # of a setting and of every option --seed
 
 
 class Settings(BaseModel):
@@ -95,6 +120,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """`values` with ``key=value`` or ``table.key=value`` laid over; a value is TOML, else plain text."""
     result: dict[str, Any] = copy.deepcopy(dict(values))
+    require_once("--set", [item.partition("=")[0].strip() for item in overrides])
     for item in overrides:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
@@ -111,6 +137,25 @@ def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
                 raise SettingRefused(f"--set {item}: '{table}' is not a table of settings")
         target[leaf] = value
     return result
+
+
+def checked_seed(seed: int) -> int:
+    """The value of an option --seed; raises SettingRefused in the words that a setting's would have."""
+    try:
+        return TypeAdapter(Seed).validate_python(seed)
+    except ValidationError as error:
+        raise SettingRefused(f"--seed is {seed}: {_reason(error.errors()[0])}") from None
+
+
+def require_once(option: str, values: Sequence[Hashable]) -> None:
+    """Raise SettingRefused where an option that may be repeated is given the same value twice: one was a slip."""
+    for value in repeated(values):
+        raise SettingRefused(f"{option} {value} is given twice; give it once")
+
+
+def repeated(values: Sequence[Hashable]) -> list[Hashable]:
+    """What occurs more than once, in order."""
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def preset_folder() -> Path:
@@ -144,12 +189,16 @@ def _fault(cls: type[Settings], error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"'{where}' is not a setting; {nearest_hint(where, _keys_beside(cls, error['loc']))}"
-    message: str = error["msg"].removeprefix("Value error, ")
     if not where:
-        return message
+        return _reason(error)
     if error["type"] == "missing":
         return f"'{where}' is missing"
-    return f"'{where}' is {error['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"'{where}' is {error['input']!r}: {_reason(error)}"
+
+
+def _reason(error: Any) -> str:
+    message: str = error["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
 
 
 def _keys_beside(cls: type[BaseModel], location: Sequence[str | int]) -> list[str]:

@@ -1,8 +1,7 @@
-"""Work over threads, processes or a cluster, in order: Ctrl-C stops it silently, nothing outlives a killed parent."""
+"""Work over threads, processes or a cluster, in order: a signal stops it silently, nothing outlives a killed parent."""
 
 import os
 import pickle
-import signal
 import threading
 import time
 import warnings
@@ -18,6 +17,7 @@ import joblib
 
 from radcommons.cluster.opening import Cluster
 from radcommons.errors import WorkerKilled
+from radcommons.signals import ignore_stop_signals, ignored_by_new_processes
 
 T = TypeVar("T")
 Workers = int | Cluster  # processes or threads here, or an open cluster
@@ -140,7 +140,7 @@ def _waves(
     stop = 0
     while stop < len(jobs):
         start, stop = stop, stop + size()
-        with _interrupts_ignored(), _tracker_silent():  # workers inherit this: Ctrl-C is the parent's to handle
+        with ignored_by_new_processes(), _tracker_silent():
             results = parallel(call(job) for job in jobs[start:stop])
         try:
             for result in results:  # noqa: UP028  'yield from' would close them before 'finally'
@@ -178,6 +178,7 @@ def radcommons_job(job: Job) -> Any:
 def _begin_worker(parent: int) -> None:
     """Begin a worker process, which ends soon after its parent is killed: it would wait and hold the parent's pipes."""
     cv2.setNumThreads(1)  # the processes are the threads
+    ignore_stop_signals()  # again, for workers that a thread started later
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -202,21 +203,3 @@ def _tracker_silent() -> Iterator[None]:
             del os.environ["PYTHONWARNINGS"]
         else:
             os.environ["PYTHONWARNINGS"] = before
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C, which new processes inherit, and block it too, so that it arrives here afterwards.
-
-    Blocking alone is not inherited: starting the first worker, joblib unblocks it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

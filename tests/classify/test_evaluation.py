@@ -201,20 +201,35 @@ def test_findings_that_only_one_side_knows_are_refused_with_those_of_both(
 def test_some_of_the_findings_may_be_judged_alone(
     found: tuple[Evaluation, Path], run: Path, clinic: Store, tmp_path: Path
 ) -> None:
-    alone = evaluate(run, clinic.path, tmp_path / "e", findings=["Effusion", "Effusion"], redraws=REDRAWS)
+    alone = evaluate(run, clinic.path, tmp_path / "e", findings=["Effusion"], redraws=REDRAWS)
     assert alone.findings == found[0].findings[1:]
     assert alone.mean["auc"] == alone.findings[0].auc
     assert "| mean |" not in table(alone)
 
 
-def test_a_finding_with_one_class_and_a_part_without_films_are_one_line(
+def test_a_finding_that_no_film_has_is_named_everywhere_and_the_others_are_judged(
+    found: tuple[Evaluation, Path], run: Path, clinic: Store, tmp_path: Path
+) -> None:
+    healthy = relabelled(clinic, tmp_path / "healthy", lambda frame: frame.with_columns(Effusion=pl.lit(0)))
+    out, films = tmp_path / "e", len(clinic.rows("test"))
+    evaluation = evaluate(run, healthy, out, redraws=REDRAWS)
+    assert evaluation.findings == found[0].findings[:1] and evaluation.mean["auc"] == evaluation.findings[0].auc
+    assert evaluation.one_class == {"Effusion": (0, films)}
+    sentence = f"Not judged, for want of films of both kinds: Effusion (0 films with, {films} without)."
+    for text in (as_text(evaluation, "page"), (out / "table.md").read_text(), (out / "evaluation.html").read_text()):
+        assert sentence in text
+    assert Evaluation.model_validate_json((out / "evaluation.json").read_text()) == evaluation
+    assert set(of_one(out, "Effusion")[0]) == {0}, "its scores are kept all the same"
+
+
+def test_a_finding_with_one_class_alone_and_a_part_without_films_are_one_line(
     run: Path, clinic: Store, tmp_path: Path
 ) -> None:
     healthy = relabelled(clinic, tmp_path / "healthy", lambda frame: frame.with_columns(Effusion=pl.lit(0)))
     with pytest.raises(
         TooFewImages, match="'Effusion' has 0 positive and .* in the part 'test' of .*healthy; it needs"
     ):
-        evaluate(run, healthy, tmp_path / "e")
+        evaluate(run, healthy, tmp_path / "e", findings=["Effusion"])
     untested = relabelled(clinic, tmp_path / "u", lambda frame: frame.with_columns(split=pl.lit("train")))
     with pytest.raises(TooFewImages, match="has no film in its part 'test'; name another --part"):
         evaluate(run, untested, tmp_path / "e")

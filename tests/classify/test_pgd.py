@@ -172,7 +172,7 @@ def inside(points: Tensor, images: Tensor, settings: AttackSettings) -> bool:
 
 
 @given(balls, pixels, anything)
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 def test_a_projected_point_lies_within_epsilon_and_between_black_and_white(
     ball: AttackSettings, image: list[float], point: list[float]
 ) -> None:
@@ -181,7 +181,7 @@ def test_a_projected_point_lies_within_epsilon_and_between_black_and_white(
 
 
 @given(balls, pixels, anything)
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(max_examples=100)
 def test_projecting_twice_changes_nothing_more(ball: AttackSettings, image: list[float], point: list[float]) -> None:
     images = torch.tensor(image).view(1, 1, 3, 3)
     once = project(torch.tensor(point).view(1, 1, 3, 3), images, ball)

@@ -2,12 +2,9 @@
 
 import json
 import math
-import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -378,44 +375,51 @@ def arguments_of(source: Path, out: Path, config: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_torchrun_leaves_the_same_weights_in_both_processes(quick: Quick, pictures: Pictures, tmp_path: Path) -> None:
+def test_torchrun_leaves_the_same_weights_in_both_processes(
+    quick: Quick, pictures: Pictures, tmp_path: Path, start: Callable[..., Any]
+) -> None:
     quick(log_every=50).save(tmp_path / "config.toml")
     pooled = pictures(tmp_path / "pooled", np.tile(np.float32([1, 0]), 50))
     (tmp_path / "script.py").write_text(WITH_DIGESTS)
     command = arguments_of(pooled, tmp_path / "run", tmp_path / "config.toml")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*torchrun, str(tmp_path / "script.py"), str(tmp_path), *command],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("finished after 2 epochs") == 1, "one process speaks"
+    status, out, err = start([*torchrun, tmp_path / "script.py", tmp_path, *command]).end()
+    assert status == 0, err
+    assert out.count("finished after 2 epochs") == 1, "one process speaks"
     digests = {(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)}
     assert digests == {checkpoint.digest(state_of(tmp_path / "run")["network"])}
     assert Classifier.load(tmp_path / "run").findings == ("Effusion",)
 
 
+KILLED_IN_EPOCH_3 = """
+import os, signal, sys
+from radcommons.classify import training
+from radcommons.cli import run
+epochs, judge, loss = 0, training._judged, training.known_loss
+def judged(*given):
+    global epochs
+    epochs += 1
+    return judge(*given)
+def killed(logits, *given):
+    if epochs == 2 and logits.requires_grad:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return loss(logits, *given)
+training._judged, training.known_loss = judged, killed
+run(sys.argv[1:])
+"""
+
+
 @pytest.mark.slow
 def test_a_process_killed_in_an_epoch_goes_on_with_the_same_command(
-    quick: Quick, pictures: Pictures, tmp_path: Path
+    quick: Quick, pictures: Pictures, tmp_path: Path, start: Callable[..., Any]
 ) -> None:
     settings, pooled = quick(epochs=5), pictures(tmp_path / "pooled", np.tile(np.float32([1, 0]), 50))
     settings.save(tmp_path / "config.toml")
-    command = [sys.executable, "-m", "radcommons"]
-    command += arguments_of(pooled, tmp_path / "killed", tmp_path / "config.toml")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len([e for e in read_log(tmp_path / "killed") if "validation_loss" in e]) < 2:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=240)
+    command = arguments_of(pooled, tmp_path / "killed", tmp_path / "config.toml")
+    assert start([sys.executable, "-c", KILLED_IN_EPOCH_3, *command]).end()[0] == -signal.SIGKILL
+    assert len([e for e in read_log(tmp_path / "killed") if "validation_loss" in e]) == 2
+    status, _, err = start([sys.executable, "-m", "radcommons", *command]).end()
+    assert status == 0, err
     split = open_split([pooled], validation=None, findings=None, side=32, seed=0)
     train_classifier(split, settings, tmp_path / "straight")
     require_equal(tmp_path / "killed", tmp_path / "straight")

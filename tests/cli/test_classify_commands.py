@@ -1,9 +1,7 @@
 import json
-import os
 import signal
-import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,22 +154,18 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_signal_saves_and_the_same_command_continues(site: Path, tmp_path: Path) -> None:
-    (tmp_path / "long.toml").write_text(SETTINGS.format(epochs=500) + "patience = 500\n")
-    command = [sys.executable, "-m", "radcommons", "classify", "train", str(site), "--out", str(tmp_path / "run")]
-    command += ["--config", str(tmp_path / "long.toml")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def test_a_signal_saves_and_the_same_command_continues(site: Path, tmp_path: Path, start: Callable[..., Any]) -> None:
+    (tmp_path / "long.toml").write_text(SETTINGS.format(epochs=10_000) + "patience = 10000\n")
+    command = [sys.executable, "-m", "radcommons", "classify", "train", site, "--out", tmp_path / "run"]
+    log = tmp_path / "run" / "log.jsonl"
     seen = []
     for _ in range(2):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        log, deadline = tmp_path / "run" / "log.jsonl", time.monotonic() + 120
         before = log.read_text() if log.exists() else ""
-        while not log.exists() or len(log.read_text()) <= len(before):
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 130 and "Traceback" not in err
+        training = start([*command, "--config", tmp_path / "long.toml"])
+        training.wait_until(lambda before=before: log.exists() and len(log.read_text()) > len(before))
+        training.process.send_signal(signal.SIGINT)
+        status, out, err = training.end()
+        assert status == 130 and "Traceback" not in err
         assert "stopped and saved" in out and "run the same command again to continue" in err
         seen.append(out)
     assert seen[0] != seen[1], "further on"

@@ -3,9 +3,7 @@
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -337,27 +335,37 @@ def slow_films_for_processes(tmp_path_factory: pytest.TempPathFactory, film_tabl
     return film_table(tmp_path_factory.mktemp("slow-processes"), films=300, side=512, suffix=".dcm")
 
 
-class Importing:
-    """``data import table`` in a process group of its own, up to its first finished block."""
+WAITING_AFTER_A_BLOCK = """
+import sys, time
+from radcommons.cli import run
+from radcommons.data.store_writer import StoreWriter
+append = StoreWriter.append
+def waiting(writer, block):
+    append(writer, block)
+    while True:
+        time.sleep(0.01)
+StoreWriter.append = waiting
+sys.exit(run(sys.argv[1:]))
+"""
 
-    def __init__(self, films: Path, out: Path, key: Path, workers: int) -> None:
-        options = ("--resolution", "256", "--key", key, "--workers", workers)
-        command = [*COMMAND, "data", "import", "table", films, "--out", out, *options]
-        self.process = subprocess.Popen(
-            [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+
+class Importing:
+    """``data import table`` up to its first finished block, where it waits unless told otherwise."""
+
+    def __init__(self, start: Callable[..., Any], films: Path, out: Path, key: Path, *, waits: bool = True) -> None:
+        program = ["-c", WAITING_AFTER_A_BLOCK] if waits else ["-m", "radcommons"]
+        options = ["--resolution", "256", "--key", key, "--workers", "2"]
+        self.started = start([sys.executable, *program, "data", "import", "table", films, "--out", out, *options])
         self.journal = out / ".import" / "journal.jsonl"
-        while not (self.journal.is_file() and self.journal.stat().st_size):
-            assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.01)
-        listed = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        self.started.wait_until(lambda: self.journal.is_file() and self.journal.stat().st_size)
+        listed = Path(f"/proc/{self.started.process.pid}/task").glob("*/children")
         children = [int(pid) for path in listed for pid in path.read_text().split()]
         self.workers = [c for c in children if b"LokyProcess" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
     def end(self) -> tuple[int, str]:
         """Exit status and stderr, once the command and all that hold its pipes have ended."""
-        _, errors = self.process.communicate(timeout=30)
-        return self.process.returncode, errors
+        status, _, errors = self.started.end()
+        return status, errors
 
     def workers_running(self) -> list[int]:
         return [w for w in self.workers if _state(w) not in ("Z", "")]
@@ -384,13 +392,13 @@ def test_the_command_keeps_freed_memory_of_its_own_process(
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
 @pytest.mark.parametrize(("suffix", "processes"), [(".png", 0), (".dcm", 2)], ids=["threads", "processes"])
 def test_an_import_killed_in_the_middle_goes_on_without_redoing_a_film(
-    suffix: str, processes: int, tmp_path: Path, film_table: Callable[..., Path]
+    suffix: str, processes: int, tmp_path: Path, film_table: Callable[..., Path], start: Callable[..., Any]
 ) -> None:
     films, whole_films = (film_table(tmp_path / n, films=300, side=512, suffix=suffix) for n in ("films", "whole"))
     out, key = tmp_path / "broken", tmp_path / "key"
-    importing = Importing(films, out, key, workers=2)
+    importing = Importing(start, films, out, key)
     assert len(importing.workers) == processes
-    importing.process.send_signal(signal.SIGKILL)
+    importing.started.process.send_signal(signal.SIGKILL)
     status, errors = importing.end()  # which waits for the workers: they hold the pipes
     assert status == -signal.SIGKILL and "Traceback" not in errors
     assert importing.workers_running() == []
@@ -409,10 +417,12 @@ def test_an_import_killed_in_the_middle_goes_on_without_redoing_a_film(
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
-def test_ctrl_c_is_one_line_exit_130_and_no_worker_is_left(slow_films_for_processes: Path, tmp_path: Path) -> None:
-    importing = Importing(slow_films_for_processes, tmp_path / "store", tmp_path / "key", workers=2)
+def test_ctrl_c_is_one_line_exit_130_and_no_worker_is_left(
+    slow_films_for_processes: Path, tmp_path: Path, start: Callable[..., Any]
+) -> None:
+    importing = Importing(start, slow_films_for_processes, tmp_path / "store", tmp_path / "key")
     assert len(importing.workers) == 2
-    os.killpg(importing.process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    importing.started.signal_all(signal.SIGINT)  # as a terminal does: to the workers too
     status, errors = importing.end()
     assert (status, errors.splitlines()[-1:]) == (130, ["radcommons: stopped; run the same command again to continue"])
     assert "Traceback" not in errors and "Warning" not in errors
@@ -420,11 +430,13 @@ def test_ctrl_c_is_one_line_exit_130_and_no_worker_is_left(slow_films_for_proces
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
-def test_ctrl_c_with_threads_is_one_line_too_and_the_same_command_goes_on(slow_films: Path, tmp_path: Path) -> None:
+def test_ctrl_c_with_threads_is_one_line_too_and_the_same_command_goes_on(
+    slow_films: Path, tmp_path: Path, start: Callable[..., Any]
+) -> None:
     out, key = tmp_path / "store", tmp_path / "key"
-    importing = Importing(slow_films, out, key, workers=2)
+    importing = Importing(start, slow_films, out, key)
     assert importing.workers == []
-    os.killpg(importing.process.pid, signal.SIGINT)
+    importing.started.signal_all(signal.SIGINT)
     status, errors = importing.end()
     assert (status, errors.splitlines()[-1:]) == (130, ["radcommons: stopped; run the same command again to continue"])
     assert "Traceback" not in errors and "Warning" not in errors
@@ -436,8 +448,10 @@ def test_ctrl_c_with_threads_is_one_line_too_and_the_same_command_goes_on(slow_f
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")
-def test_a_worker_killed_for_memory_is_one_line(slow_films_for_processes: Path, tmp_path: Path) -> None:
-    importing = Importing(slow_films_for_processes, tmp_path / "store", tmp_path / "key", workers=2)
+def test_a_worker_killed_for_memory_is_one_line(
+    slow_films_for_processes: Path, tmp_path: Path, start: Callable[..., Any]
+) -> None:
+    importing = Importing(start, slow_films_for_processes, tmp_path / "store", tmp_path / "key", waits=False)
     os.kill(importing.workers[0], signal.SIGKILL)
     status, errors = importing.end()
     assert status == 2 and "Traceback" not in errors

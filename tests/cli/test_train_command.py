@@ -1,8 +1,4 @@
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,25 +53,6 @@ def test_training_prints_one_json_object_and_repeats_as_a_no_op(
     assert run(["train", str(phantom_store.path), "--out", str(tmp_path / "run"), "--json"]) == 0, "no preset needed"
     again = json.loads(capsys.readouterr().out)
     assert again["finished"] and again["images_seen"] == 160
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_same_command_continues(
-    phantom_store: Store, tiny: Tiny, tmp_path: Path, number: signal.Signals
-) -> None:
-    tiny(total_images=40_000, images_per_phase=8000, checkpoint_every=40_000).save(tmp_path / "long.toml")
-    command = [sys.executable, "-m", "radcommons", "train", str(phantom_store.path), "--out", str(tmp_path / "run")]
-    command += ["--config", str(tmp_path / "long.toml")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "log.jsonl").exists() or not (tmp_path / "run" / "log.jsonl").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in err
-    assert "stopped and saved" in out and "run the same command again to continue" in err
-    assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize(

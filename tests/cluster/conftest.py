@@ -15,7 +15,7 @@ from radcommons.models.generator_files import save_generator
 from radcommons.models.progan import GeneratorNetwork, ProganConfig
 from radcommons.records import FindingsRecord
 
-SECONDS_TO_START = 30
+SECONDS_TO_START = 600  # only a guard against hanging
 
 
 class DaskCluster:
@@ -29,7 +29,7 @@ class DaskCluster:
 
     def start_scheduler(self) -> None:
         self._file.unlink(missing_ok=True)
-        self.scheduler = self._start("scheduler", "--port", "0", "--idle-timeout", "120")
+        self.scheduler = self._start("scheduler", "--port", "0", "--idle-timeout", "1200")
         until(self._file.is_file)
         self.address = json.loads(self._file.read_text())["address"].replace("tcp://", "dask://")
 
@@ -42,7 +42,7 @@ class DaskCluster:
             self.start_scheduler()
         self.workers = [worker for worker in self.workers if worker.poll() is None]
         while len(self.workers) < count:  # without a nanny: one that is killed stays dead
-            self.workers.append(self._start("worker", "--no-nanny", "--nthreads", "1", "--death-timeout", "20"))
+            self.workers.append(self._start("worker", "--no-nanny", "--nthreads", "1", "--death-timeout", "600"))
         with distributed.Client(self.address.replace("dask://", "tcp://"), set_as_default=False) as client:
             until(lambda: len(client.ncores()) == count)
 

@@ -2,9 +2,7 @@
 
 import json
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +80,7 @@ def test_an_import_loses_and_repeats_nothing_when_a_worker_is_killed_half_way(
 
 
 def test_an_import_goes_on_after_ctrl_c_and_after_a_kill_of_the_command(
-    dask_cluster: Any, films: Path, key: Path, made_here: dict[str, bytes], tmp_path: Path, monkeypatch
+    dask_cluster: Any, films: Path, key: Path, made_here: dict[str, bytes], tmp_path: Path, monkeypatch, start: Any
 ) -> None:
     monkeypatch.chdir(films.parent)  # a relative path reaches the workers as an absolute one
     out = tmp_path / "store"
@@ -91,13 +89,11 @@ def test_an_import_goes_on_after_ctrl_c_and_after_a_kill_of_the_command(
     journal = out / ".import" / "journal.jsonl"
     for stop, status in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         before = journal.stat().st_size if journal.exists() else 0
-        process = subprocess.Popen([sys.executable, "-m", "radcommons", *command], stderr=subprocess.PIPE, text=True)
-        while not (journal.exists() and journal.stat().st_size > before):
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            time.sleep(0.005)
-        process.send_signal(stop)
-        said = process.communicate(timeout=30)[1]
-        assert process.returncode == status
+        importing = start([sys.executable, "-m", "radcommons", *command])
+        importing.wait_until(lambda before=before: journal.exists() and journal.stat().st_size > before)
+        importing.process.send_signal(stop)
+        ended, _, said = importing.end()
+        assert ended == status
         assert not (out / "store.json").exists(), "the command was stopped half-way"
         if stop == signal.SIGINT:
             assert said == "radcommons: stopped; run the same command again to continue\n"
@@ -143,18 +139,15 @@ def test_a_set_loses_and_repeats_nothing_when_a_worker_is_killed_half_way(
 
 
 def test_a_set_goes_on_after_a_kill_of_the_command(
-    dask_cluster: Any, generator_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dask_cluster: Any, generator_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Any
 ) -> None:
     monkeypatch.chdir(generator_folder.parent)
     command = ["generate", generator_folder.name, "-n", "700", "--balanced"]
     there = [*command, "--out", str(tmp_path / "there"), "--cluster", dask_cluster.address]
     images = tmp_path / "there" / "images"
-    process = subprocess.Popen([sys.executable, "-m", "radcommons", *there], stderr=subprocess.DEVNULL)
-    while not images.is_dir() or len([*images.iterdir()]) < 65:
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    drawing = start([sys.executable, "-m", "radcommons", *there])
+    drawing.wait_until(lambda: images.is_dir() and len([*images.iterdir()]) >= 65)
+    drawing.kill()
     assert not (tmp_path / "there" / "provenance.json").exists(), "the command was killed half-way"
     assert run(there) == 0
     assert run([*command, "--out", str(tmp_path / "here")]) == 0

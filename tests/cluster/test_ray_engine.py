@@ -52,7 +52,7 @@ def head(port: int) -> Iterator[Any]:
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while True:
         with socket.socket() as place:
             if place.connect_ex(("127.0.0.1", port)) == 0:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from radcommons import folders
 from radcommons.data import ingest as module
 from radcommons.data import store_folder, store_writer
 from radcommons.data.ingest import ingest, ingest_phantoms, ladder
@@ -21,7 +22,6 @@ from radcommons.data.pseudonyms import fingerprint, load_or_create_key, pseudony
 from radcommons.data.sources import list_nih, list_table
 from radcommons.data.split import read_split_files, with_split
 from radcommons.data.store import Store
-from radcommons.data.store_folder import alone_in
 from radcommons.data.verify import verify
 from radcommons.errors import (
     DiskFull,
@@ -375,10 +375,12 @@ def test_a_folder_with_something_else_is_refused_and_left_as_it_is(
     assert [p.name for p in (tmp_path / "store").iterdir()] == ["thesis.txt"]
 
 
-def test_two_imports_to_one_folder_do_not_mix(imported: Callable[..., StoreRecord], tmp_path: Path) -> None:
-    (tmp_path / "store" / ".import").mkdir(parents=True)
-    with alone_in(tmp_path / "store" / ".import"):
-        with pytest.raises(PathInUse, match=r"another process is importing to .*; wait for it"):
+def test_two_imports_to_one_folder_do_not_mix(
+    imported: Callable[..., StoreRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "PATIENCE_SECONDS", 0)
+    with folders.alone_in(tmp_path / "store", private=True):
+        with pytest.raises(PathInUse, match=r"another process writes to .*; wait for it"):
             imported()
     assert imported().images == 12
 

@@ -9,7 +9,7 @@ import pytest
 
 from radcommons.data.pixels import pyramid
 from radcommons.data.store import Store, pixels_digest
-from radcommons.data.store_folder import alone_in, import_begun, require_own_folder
+from radcommons.data.store_folder import import_begun, require_own_folder
 from radcommons.data.store_writer import Block, RejectedImage, Request, StoredImage, StoreWriter
 from radcommons.errors import NothingToImport, PathInUse
 
@@ -111,13 +111,6 @@ def test_an_empty_import_leaves_no_file(tmp_path: Path) -> None:
         ):
             writer.finish()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_falls_when_its_holder_ends(tmp_path: Path) -> None:
-    with alone_in(tmp_path), pytest.raises(PathInUse), alone_in(tmp_path):
-        pass
-    with alone_in(tmp_path):
-        pass
 
 
 @pytest.mark.parametrize("name", ["pseudonym.key", "truth.npz", ".pseudonym.key.0f0f0f0f", "site.key"])

@@ -65,7 +65,7 @@ def test_findings_together_are_one_set_with_a_file_of_their_own(works, phantom_s
 
 
 def test_findings_together_are_the_same_set_in_whatever_order_they_are_named(works, tmp_path: Path) -> None:
-    for named in (["Effusion", "Cardiomegaly"], ["Cardiomegaly", "Effusion"], ["Effusion", "Cardiomegaly", "Effusion"]):
+    for named in (["Effusion", "Cardiomegaly"], ["Cardiomegaly", "Effusion"]):
         found = explain(Path("run"), tmp_path / "e", named, morph=SHORT, map_=QUICK)
         assert [m.findings for m in found.morphs] == [m.findings for m in found.maps] == [("Cardiomegaly", "Effusion")]
         assert "morphs: Cardiomegaly + Effusion" in as_text(found, named, tmp_path)

@@ -1,12 +1,11 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,22 +102,33 @@ def test_resuming_right_after_a_stage_that_no_batch_ends_on_is_exact(
     assert same(state_of(tmp_path / "broken"), state_of(tmp_path / "whole"))
 
 
+KILLED_IN_STEP_55 = """
+import os, signal, sys
+from radcommons.cli import run
+from radcommons.train import gan
+steps, take = 0, gan.critic_step
+def step(*given, **named):
+    global steps
+    steps += 1
+    if steps == 55:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return take(*given, **named)
+gan.critic_step = step
+run(sys.argv[1:])
+"""
+
+
 def test_a_kill_without_warning_resumes_from_the_last_checkpoint_to_the_same_bits(
-    phantom_store: Store, tiny: Tiny, tmp_path: Path
+    phantom_store: Store, tiny: Tiny, tmp_path: Path, start: Callable[..., Any]
 ) -> None:
     settings = tiny(total_images=1600, images_per_phase=64, checkpoint_every=160)
     config = tmp_path / "settings.toml"
     settings.save(config)
     run = tmp_path / "killed"
-    command = [sys.executable, "-m", "radcommons", "train", str(phantom_store.path), "--out", str(run)]
-    process = subprocess.Popen([*command, "--config", str(config)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not checkpoint.previous_file(run).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = ["train", phantom_store.path, "--out", run, "--config", config]
+    assert start([sys.executable, "-c", KILLED_IN_STEP_55, *command]).end()[0] == -signal.SIGKILL
     killed_at = state_of(run)["images_seen"]
-    assert isinstance(killed_at, int) and 160 <= killed_at < 1600
+    assert killed_at == 320 and checkpoint.previous_file(run).exists()
     outcome = gan.train(phantom_store, settings, run)
     assert outcome.images_this_call == 1600 - killed_at
     gan.train(phantom_store, settings, tmp_path / "unbroken")

@@ -1,11 +1,10 @@
 """Two processes must make the update that one makes with the joined batch."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +21,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.slow
 def test_two_processes_give_the_update_of_one_with_the_joined_batch(
-    phantom_store: Store, tiny: Callable[..., TrainSettings], tmp_path: Path
+    phantom_store: Store, tiny: Callable[..., TrainSettings], tmp_path: Path, start: Callable[..., Any]
 ) -> None:
     settings = tiny(total_images=96, images_per_phase=16, checkpoint_every=96)
     gan.train(phantom_store, settings, tmp_path / "one")
@@ -30,12 +29,9 @@ def test_two_processes_give_the_update_of_one_with_the_joined_batch(
     settings.save(config)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "radcommons", "train", str(phantom_store.path), "--out", str(tmp_path / "two")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "--config", str(config)], env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("finished at 96 images") == 1, "one process speaks"
+    status, out, err = start([*command, "--config", config]).end()
+    assert status == 0, err
+    assert out.count("finished at 96 images") == 1, "one process speaks"
     one, two = (checkpoint.load(tmp_path / name, CPU) for name in ("one", "two"))
     assert one is not None and two is not None
     assert one[0]["images_seen"] == two[0]["images_seen"] == 96

@@ -32,6 +32,7 @@ from radcommons.audit.work import PAGE, REPORT, Work, finished_report
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused
 from radcommons.files import write_whole
+from radcommons.folders import alone_in
 from radcommons.models.extractors import Extractor, load_extractor
 from radcommons.progress import Track, silent
 from radcommons.records import AuditReport, Control, Diversity, Fidelity, PrivacyTest, QualityScore
@@ -63,7 +64,22 @@ def run(
     Raises:
         BadInput: with the next step; nothing was written then.
     """
-    settings, rules, out = settings or AuditSettings(), rules or Policy(), Path(out)
+    with alone_in(Path(out), private=True):  # films will be seen on its page
+        return _run(
+            reference, store, Path(out), settings or AuditSettings(), rules or Policy(), controls, classifier, track
+        )
+
+
+def _run(
+    reference: Path | str,
+    store: Store | Path | str,
+    out: Path,
+    settings: AuditSettings,
+    rules: Policy,
+    controls: bool,
+    classifier: Path | None,
+    track: Track,
+) -> AuditReport:
     if 1 / (settings.permutations + 1) >= rules.significance:
         raise SettingRefused(
             f"permutations is {settings.permutations}, too few for a significance of {rules.significance:g}; "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from radcommons.settings import Settings
+from radcommons.settings import Seed, Settings
 
 SIGNIFICANCE = 0.001  # one-sided, of one test; ten tests then raise a false alarm in 1 audit of 100
 
@@ -12,7 +12,7 @@ SIGNIFICANCE = 0.001  # one-sided, of one test; ten tests then raise a false ala
 class AuditSettings(Settings):
     """Sizes of an audit; with the subject and the store they determine every number of it."""
 
-    seed: int = Field(0, ge=0, description="root of every random number of the audit")
+    seed: Seed = Field(0, description="root of every random number of the audit")
     images: int = Field(2_000, ge=50, description="synthetic images with labels as in training")
     balanced_images: int = Field(2_000, ge=50, description="synthetic images with findings in turn")
     extractor: str = Field("efficientnet-lite0", description="network that turns images into features")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from radcommons.errors import PathInUse
 from radcommons.files import put_whole, write_whole
+from radcommons.folders import holds_other_than
 from radcommons.records import AuditReport
 
 REPORT = "audit.json"
@@ -31,9 +32,8 @@ class Work:
         if saved.is_file():
             if saved.read_text(encoding="utf-8") != request:
                 raise PathInUse(f"{out} holds an unfinished audit of something else; choose another --out")
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        elif holds_other_than(out):
             raise PathInUse(f"{out} already holds something else; choose another --out")
-        out.mkdir(parents=True, exist_ok=True)
         out.chmod(0o700)  # films will be seen on its page
         folder.mkdir(mode=0o700, exist_ok=True)
         write_whole(saved, request)

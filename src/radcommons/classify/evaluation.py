@@ -10,11 +10,12 @@ import polars as pl
 from radcommons import __version__
 from radcommons.classify.estimates import certain, mean_estimate, of_share, patients_behind
 from radcommons.classify.evaluation_page import render, table
-from radcommons.classify.material import Examples, of_store, require_both_classes
+from radcommons.classify.material import Examples, of_store, require_both_classes, with_both_classes
 from radcommons.data.listing import Part
 from radcommons.data.seen import patients_seen_of
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, PathInUse, PatientsSeen, TooFewImages, nearest_hint
+from radcommons.folders import alone_in, holds_other_than
 from radcommons.metrics.bootstrap import (
     auc_redraws,
     average_precision_redraws,
@@ -63,45 +64,65 @@ def evaluate(
     Args:
         run: of `train_classifier`.
         folder: the store.
-        findings: which to judge; all that the classifier knows by default.
+        findings: which to judge; all that the classifier knows by default; each once.
         by_image: redraw images instead of patients: intervals are too narrow where patients have several films.
         redraws: bootstrap samples.
     Raises:
         FindingUnknown: the store does not label a finding.
-        TooFewImages: a finding has one class only in the part.
+        TooFewImages: no finding has both classes in the part; where some have, the others are named and left out.
         PatientsSeen: patients of the test part were in training or validation; status 3.
         PathInUse: `out` holds something else.
     """
-    claim(out, WRITTEN)
-    classifier, store = Classifier.load(run), Store.open(folder)
-    chosen = tuple(dict.fromkeys(findings or classifier.findings))
-    require_common(chosen, classifier.findings, run)
-    require_common(chosen, store.findings, folder)
-    films = of_store(store, part, side=classifier.side).about(chosen)
-    if not len(films):
-        raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
-    require_both_classes(films.labels, chosen, f"the part '{part}' of {folder}")
-    seen = patients_seen_of(load_classifier_patients(run), store, films.rows)
-    overlap = seen.describe(part, "this classifier's training or validation")
-    if part == "test" and seen.patients:
-        raise PatientsSeen(f"{run}: {overlap}; judge it on films of patients that it has not seen")
-    scores = classifier.scores(films.images, rows=films.rows, track=track)
-    columns = [classifier.findings.index(f) for f in chosen]
-    with track("Redrawing patients", total=1, unit="tables") as advance:
-        evaluation = judged(classifier, films, scores[:, columns], by_image=by_image, redraws=redraws, seed=seed)
-        advance(1)
-    evaluation = evaluation.model_copy(update={"store": store.name, "part": part, "overlap": overlap})
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)  # predictions are not for everybody
-    predictions(store, films, scores[:, columns]).write_parquet(out / PREDICTIONS)
-    (out / TABLE).write_text(table(evaluation), encoding="utf-8")
-    (out / PAGE).write_text(render(evaluation), encoding="utf-8")
-    (out / RECORD).write_text(evaluation.to_json(), encoding="utf-8")
-    return evaluation
+    with alone_in(out, private=True):  # predictions are not for everybody
+        claim(out, WRITTEN)
+        classifier, store = Classifier.load(run), Store.open(folder)
+        chosen = tuple(findings or classifier.findings)
+        require_common(chosen, classifier.findings, run)
+        require_common(chosen, store.findings, folder)
+        films = of_store(store, part, side=classifier.side).about(chosen)
+        if not len(films):
+            raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
+        both = with_both_classes(films.labels)
+        if not both.any():
+            require_both_classes(films.labels, chosen, f"the part '{part}' of {folder}")
+        kept = np.flatnonzero(both)
+        seen = patients_seen_of(load_classifier_patients(run), store, films.rows)
+        overlap = seen.describe(part, "this classifier's training or validation")
+        if part == "test" and seen.patients:
+            raise PatientsSeen(f"{run}: {overlap}; judge it on films of patients that it has not seen")
+        scores = classifier.scores(films.images, rows=films.rows, track=track)
+        columns = [classifier.findings.index(f) for f in chosen]
+        with track("Redrawing patients", total=1, unit="tables") as advance:
+            evaluation = judged(
+                classifier,
+                films.about([chosen[f] for f in kept]),
+                scores[:, [columns[f] for f in kept]],
+                by_image=by_image,
+                redraws=redraws,
+                seed=seed,
+            )
+            advance(1)
+        evaluation = evaluation.model_copy(
+            update={"store": store.name, "part": part, "overlap": overlap, "one_class": _of_one_class(films, both)}
+        )
+        predictions(store, films, scores[:, columns]).write_parquet(out / PREDICTIONS)
+        (out / TABLE).write_text(table(evaluation), encoding="utf-8")
+        (out / PAGE).write_text(render(evaluation), encoding="utf-8")
+        (out / RECORD).write_text(evaluation.to_json(), encoding="utf-8")
+        return evaluation
+
+
+def _of_one_class(films: Examples, both: np.ndarray) -> dict[str, tuple[int, int]]:
+    return {
+        finding: (int((labels >= 0.5).sum()), int((labels < 0.5).sum()))
+        for finding, labels, judged in zip(films.findings, films.labels.T, both, strict=True)
+        if not judged
+    }
 
 
 def claim(out: Path, written: set[str]) -> None:
     """Refuse a folder that holds anything but what an earlier call wrote there."""
-    if out.exists() and (not out.is_dir() or any(p.name not in written for p in out.iterdir())):
+    if holds_other_than(out, written):
         raise PathInUse(f"{out} already holds something else; choose another --out")
 
 

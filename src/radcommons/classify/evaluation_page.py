@@ -37,8 +37,8 @@ def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[s
 
 
 def caution(evaluation: Evaluation) -> str:
-    """What a reader must know before the numbers: that training may have seen the part, or that patients are few."""
-    return " ".join(text for text in (_seen(evaluation), _few(evaluation)) if text)
+    """What a reader must know before the numbers: that training may have seen the part, or what is few or left out."""
+    return " ".join(text for text in (_seen(evaluation), _few(evaluation), _one_class(evaluation)) if text)
 
 
 def _few(evaluation: Evaluation) -> str:
@@ -48,6 +48,14 @@ def _few(evaluation: Evaluation) -> str:
         if few
         else ""
     )
+
+
+def _one_class(evaluation: Evaluation) -> str:
+    left_out = [
+        f"{finding} ({positives:,} films with, {negatives:,} without)"
+        for finding, (positives, negatives) in evaluation.one_class.items()
+    ]
+    return f"Not judged, for want of films of both kinds: {', '.join(left_out)}." if left_out else ""
 
 
 def _seen(evaluation: Evaluation) -> str:

@@ -249,6 +249,11 @@ def chosen_findings(
     return chosen
 
 
+def with_both_classes(labels: np.ndarray) -> np.ndarray:
+    """Which findings some images have and some have not, boolean (F,), of labels (n, F)."""
+    return np.asarray((labels >= 0.5).any(axis=0) & (labels < 0.5).any(axis=0))
+
+
 def require_both_classes(labels: np.ndarray, findings: Sequence[str], part: str) -> None:
     """Raise TooFewImages for a finding that only one class of images has in a part."""
     for column, finding in enumerate(findings):

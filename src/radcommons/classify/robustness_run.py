@@ -18,6 +18,7 @@ from radcommons.classify.robustness_table import table
 from radcommons.data.listing import Part
 from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused, TooFewImages
+from radcommons.folders import alone_in
 from radcommons.models.classifier_files import Classifier
 from radcommons.progress import Track, silent
 from radcommons.records import AttackedClassifier, Robustness
@@ -74,57 +75,60 @@ def attack_run(
         TooFewImages: a finding has one class only in the part, or none has both among the films drawn.
         PathInUse: `out` holds something else.
     """
-    claim(out, WRITTEN)
-    classifier, store = Classifier.load(run), Store.open(folder)
-    chosen = tuple(findings or classifier.findings)
-    require_common(chosen, classifier.findings, run)
-    require_common(chosen, store.findings, folder)
-    classifiers = {name_of(run, other): classifier}
-    if other is not None:
-        if other.resolve() == run.resolve():
-            raise ClassifierRefused(f"{other} is the run itself; name another with --other")
-        classifiers[name_of(other, run)] = beside = Classifier.load(other)
-        require_common(chosen, beside.findings, other)
-        if beside.side != classifier.side:
-            raise ClassifierRefused(
-                f"{other} sees films of {beside.side} pixels and {run} of {classifier.side}, so that the same epsilon "
-                f"is not the same attack; train one with --set side={classifier.side}"
-            )
-    examples = of_store(store, part, side=classifier.side).about(chosen)
-    if not len(examples):
-        raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
-    require_both_classes(examples.labels, chosen, f"the part '{part}' of {folder}")
-    drawn = examples
-    if films is not None and films < len(examples):
-        drawn = examples.take(np.sort(numpy_stream(seed, "films").choice(len(examples), size=films, replace=False)))
-    result = compare(
-        {name: Outputs(c.network, [c.findings.index(f) for f in chosen]) for name, c in classifiers.items()},
-        LabelledFilms.of(drawn.images, drawn.labels, drawn.patients, chosen, rows=drawn.rows, side=classifier.side),
-        epsilons,
-        settings,
-        seed=seed,
-        batch_size=GPU_BATCH if classifier.device.type == "cuda" else CPU_BATCH,
-        redraws=redraws,
-        track=track,
-    )
-    robustness = Robustness(
-        classifiers={
-            name: AttackedClassifier(trained_on=c.record.name, weights_sha256=c.digest)
-            for name, c in classifiers.items()
-        },
-        store=store.name,
-        part=part,
-        films_in_part=len(examples),
-        seed=seed,
-        redraws=redraws,
-        result=result,
-        versions={"radcommons": __version__, **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy")}},
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    robustness_figure(result).savefig(out / FIGURE, dpi=150)
-    (out / TABLE).write_text(table(robustness), encoding="utf-8")
-    (out / RECORD).write_text(robustness.to_json(), encoding="utf-8")
-    return robustness
+    with alone_in(out, private=True):
+        claim(out, WRITTEN)
+        classifier, store = Classifier.load(run), Store.open(folder)
+        chosen = tuple(findings or classifier.findings)
+        require_common(chosen, classifier.findings, run)
+        require_common(chosen, store.findings, folder)
+        classifiers = {name_of(run, other): classifier}
+        if other is not None:
+            if other.resolve() == run.resolve():
+                raise ClassifierRefused(f"{other} is the run itself; name another with --other")
+            classifiers[name_of(other, run)] = beside = Classifier.load(other)
+            require_common(chosen, beside.findings, other)
+            if beside.side != classifier.side:
+                raise ClassifierRefused(
+                    f"{other} sees films of {beside.side} pixels and {run} of {classifier.side}, so that the same "
+                    f"epsilon is not the same attack; train one with --set side={classifier.side}"
+                )
+        examples = of_store(store, part, side=classifier.side).about(chosen)
+        if not len(examples):
+            raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
+        require_both_classes(examples.labels, chosen, f"the part '{part}' of {folder}")
+        drawn = examples
+        if films is not None and films < len(examples):
+            drawn = examples.take(np.sort(numpy_stream(seed, "films").choice(len(examples), size=films, replace=False)))
+        result = compare(
+            {name: Outputs(c.network, [c.findings.index(f) for f in chosen]) for name, c in classifiers.items()},
+            LabelledFilms.of(drawn.images, drawn.labels, drawn.patients, chosen, rows=drawn.rows, side=classifier.side),
+            epsilons,
+            settings,
+            seed=seed,
+            batch_size=GPU_BATCH if classifier.device.type == "cuda" else CPU_BATCH,
+            redraws=redraws,
+            track=track,
+        )
+        robustness = Robustness(
+            classifiers={
+                name: AttackedClassifier(trained_on=c.record.name, weights_sha256=c.digest)
+                for name, c in classifiers.items()
+            },
+            store=store.name,
+            part=part,
+            films_in_part=len(examples),
+            seed=seed,
+            redraws=redraws,
+            result=result,
+            versions={
+                "radcommons": __version__,
+                **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy")},
+            },
+        )
+        robustness_figure(result).savefig(out / FIGURE, dpi=150)
+        (out / TABLE).write_text(table(robustness), encoding="utf-8")
+        (out / RECORD).write_text(robustness.to_json(), encoding="utf-8")
+        return robustness
 
 
 def name_of(run: Path, other: Path | None) -> str:

@@ -20,6 +20,7 @@ from radcommons.classify.trials import Trial, run_trials
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import SettingRefused, TooFewImages
+from radcommons.folders import alone_in
 from radcommons.metrics.classification import area_under_roc, split_classes
 from radcommons.metrics.label_errors import detection_rate, label_margins, plant_flips, suspects, wrong_labels
 from radcommons.pictures import contact_sheet
@@ -64,66 +65,66 @@ def screen(
             f"initial is {settings.initial}, a run that may have learned from these very images; a screen needs "
             "classifiers that have not: set initial to random or imagenet"
         )
-    claim(out, {RECORD, TABLE, SHEET, TRIALS})
-    items = _items(source, settings, track)
-    fold = _folds(items.patients, folds, settings.seed)
-    flipped_labels, flipped = plant_flips(
-        items.labels, share=planted_share, rng=numpy_stream(settings.seed, "planted flips")
-    )
-    planted = replace(items, labels=flipped_labels, digest=f"{items.digest}/planted {planted_share}")
-    trials = [
-        trial for arm, part in ((GIVEN, items), (PLANTED, planted)) for trial in _trials(arm, part, fold, settings)
-    ]
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    trained = run_trials(trials, out / TRIALS, workers=workers, track=track)
-    probabilities = {arm: np.empty(items.labels.shape) for arm in (GIVEN, PLANTED)}
-    for trial, outcome in zip(trials, trained, strict=True):
-        probabilities[trial.arm][fold == trial.repeat] = outcome.scores
-    found = suspects(probabilities[GIVEN], items.labels)
-    listed = np.zeros(flipped.shape, bool)
-    listed[tuple(suspects(probabilities[PLANTED], flipped_labels).T)] = True
-    margins = label_margins(probabilities[PLANTED], flipped_labels)
-    wrong = wrong_labels(probabilities[GIVEN], items.labels)
-    lines = []
-    for f, finding in enumerate(items.findings):
-        rates = detection_rate(
-            margins[:, [f]], flipped_labels[:, [f]], flipped[:, [f]], false_alarm_rate=false_alarm_rate
+    with alone_in(out, private=True):
+        claim(out, {RECORD, TABLE, SHEET, TRIALS})
+        items = _items(source, settings, track)
+        fold = _folds(items.patients, folds, settings.seed)
+        flipped_labels, flipped = plant_flips(
+            items.labels, share=planted_share, rng=numpy_stream(settings.seed, "planted flips")
         )
-        held = [listed[flipped[:, f] & (flipped_labels[:, f] == kind), f].sum() for kind in (0, 1)]
-        right = ~flipped[:, f] & ~np.isnan(flipped_labels[:, f])
-        present, absent = split_classes(probabilities[GIVEN][:, f], items.labels[:, f])
-        lines.append(
-            FindingScreen(
-                finding=finding,
-                present=len(present),
-                absent=len(absent),
-                auc=area_under_roc(present, absent),
-                suspects=int((found[:, 1] == f).sum()),
-                wrong_present=_or_none(wrong[f, 1]),
-                wrong_absent=_or_none(wrong[f, 0]),
-                planted=int(flipped[:, f].sum()) // 2,
-                listed_present=int(held[1]),
-                listed_absent=int(held[0]),
-                listed_right=float(listed[right, f].mean()),
-                found_present=_or_none(rates[1]),
-                found_absent=_or_none(rates[0]),
+        planted = replace(items, labels=flipped_labels, digest=f"{items.digest}/planted {planted_share}")
+        trials = [
+            trial for arm, part in ((GIVEN, items), (PLANTED, planted)) for trial in _trials(arm, part, fold, settings)
+        ]
+        trained = run_trials(trials, out / TRIALS, workers=workers, track=track)
+        probabilities = {arm: np.empty(items.labels.shape) for arm in (GIVEN, PLANTED)}
+        for trial, outcome in zip(trials, trained, strict=True):
+            probabilities[trial.arm][fold == trial.repeat] = outcome.scores
+        found = suspects(probabilities[GIVEN], items.labels)
+        listed = np.zeros(flipped.shape, bool)
+        listed[tuple(suspects(probabilities[PLANTED], flipped_labels).T)] = True
+        margins = label_margins(probabilities[PLANTED], flipped_labels)
+        wrong = wrong_labels(probabilities[GIVEN], items.labels)
+        lines = []
+        for f, finding in enumerate(items.findings):
+            rates = detection_rate(
+                margins[:, [f]], flipped_labels[:, [f]], flipped[:, [f]], false_alarm_rate=false_alarm_rate
             )
+            held = [listed[flipped[:, f] & (flipped_labels[:, f] == kind), f].sum() for kind in (0, 1)]
+            right = ~flipped[:, f] & ~np.isnan(flipped_labels[:, f])
+            present, absent = split_classes(probabilities[GIVEN][:, f], items.labels[:, f])
+            lines.append(
+                FindingScreen(
+                    finding=finding,
+                    present=len(present),
+                    absent=len(absent),
+                    auc=area_under_roc(present, absent),
+                    suspects=int((found[:, 1] == f).sum()),
+                    wrong_present=_or_none(wrong[f, 1]),
+                    wrong_absent=_or_none(wrong[f, 0]),
+                    planted=int(flipped[:, f].sum()) // 2,
+                    listed_present=int(held[1]),
+                    listed_absent=int(held[0]),
+                    listed_right=float(listed[right, f].mean()),
+                    found_present=_or_none(rates[1]),
+                    found_absent=_or_none(rates[0]),
+                )
+            )
+        result = ScreenResult(
+            source=items.source,
+            images=len(items),
+            folds=folds,
+            planted_share=planted_share,
+            false_alarm_rate=false_alarm_rate,
+            seed=settings.seed,
+            findings=tuple(lines),
+            sentence=sentence(lines, false_alarm_rate),
         )
-    result = ScreenResult(
-        source=items.source,
-        images=len(items),
-        folds=folds,
-        planted_share=planted_share,
-        false_alarm_rate=false_alarm_rate,
-        seed=settings.seed,
-        findings=tuple(lines),
-        sentence=sentence(lines, false_alarm_rate),
-    )
-    _table(items, probabilities[GIVEN], found).write_csv(out / TABLE)
-    if len(found):
-        _sheet(items, found).save(out / SHEET)
-    (out / RECORD).write_text(result.to_json(), encoding="utf-8")
-    return result
+        _table(items, probabilities[GIVEN], found).write_csv(out / TABLE)
+        if len(found):
+            _sheet(items, found).save(out / SHEET)
+        (out / RECORD).write_text(result.to_json(), encoding="utf-8")
+        return result
 
 
 def sentence(findings: list[FindingScreen], false_alarm_rate: float) -> str:

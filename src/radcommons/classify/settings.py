@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from radcommons.classify.pgd import AttackSettings
 from radcommons.models.classifier import SMALLEST_SIDE, ClassifierConfig, Network
-from radcommons.settings import OFF, Settings
+from radcommons.settings import Names, Seed, Settings
 
 DEFAULT_ON_CPU, DEFAULT_ON_GPU = "small-64", "paper"
 
@@ -38,10 +38,10 @@ class Augmentation(Settings):
 class ClassifierSettings(Settings):
     """What a classifier's training does; defaults are the paper's where it gives them."""
 
-    seed: int = Field(0, ge=0, description="root of every random number of the run")
+    seed: Seed = Field(0, description="root of every random number of the run")
     network: Network = Field("densenet-121", description="densenet-121, or densenet-small for two CPU cores")
     side: int = Field(224, ge=SMALLEST_SIDE, le=1024, description="of the network's input, pixels; images are resized")
-    findings: tuple[str, ...] | None = Field(
+    findings: Names | None = Field(
         None,
         min_length=1,
         description="findings to learn; off = those common to all sources with both classes in training and validation",
@@ -74,17 +74,6 @@ class ClassifierSettings(Settings):
 
     log_every: int = Field(1_000, ge=1, description="images between log lines")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 = autocast, on a GPU only")
-
-    @field_validator("findings", mode="before")
-    @classmethod
-    def _names(cls, value: object) -> object:
-        """``--set findings=Effusion,Nodule`` means a list."""
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) and value != OFF else value
-
-    @field_validator("findings")
-    @classmethod
-    def _once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return value and tuple(dict.fromkeys(value))
 
     @field_validator("positive_weight")
     @classmethod

@@ -79,7 +79,11 @@ def train_classifier(
         TrainingDiverged, CheckpointDamaged, DiskFull.
     """
     alone = settings.network == "densenet-small" and settings.side < SIDE_WORTH_CORES
-    with join() as world, one_core() if alone and world.device.type == "cpu" else nullcontext():
+    with (
+        join() as world,
+        world.alone_in(run),
+        one_core() if alone and world.device.type == "cpu" else nullcontext(),
+    ):
         return _train(split, settings, run, weights, world, track, should_stop)
 
 

@@ -8,9 +8,10 @@ import typer
 
 from radcommons import __version__
 from radcommons.cli import audit, classify, classify_screen, data, demo, experiment, explain, generate, train
+from radcommons.cli.stopping import stop_on_signals
 from radcommons.errors import RadCommonsError
 
-STOPPED = 130  # exit status after Ctrl-C
+STOPPED = 130  # exit status after Ctrl-C and other stop signals
 
 app = typer.Typer(
     name="radcommons",
@@ -48,11 +49,12 @@ def _radcommons(
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 2 bad input, 3 a gate refused, 130 stopped by Ctrl-C."""
+    """Run one command; returns the exit status: 0 done, 2 bad input, 3 a gate refused, 130 stopped by a signal."""
     command = typer.main.get_command(app)
     try:
-        status = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
-        if status == STOPPED:  # typer makes it from Ctrl-C
+        with stop_on_signals():
+            status = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        if status == STOPPED:  # typer makes it from KeyboardInterrupt
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except RadCommonsError as error:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import typer
 
-from radcommons.cli.output import AsJson, bar, show
-from radcommons.cli.stopping import stop_on_signal
+from radcommons.cli.output import AsJson, bar, seed_option, show
+from radcommons.cli.stopping import stop_after_step
 from radcommons.errors import SettingRefused
+from radcommons.settings import override, require_once
 
 app = typer.Typer(no_args_is_help=True, help="Train a classifier on any mix of stores and synthetic sets; judge it.")
 
@@ -28,6 +29,8 @@ radcommons classify attack classifiers/site-a stores/site-a --out attacks/site-a
 radcommons classify attack classifiers/plain stores/site-a --out attacks/both --other classifiers/robust --set norm=l2
 """
 PARTS = ("train", "val", "test")
+EVAL_SEED = seed_option("Root of the redraws.")
+ATTACK_SEED = seed_option("Root of the draw, the random starts and the noise.")
 
 
 @app.command("train", epilog=TRAIN_EPILOG)
@@ -59,11 +62,12 @@ def train(
     from radcommons.classify.settings import choose_settings
     from radcommons.classify.training import train_classifier
 
+    require_once("STORE|SET", [source.resolve() for source in sources])
     settings = choose_settings(out, preset=preset, config=config, overrides=set_)
     split = open_split(
         sources, validation=validation, findings=settings.findings, side=settings.side, seed=settings.seed, track=bar
     )
-    outcome = train_classifier(split, settings, out, weights=weights, track=bar, should_stop=stop_on_signal())
+    outcome = train_classifier(split, settings, out, weights=weights, track=bar, should_stop=stop_after_step())
     if not outcome.leads:
         return
     rate = outcome.images_this_call / max(1e-9, outcome.seconds)
@@ -107,7 +111,7 @@ def evaluate(
         False, "--by-image", help="Redraw images instead of patients; too narrow where patients have several."
     ),
     redraws: int = typer.Option(10_000, "--redraws", min=100, help="Bootstrap samples of the intervals."),
-    seed: int = typer.Option(0, "--seed", min=0, help="Root of the redraws."),
+    seed: int = EVAL_SEED,
     as_json: bool = AsJson,
 ) -> None:
     """Judge a classifier on real films: AUC, thresholded measures and calibration, with intervals over patients."""
@@ -117,6 +121,7 @@ def evaluate(
 
     if part not in PARTS:
         raise SettingRefused(f"--part is '{part}'; it must be train, val or test")
+    require_once("--finding", finding)
     found = judge(
         run,
         store,
@@ -149,17 +154,18 @@ def attack(
         [], "--set", metavar="KEY=VALUE", help="A setting of the attack; the checks are made at its epsilon, 2."
     ),
     films: int = typer.Option(500, "--films", min=2, help="Films to attack, drawn by the seed where there are more."),
-    seed: int = typer.Option(0, "--seed", min=0, help="Root of the draw, the random starts and the noise."),
+    seed: int = ATTACK_SEED,
     as_json: bool = AsJson,
 ) -> None:
     """Attack a classifier: AUC against the size of the change, beside noise, and whether the attack can be trusted."""
     from radcommons.classify.pgd import AttackSettings
     from radcommons.classify.robustness_run import EPSILONS, FIGURE, attack_run
     from radcommons.classify.robustness_table import as_text
-    from radcommons.settings import override
 
     if part not in PARTS:
         raise SettingRefused(f"--part is '{part}'; it must be train, val or test")
+    require_once("--finding", finding)
+    require_once("--epsilon", epsilon)
     settings = AttackSettings.parse(override({}, set_), source=f"--set {' --set '.join(set_)}")
     found = attack_run(
         run,

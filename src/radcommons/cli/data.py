@@ -7,7 +7,7 @@ import typer
 
 from radcommons.cli import data_import
 from radcommons.cli.label_table import counts, label_table
-from radcommons.cli.output import AsJson, Cluster, bar, show
+from radcommons.cli.output import AsJson, Cluster, bar, seed_option, show
 
 if TYPE_CHECKING:
     from radcommons.data.summary import StoreSummary
@@ -19,6 +19,7 @@ app.add_typer(data_import.app, name="import")
 
 PHANTOM_EPILOG = "radcommons data phantom --out stores/site-a --patients 400 --site A --resolution 64"
 
+SEED = seed_option("Patient i depends on the seed, the site and i only.")
 STORE = typer.Argument(help="A store's folder.")
 
 
@@ -28,7 +29,7 @@ def phantom(
     patients: int = typer.Option(..., "--patients", help="How many patients, each with one to four films."),
     site: str = typer.Option("A", "--site", help="The hospital: A, B, or any name, which gives it films of its own."),
     resolution: int = typer.Option(128, "--resolution", help="Side of the largest images, pixels, 16 to 1024."),
-    seed: int = typer.Option(0, "--seed", help="Patient i depends on the seed, the site and i only."),
+    seed: int = SEED,
     workers: int | None = typer.Option(None, "--workers", help="Processes; all cores by default."),
     cluster: str | None = Cluster,
     as_json: bool = AsJson,
@@ -58,12 +59,14 @@ def info(
     """Count images, patients and findings, and draw a contact sheet."""
     from radcommons.data.store import Store
     from radcommons.data.summary import store_sheet, summarise
+    from radcommons.folders import make_folder, readable_by_owner
 
     opened = Store.open(store)
     summary = summarise(opened)
     picture = sheet or store / "contact_sheet.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    store_sheet(opened).save(picture, format="PNG")
+    make_folder(picture.parent, private=False)
+    with readable_by_owner(True):
+        store_sheet(opened).save(picture, format="PNG")
     result = {**summary.model_dump(mode="json"), "contact_sheet": str(picture)}
     show(result, _as_text(summary) + f"\ncontact sheet  {picture}", as_json)
 

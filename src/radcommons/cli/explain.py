@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.output import AsJson, bar, seed_option, show
 from radcommons.records import Explanation
 
 app = typer.Typer(no_args_is_help=True, help="What a generator has learned: morphs, difference maps, their scores.")
@@ -13,7 +13,7 @@ Reference = typer.Argument(metavar="GENERATOR", help="A run, or the folder of a 
 Out = typer.Option(..., "--out", help="Folder of the results; every command of one generator adds to the same page.")
 Findings = typer.Option([], "--finding", help="A finding; repeated, findings are raised together. All others stay 0.")
 Every = typer.Option(False, "--all", help="Every finding of the generator, each alone.")
-Seed = typer.Option(0, "--seed", help="The pseudo-patients of 'radcommons generate' with the same seed.")
+Seed = seed_option("The pseudo-patients of 'radcommons generate' with the same seed.")
 Frames = typer.Option(11, "--frames", help="Steps of the label from 0 to 1, both included.")
 Patients = typer.Option(4, "--patients", help="Pseudo-patients shown.")
 Number = typer.Option(1000, "-n", "--number", help="Pseudo-patients in the mean map.")

@@ -6,14 +6,16 @@ from typing import Literal
 
 import typer
 
-from radcommons.cli.output import AsJson, Cluster, bar, show
+from radcommons.cli.output import AsJson, Cluster, bar, seed_option, show
 from radcommons.errors import SettingRefused
+from radcommons.settings import require_once
 
 EPILOG = """
 radcommons generate runs/site-a --out synthetic -n 1000 --balanced
 
 radcommons generate runs/site-a --out effusions -n 100 --label Effusion=1 --label Cardiomegaly=0.5 --format dicom
 """
+SEED = seed_option("Image i depends on the generator, the seed and i only.")
 
 
 def generate(
@@ -24,7 +26,7 @@ def generate(
         [], "--label", metavar="FINDING=VALUE", help="A finding's value from 0 to 1; all others are 0. May be repeated."
     ),
     balanced: bool = typer.Option(False, "--balanced", help="Findings take turns: image i shows finding i modulo F."),
-    seed: int = typer.Option(0, "--seed", help="Image i depends on the generator, the seed and i only."),
+    seed: int = SEED,
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
     cluster: str | None = Cluster,
     as_json: bool = AsJson,
@@ -57,6 +59,7 @@ def generate(
 
 
 def _labels(pairs: list[str]) -> dict[str, float]:
+    require_once("--label", [pair.rpartition("=")[0].strip() for pair in pairs])
     labels: dict[str, float] = {}
     for pair in pairs:
         finding, equals, value = pair.rpartition("=")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from radcommons.cluster.address import Address
 from radcommons.progress import Advance
+from radcommons.settings import checked_seed
 
 LINE_EVERY = 15.0  # seconds between progress lines where stderr is not a terminal
 
@@ -24,6 +25,11 @@ Cluster = typer.Option(
     callback=lambda text: text if text is None else str(Address.parse(text)),  # refused before any work
 )
 AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout and nothing else there.")
+
+
+def seed_option(help: str) -> Any:
+    """The option --seed of every command that has one."""
+    return typer.Option(0, "--seed", callback=checked_seed, help=help)
 
 
 def show(result: Mapping[str, Any], lines: str, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from radcommons.cli.output import AsJson, bar, show
-from radcommons.cli.stopping import stop_on_signal
+from radcommons.cli.stopping import stop_after_step
 
 EPILOG = """
 radcommons train stores/site-a --out runs/site-a --preset small-64
@@ -40,7 +40,7 @@ def train(
         described = plan.describe(opened, settings)
         show(described.model_dump(mode="json"), plan.as_text(described), as_json)
         return
-    outcome = gan.train(opened, settings, out, track=bar, should_stop=stop_on_signal())
+    outcome = gan.train(opened, settings, out, track=bar, should_stop=stop_after_step())
     if not outcome.leads:
         return
     rate = outcome.images_this_call / max(1e-9, outcome.seconds)

@@ -42,6 +42,7 @@ from radcommons.data.store_writer import (
     nothing_to_import,
 )
 from radcommons.errors import ImageRefused, NothingToImport, PathInUse, PathMissing, SettingRefused
+from radcommons.folders import make_folder
 from radcommons.progress import Track, silent
 from radcommons.records import StoreRecord
 from radcommons.workers import Workers, in_order
@@ -297,7 +298,7 @@ def _key(path: Path, out: Path) -> bytes:
             raise PathMissing(f"{path} does not exist and {out} was imported with a key; restore it, or pass its --key")
         if path.parent != out and not path.parent.is_dir():
             raise PathMissing(f"{path.parent} is not a folder; make it, or choose another --key")
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' films: for the owner only
+        make_folder(out, private=True)
     return load_or_create_key(path)
 
 

@@ -1,8 +1,6 @@
-"""The folder that an import writes to: whether it is its own, has room, and nobody else writes there."""
+"""The folder that an import writes to: whether it is its own and has room."""
 
 import errno
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from pathlib import Path
 
 from radcommons.data.store import JOURNAL_FOLDER
 from radcommons.errors import DiskFull, PathInUse
+from radcommons.folders import holds_other_than
 
 KEY_FILE = "pseudonym.key"
 TRUTH_FILE = "truth.npz"  # where a phantom's findings sit
@@ -58,7 +57,8 @@ def require_own_folder(out: Path, *own: Path) -> None:
     if not out.exists() or (out / "store.json").is_file() or (out / JOURNAL_FOLDER).is_dir():
         return
     ours = {KEY_FILE, TRUTH_FILE, *(path.name for path in own if path.absolute().parent == out.absolute())}
-    if any(p.name not in ours and not p.name.startswith(f".{KEY_FILE}.") for p in out.iterdir()):
+    keys_begun = {path.name for path in out.glob(f".{KEY_FILE}.*")}
+    if holds_other_than(out, ours | keys_begun):
         raise PathInUse(f"{out} already holds something else; choose another --out")
 
 
@@ -71,19 +71,3 @@ def import_begun(out: Path) -> bool:
 def journal_file(out: Path) -> Path:
     """Where an unfinished import notes its blocks, one JSON object a line."""
     return out / JOURNAL_FOLDER / "journal.jsonl"
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which falls with the process however that ends; raises PathInUse where it is held."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PathInUse(
-                f"another process is importing to {folder.parent}; wait for it, or choose another --out"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)

@@ -21,9 +21,10 @@ import polars as pl
 
 from radcommons.data.listing import PARTS
 from radcommons.data.store import JOURNAL_FOLDER, images_file, manifest_file
-from radcommons.data.store_folder import TRUTH_FILE, alone_in, import_begun, journal_file
+from radcommons.data.store_folder import TRUTH_FILE, import_begun, journal_file
 from radcommons.errors import NothingToImport, PathInUse
 from radcommons.files import write_whole
+from radcommons.folders import alone_in
 from radcommons.records import StoreRecord, sha256_file
 
 WRITE_BEHIND_BYTES = 2**19  # of one block and resolution; less is left to the system
@@ -101,10 +102,9 @@ class StoreWriter:
         Raises PathInUse for an unfinished import of other data, and where another process writes to `out`.
         """
         folder = out / JOURNAL_FOLDER
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(exist_ok=True)
         asked = folder / "request.json"
-        with alone_in(folder):
+        with alone_in(out, private=True):
+            folder.mkdir(exist_ok=True)
             if asked.is_file() and _saved_digest(asked) != request.sha256:
                 if import_begun(out):
                     raise PathInUse(

@@ -23,6 +23,7 @@ from radcommons.demo.page import AuditResult, DemoResult, LabelEffect, SiteResul
 from radcommons.experiments.enrich import enrich
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.explain.flow import MapRequest, MorphRequest, correlate, explain
+from radcommons.folders import alone_in
 from radcommons.models.sampling import Generator, LabelChoice, write_set
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult, Explanation
@@ -60,69 +61,74 @@ def run_demo(
         workers: classifiers trained at a time.
     """
     settings = TrainSettings.load(preset_path("train", preset))
-    clock = _Clock(out / "seconds.json")
-    stores, generators, sites = [], [], []
-    for site in SITES:
-        folder, run = out / f"hospital-{site.lower()}", out / f"run-{site.lower()}"
-        draw = partial(
-            ingest_phantoms, folder, patients=patients, site=site, resolution=RESOLUTION, seed=0, track=track
-        )
-        clock.time(f"films of hospital {site}", draw)
-        store = Store.open(folder)
-        step = f"training at hospital {site}"
-        clock.time(step, partial(gan.train, store, settings, run, track=track))
-        generator = Generator.load(run, device="cpu")
-        stores.append(store)
-        generators.append(generator)
-        sites.append(
-            SiteResult(
-                site=site,
-                images=store.record.images,
-                patients=store.record.patients,
-                images_seen=generator.record.images_seen,
-                training_seconds=clock.seconds[step],
-                generator_parameters=sum(p.numel() for p in generator.network.parameters()),
+    with alone_in(out, private=False):  # phantoms; the folders in it keep to themselves as a hospital's do
+        clock = _Clock(out / "seconds.json")
+        stores, generators, sites = [], [], []
+        for site in SITES:
+            folder, run = out / f"hospital-{site.lower()}", out / f"run-{site.lower()}"
+            draw = partial(
+                ingest_phantoms, folder, patients=patients, site=site, resolution=RESOLUTION, seed=0, track=track
             )
+            clock.time(f"films of hospital {site}", draw)
+            store = Store.open(folder)
+            step = f"training at hospital {site}"
+            clock.time(step, partial(gan.train, store, settings, run, track=track))
+            generator = Generator.load(run, device="cpu")
+            stores.append(store)
+            generators.append(generator)
+            sites.append(
+                SiteResult(
+                    site=site,
+                    images=store.record.images,
+                    patients=store.record.patients,
+                    images_seen=generator.record.images_seen,
+                    training_seconds=clock.seconds[step],
+                    generator_parameters=sum(p.numel() for p in generator.network.parameters()),
+                )
+            )
+        sizes = AuditSettings.load(preset_path("audit", "quick"), AUDIT_SIZES)
+        audits = []
+        for site, store in zip(SITES, stores, strict=True):
+            run, folder = out / f"run-{site.lower()}", out / f"audit-{site.lower()}"
+            told = partial(audit.run, run, store, folder, settings=sizes, controls=True, track=track)
+            audits.append(AuditResult.of(site, clock.time(f"audit at hospital {site}", told), folder))
+        pooled = out / "synthetic"
+        clock.time(
+            "synthetic films",
+            lambda: write_set(
+                generators, pooled, POOLED_IMAGES, choice=LabelChoice(balanced=True), seed=1, track=track
+            ),
         )
-    sizes = AuditSettings.load(preset_path("audit", "quick"), AUDIT_SIZES)
-    audits = []
-    for site, store in zip(SITES, stores, strict=True):
-        run, folder = out / f"run-{site.lower()}", out / f"audit-{site.lower()}"
-        told = partial(audit.run, run, store, folder, settings=sizes, controls=True, track=track)
-        audits.append(AuditResult.of(site, clock.time(f"audit at hospital {site}", told), folder))
-    pooled = out / "synthetic"
-    clock.time(
-        "synthetic films",
-        lambda: write_set(generators, pooled, POOLED_IMAGES, choice=LabelChoice(balanced=True), seed=1, track=track),
-    )
-    experiment = small_site_experiment(out, small_site_patients, workers, clock, track)
-    judge = out / "classifier"
-    step = f"classifier of hospital {SMALL_SITE}"
-    clock.time(step, partial(train_judge, out / f"hospital-{SMALL_SITE.lower()}", judge, track))
-    effects: list[LabelEffect] = []
-    for site, store in zip(SITES, stores, strict=True):
-        run, folder = out / f"run-{site.lower()}", out / f"explained-{site.lower()}"
-        maps = MapRequest(n=EXPLAINED, store=store.path)
-        audited = out / f"audit-{site.lower()}"
-        pages = partial(explain, run, folder, every=True, morph=MorphRequest(), map_=maps, audit=audited, track=track)
-        clock.time(f"what generator {site} learned", pages)
-        matrix = partial(correlate, run, judge, folder, n=EXPLAINED, track=track)
-        effects += label_effects(clock.time(f"labels of generator {site}", matrix), store)
-    result = DemoResult(
-        report=str(out / "report.html"),
-        synthetic_set=str(pooled),
-        synthetic_images=POOLED_IMAGES,
-        resolution=generators[0].resolution,
-        sites=sites,
-        effects=effects,
-        audits=audits,
-        experiment=experiment,
-        seconds=clock.seconds,
-    )
-    text = page.render(result, stores, generators, [out / f"run-{s.lower()}" for s in SITES])
-    (out / "report.html").write_text(text, encoding="utf-8")
-    (out / "demo.json").write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return result
+        experiment = small_site_experiment(out, small_site_patients, workers, clock, track)
+        judge = out / "classifier"
+        step = f"classifier of hospital {SMALL_SITE}"
+        clock.time(step, partial(train_judge, out / f"hospital-{SMALL_SITE.lower()}", judge, track))
+        effects: list[LabelEffect] = []
+        for site, store in zip(SITES, stores, strict=True):
+            run, folder = out / f"run-{site.lower()}", out / f"explained-{site.lower()}"
+            maps = MapRequest(n=EXPLAINED, store=store.path)
+            audited = out / f"audit-{site.lower()}"
+            pages = partial(
+                explain, run, folder, every=True, morph=MorphRequest(), map_=maps, audit=audited, track=track
+            )
+            clock.time(f"what generator {site} learned", pages)
+            matrix = partial(correlate, run, judge, folder, n=EXPLAINED, track=track)
+            effects += label_effects(clock.time(f"labels of generator {site}", matrix), store)
+        result = DemoResult(
+            report=str(out / "report.html"),
+            synthetic_set=str(pooled),
+            synthetic_images=POOLED_IMAGES,
+            resolution=generators[0].resolution,
+            sites=sites,
+            effects=effects,
+            audits=audits,
+            experiment=experiment,
+            seconds=clock.seconds,
+        )
+        text = page.render(result, stores, generators, [out / f"run-{s.lower()}" for s in SITES])
+        (out / "report.html").write_text(text, encoding="utf-8")
+        (out / "demo.json").write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return result
 
 
 def small_site_experiment(out: Path, patients: int, workers: int, clock: "_Clock", track: Track) -> ExperimentResult:
@@ -169,7 +175,6 @@ class _Clock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.seconds: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
 
     def time(self, step: str, work: Callable[[], T]) -> T:

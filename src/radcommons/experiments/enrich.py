@@ -14,6 +14,7 @@ from radcommons.experiments.settings import EnrichSettings
 from radcommons.experiments.sources import Site, draw_seed, draw_with, learned_from, open_generators, open_site
 from radcommons.experiments.words import enrich_sentence
 from radcommons.experiments.work import Work
+from radcommons.folders import alone_in
 from radcommons.models.sampling import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
@@ -36,42 +37,49 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
     site = open_site(settings.store, [settings.finding], side=settings.classifier.side)
     opened = open_generators(settings.generators, site, [settings.finding])
     _Local(settings, site, 0).films()  # refuses what the store cannot give, before anything is written
-    work = Work.claim(out, settings)
-    trials = []
-    for repeat in range(settings.repeats):
-        local = _Local(settings, site, repeat)
-        drawn = _Drawn(settings, [g for g, _ in opened], repeat, work, track)
-        for arm, parts in local.arms(drawn).items():
-            chosen = settings.training(repeat, **local.changes.get(arm, {}))
-            trials.append(Trial(arm, repeat, parts, site.validation, site.test, chosen))
-    trained = run_trials(trials, work.trials, workers=workers, track=track)
-    judged = finish.judge(trials, trained, settings)
-    pairs = [(ENRICHED, LOCAL), *((ENRICHED, c) for c in CONTROLS), (ADDED, LOCAL), (SYNTHETIC, LOCAL), (ORACLE, LOCAL)]
-    comparisons = {(c.arm, c.against): c for c in judged.comparisons(pairs)}
-    result = ExperimentResult(
-        experiment="enrich",
-        sentence=enrich_sentence(
-            comparisons[ENRICHED, LOCAL], [comparisons[ENRICHED, c] for c in CONTROLS], comparisons[ORACLE, LOCAL]
-        ),
-        notes=work.notes(
-            [
-                *judged.notes(),
-                *(note for _, note in opened),
-                *(learned_from(path, site) for path in settings.generators),
-            ],
-            settings,
-        ),
-        test_images=len(site.test),
-        test_patients=len(np.unique(site.test.patients)),
-        test_positives={settings.finding: int((site.test.labels >= 0.5).sum())},
-        arms=finish.arms(descriptions(settings), trials, trained, judged, settings),
-        comparisons=tuple(comparisons.values()),
-        relevant=RELEVANT,
-        settings=settings.model_dump(mode="json"),
-        versions=finish.versions(),
-    )
-    report.write(result, out)
-    return result
+    with alone_in(out, private=True):
+        work = Work.claim(out, settings)
+        trials = []
+        for repeat in range(settings.repeats):
+            local = _Local(settings, site, repeat)
+            drawn = _Drawn(settings, [g for g, _ in opened], repeat, work, track)
+            for arm, parts in local.arms(drawn).items():
+                chosen = settings.training(repeat, **local.changes.get(arm, {}))
+                trials.append(Trial(arm, repeat, parts, site.validation, site.test, chosen))
+        trained = run_trials(trials, work.trials, workers=workers, track=track)
+        judged = finish.judge(trials, trained, settings)
+        pairs = [
+            (ENRICHED, LOCAL),
+            *((ENRICHED, c) for c in CONTROLS),
+            (ADDED, LOCAL),
+            (SYNTHETIC, LOCAL),
+            (ORACLE, LOCAL),
+        ]
+        comparisons = {(c.arm, c.against): c for c in judged.comparisons(pairs)}
+        result = ExperimentResult(
+            experiment="enrich",
+            sentence=enrich_sentence(
+                comparisons[ENRICHED, LOCAL], [comparisons[ENRICHED, c] for c in CONTROLS], comparisons[ORACLE, LOCAL]
+            ),
+            notes=work.notes(
+                [
+                    *judged.notes(),
+                    *(note for _, note in opened),
+                    *(learned_from(path, site) for path in settings.generators),
+                ],
+                settings,
+            ),
+            test_images=len(site.test),
+            test_patients=len(np.unique(site.test.patients)),
+            test_positives={settings.finding: int((site.test.labels >= 0.5).sum())},
+            arms=finish.arms(descriptions(settings), trials, trained, judged, settings),
+            comparisons=tuple(comparisons.values()),
+            relevant=RELEVANT,
+            settings=settings.model_dump(mode="json"),
+            versions=finish.versions(),
+        )
+        report.write(result, out)
+        return result
 
 
 def descriptions(s: EnrichSettings) -> dict[str, str]:

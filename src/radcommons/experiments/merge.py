@@ -16,6 +16,7 @@ from radcommons.experiments.settings import MergeSettings
 from radcommons.experiments.sources import draw_as_trained, draw_seed, open_generators, open_site
 from radcommons.experiments.words import merge_sentence
 from radcommons.experiments.work import Work
+from radcommons.folders import alone_in
 from radcommons.models.sampling import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
@@ -39,45 +40,46 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
     opened = open_generators(references, site, findings)
     n = settings.images
     take(site.train, np.arange(len(site.train)), arm=REAL, what="training films", count=n)
-    work = Work.claim(out, settings)
-    trials = []
-    for repeat in range(settings.repeats):
-        drawn: list[Examples] = []
-        for (generator, _), path in zip(opened, references, strict=True):
-            seed = draw_seed(settings, repeat, len(drawn))
-            draw = partial(draw_as_trained, generator, n, findings, name=path.name, seed=seed, track=track)
-            name = f"{'ab'[len(drawn)]}-{repeat}"
-            drawn.append(work.kept(name, draw, generator_digest=generator.digest))
-        a, b = drawn
-        films = site.train.take(numpy_stream(settings.seed, "films", repeat).permutation(len(site.train))[:n])
-        half = np.arange(n // 2)
-        parts: dict[str, tuple[Examples, ...]] = {
-            A: (a,),
-            MERGED: (a.take(half), b.take(np.arange(n - n // 2))),
-            MERGED_FULL: (a, b),
-            REAL: (films,),
-            REAL_B: (films, b),
-        }
-        chosen = settings.training(repeat)
-        trials += [Trial(arm, repeat, p, site.validation, site.test, chosen) for arm, p in parts.items()]
-    trained = run_trials(trials, work.trials, workers=workers, track=track)
-    judged = finish.judge(trials, trained, settings)
-    comparisons = judged.comparisons(PAIRS)
-    result = ExperimentResult(
-        experiment="merge",
-        sentence=merge_sentence([c for c in comparisons if (c.arm, c.against) == (MERGED, A)]),
-        notes=work.notes([*judged.notes(), *(note for _, note in opened)], settings),
-        test_images=len(site.test),
-        test_patients=len(np.unique(site.test.patients)),
-        test_positives={f: int((site.test.labels[:, i] >= 0.5).sum()) for i, f in enumerate(findings)},
-        arms=finish.arms(descriptions(n), trials, trained, judged, settings),
-        comparisons=comparisons,
-        relevant=RELEVANT,
-        settings=settings.model_dump(mode="json"),
-        versions=finish.versions(),
-    )
-    report.write(result, out)
-    return result
+    with alone_in(out, private=True):
+        work = Work.claim(out, settings)
+        trials = []
+        for repeat in range(settings.repeats):
+            drawn: list[Examples] = []
+            for (generator, _), path in zip(opened, references, strict=True):
+                seed = draw_seed(settings, repeat, len(drawn))
+                draw = partial(draw_as_trained, generator, n, findings, name=path.name, seed=seed, track=track)
+                name = f"{'ab'[len(drawn)]}-{repeat}"
+                drawn.append(work.kept(name, draw, generator_digest=generator.digest))
+            a, b = drawn
+            films = site.train.take(numpy_stream(settings.seed, "films", repeat).permutation(len(site.train))[:n])
+            half = np.arange(n // 2)
+            parts: dict[str, tuple[Examples, ...]] = {
+                A: (a,),
+                MERGED: (a.take(half), b.take(np.arange(n - n // 2))),
+                MERGED_FULL: (a, b),
+                REAL: (films,),
+                REAL_B: (films, b),
+            }
+            chosen = settings.training(repeat)
+            trials += [Trial(arm, repeat, p, site.validation, site.test, chosen) for arm, p in parts.items()]
+        trained = run_trials(trials, work.trials, workers=workers, track=track)
+        judged = finish.judge(trials, trained, settings)
+        comparisons = judged.comparisons(PAIRS)
+        result = ExperimentResult(
+            experiment="merge",
+            sentence=merge_sentence([c for c in comparisons if (c.arm, c.against) == (MERGED, A)]),
+            notes=work.notes([*judged.notes(), *(note for _, note in opened)], settings),
+            test_images=len(site.test),
+            test_patients=len(np.unique(site.test.patients)),
+            test_positives={f: int((site.test.labels[:, i] >= 0.5).sum()) for i, f in enumerate(findings)},
+            arms=finish.arms(descriptions(n), trials, trained, judged, settings),
+            comparisons=comparisons,
+            relevant=RELEVANT,
+            settings=settings.model_dump(mode="json"),
+            versions=finish.versions(),
+        )
+        report.write(result, out)
+        return result
 
 
 def descriptions(images: int) -> dict[str, str]:

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from radcommons.classify.settings import Augmentation, ClassifierSettings
 from radcommons.seeds import derive
-from radcommons.settings import OFF, Settings, override, preset_path, read_toml
+from radcommons.settings import Names, Seed, Settings, override, preset_path, read_toml
 
 
 class ExperimentSettings(Settings):
     """What every experiment needs."""
 
-    seed: int = Field(0, ge=0, description="root of every random number of the experiment")
+    seed: Seed = Field(0, description="root of every random number of the experiment")
     repeats: int = Field(
         5, ge=1, description="times that every arm is drawn and trained anew; with one, luck in training is not seen"
     )
@@ -119,7 +119,7 @@ class MergeSettings(ExperimentSettings):
     store: Path = Field(description="site A's store: its films train the real arms, its test part judges all arms")
     generator_a: Path = Field(description="site A's generator")
     generator_b: Path = Field(description="site B's generator")
-    findings: tuple[str, ...] | None = Field(
+    findings: Names | None = Field(
         None, description="findings to learn; off = all that A and B have in common and A has both with and without"
     )
     images: int = Field(10_000, ge=4, description="synthetic images of one site, and films of the real arms")
@@ -128,12 +128,6 @@ class MergeSettings(ExperimentSettings):
     def shown(self) -> int:
         """Those of one site."""
         return self.images
-
-    @field_validator("findings", mode="before")
-    @classmethod
-    def _names(cls, value: object) -> object:
-        """``--set findings=Effusion,Nodule`` means a list."""
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) and value != OFF else value
 
     @model_validator(mode="after")
     def _two(self) -> Self:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from radcommons.errors import SettingRefused
 from radcommons.models.sampling import Generator, LabelChoice
+from radcommons.settings import require_once
 
 Chosen = tuple[str, ...]  # findings raised together
 
@@ -24,6 +25,7 @@ def choose(generator: Generator, findings: Sequence[str], *, every: bool) -> lis
         return [(finding,) for finding in known]
     if not findings:
         raise SettingRefused(f"no finding is named; pass --finding NAME or --all; known are {', '.join(known)}")
+    require_once("--finding", findings)
     LabelChoice(dict.fromkeys(findings, 1.0)).check(known)
     return [together(findings, known)]
 

@@ -17,6 +17,7 @@ from radcommons.models.sampling import Generator
 from radcommons.progress import Track
 from radcommons.records import Correlation
 from radcommons.records.explain import Matrix
+from radcommons.settings import require_once
 
 FEWEST = 10  # images a label
 JOINED_AT = 0.3  # mean correlation of the findings of a block
@@ -43,6 +44,7 @@ def check_images(n: int) -> None:
 
 def parse_pairs(texts: Sequence[str], findings: tuple[str, ...]) -> list[tuple[str, str]]:
     """Scatter plots asked for as "LABEL:OUTPUT"; raises SettingRefused or FindingUnknown with the nearest name."""
+    require_once("--pair", texts)
     pairs = []
     for text in texts:
         label, colon, output = text.partition(":")

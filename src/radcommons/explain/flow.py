@@ -29,6 +29,7 @@ from radcommons.explain.pseudo_patients import draw_first
 from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
 from radcommons.explain.words import statement
 from radcommons.files import write_whole
+from radcommons.folders import alone_in
 from radcommons.metrics.localisation import body_mask, share_outside, split_region
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.extractors import Extractor, load_extractor
@@ -138,13 +139,14 @@ def explain(
         regions = read_regions(generator, sets, store=map_.store, boxes=map_.boxes)
         if map_.extractor != NO_EXTRACTOR:
             extractor = load_extractor(map_.extractor, device=generator.device)
-    folder = ExplainFolder.claim(out, generator, report)
-    if morph is not None:
-        _morphs(generator, folder, sets, morph, seed, track)
-    if map_ is not None:
-        _maps(generator, folder, sets, map_, regions, extractor, seed, track)
-    write_whole(out / PAGE, page.render(folder))
-    return folder.explanation
+    with alone_in(out, private=False):
+        folder = ExplainFolder.claim(out, generator, report)
+        if morph is not None:
+            _morphs(generator, folder, sets, morph, seed, track)
+        if map_ is not None:
+            _maps(generator, folder, sets, map_, regions, extractor, seed, track)
+        write_whole(out / PAGE, page.render(folder))
+        return folder.explanation
 
 
 def correlate(
@@ -174,10 +176,11 @@ def correlate(
     report = read_audit(audit, generator) if audit is not None else None
     judge = Classifier.load(classifier)
     shown = parse_pairs(pairs, common_findings(generator, judge))
-    folder = ExplainFolder.claim(out, generator, report)
-    correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
-    write_whole(out / PAGE, page.render(folder))
-    return folder.explanation
+    with alone_in(out, private=False):
+        folder = ExplainFolder.claim(out, generator, report)
+        correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
+        write_whole(out / PAGE, page.render(folder))
+        return folder.explanation
 
 
 def _morphs(

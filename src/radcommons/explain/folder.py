@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from radcommons.errors import PathInUse
 from radcommons.explain import joined
 from radcommons.files import read_arrays, write_whole
+from radcommons.folders import holds_other_than
 from radcommons.models.sampling import Generator
 from radcommons.records import AuditReport, Correlation, Explanation, MapResult, MorphResult
 
@@ -35,7 +36,7 @@ class ExplainFolder:
         """
         record = path / RECORD
         explanation = cls._begun(record, generator) if record.is_file() else None
-        if explanation is None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if explanation is None and holds_other_than(path):
             raise PathInUse(f"{path} already holds something else; choose another --out")
         new = Explanation(
             generator=generator.name,
@@ -45,7 +46,6 @@ class ExplainFolder:
             findings=generator.findings,
         )
         folder = cls(path, explanation or new)
-        path.mkdir(parents=True, exist_ok=True)
         folder._save()
         for subfolder in (MORPHS, MAPS, CORRELATION):
             (path / subfolder).mkdir(exist_ok=True)

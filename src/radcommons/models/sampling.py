@@ -18,6 +18,7 @@ from torch.utils.data import TensorDataset
 
 from radcommons.cluster.opening import Cluster
 from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
+from radcommons.folders import alone_in
 from radcommons.models.ahead import map_ahead
 from radcommons.models.generator_files import load_generator
 from radcommons.models.inference import InferenceGenerator
@@ -262,29 +263,30 @@ def write_set(
     for other in generators[1:]:
         if (other.findings, other.resolution) != (first.findings, first.resolution):
             raise SettingRefused(f"{first.name} and {other.name} differ in findings or resolution; draw a set of each")
-    writer = SetWriter.open(
-        out,
-        findings=first.findings,
-        resolution=first.resolution,
-        count=count,
-        format=format,
-        seed=seed,
-        generators=[provenance_entry(generator) for generator in generators],
-        label_choice=choice.describe(),
-    )
-    already: int = writer.done
-    with track("Generating", total=count, done=already) as advance:
-        for source, generator in enumerate(generators):
-            start = max(already, count * source // len(generators))
-            stop = count * (source + 1) // len(generators)
-            if start >= stop:
-                continue
-            with _drawn(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
-                for batch in batches:
-                    writer.write(replace(batch, source=source))
-                    advance(len(batch.images))
-    writer.finish()
-    return count - already
+    with alone_in(out, private=False):
+        writer = SetWriter.open(
+            out,
+            findings=first.findings,
+            resolution=first.resolution,
+            count=count,
+            format=format,
+            seed=seed,
+            generators=[provenance_entry(generator) for generator in generators],
+            label_choice=choice.describe(),
+        )
+        already: int = writer.done
+        with track("Generating", total=count, done=already) as advance:
+            for source, generator in enumerate(generators):
+                start = max(already, count * source // len(generators))
+                stop = count * (source + 1) // len(generators)
+                if start >= stop:
+                    continue
+                with _drawn(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
+                    for batch in batches:
+                        writer.write(replace(batch, source=source))
+                        advance(len(batch.images))
+        writer.finish()
+        return count - already
 
 
 @contextmanager

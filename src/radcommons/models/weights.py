@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from radcommons.errors import PathMissing, WeightsUnavailable
+from radcommons.folders import make_folder, readable_by_owner
 from radcommons.records import sha256_file
 
 FOLDER_VARIABLE = "RADCOMMONS_WEIGHTS"
@@ -91,8 +92,12 @@ def _fetched(wanted: PublishedWeights, url: str, path: Path) -> Path:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     digest = hashlib.sha256()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as source, partial.open("wb") as target:
+        make_folder(path.parent, private=False)
+        with (
+            readable_by_owner(False),
+            urllib.request.urlopen(url, timeout=TIMEOUT_S) as source,
+            partial.open("wb") as target,
+        ):
             while chunk := source.read(CHUNK_BYTES):
                 digest.update(chunk)
                 target.write(chunk)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from radcommons.records.audit import Estimate
 from radcommons.records.record import Record
@@ -79,6 +79,7 @@ class Evaluation(Record):
         unit: what the intervals redraw, "patients" or "images".
         redraws: bootstrap samples of the intervals.
         findings: one by one.
+        one_class: findings that could not be judged, with the numbers of films that have them and have not.
         mean: means over the findings, "auc" and "average precision".
         mean_at: means over the findings by rule, then by measure; None where a finding's is not defined.
     """
@@ -94,6 +95,7 @@ class Evaluation(Record):
     redraws: int
     seed: int
     findings: tuple[FindingEvaluation, ...]
+    one_class: dict[str, tuple[int, int]] = Field(default_factory=dict)
     mean: dict[str, Estimate]
     mean_at: dict[str, dict[str, Estimate | None]]
     versions: dict[str, Any]

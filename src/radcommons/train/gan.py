@@ -71,7 +71,7 @@ def train(
         TrainingDiverged: names the last good checkpoint.
         CheckpointDamaged, DiskFull.
     """
-    with join() as world:
+    with join() as world, world.alone_in(run):
         return _train(store, settings, run, world, track, should_stop)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from radcommons.errors import PathInUse, SettingRefused
+from radcommons.folders import holds_other_than
 from radcommons.settings import Settings
 from radcommons.train.settings import TrainSettings
 
@@ -13,7 +14,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def claim_folder(run: Path, settings: S, changed: Callable[[S, S], list[str]]) -> None:
-    """Make the run's folder and save its settings, or check that they are the ones it began with.
+    """Save the settings in the run's folder, or check that they are the ones it began with.
 
     Args:
         changed: of the settings begun with and those asked for, what a run cannot change on the way.
@@ -26,9 +27,8 @@ def claim_folder(run: Path, settings: S, changed: Callable[[S, S], list[str]]) -
             raise PathInUse(f"{run} is not a run that this command began ({error}); choose another --out") from None
         if differing := changed(begun, settings):
             raise PathInUse(f"{run} was begun with {'; '.join(differing)}; use those, or choose another --out")
-    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
+    elif holds_other_than(run):
         raise PathInUse(f"{run} already holds something else; choose another --out")
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies in it is not for everybody
     settings.save(saved)
 
 

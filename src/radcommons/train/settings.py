@@ -2,21 +2,21 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from radcommons.models.progan import SMALLEST, ProganConfig, resolutions_up_to
-from radcommons.settings import OFF, Settings
+from radcommons.settings import Names, Seed, Settings
 
 
 class TrainSettings(Settings):
     """What a training run does; defaults are the paper's where it gives them."""
 
-    seed: int = Field(0, ge=0, description="root of every random number of the run")
+    seed: Seed = Field(0, description="root of every random number of the run")
     total_images: int = Field(12_000_000, ge=1, description="real images shown in the whole run")
     resolution: int = Field(256, ge=SMALLEST, le=1024, description="final image side, pixels, a power of two")
     channels: dict[int, int] = Field(description="feature maps of the blocks at each resolution")
     latent_size: int = Field(512, ge=1, description="entries of the latent vector")
-    findings: tuple[str, ...] | None = Field(
+    findings: Names | None = Field(
         None, description="findings to learn; off = all that the training part has at least once"
     )
 
@@ -45,12 +45,6 @@ class TrainSettings(Settings):
     samples_every: int = Field(100_000, ge=1, description="images between sample grids")
     log_every: int = Field(2_000, ge=1, description="images between log lines")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 = autocast, on a GPU only")
-
-    @field_validator("findings", mode="before")
-    @classmethod
-    def _names(cls, value: object) -> object:
-        """``--set findings=Effusion,Nodule`` means a list."""
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) and value != OFF else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

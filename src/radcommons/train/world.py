@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as distributed
 
-from radcommons.errors import SettingRefused
+from radcommons.errors import PathInUse, RadCommonsError, SettingRefused
+from radcommons.folders import alone_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,20 @@ class World:
         flag = torch.tensor([float(value)], device=self.device)
         distributed.all_reduce(flag)
         return bool(flag.item() > 0)
+
+    @contextmanager
+    def alone_in(self, run: Path) -> Iterator[None]:
+        """Let the first process hold the run's folder; every process raises what it is refused with."""
+        refusal: RadCommonsError | None = None
+        with ExitStack() as stack:
+            if self.leads:
+                try:
+                    stack.enter_context(alone_in(run, private=True))
+                except RadCommonsError as error:
+                    refusal = error
+            if self.any(refusal is not None):
+                raise refusal or PathInUse(f"{run} was refused to the first process")
+            yield
 
     def require_divisible(self, batch_sizes: dict[int, int]) -> None:
         """Raise SettingRefused where a batch cannot be dealt out evenly in whole groups."""

@@ -2,7 +2,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 from errno import ENOSPC
 from pathlib import Path
@@ -106,7 +105,7 @@ def test_the_batch_size_changes_no_byte(tmp_path, format):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_writer_killed_by_the_system_loses_at_most_the_batch_in_hand(tmp_path, format):
+def test_a_writer_killed_by_the_system_loses_at_most_the_batch_in_hand(tmp_path, format, start):
     program = f"""
 import sys
 from pathlib import Path
@@ -120,13 +119,10 @@ while True:
     writer.done = 2
     writer.write(batch(2, 3))
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "killed")], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "written\n"
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    writing_it = start([sys.executable, "-c", program, tmp_path / "killed"])
+    assert writing_it.process.stdout.readline() == "written\n"
+    writing_it.signal_all(signal.SIGKILL)
+    writing_it.end()
 
     assert SetWriter.open(tmp_path / "killed", **{**REQUEST, "format": format}).done in (2, 5)
     write_set(tmp_path / "killed", format=format)

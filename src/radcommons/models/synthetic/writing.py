@@ -29,6 +29,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from radcommons.errors import DiskFull, PathInUse
+from radcommons.folders import holds_other_than
 from radcommons.models.synthetic.dicom import encode_dicom
 from radcommons.models.synthetic.npz import pack_npz
 from radcommons.models.synthetic.png import encode_png
@@ -264,7 +265,7 @@ def _found_request(out: Path) -> dict[str, Any] | None:
             return read_request(begun)
     except ValueError:
         raise PathInUse(f"{out} holds something that is not a synthetic set; choose another folder") from None
-    if any(entry.name != ".partial" for entry in out.iterdir()):
+    if holds_other_than(out, {".partial"}):
         raise PathInUse(f"{out} is not empty and holds no synthetic set; choose another folder")
     return None
 
