@@ -99,7 +99,7 @@ class Orthanc:
     def rest(self, path: str, question: object = None) -> Any:
         """What the REST interface answers."""
         body = None if question is None else json.dumps(question).encode()
-        with _open(f"http://127.0.0.1:{self._http_port}{path}", body) as answer:
+        with _open(f"http://127.0.0.1:{self._http_port}{path}", body, timeout=20) as answer:
             return json.load(answer)
 
     def end(self) -> None:
