@@ -1,6 +1,7 @@
 import csv
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pydicom
@@ -49,6 +50,21 @@ def test_dicom_output_says_that_it_is_synthetic(trained: Path, tmp_path: Path) -
         assert pydicom.dcmread(path)[0x0008, 0x001C].value == "YES"
 
 
+def test_a_dicom_set_has_the_date_of_the_drawing_unless_told_otherwise(trained: Path, tmp_path: Path) -> None:
+    command = ["generate", str(trained), "-n", "2", "--format", "dicom"]
+    before = date.today()
+    assert run([*command, "--out", str(tmp_path / "default")]) == 0
+    assert run([*command, "--out", str(tmp_path / "given"), "--study-date", "2020-02-29"]) == 0
+    assert run([*command, "--out", str(tmp_path / "none"), "--study-date", "none"]) == 0
+    dates = {
+        name: {pydicom.dcmread(path).StudyDate for path in (tmp_path / name / "images").iterdir()}
+        for name in ("default", "given", "none")
+    }
+    assert dates["given"] == {"20200229"} and dates["none"] == {""}
+    (drawn,) = dates["default"]
+    assert before <= date.fromisoformat(drawn) <= date.today()
+
+
 def test_the_same_command_again_draws_nothing(trained: Path, tmp_path: Path, capsys) -> None:
     arguments = ["generate", str(trained), "--out", str(tmp_path / "set"), "-n", "5"]
     assert run(arguments) == 0
@@ -66,6 +82,12 @@ def test_the_same_command_again_draws_nothing(trained: Path, tmp_path: Path, cap
         (["--label", "Effusion"], "write it as FINDING=VALUE"),
         (["--label", "Effusion=much"], "write it as FINDING=VALUE"),
         (["--label", "Effusion=1", "--balanced"], "either given or balanced"),
+        (
+            ["--format", "dicom", "--study-date", "28.11.2026"],
+            "is not a date; write it as YYYY-MM-DD, or today or none",
+        ),
+        (["--study-date", "2026-11-28"], "png files have no study date; add --format dicom or drop --study-date"),
+        (["--format", "npz", "--study-date", "today"], "npz files have no study date"),
         (["--format", "gif"], "'gif' is not one of 'png', 'dicom', 'npz'"),
     ],
 )

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from radcommons.data.ingest import ingest
 from radcommons.data.listing import Listing
 from radcommons.data.sources import list_table
 from radcommons.models.sampling import Generator, LabelChoice, write_set
+from radcommons.models.synthetic import dicom
 
 FILMS = 70
 
@@ -135,6 +137,27 @@ def test_a_set_loses_and_repeats_nothing_when_a_worker_is_killed_half_way(
         )  # fmt: skip
         assert cluster.cores() == 1, "the worker was killed"
     assert drawn == sum(counts) == 2000
+    assert content(tmp_path / "here") == content(tmp_path / "there")
+
+
+def test_a_dicom_set_begun_yesterday_on_a_cluster_keeps_its_date(
+    dask_cluster: Any, generator_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = Generator.load(generator_folder, device="cpu")
+
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    def draw(out: Path, day: date, **how: Any) -> None:
+        monkeypatch.setattr(dicom, "date", type("Day", (date,), {"today": classmethod(lambda _: day)}))
+        write_set([generator], out, 300, choice=LabelChoice(), seed=3, format="dicom", **how)
+
+    with open_cluster(dask_cluster.address) as cluster:
+        with pytest.raises(KeyboardInterrupt):
+            draw(tmp_path / "there", date(2026, 11, 27), cluster=cluster, track=calling(stopped, []))
+        assert any((tmp_path / "there" / "images").iterdir()), "half of it was drawn yesterday"
+        draw(tmp_path / "there", date(2026, 11, 28), cluster=cluster)
+    draw(tmp_path / "here", date(2026, 11, 28), study_date=date(2026, 11, 27))
     assert content(tmp_path / "here") == content(tmp_path / "there")
 
 

@@ -28,18 +28,28 @@ def generate(
     balanced: bool = typer.Option(False, "--balanced", help="Findings take turns: image i shows finding i modulo F."),
     seed: int = SEED,
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
+    study_date: str | None = typer.Option(
+        None,
+        "--study-date",
+        metavar="DATE",
+        help="Study date of DICOM files: YYYY-MM-DD, today (the day on which the set is begun; the default) or none.",
+    ),
     cluster: str | None = Cluster,
     as_json: bool = AsJson,
 ) -> None:
     """Draw labelled synthetic radiographs; without --label and --balanced, labels occur as in training."""
     from radcommons.cluster.opening import open_cluster
     from radcommons.models.sampling import Generator, LabelChoice, write_set
+    from radcommons.models.synthetic.dicom import read_study_date
 
+    day = read_study_date(study_date, format)
     choice = LabelChoice(_labels(label) if label else None, balanced)
     opened = Generator.load(generator)
     choice.check(opened.findings)
     with open_cluster(cluster) if cluster else nullcontext() as team:
-        drawn = write_set([opened], out, n, choice=choice, seed=seed, format=format, cluster=team, track=bar)
+        drawn = write_set(
+            [opened], out, n, choice=choice, seed=seed, format=format, study_date=day, cluster=team, track=bar
+        )
     show(
         {
             "out": str(out),

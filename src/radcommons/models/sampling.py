@@ -23,6 +23,7 @@ from radcommons.models.ahead import map_ahead
 from radcommons.models.generator_files import load_generator
 from radcommons.models.inference import InferenceGenerator
 from radcommons.models.progan import GeneratorNetwork
+from radcommons.models.synthetic.dicom import StudyDate
 from radcommons.models.synthetic.tables import Format
 from radcommons.models.synthetic.writing import Batch, SetWriter
 from radcommons.progress import Track, silent
@@ -240,6 +241,7 @@ def write_set(
     choice: LabelChoice,
     seed: int,
     format: Format = "png",
+    study_date: StudyDate = "today",
     cluster: Cluster | None = None,
     track: Track = silent,
 ) -> int:
@@ -250,6 +252,7 @@ def write_set(
         count: images in all.
         choice: how labels are chosen.
         seed: root seed of the set.
+        study_date: of DICOM files; today is the day on which the set is begun.
         cluster: where to draw; here by default. This process writes.
     Returns:
         How many images this call drew.
@@ -273,6 +276,7 @@ def write_set(
             seed=seed,
             generators=[provenance_entry(generator) for generator in generators],
             label_choice=choice.describe(),
+            study_date=study_date,
         )
         already: int = writer.done
         with track("Generating", total=count, done=already) as advance:

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import sys
+from datetime import date
 from errno import ENOSPC
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from radcommons.errors import DiskFull, ImageRefused, PathInUse, PathMissing, SetRefused
-from radcommons.models.synthetic import writing
+from radcommons.models.synthetic import dicom, writing
 from radcommons.models.synthetic.dicom import labels_from_comment
 from radcommons.models.synthetic.reading import SyntheticSet
 from radcommons.models.synthetic.writing import Batch, SetWriter
@@ -28,6 +29,7 @@ REQUEST = {
     "format": "png",
     "seed": 3,
     "generators": GENERATORS,
+    "study_date": date(2026, 11, 28),  # of DICOM files only
 }
 
 
@@ -197,6 +199,7 @@ def test_a_complete_set_asked_for_again_is_left_alone(tmp_path, format):
         ({"resolution": 32}, "resolution is 16 there and 32 here"),
         ({"findings": ["Effusion"]}, 'there and ["Effusion"] here'),
         ({"generators": GENERATORS[:1]}, "generators is"),
+        ({"format": "dicom"}, 'format is "png" there and "dicom" here; study_date is null there and "2026-11-28" here'),
         ({"label_choice": "balanced"}, 'label_choice is "training" there and "balanced" here'),
     ],
 )
@@ -209,7 +212,7 @@ def test_another_request_in_the_same_folder_is_refused_naming_the_difference(tmp
 
     assert difference in str(refused.value)
     assert str(tmp_path) in str(refused.value)
-    assert str(refused.value).count(" there and ") == 1
+    assert str(refused.value).count(" there and ") == max(1, difference.count(" there and "))
     assert "\n" not in str(refused.value)
     assert contents(tmp_path) == before
 
@@ -312,6 +315,85 @@ def test_a_dicom_file_carries_the_labels_and_the_generator_of_its_image(tmp_path
     assert list(read) == FINDINGS
     assert np.array_equal(np.array(list(read.values()), np.float32), labels(7))
     assert "site-b (sha256:bb), seed 3, image 7" in found.DerivationDescription
+
+
+def today_is(monkeypatch: pytest.MonkeyPatch, year: int, month: int, day: int) -> None:
+    class Day(date):
+        @classmethod
+        def today(cls) -> date:
+            return date(year, month, day)
+
+    monkeypatch.setattr(dicom, "date", Day)
+
+
+def study_dates(out: Path) -> set[str]:
+    return {pydicom.dcmread(path).StudyDate for path in (out / "images").iterdir()}
+
+
+@pytest.mark.parametrize("stop", [0, 4, COUNT - 1])
+def test_a_dicom_set_begun_yesterday_and_continued_today_keeps_the_date_on_which_it_was_begun(
+    tmp_path, monkeypatch, stop
+):
+    today_is(monkeypatch, 2026, 11, 27)
+    write_set(tmp_path / "set", format="dicom", study_date="today", stop=stop)
+    today_is(monkeypatch, 2026, 11, 28)
+    write_set(tmp_path / "set", format="dicom", study_date="today")
+
+    assert study_dates(tmp_path / "set") == {"20261127"}
+    assert SyntheticSet.open(tmp_path / "set").provenance["study_date"] == "2026-11-27"
+    write_set(tmp_path / "at once", format="dicom", study_date=date(2026, 11, 27))
+    assert contents(tmp_path / "set") == contents(tmp_path / "at once")
+
+
+def test_midnight_while_a_set_is_written_changes_no_date(tmp_path, monkeypatch):
+    today_is(monkeypatch, 2026, 11, 27)
+    writer = SetWriter.open(tmp_path, **{**REQUEST, "format": "dicom", "study_date": "today"})
+    writer.write(batch(0, 5))
+    today_is(monkeypatch, 2026, 11, 28)
+    writer.write(batch(5, 5))
+    writer.finish()
+
+    assert study_dates(tmp_path) == {"20261127"}
+
+
+def test_a_finished_dicom_set_asked_for_again_on_another_day_is_left_alone(tmp_path, monkeypatch):
+    today_is(monkeypatch, 2026, 11, 27)
+    write_set(tmp_path, format="dicom", study_date="today")
+    before = contents(tmp_path)
+    today_is(monkeypatch, 2027, 1, 1)
+
+    assert write_set(tmp_path, format="dicom", study_date="today").done == COUNT
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("stop", [4, COUNT])
+@pytest.mark.parametrize(
+    ("asked", "here"), [(date(2026, 11, 28), '"2026-11-28"'), ("none", "null")], ids=["another date", "none"]
+)
+def test_another_study_date_in_the_same_folder_is_another_request(tmp_path, monkeypatch, stop, asked, here):
+    today_is(monkeypatch, 2026, 11, 27)
+    write_set(tmp_path, format="dicom", study_date="today", stop=stop)
+
+    with pytest.raises(PathInUse, match=f'study_date is "2026-11-27" there and {here} here; choose another folder'):
+        SetWriter.open(tmp_path, **{**REQUEST, "format": "dicom", "study_date": asked})
+    assert SetWriter.open(tmp_path, **{**REQUEST, "format": "dicom", "study_date": date(2026, 11, 27)}).done == stop
+
+
+def test_an_unfinished_dicom_set_without_a_date_goes_on_without_one(tmp_path):
+    write_set(tmp_path, format="dicom", study_date="none", stop=4)
+    write_set(tmp_path, format="dicom", study_date="today")
+
+    assert study_dates(tmp_path) == {""}
+
+
+@pytest.mark.parametrize("format", ["png", "npz"])
+def test_the_date_is_no_part_of_a_set_whose_files_have_none(tmp_path, monkeypatch, format):
+    for day in (27, 28):
+        today_is(monkeypatch, 2026, 11, day)
+        write_set(tmp_path / str(day), format=format, study_date="today")
+
+    assert contents(tmp_path / "27") == contents(tmp_path / "28")
+    assert "study_date" not in SyntheticSet.open(tmp_path / "27").provenance
 
 
 def test_numpy_alone_reads_an_npz_set(tmp_path):

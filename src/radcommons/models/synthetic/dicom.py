@@ -9,22 +9,41 @@ which would all be invented.
 import hashlib
 import uuid
 from collections.abc import Mapping
+from datetime import date
 from io import BytesIO
+from typing import Any, Literal
 
 import numpy as np
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from radcommons.errors import SettingRefused
+
+StudyDate = date | Literal["today", "none"]
+"""The study date of a set, as asked for; today is the day on which the set is begun."""
+
 
 def encode_dicom(
-    image: np.ndarray, labels: Mapping[str, str], *, generator: str, digest: str, seed: int, index: int
+    image: np.ndarray,
+    labels: Mapping[str, str],
+    *,
+    generator: str,
+    digest: str,
+    seed: int,
+    index: int,
+    study_date: date | None,
 ) -> bytes:
     """A complete DICOM file: 8-bit MONOCHROME2, explicit VR little endian, SyntheticData = YES.
 
-    Every image has a pseudo patient and a study of its own, which follow from the generator, the seed and
-    the index. The series and the instance follow from pixels and labels too: the same latent drawn for other
-    labels is another image and must not share its identifier. The same arguments give the same bytes.
+    The same arguments give the same bytes. Which identifiers two files share:
+
+    - PatientID: generator, seed and index. The same latent, drawn for other labels or with another date, shows
+      the same pseudo-patient.
+    - StudyInstanceUID: the patient and the date. A study has one date, so another date is another study.
+    - SeriesInstanceUID and SOPInstanceUID: everything else in the file. A UID stands for one object, and an archive
+      that holds it takes no second one: a file with another date under the same UID would be dropped on arrival,
+      and no query would find the date. So two files share these UIDs only where they are the same throughout.
 
     Args:
         image: uint8 (R, R), 0 black.
@@ -33,14 +52,14 @@ def encode_dicom(
         digest: digest of the generator's weights, for identifiers.
         seed: seed of the set.
         index: index of the image in the set.
+        study_date: date of the study and its series; None leaves it empty.
     """
     drawn = f"{digest}/{seed}/{index}"
-    content = hashlib.sha256(image.tobytes() + repr(sorted(labels.items())).encode()).hexdigest()
+    day = "" if study_date is None else study_date.isoformat().replace("-", "")
 
     file = Dataset()
     file.SpecificCharacterSet = "ISO_IR 192"  # UTF-8
     file.SOPClassUID = SecondaryCaptureImageStorage
-    file.SOPInstanceUID = _uid("instance", drawn, content)
     file.SyntheticData = "YES"
 
     # No person, no examination: what the standard wants present (type 2) is empty, never invented. No
@@ -50,13 +69,13 @@ def encode_dicom(
     file.PatientBirthDate = ""
     file.PatientSex = ""
     file.PatientComments = "Synthetic image: no such patient exists."
-    file.StudyInstanceUID = _uid("study", drawn)
-    file.StudyDate = ""
-    file.StudyTime = ""
-    file.StudyID = ""
-    file.AccessionNumber = ""
+    file.StudyInstanceUID = _uid("study", drawn, day)
+    file.StudyDate = file.SeriesDate = day
+    file.StudyTime = "000000" if day else ""  # a DICOMDIR wants one beside the date (PS3.3 F.5.2); no hour is meant
+    file.StudyID = f"{index:08d}"
+    file.StudyDescription = "Synthetic chest radiograph"
+    file.AccessionNumber = ""  # nobody ordered it, and an invented number may be that of a real order
     file.ReferringPhysicianName = ""
-    file.SeriesInstanceUID = _uid("series", drawn, content)
     file.SeriesNumber = 1
     file.SeriesDescription = "Synthetic chest radiograph"
     file.Modality = "OT"
@@ -79,6 +98,9 @@ def encode_dicom(
     file.HighBit = 7
     file.PixelRepresentation = 0
     file.WindowCenter, file.WindowWidth = 128, 256  # the identity on 0..255 (PS3.3 C.11.2.1.2)
+    content = hashlib.sha256(file.to_json().encode() + image.tobytes()).hexdigest()
+    file.SeriesInstanceUID = _uid("series", content)
+    file.SOPInstanceUID = _uid("instance", content)
     file.add_new("PixelData", "OB", image.tobytes() + b"\0" * (image.size % 2))
 
     file.file_meta = FileMetaDataset()
@@ -92,6 +114,34 @@ def labels_from_comment(comment: str) -> dict[str, float]:
     """The labels of ImageComments, e.g. ``Effusion=1; Cardiomegaly=0.5``."""
     pairs = (item.rpartition("=") for item in comment.split("; ") if item)
     return {finding: float(value) for finding, _, value in pairs}
+
+
+def read_study_date(text: str | None, format: str) -> StudyDate:
+    """`text` as typed; raises SettingRefused where it is no date, or where the files of `format` have none."""
+    if text is None:
+        return "today"
+    if format != "dicom":
+        raise SettingRefused(
+            f"--study-date {text}: {format} files have no study date; add --format dicom or drop --study-date"
+        )
+    if text == "today":
+        return "today"
+    if text == "none":
+        return "none"
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise SettingRefused(f"--study-date {text} is not a date; write it as YYYY-MM-DD, or today or none") from None
+
+
+def study_date_in_request(asked: StudyDate, begun: Mapping[str, Any] | None) -> str | None:
+    """The date as the request of a set keeps it, YYYY-MM-DD or None; `begun` is the set's request where there is one.
+
+    A set begun yesterday keeps its date when it is continued today: the same command goes on, and all files are alike.
+    """
+    if asked == "today":
+        return date.today().isoformat() if begun is None else begun.get("study_date")
+    return None if asked == "none" else asked.isoformat()
 
 
 def _uuid(*names: str) -> uuid.UUID:

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -30,7 +31,7 @@ import numpy as np
 
 from radcommons.errors import DiskFull, PathInUse
 from radcommons.folders import holds_other_than
-from radcommons.models.synthetic.dicom import encode_dicom
+from radcommons.models.synthetic.dicom import StudyDate, encode_dicom, study_date_in_request
 from radcommons.models.synthetic.npz import pack_npz
 from radcommons.models.synthetic.png import encode_png
 from radcommons.models.synthetic.tables import (
@@ -87,6 +88,7 @@ class SetWriter:
         seed: int,
         generators: Sequence[Mapping[str, Any]],
         label_choice: str = "training",
+        study_date: StudyDate = "today",
     ) -> Self:
         """Start a set in `out`, or continue the one that the same request began there.
 
@@ -99,12 +101,13 @@ class SetWriter:
             seed: root seed of the set.
             generators: one entry a generator, each with at least "name" and "digest"; written as given.
             label_choice: how the labels are chosen, in words; another choice is another request.
+            study_date: of DICOM files; today is the day on which the set is begun, another day is another request.
 
         Raises:
             PathInUse: the folder holds something else; the message names what differs.
             DiskFull: no room to begin.
         """
-        request = {
+        request: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "synthetic": True,
             "format": format,
@@ -116,6 +119,8 @@ class SetWriter:
             "generators": [dict(generator) for generator in generators],
         }
         found = _found_request(out)
+        if format == "dicom":
+            request["study_date"] = study_date_in_request(study_date, found)
         if found is not None:
             _refuse_another_request(out, found, json.loads(json.dumps(request)))
         return cls(out, request)
@@ -125,6 +130,8 @@ class SetWriter:
         self._request = request
         self._format: Format = request["format"]
         self._pixels: int = request["resolution"] ** 2
+        day = request.get("study_date")
+        self._study_date = date.fromisoformat(day) if day else None
         self._partial = out / ".partial"
         self._journal = self._partial / "journal.bin"
         self._raw = self._partial / "images.raw"  # npz only: uint8 (count, R, R)
@@ -200,6 +207,7 @@ class SetWriter:
                 digest=generator["digest"],
                 seed=self._request["seed"],
                 index=index,
+                study_date=self._study_date,
             )
         with self._replacing(self._out / image_name(index, self._format)) as file:
             file.write(content)
