@@ -204,7 +204,7 @@ def test_the_share_of_coloured_pixels_can_be_set(
     command = ("data", "import", "table", films, "--resolution", 16, "--workers", 1)
     record = as_json(capsys, *command, "--out", tmp_path / "a")
     (reason,) = record["refused"]
-    assert reason.startswith("colour image: 10.4% of the pixels are coloured, the limit is 1%")
+    assert reason.startswith("colour image: 10.42% of the pixels are coloured, the limit is 1%")
     assert as_json(capsys, *command, "--out", tmp_path / "b", "--most-coloured", 11)["rejected"] == 0
     assert "other data or settings" in refused(capsys, *command, "--out", tmp_path / "b")
     for wrong in ("-1", "101", "nan"):

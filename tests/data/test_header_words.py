@@ -149,5 +149,11 @@ def test_a_synthetic_image_says_so() -> None:
     assert refused(SyntheticData="NO") is None
 
 
+def test_what_stands_in_the_place_of_a_sequence_is_left_out_and_bytes_are_read() -> None:
+    assert judge(said_in({"ViewCodeSequence": "odd", "AnatomicRegionSequence": b"odd"})).refused is None
+    assert judge(said_in({"ViewPosition": b"LL\0"})).refused == "lateral view"
+    assert refused(ViewCodeSequence=Sequence([Dataset()]), ViewPosition="PA") is None
+
+
 def test_a_header_without_any_of_it_is_taken() -> None:
     assert judge(said_in(Dataset())) == judge(said_in(header(Modality="", BodyPartExamined="", ViewPosition="")))

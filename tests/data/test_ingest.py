@@ -519,7 +519,7 @@ def test_unusable_films_are_listed_with_row_and_reason_and_the_rest_is_imported(
         2: "image file is truncated",
         4: "image file is empty",
         6: "image is 20 x 20 pixels; the shorter side must be 32 or more",
-        8: "colour image: 91.7% of the pixels are coloured, the limit is 1%; look at it, and pass --most-coloured "
+        8: "colour image: 91.67% of the pixels are coloured, the limit is 1%; look at it, and pass --most-coloured "
         "PERCENT if it is a film",
         10: "lateral view",
         11: "image file is missing",

@@ -39,7 +39,7 @@ def test_grey_stored_as_colour_is_taken_and_colour_is_refused(write_film, film_l
     assert read(write_film("rgb.jpg", cv2.merge([grey] * 3))).pixels.shape == grey.shape
     annotated = cv2.merge([grey] * 3)
     annotated[2:12, 2:12] = (0, 0, 255)  # a burned-in red mark: 100 of 5,120 pixels
-    assert refused(write_film("red.png", annotated)).startswith("colour image: 1.95% of the pixels are coloured")
+    assert refused(write_film("red.png", annotated)).startswith("colour image: 1.953% of the pixels are coloured")
     assert read(write_film("red.png", annotated), most_coloured_percent=2).pixels.shape == grey.shape
     deep = cv2.merge([film_like(16)] * 3)
     assert read(write_film("rgb16.png", deep)).pixels.max() == 255

@@ -292,14 +292,18 @@ def test_a_description_gives_pa_or_ap_too() -> None:
     assert judge(study("CHEST (PORTABLE AP)")).view == "AP"
     assert judge(Said(series_text=("Chest AP",), study_text=("Chest lateral",))).view == "AP"  # nearer to the image
     assert judge(study("Chest lateral")).refused == "lateral view"
-    assert judge(study("Chest with obliques")).refused is None
+    for several in ("Chest with obliques", "CHEST 2V LAT", "Chest w lateral", "CHEST + LAT", "chest obliques"):
+        assert judge(study(several)).refused is None, several
+    assert judge(study("W034 Chest Lat")).refused == "lateral view"
+    assert judge(series("CHEST LATEROLATERALIS")).refused == "lateral view"
+    assert judge(series("Bilateral pleural effusions, chest")).refused is None
     assert judge(series("Chest PA", "LATERAL")).refused == "lateral view"
 
 
 def test_a_description_of_another_body_part_is_refused_unless_it_names_the_chest() -> None:
     assert judge(series("HIP AP")).refused == "body part hip, not the chest"
     assert judge(study("XR Abdomen")).refused == "body part abdomen, not the chest"
-    assert judge(study("Chest and abdomen XR, chest")).refused is None
+    assert judge(study("CHEST AND ABDOMEN")).refused is None
     assert judge(Said((("body part", "CHEST"),), study_text=("Polytrauma pelvis hip",))).refused is None
 
 

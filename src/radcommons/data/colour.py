@@ -12,6 +12,7 @@ MOST_COLOURED_PERCENT: Final = 1.0
 GREY_TOLERANCE: Final = 16  # of 255; a grey film stored as colour JPEG differs by rounding of its chroma
 STRONGEST_TINT: Final = 112  # of 255, between the channels: a sepia print has about 100
 WIDEST_HUE_DEGREES: Final = 30.0  # of one tint, over all brightnesses
+SMALLEST_SHOWN_PERCENT: Final = 0.01
 FITS: Final = 3
 _DEGREE: Final = 2  # of the polynomial of a tint in brightness; it fades towards black and white
 
@@ -31,8 +32,9 @@ def to_grey(decoded: npt.NDArray[Any], most_coloured_percent: float = MOST_COLOU
         return decoded
     share = coloured_percent(decoded)
     if share > most_coloured_percent:
+        shown = f"{share:.4g}" if share >= SMALLEST_SHOWN_PERCENT else f"less than {SMALLEST_SHOWN_PERCENT}"
         raise ImageRefused(
-            f"colour image: {share:.3g}% of the pixels are coloured, the limit is {most_coloured_percent:g}%; "
+            f"colour image: {shown}% of the pixels are coloured, the limit is {most_coloured_percent:g}%; "
             "look at it, and pass --most-coloured PERCENT if it is a film"
         )
     grey: npt.NDArray[Any] = cv2.cvtColor(decoded, cv2.COLOR_BGR2GRAY)

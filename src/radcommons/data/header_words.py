@@ -6,6 +6,8 @@ Source: DICOM PS3.3 C.8.11.5 (DX positioning), C.8.1.2 (CR image), C.7.6.1.1.1 (
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from pydicom.sequence import Sequence
+
 from radcommons.data.view_words import BODY_PART_CODES, SOP_CLASSES, VIEW_CODES
 from radcommons.data.views import About, Said
 
@@ -37,7 +39,7 @@ def said_in(dataset: Any) -> Said:
     ]
     hints: list[tuple[About, str]] = [("view", _by_orientation(dataset))]
     for keyword, about, codes in _CODED:
-        for item in dataset.get(keyword) or ():
+        for item in _items(dataset, keyword):
             known = codes.get(_text(item, "CodeValue"))
             fields.append((about, known or _text(item, "CodeMeaning") or _text(item, "CodeValue")))
             if known:
@@ -52,8 +54,14 @@ def said_in(dataset: Any) -> Said:
     )
 
 
+def _items(dataset: Any, keyword: str) -> list[Any]:
+    """The items of a sequence; none where something else stands in its place."""
+    value = dataset.get(keyword)
+    return list(value) if isinstance(value, Sequence) else []
+
+
 def _modifiers(item: Any) -> Iterator[str]:
-    for modifier in item.get("ViewModifierCodeSequence") or ():
+    for modifier in _items(item, "ViewModifierCodeSequence"):
         yield VIEW_BY_CODE.get(_text(modifier, "CodeValue")) or _text(modifier, "CodeMeaning")
 
 
@@ -86,5 +94,7 @@ def _text(dataset: Any, keyword: str) -> str:
     value = dataset.get(keyword)
     if value is None:
         return ""
+    if isinstance(value, bytes):  # of an unknown value representation
+        value = value.decode("ascii", "ignore")
     parts = [value] if isinstance(value, str) else list(value) if hasattr(value, "__iter__") else [value]
     return " ".join(str(part).strip().strip("\0") for part in parts).strip()

@@ -11,23 +11,23 @@ LORDOTIC, SWIMMERS, SECTION = "lordotic or apical view", "swimmer's view", "sect
 NOT_FRONTAL, EXCLUDED = "not a frontal view", "marked to be excluded"
 
 VIEWS: Final = {
-    PA: "pa, p a, postero anterior, posteroanterior, posterior anterior, postero anteriore, posteroanteriore, "
-    "postéro antérieur, postéro antérieure, posteroanterieur, posteroanterieure, postero-anterieur, dorsoventral, "
-    "dorso ventral, dv, d v, achtervoorwaarts, achter voorwaarts, back to front",
-    AP: "ap, a p, antero posterior, anteroposterior, anterior posterior, antero posteriore, anteroposteriore, antéro "
-    "postérieur, antéro postérieure, anteroposterieur, anteroposterieure, ventrodorsal, ventro dorsal, vd, v d, "
-    "voorachterwaarts, voor achterwaarts, front to back",
+    PA: "pa, p a, post ant, postero ant, postero anterior, posteroanterior, posterior anterior, postero anteriore, "
+    "posteroanteriore, postéro antérieur, postéro antérieure, posteroanterieur, posteroanterieure, "
+    "postero-anterieur, dorsoventral, dorso ventral, dv, d v, achtervoorwaarts, achter voorwaarts, back to front",
+    AP: "ap, a p, ant post, antero post, antero posterior, anteroposterior, anterior posterior, antero posteriore, "
+    "anteroposteriore, antéro postérieur, antéro postérieure, anteroposterieur, anteroposterieure, ventrodorsal, "
+    "ventro dorsal, vd, v d, voorachterwaarts, voor achterwaarts, front to back",
     FRONTAL: "frontal, frontale, frontaal, front, face, de face, frente, de frente, di fronte, en face, прямая, "
     "прямой, przednia, önden, 正位, 正面, 胸部正位, 胸部正面",
-    LATERAL: "lateral, lat, laterals, laterale, lateraal, lateralis, laterales, latéral, látero, l lat, r lat, lt "
-    "lat, rt lat, llat, rlat, ltlat, rtlat, latl, latr, leftlateral, rightlateral, latero lateral, laterolateral, "
-    "latero laterale, laterolaterale, ll, rl, l l, r l, profil, profile, de profil, perfil, de perfil, profilo, "
-    "seitlich, seitliche, seitliches, seitl, seitenaufnahme, seitenbild, zijdelings, zijdelingse, dwars, sida, "
-    "sidobild, cross table, crosstable, xtable, x table, crosstabla, боковая, боковой, boczne, boczna, yan, 侧位, "
-    "側位, 側面, 胸部侧位, 胸部側面",
-    DECUBITUS: "lateral decubitus, lat decubitus, lat decub, lat dec, decubitus lateral, decub lat, décubitus "
-    "latéral, decúbito lateral, decubito laterale, decubitus, decub, decubs, decubito, lld, rld, lldecub, rldecub, "
-    "llat decub, rlat decub, seitenlage, linksseitenlage, rechtsseitenlage, zijligging",
+    LATERAL: "lateral, lat, laterals, laterale, lateraal, lateralis, laterales, latéral, látero, l lat, r lat, "
+    "lt lat, rt lat, llat, rlat, ltlat, rtlat, latl, latr, latll, latrl, leftlat, rightlat, latleft, latright, "
+    "xtlat, aplat, palat, latero lateral, laterolateral, latero laterale, laterolaterale, ll, rl, l l, r l, profil, "
+    "profile, de profil, perfil, de perfil, profilo, seitlich, seitliche, seitliches, seitl, seitenaufnahme, "
+    "seitenbild, zijdelings, zijdelingse, dwars, dwarse, sida, sidobild, cross table, crosstable, xtable, x table, "
+    "crosstabla, боковая, боковой, boczne, boczna, yan, 侧位, 側位, 側面, 胸部侧位, 胸部側面",
+    DECUBITUS: "lateral decubitus, lat decubitus, lat decub, lat dec, decubitus lateral, decub lat, "
+    "décubitus latéral, decúbito lateral, decubito laterale, decubitus, decub, decubs, decubito, lld, rld, lldecub, "
+    "rldecub, llat decub, rlat decub, seitenlage, linksseitenlage, rechtsseitenlage, zijligging",
     OBLIQUE: "oblique, latero medial oblique, lateral oblique, medio lateral oblique, medial oblique, obliques, obl, "
     "oblicua, oblicuo, obliqua, obliquo, obliquus, oblíqua, schräg, schraeg, schrägaufnahme, schraegaufnahme, "
     "schuin, schuine, rao, lao, rpo, lpo, rlo, llo, fechter, mlo",
@@ -37,11 +37,11 @@ VIEWS: Final = {
     SECTION: "axial, axiale, axiaal, transversal, transverse, coronal, coronale, koronar, sagittal, sagittale, "
     "sagital, tomo, tomogram, tomosynthesis, ct, cta, hrct, mr, mri, mrt, pet, scout, localizer, localiser, "
     "topogram, scanogram",
-    NOT_FRONTAL: "tangential, tangentiel, cranio caudal, craniocaudal, caudo cranial, cc, ml, lm, lateral medial, "
-    "latero medial, medial lateral, medio lateral, waters, towne, caldwell, open mouth, odontoid, sunrise, skyline, "
-    "frog leg, frogleg, mortise, grashey, y view, scapular y, orbitoparietal, parieto orbital, acanthioparietal, "
-    "parietoacanthial, submentovertical, verticosubmental, dorsoplantar, plantodorsal, occlusal, panoramic, "
-    "specimen, tissue specimen, 3d, reconstruction",
+    NOT_FRONTAL: "tangential, tangentiel, transthoracic, cranio caudal, craniocaudal, caudo cranial, cc, ml, lm, "
+    "lateral medial, latero medial, medial lateral, medio lateral, waters, towne, caldwell, open mouth, odontoid, "
+    "sunrise, skyline, frog leg, frogleg, mortise, grashey, y view, scapular y, orbitoparietal, parieto orbital, "
+    "acanthioparietal, parietoacanthial, submentovertical, verticosubmental, dorsoplantar, plantodorsal, occlusal, "
+    "panoramic, specimen, tissue specimen, 3d, reconstruction",
     EXCLUDED: "exclude, excluded, reject, rejected",
 }
 
@@ -69,8 +69,8 @@ BODY_PARTS: Final = {
     "nose, orbit, orbits, mandible, maxilla, jaw, zygoma, mastoid, tmj, teeth, dental, brain, eye",
     "neck": "neck, hals, cou, cuello, collo, nek, pescoço, larynx, thyroid, trachea",
     "shoulder": "shoulder, shoulders, schulter, épaule, hombro, spalla, schouder, ombro, acromioclavicular, "
-    "acromioclavicular joint, scapula, schulterblatt, omoplate, clavicle, clavicula, clavícula, clavicola, "
-    "clavicule, schlüsselbein, schluesselbein, sternoclavicular, sternoclavicular joint",
+    "acromioclavicular joint, scapula, schulterblatt, omoplate, ac joint, ac joints, clavicle, clavicula, clavícula, "
+    "clavicola, clavicule, schlüsselbein, schluesselbein, sternoclavicular, sternoclavicular joint",
     "sternum": "sternum, esternón, esterno, brustbein",
     "ribs": "rib, ribs, costal, costales, rippe, rippen, côte, côtes, gril costal, costa, coste, costelle, costilla, "
     "costillas, costela, costelas, ribben, ribcage, rib cage, rippenthorax, hemithorax, knöcherner thorax, "
@@ -79,9 +79,9 @@ BODY_PARTS: Final = {
     "unterarm, oberarm, radius, ulna, upper limb, upper extremity, avambraccio, antebrazo",
     "hand": "hand, hands, main, mano, mão, hände, haende, wrist, wrist joint, handgelenk, poignet, muñeca, polso, "
     "pols, punho, finger, fingers, thumb, daumen, doigt, dedo, scaphoid, bone age",
-    "leg": "leg, legs, femur, fémur, thigh, knee, knees, knie, genou, rodilla, ginocchio, joelho, tibia, tibfib, tib "
-    "fib, fibula, lower leg, unterschenkel, oberschenkel, patella, lower limb, lower extremity, bein, beine, pierna, "
-    "gamba",
+    "leg": "leg, legs, femur, fémur, thigh, knee, knees, knie, genou, rodilla, ginocchio, joelho, tibia, tibfib, "
+    "tib fib, fibula, lower leg, unterschenkel, oberschenkel, patella, lower limb, lower extremity, bein, beine, "
+    "pierna, gamba",
     "foot": "foot, feet, fuß, fuss, füße, pied, pie, piede, voet, ankle, ankles, ankle joint, sprunggelenk, "
     "cheville, tobillo, caviglia, enkel, tornozelo, toe, toes, calcaneus, heel, os calcis",
     "breast": "breast, breasts, mamma, mammo, mammography, mammographie, sein, seins, mammella",
@@ -91,6 +91,13 @@ BODY_PARTS: Final = {
 }
 # "face" is a frontal view in French and a body part in English; which, the field says.
 ONLY_AS_BODY_PART: Final = {"skull": "face, nose, eye"}
+
+# A word that is not listed above is read by these beginnings, middles and ends: LATEROLATERALIS, OBLIQUES.
+STEMS: Final = {LATERAL: "lateral", DECUBITUS: "decubit", OBLIQUE: "obliqu", LORDOTIC: "lordoti"}
+NOT_BY_STEM: Final = (
+    "bilateral, bilaterale, bilateraal, bilaterally, unilateral, unilaterale, unilateraal, collateral, kollateral, "
+    "contralateral, kontralateral, ipsilateral, bilaterales, bilateralis"
+)
 
 NEUTRAL: Final = (
     "view, views, vw, v, projection, projectie, proyección, proiezione, projeção, incidence, incidencia, proj, "
@@ -130,7 +137,7 @@ NOT_IN_TEXT: Final = (
 VIEWS_IN_TEXT: Final = frozenset({PA, AP, FRONTAL, LATERAL, DECUBITUS, OBLIQUE, LORDOTIC, SWIMMERS})
 # A study's description with one of these tells of several views and not which of them this image is.
 SEVERAL_IN_STUDY: Final = (
-    "views, vws, v, and, und, et, y, e, en, with, w, mit, avec, con, com, met, plus, or, series, serie, ebenen, eb, "
+    "views, vws, and, und, et, y, e, en, with, mit, avec, con, com, met, plus, or, series, serie, ebenen, eb, "
     "ebene, incidences, incidencias, proyecciones, proiezioni, projections, projeções, richtingen, obliques, "
     "laterals, decubs"
 )

@@ -205,6 +205,13 @@ def _modality_facts(whole: str, value: str, declared: Declared, synthetic: bool)
     return [Fact("modality", "unknown", "", _shown(whole, value))]
 
 
+def _by_stem(token: str) -> str | None:
+    """The view of a word that is not listed but contains what all words for it have in common."""
+    if token in _NOT_BY_STEM:
+        return None
+    return next((kind for kind, stem in words.STEMS.items() if stem in token), None)
+
+
 def _text_names(about: About, said: Said) -> str | None:
     """What free text names: the one view, or a part of the body where the chest is not named; None where it does not.
 
@@ -226,12 +233,12 @@ def _one_named(about: About, text: str, *, of_study: bool) -> str | None:
     named, _ = _named(tokens, _IN_TEXT)
     kinds = [kind for of, kind in named if of == about]
     if about == "body part":
-        return words.CHEST if words.CHEST in kinds else next(iter(kinds), None)
+        return words.CHEST if any(words.CHEST in kind for kind in kinds) else next(iter(kinds), None)
     frontal = {kind for kind in kinds if kind in _RIGHT}
     other = [kind for kind in kinds if kind not in _RIGHT]
     if frontal and other:
         return None
-    if of_study and (_SEVERAL.intersection(tokens) or re.search(r"[+&]|\b[2-9]\b", text)):
+    if of_study and (_SEVERAL.intersection(tokens) or re.search(r"[+&]|\bw\b|\b[2-9](v|vw|views)?\b", text.lower())):
         return None
     if frontal:
         return frontal.pop() if len(frontal) == 1 else words.FRONTAL
@@ -252,7 +259,9 @@ def _named(tokens: list[str], kinds: _Kinds) -> tuple[list[tuple[About, str]], s
                 break
         else:
             length = 1
-            if not tokens[position].isdecimal():
+            if by_stem := _by_stem(tokens[position]):
+                named.append(("view", by_stem))
+            elif not tokens[position].isdecimal():
                 left.add(tokens[position])
         position += length
     if not named:
@@ -349,6 +358,7 @@ _IN_TEXT: Final = {
 }
 _SIDES: Final = {phrase[0] for phrase in _phrases(words.SIDES)}
 _SEVERAL: Final = {phrase[0] for phrase in _phrases(words.SEVERAL_IN_STUDY)}
+_NOT_BY_STEM: Final = {phrase[0] for phrase in _phrases(words.NOT_BY_STEM)}
 _ABSENT: Final = {"", *(" ".join(phrase) for phrase in _phrases(words.ABSENT))}
 _RADIOGRAPHS: Final = {" ".join(phrase) for phrase in _phrases(words.RADIOGRAPHS)}
 _OTHER_MODALITIES: Final = {" ".join(phrase) for phrase in _phrases(words.OTHER_MODALITIES)}

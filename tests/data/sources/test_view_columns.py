@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from radcommons.data import ingest as module
 from radcommons.data.dry_run import plan_import
 from radcommons.data.findings import CHEXPERT
 from radcommons.data.ingest import ingest
@@ -84,6 +85,23 @@ def test_unknown_words_are_counted_by_their_word_and_taken_where_declared(table,
     assert sum(refused_by_reason(tmp_path / "store").values()) == record.rejected == 2
     every = plan_import(list_table([path], declared=Declared.of(views=["any"])), tmp_path / "other", resolution=16)
     assert every.declared == {"view UNO": 2, "view DOS": 1, "view other words": 1}
+
+
+def test_declared_words_are_counted_over_a_kill(table, tmp_path, monkeypatch):
+    listing = list_table([table("view", "Uno", "Uno", "PA", "Uno")], declared=Declared.of(views=["UNO"]))
+    read, films = module.read, []
+
+    def dies_at_the_third(path, **how):
+        films.append(path)
+        if len(films) == 3:
+            raise KeyboardInterrupt
+        return read(path, **how)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "read", dies_at_the_third)
+        ingest(listing, tmp_path / "store", name="own", resolution=16)
+    assert (tmp_path / "store" / ".import" / "journal.jsonl").read_text().count("UNO") == 2
+    assert ingest(listing, tmp_path / "store", name="own", resolution=16).declared == {"view UNO": 3}
 
 
 def test_a_column_of_names_taken_for_views_is_not_shown(table, tmp_path):
