@@ -80,8 +80,9 @@ def test_a_code_against_its_own_meaning_or_the_view_position_is_a_contradiction(
 def test_a_view_modifier_counts_where_it_is_known() -> None:
     modifier = coded("111069", "Crosstable", "DCM")[0]
     assert refused(ViewCodeSequence=coded("R-10206", "antero-posterior", modifier=modifier)) is not None
-    other = coded("X", "Erect", "99ACME")[0]
-    assert refused(ViewCodeSequence=coded("R-10206", "antero-posterior", modifier=other)) is None
+    for code, meaning in (("X", "Erect"), ("R-10242", "caudad"), ("399196006", "cephalad")):
+        other = coded(code, meaning)[0]
+        assert refused(ViewCodeSequence=coded("R-10206", "antero-posterior", modifier=other)) is None
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,13 @@ def test_a_view_modifier_counts_where_it_is_known() -> None:
 def test_the_run_of_rows_and_columns_tells_laterals(orientation: Any, expected: str | None) -> None:
     assert refused(PatientOrientation=orientation) == expected
     assert judge(said_in(header(PatientOrientation=orientation))).view is None
+
+
+def test_a_wrong_orientation_can_be_declared() -> None:
+    said = said_in(header(ViewPosition="PA", PatientOrientation=["A", "F"]))
+    assert judge(said, Declared.of(views=["orientation lateral"])).view == "PA"
+    lateral = said_in(header(ViewPosition="LATERAL", PatientOrientation=["A", "F"]))
+    assert judge(lateral, Declared.of(views=["orientation lateral"])).refused
 
 
 def test_a_frontal_run_does_not_outweigh_a_description() -> None:

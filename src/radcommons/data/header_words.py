@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from pydicom.sequence import Sequence
 
+from radcommons.data.view_phrases import About
 from radcommons.data.view_words import BODY_PART_CODES, SOP_CLASSES, VIEW_CODES
-from radcommons.data.views import About, Said
+from radcommons.data.views import Said
 
 # Fujifilm writes the view into AcquisitionDeviceProcessingDescription.
 SERIES_TEXT: Final[tuple[str, ...]] = ("SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName")
@@ -27,6 +28,7 @@ KIND_TAGS: Final = (
     *STUDY_TEXT,
 )
 
+CROSS_TABLE: Final = "111069"  # DICOM PS3.16 CID 4011
 _AXES: Final = {"L": "side", "R": "side", "A": "depth", "P": "depth", "H": "height", "F": "height"}
 
 
@@ -62,17 +64,18 @@ def _items(dataset: Any, keyword: str) -> list[Any]:
 
 def _modifiers(item: Any) -> Iterator[str]:
     for modifier in _items(item, "ViewModifierCodeSequence"):
-        yield VIEW_BY_CODE.get(_text(modifier, "CodeValue")) or _text(modifier, "CodeMeaning")
+        # The codes of an angled tube are those of cranio-caudal views too, and a tilted AP is a frontal film.
+        yield "cross table" if _text(modifier, "CodeValue") == CROSS_TABLE else _text(modifier, "CodeMeaning")
 
 
 def _by_orientation(dataset: Any) -> str:
-    """ "lateral" or "axial" where the image runs so; a frontal run is no news, detectors write it always."""
+    """Where the image runs from front to back; a frontal run is no news, many detectors write it always."""
     value = dataset.get("PatientOrientation") or ()
     directions = [value] if isinstance(value, str) else list(value)
     axes = {_AXES.get(str(direction).strip()[:1].upper()) for direction in directions[:2]}
     if "depth" not in axes:
         return ""
-    return "axial" if "side" in axes else "lateral"
+    return "orientation axial" if "side" in axes else "orientation lateral"
 
 
 def _by_code(table: Mapping[str, str]) -> dict[str, str]:

@@ -147,18 +147,19 @@ RADIOGRAPHS: Final = (
     "plain radiograph, plain radiography, digital radiography, computed radiography, digital x ray, chest x ray, "
     "röntgen, radiografia, radiografía, radiographie"
 )
-# DICOM PS3.3 C.7.3.1.1.1, retired terms included, and what tables write.
+# DICOM PS3.3 C.7.3.1.1.1, retired terms included, and what tables write. OT (other) and SC (secondary capture) do not
+# say what an image is, so they are unknown words.
 OTHER_MODALITIES: Final = (
-    "ct, mr, mri, us, mg, xa, rf, nm, pt, pet, io, px, ot, sc, es, xc, gm, sm, op, opt, optenf, optbsv, opm, opr, "
+    "ct, mr, mri, us, mg, xa, rf, nm, pt, pet, io, px, es, xc, gm, sm, op, opt, optenf, optbsv, opm, opr, "
     "opv, ar, as, asmt, au, bdus, bi, bmd, cd, cf, cfm, cp, cs, ctprotocol, dd, df, dg, dm, dms, doc, ds, ec, ecg, "
     "eeg, emg, eog, eps, fa, fid, fs, hc, hd, iol, ivoct, ivus, ker, ko, len, lp, ls, m3d, ma, ms, oam, oct, oss, "
     "osa, pa, plan, pos, pr, reg, resp, rtdose, rtimage, rtintent, rtplan, rtrad, rtrecord, rtsegann, rtstruct, rwv, "
     "seg, smr, sr, srf, st, stain, texturemap, tg, va, vf, xaprotocol, computed tomography, tomography, magnetic "
-    "resonance, ultrasound, fluoroscopy, mammography, angiography, secondary capture, other, scintigraphy, "
+    "resonance, ultrasound, fluoroscopy, mammography, angiography, scintigraphy, "
     "photograph"
 )
 
-# DICOM PS3.16 CID 4010 "DX View" and CID 4011, 4009: the meaning of a code of SNOMED CT, and of SRT, SNM3 and 99SDM.
+# DICOM PS3.16 CID 4010 "DX View" and CID 4009: the meaning of a code of SNOMED CT, and of SRT, SNM3 and 99SDM.
 VIEW_CODES: Final = {
     "399348003 R-10206": "antero-posterior",
     "272479007 R-40888 R-10214": "postero-anterior",
@@ -202,7 +203,6 @@ VIEW_CODES: Final = {
     "399255003 R-10256": "submentovertical",
     "399360002 R-10257": "verticosubmental",
     "119376003 G-8300": "tissue specimen",
-    "111069": "cross table",
 }
 BODY_PART_CODES: Final = {
     "816094009 51185008 43799004 T-D3000": "chest",

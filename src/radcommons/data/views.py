@@ -6,35 +6,37 @@ taken. Sources that contradict each other are refused. Free text (descriptions) 
 code decides, and is never shown: it may hold names.
 """
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from radcommons.data import view_words as words
+from radcommons.data.view_phrases import (
+    ABSENT,
+    OF_BODY_PART,
+    OF_VIEW,
+    OTHER_MODALITIES,
+    OTHER_WORDS,
+    RADIOGRAPHS,
+    RIGHT,
+    SIDES,
+    About,
+    named_in,
+    named_in_text,
+    shown_words,
+    tokens_of,
+)
 
-About = Literal["view", "modality", "body part"]
 ABOUT: Final[tuple[About, ...]] = ("modality", "body part", "view")  # in the order of the reasons
 ANY: Final = "any"
-
-LONGEST_SHOWN: Final = 24  # characters of a value that may be shown
-MOST_WORDS_SHOWN: Final = 3
-MOST_DIGITS_SHOWN: Final = 2
 MOST_UNKNOWN: Final = 20  # distinct unknown words
-LONGEST_PHRASE: Final = 4  # words
 
 _ASK: Final[dict[About, tuple[str, str]]] = {
     "view": ("--views", "frontal"),
     "modality": ("--modalities", "a radiograph"),
     "body part": ("--body-parts", "the chest"),
 }
-_RIGHT: Final = frozenset({words.PA, words.AP, words.FRONTAL, words.CHEST})
-_NEUTRAL: Final = "neutral"
-_OTHER_WORDS: Final = "other words"
-_GLUED: Final = ("chest", "thorax", "torax", "torace", "thx")
-_Kinds = Mapping[tuple[str, ...], tuple[About, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def judge(said: Said, declared: Declared = NOTHING_DECLARED, before: Verdict = N
     facts += [
         fact
         for about, value in said.hints
-        for fact in _facts(about, value, NOTHING_DECLARED, False)
+        for fact in _facts(about, value, declared, said.synthetic)
         if fact.state != "unknown"
     ]
     settled, taken_words, view = list(before.settled), list(before.declared), before.view
@@ -140,7 +142,7 @@ def judge(said: Said, declared: Declared = NOTHING_DECLARED, before: Verdict = N
         if about in before.settled:
             continue
         if not right and (text := _text_names(about, said)):
-            if text not in _RIGHT:
+            if text not in RIGHT:
                 return Verdict(refused=_reason(Fact(about, "other", text)))
             right = [Fact(about, "right", text)]
         if not right and of_kind and ANY not in declared.of_kind(about):
@@ -165,51 +167,44 @@ class Fact(NamedTuple):
 
 def _facts(about: About, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
     """What the value of a field says, about what the field is for and about anything else."""
-    tokens = _tokens(value)
+    tokens = tokens_of(value)
     whole = " ".join(tokens)
     if about == "modality":
         return _modality_facts(whole, value, declared, synthetic)
-    named, left = _named(tokens, _OF_BODY_PART if about == "body part" else _OF_VIEW)
+    named, left = named_in(tokens, OF_BODY_PART if about == "body part" else OF_VIEW)
     if whole and whole in declared.of_kind(about):
         view = next((kind for where, kind in named if kind in (words.PA, words.AP)), words.FRONTAL)
-        return [Fact(about, "right", view if about == "view" else words.CHEST, _shown(whole, value))]
-    if whole in _ABSENT:
+        return [Fact(about, "right", view if about == "view" else words.CHEST, shown_words(whole, value))]
+    if whole in ABSENT:
         return []
     facts: list[Fact] = []
     for where in ABOUT:
         kinds = [kind for of, kind in named if of == where]
-        other = [kind for kind in kinds if kind not in _RIGHT]
+        other = [kind for kind in kinds if kind not in RIGHT]
         state: Literal["right", "other"] = "other" if other else "right"
         facts += [Fact(where, state, kind) for kind in other[:1] or dict.fromkeys(kinds)]
     if any(fact.state == "other" for fact in facts):
         return facts
     of_field = [fact for fact in facts if fact.about == about]
-    if about == "view" and left and left <= _SIDES and not of_field:
+    if about == "view" and left and left <= SIDES and not of_field:
         return [Fact(about, "other", words.LATERAL)]  # a side alone: "L" is a lateral film in several public tables
     if left and not (about == "body part" and of_field):  # "CHEST BUCKY" is of the chest, "AP OUTLET" may be anything
         facts = [fact for fact in facts if fact.about != about]
-        facts.append(Fact(about, "unknown", "", _shown(whole, value)))
+        facts.append(Fact(about, "unknown", "", shown_words(whole, value)))
     return facts
 
 
 def _modality_facts(whole: str, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
     """As `_facts`; a modality is known as a whole."""
-    if whole in _ABSENT:
+    if whole in ABSENT:
         return []
     if whole in declared.modalities:
-        return [Fact("modality", "right", "radiograph", _shown(whole, value))]
-    if whole in _RADIOGRAPHS or (synthetic and whole == "ot"):  # the standard gives OT to an image that nobody took
+        return [Fact("modality", "right", "radiograph", shown_words(whole, value))]
+    if whole in RADIOGRAPHS or (synthetic and whole == "ot"):  # the standard gives OT to an image that nobody took
         return [Fact("modality", "right", "radiograph")]
-    if whole in _OTHER_MODALITIES:
+    if whole in OTHER_MODALITIES:
         return [Fact("modality", "other", whole.upper())]
-    return [Fact("modality", "unknown", "", _shown(whole, value))]
-
-
-def _by_stem(token: str) -> str | None:
-    """The view of a word that is not listed but contains what all words for it have in common."""
-    if token in _NOT_BY_STEM:
-        return None
-    return next((kind for kind, stem in words.STEMS.items() if stem in token), None)
+    return [Fact("modality", "unknown", "", shown_words(whole, value))]
 
 
 def _text_names(about: About, said: Said) -> str | None:
@@ -220,54 +215,11 @@ def _text_names(about: About, said: Said) -> str | None:
     if about == "modality":
         return None
     for texts, of_study in ((said.series_text, False), (said.study_text, True)):
-        decided = [kind for text in texts if (kind := _one_named(about, text, of_study=of_study))]
-        wrong = [kind for kind in decided if kind not in _RIGHT]
+        decided = [kind for text in texts if (kind := named_in_text(about, text, of_study=of_study))]
+        wrong = [kind for kind in decided if kind not in RIGHT]
         if decided:
             return wrong[0] if wrong else decided[0]
     return None
-
-
-@lru_cache(maxsize=8192)
-def _one_named(about: About, text: str, *, of_study: bool) -> str | None:
-    tokens = _tokens(text)
-    named, _ = _named(tokens, _IN_TEXT)
-    kinds = [kind for of, kind in named if of == about]
-    if about == "body part":
-        return words.CHEST if any(words.CHEST in kind for kind in kinds) else next(iter(kinds), None)
-    frontal = {kind for kind in kinds if kind in _RIGHT}
-    other = [kind for kind in kinds if kind not in _RIGHT]
-    if frontal and other:
-        return None
-    if of_study and (_SEVERAL.intersection(tokens) or re.search(r"[+&]|\bw\b|\b[2-9](v|vw|views)?\b", text.lower())):
-        return None
-    if frontal:
-        return frontal.pop() if len(frontal) == 1 else words.FRONTAL
-    return other[0] if other else None
-
-
-def _named(tokens: list[str], kinds: _Kinds) -> tuple[list[tuple[About, str]], set[str]]:
-    """The known phrases in a value, longest first, and the words left; a short number among words is neither."""
-    named: list[tuple[About, str]] = []
-    left: set[str] = set()
-    position = 0
-    while position < len(tokens):
-        for length in range(min(LONGEST_PHRASE, len(tokens) - position), 0, -1):
-            found = kinds.get(tuple(tokens[position : position + length]))
-            if found:
-                if found[1] != _NEUTRAL:
-                    named.append(found)
-                break
-        else:
-            length = 1
-            if by_stem := _by_stem(tokens[position]):
-                named.append(("view", by_stem))
-            elif not tokens[position].isdecimal():
-                left.add(tokens[position])
-        position += length
-    if not named:
-        only = all(token.isdecimal() for token in tokens)
-        left |= {token for token in tokens if token.isdecimal() and (only or len(token) > MOST_DIGITS_SHOWN)}
-    return named, left
 
 
 def without_many_words(reasons: Sequence[str]) -> list[str]:
@@ -282,14 +234,14 @@ def without_many_words(reasons: Sequence[str]) -> list[str]:
 
 def _reason(fact: Fact) -> str:
     option, meaning = _ASK[fact.about]
-    if fact.state == "unknown" and fact.shown == _OTHER_WORDS:
+    if fact.state == "unknown" and fact.shown == OTHER_WORDS:
         return _in_other_words(fact.about)
     if fact.state == "unknown":
         return f"{fact.about} '{fact.shown}' is not known; pass {option} '{fact.shown}' if it is {meaning}"
     if fact.about == "view":
         return fact.kind
     if fact.about == "modality":
-        return f"modality {fact.kind}, not CR, DX or RG; pass --modalities '{fact.kind}' if it is a radiograph here"
+        return f"modality {fact.kind}, not CR, DX or RG"
     return f"body part {fact.kind}, not the chest"
 
 
@@ -298,67 +250,6 @@ def _in_other_words(about: About) -> str:
     return f"{about} in other words than are known; pass {option} any if every such {about} is {meaning}"
 
 
-def _shown(whole: str, value: str) -> str:
-    """A value's words where they are few, short and no number or name by their form; else "other words"."""
-    short = len(whole) <= LONGEST_SHOWN and len(whole.split()) <= MOST_WORDS_SHOWN
-    digits = sum(letter.isdecimal() for letter in whole)
-    if whole and short and digits <= MOST_DIGITS_SHOWN and not re.search(r"[\^@,;=]|\.\w{2,5}$", value):
-        return whole.upper()
-    return _OTHER_WORDS
-
-
-def _tokens(text: str) -> list[str]:
-    """The words and numbers of a value, without case, accents and marks; "ThoraxPA" and "THORAXPA" are two words."""
-    return [part for token in _separate(text) for part in _unglued(token)]
-
-
-def _separate(text: str) -> list[str]:
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    plain = unicodedata.normalize("NFKD", apart.casefold())
-    return re.findall(r"[^\W\d_]+|\d+", "".join(c for c in plain if not unicodedata.combining(c)))
-
-
-def _unglued(token: str) -> list[str]:
-    if (token,) not in _OF_VIEW:
-        for chest in _GLUED:
-            start, end = token.removeprefix(chest), token.removesuffix(chest)
-            if start != token and (start,) in _OF_VIEW:
-                return [chest, start]
-            if end != token and (end,) in _OF_VIEW:
-                return [end, chest]
-    return [token]
-
-
 def _listed(options: Iterable[str]) -> frozenset[str]:
-    parts = (" ".join(_tokens(part)) for option in options for part in option.split(","))
+    parts = (" ".join(tokens_of(part)) for option in options for part in option.split(","))
     return frozenset(part for part in parts if part)
-
-
-def _phrases(text: str) -> set[tuple[str, ...]]:
-    return {tuple(_separate(phrase)) for phrase in text.split(",")}
-
-
-def _table(*groups: tuple[About, Mapping[str, str]]) -> dict[tuple[str, ...], tuple[About, str]]:
-    """Every phrase with what it says; earlier groups win, and all of them over the words that say nothing."""
-    table: dict[tuple[str, ...], tuple[About, str]] = dict.fromkeys(_phrases(words.NEUTRAL), ("view", _NEUTRAL))
-    for about, kinds in reversed(groups):
-        table |= {phrase: (about, kind) for kind, text in kinds.items() for phrase in _phrases(text)}
-    return table
-
-
-_VIEWS: tuple[About, Mapping[str, str]] = ("view", words.VIEWS)
-_PARTS: tuple[About, Mapping[str, str]] = ("body part", words.BODY_PARTS)
-_OF_VIEW: Final = _table(_VIEWS, _PARTS)
-_OF_BODY_PART: Final = _table(("body part", words.ONLY_AS_BODY_PART), _PARTS, _VIEWS)
-_IN_TEXT: Final = {
-    phrase: (about, kind)
-    for phrase, (about, kind) in _OF_VIEW.items()
-    if phrase not in _phrases(words.NOT_IN_TEXT)
-    and (about == "body part" or kind in words.VIEWS_IN_TEXT or kind == _NEUTRAL)
-}
-_SIDES: Final = {phrase[0] for phrase in _phrases(words.SIDES)}
-_SEVERAL: Final = {phrase[0] for phrase in _phrases(words.SEVERAL_IN_STUDY)}
-_NOT_BY_STEM: Final = {phrase[0] for phrase in _phrases(words.NOT_BY_STEM)}
-_ABSENT: Final = {"", *(" ".join(phrase) for phrase in _phrases(words.ABSENT))}
-_RADIOGRAPHS: Final = {" ".join(phrase) for phrase in _phrases(words.RADIOGRAPHS)}
-_OTHER_MODALITIES: Final = {" ".join(phrase) for phrase in _phrases(words.OTHER_MODALITIES)}

@@ -10,7 +10,7 @@ from radcommons.data.dry_run import plan_import
 from radcommons.data.findings import CHEXPERT
 from radcommons.data.ingest import ingest
 from radcommons.data.listing import Listing
-from radcommons.data.sources import list_chexpert, list_dicom, list_table
+from radcommons.data.sources import list_chexpert, list_dicom, list_rsna, list_table
 from radcommons.data.sources.tables import read_table
 from radcommons.data.sources.view_columns import said_by_rows
 from radcommons.data.store import Store
@@ -56,9 +56,9 @@ def test_every_column_counts_and_a_contradiction_is_refused(table):
         [table("view,modality,ViewPosition_DICOM", "PA,X-ray,PA", "PA,CT,", "PA,X-ray,LATERAL", "Axial,CT,")]
     )
     assert reasons(listing) == [
-        (3, "modality CT, not CR, DX or RG; pass --modalities 'CT' if it is a radiograph here"),
+        (3, "modality CT, not CR, DX or RG"),
         (4, "contradiction in the view: PA against lateral view"),
-        (5, "modality CT, not CR, DX or RG; pass --modalities 'CT' if it is a radiograph here"),
+        (5, "modality CT, not CR, DX or RG"),
     ]
 
 
@@ -136,8 +136,8 @@ REASON_OF = {
     "described": "lateral view",
     "odd": "view 'SPEZIAL' is not known; pass --views 'SPEZIAL' if it is frontal",
     "hip": "body part hip, not the chest",
-    "ct": "modality CT, not CR, DX or RG; pass --modalities 'CT' if it is a radiograph here",
-    "capture": "modality OT, not CR, DX or RG; pass --modalities 'OT' if it is a radiograph here",
+    "ct": "modality CT, not CR, DX or RG",
+    "capture": "modality 'OT' is not known; pass --modalities 'OT' if it is a radiograph",
 }
 
 
@@ -177,6 +177,17 @@ def test_dicom_and_table_imports_judge_headers_alike(dicom_files, tmp_path, decl
     for out in ("one", "two"):
         counted = Store.open(tmp_path / out).record.declared
         assert counted == ({"view SPEZIAL": 1, "modality OT": 1} if declared.views else {})
+
+
+def test_rsna_headers_are_judged_alike(tmp_path, write_dicom, film_like):
+    for name, header in HEADERS.items():
+        write_dicom(film_like(), f"stage_2_train_images/{name}.dcm", **header)
+    rows = "".join(f"{name},,,,,0\n" for name in HEADERS)
+    (tmp_path / "stage_2_train_labels.csv").write_text(f"patientId,x,y,width,height,Target\n{rows}")
+    assert by_name(tmp_path, list_rsna([tmp_path]), tmp_path / "one") == REASON_OF
+    declared = Declared.of(views=["spezial"], modalities=["any"])
+    refused = by_name(tmp_path, list_rsna([tmp_path], declared=declared), tmp_path / "two")
+    assert set(refused) == {"lateral", "described", "hip", "ct"}
 
 
 def test_a_tables_view_settles_an_unknown_header_and_contradicts_a_lateral_one(dicom_files, tmp_path):

@@ -5,7 +5,8 @@ from typing import Final
 
 from radcommons.data.findings import folded
 from radcommons.data.sources.tables import VIEW_NAMES, Table
-from radcommons.data.views import About, Said
+from radcommons.data.view_phrases import About
+from radcommons.data.views import Said
 
 # Beside the usual names: PadChest's, MIMIC-CXR's, CheXpert's and Cohen's. Every column that is there counts.
 FIELD_NAMES: Final[dict[About, tuple[str, ...]]] = {
