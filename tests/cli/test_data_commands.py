@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from radcommons.cli import run
 from radcommons.data import memory
 from radcommons.data.store import Store
+from radcommons.models.synthetic.dicom import encode_dicom
 
 COMMAND = (sys.executable, "-m", "radcommons")
 
@@ -146,6 +147,68 @@ def test_a_second_run_is_no_work(store: Path, films: Path) -> None:
         path.write_bytes(b"")
     assert run(["data", "import", "table", str(films), "--out", str(store), "--resolution", "16"]) == 0
     assert {p: p.stat().st_mtime_ns for p in store.iterdir()} == before
+
+
+def test_unknown_words_are_reported_by_word_and_can_be_declared(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = films / "labels.csv"
+    lines = table.read_text().splitlines()
+    lines[1], lines[2], lines[3] = (
+        line.replace(",PA,", f",{view},") for line, view in zip(lines[1:4], ("UNO", "UNO", "LAT"), strict=True)
+    )
+    table.write_text("\n".join(lines))
+    command = ("data", "import", "table", films, "--resolution", 16, "--workers", 1)
+    unknown = "view 'UNO' is not known; pass --views 'UNO' if it is frontal"
+    assert run([*map(str, command), "--out", str(tmp_path / "a"), "--dry-run"]) == 0
+    assert f"refused        {unknown} (2)\nrefused        lateral view (1)\n" in capsys.readouterr().out
+    assert run([*map(str, command), "--out", str(tmp_path / "a")]) == 0
+    assert f"refused        {unknown} (2)\nrefused        lateral view (1)\n" in capsys.readouterr().out
+    assert as_json(capsys, *command, "--out", tmp_path / "a")["refused"] == {unknown: 2, "lateral view": 1}
+    for words in (["uno"], ["any"], ["x,UNO"], ["x", "--views", "uno"]):
+        options = ("--out", tmp_path / "b", "--views", *words)
+        plan = as_json(capsys, *command, *options, "--dry-run")
+        assert (plan["images"], plan["declared"], plan["refused"]) == (11, {"view UNO": 2}, {"lateral view": 1})
+    assert run([*map(str, command), "--out", str(tmp_path / "b"), "--views", "uno"]) == 0
+    assert "declared       view UNO (2)\n" in capsys.readouterr().out
+    assert as_json(capsys, *command, "--out", tmp_path / "b", "--views", "UNO")["declared"] == {"view UNO": 2}
+    assert "other data or settings" in refused(capsys, *command, "--out", tmp_path / "b", "--views", "any")
+
+
+def test_a_synthetic_set_is_imported_only_when_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = tmp_path / "set"
+    films.mkdir()
+    rows = ["image,Mass"]
+    for index in range(4):
+        image = cv2.blur(np.random.default_rng(index).integers(0, 256, (64, 64), np.uint8), (3, 3))
+        content = encode_dicom(image, {"Mass": "1"}, generator="g", digest="d", seed=1, index=index)
+        (films / f"{index}.dcm").write_bytes(content)
+        rows.append(f"{index}.dcm,{index % 2}")
+    (films / "labels.csv").write_text("\n".join(rows))
+    command = ("data", "import", "dicom", films, "--labels", films / "labels.csv", "--out", tmp_path / "store",
+               "--resolution", 16, "--workers", 1)  # fmt: skip
+    assert "marked as synthetic (SyntheticData); pass --synthetic" in refused(capsys, *command)
+    assert as_json(capsys, *command, "--synthetic")["images"] == 4
+
+
+def test_the_share_of_coloured_pixels_can_be_set(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = cv2.imread(str(films / "film-0.png"), cv2.IMREAD_GRAYSCALE)
+    assert grey is not None
+    marked = cv2.merge([grey] * 3)
+    marked[:5] = (0, 255, 0)  # 5 of 48 rows
+    assert cv2.imwrite(str(films / "film-0.png"), marked)
+    command = ("data", "import", "table", films, "--resolution", 16, "--workers", 1)
+    record = as_json(capsys, *command, "--out", tmp_path / "a")
+    (reason,) = record["refused"]
+    assert reason.startswith("colour image: 10.42% of the pixels are coloured, the limit is 1%")
+    assert as_json(capsys, *command, "--out", tmp_path / "b", "--most-coloured", 11)["rejected"] == 0
+    assert "other data or settings" in refused(capsys, *command, "--out", tmp_path / "b")
+    for wrong in ("-1", "101", "nan"):
+        assert "must be a percentage from 0 to 100" in refused(
+            capsys, *command, "--out", tmp_path / "c", "--most-coloured", wrong
+        )
 
 
 def test_a_dry_run_prints_what_the_import_then_makes_and_writes_nothing(

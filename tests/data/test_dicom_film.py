@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from radcommons.data.dicom_film import read_header
 from radcommons.data.pixels import read
+from radcommons.data.views import judge
 from radcommons.errors import ImageRefused
 
 NATIVE = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
@@ -193,8 +194,9 @@ def test_the_header_gives_view_age_and_sex(write_dicom, film_like):
 @pytest.mark.parametrize("view", ["LL", "RL", "LLD", "RLD", "LATERAL"])
 def test_a_lateral_view_is_refused(write_dicom, film_like, view):
     path = write_dicom(film_like(), ViewPosition=view)
-    assert refused(path) == "lateral view"
-    assert read_header(path).refused == "lateral view"
+    reason = "lateral decubitus view" if view.endswith("LD") else "lateral view"
+    assert refused(path) == reason
+    assert judge(read_header(path).said).refused == reason
 
 
 def test_a_film_whose_rows_run_front_to_back_is_lateral(write_dicom, film_like):
@@ -252,7 +254,7 @@ def test_a_header_read_needs_no_pixels(write_dicom, film_like):
         film_like(), PatientID="X9", ViewPosition="PA", PatientAge="050Y", PatientSex="M", PixelData=None
     )
     header = read_header(path)
-    assert (header.patient, header.view, header.age_years, header.sex) == ("X9", "PA", 50, "M")
+    assert (header.patient, judge(header.said).view, header.age_years, header.sex) == ("X9", "PA", 50, "M")
     assert header.uid and header.refused is None
     path.write_bytes(b"text")
     assert read_header(path).refused == "not a DICOM file"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from radcommons.data.film import age_years, frontal_view, not_frontal, sex, through_table
+from radcommons.data.film import age_years, sex, through_table
 
 
 @pytest.mark.parametrize("kind", ["u1", "i1", "<u2", "<i2", ">u2", ">i2"])
@@ -26,13 +26,6 @@ def test_an_age_is_read_in_years(text, years):
 @pytest.mark.parametrize("text", ["", "411", "0411Y", "-1", "old", "nan", "inf", "Y"])
 def test_an_impossible_age_is_unknown(text):
     assert age_years(text) is None
-
-
-def test_views_are_frontal_lateral_oblique_or_unknown():
-    assert [frontal_view(v) for v in ("PA", "ap", "AP_SUPINE", "", "LL")] == ["PA", "AP", "AP", None, None]
-    assert {not_frontal(v) for v in ("LL", "RL", "LLD", "RLD", "LATERAL", "left lateral", "Lat")} == {"lateral view"}
-    assert not_frontal("RLO") == "oblique view"
-    assert not_frontal("PA") is None and not_frontal("") is None
 
 
 def test_sex_is_f_or_m_or_unknown():

@@ -85,9 +85,9 @@ def films_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     paths: list[Path] = []
     read = module.read
 
-    def counted(path: Path) -> Any:
+    def counted(path: Path, **how: Any) -> Any:
         paths.append(path)
-        return read(path)
+        return read(path, **how)
 
     monkeypatch.setattr(module, "read", counted)
     return paths
@@ -288,10 +288,10 @@ def test_an_error_in_a_thread_stops_the_import_as_it_is_and_the_same_call_goes_o
     imported("one")
     read = module.read
 
-    def fails_once(path: Path) -> Any:
+    def fails_once(path: Path, **how: Any) -> Any:
         if path.name == "film-9.png":
             raise MemoryError("made up")
-        return read(path)
+        return read(path, **how)
 
     with monkeypatch.context() as patch, pytest.raises(MemoryError, match="made up"):
         patch.setattr(module, "read", fails_once)
@@ -521,7 +521,8 @@ def test_unusable_films_are_listed_with_row_and_reason_and_the_rest_is_imported(
         2: "image file is truncated",
         4: "image file is empty",
         6: "image is 20 x 20 pixels; the shorter side must be 32 or more",
-        8: "colour image",
+        8: "colour image: 91.67% of the pixels are coloured, the limit is 1%; look at it, and pass --most-coloured "
+        "PERCENT if it is a film",
         10: "lateral view",
         11: "image file is missing",
     }
@@ -600,7 +601,7 @@ def test_the_guangzhou_films_import_but_for_one_that_is_too_wide(tmp_path: Path,
 
 
 def raises(error: BaseException) -> Callable[..., Any]:
-    def fail(*args: Any) -> Any:
+    def fail(*args: Any, **how: Any) -> Any:
         raise error
 
     return fail

@@ -38,8 +38,9 @@ def test_grey_stored_as_colour_is_taken_and_colour_is_refused(write_film, film_l
     assert np.array_equal(read(write_film("rgba.png", cv2.merge([grey, grey, grey, opaque]))).pixels, grey)
     assert read(write_film("rgb.jpg", cv2.merge([grey] * 3))).pixels.shape == grey.shape
     annotated = cv2.merge([grey] * 3)
-    annotated[2:6, 2:6] = (0, 0, 255)  # a burned-in red mark
-    assert refused(write_film("red.png", annotated)) == "colour image"
+    annotated[2:12, 2:12] = (0, 0, 255)  # a burned-in red mark: 100 of 5,120 pixels
+    assert refused(write_film("red.png", annotated)).startswith("colour image: 1.953% of the pixels are coloured")
+    assert read(write_film("red.png", annotated), most_coloured_percent=2).pixels.shape == grey.shape
     deep = cv2.merge([film_like(16)] * 3)
     assert read(write_film("rgb16.png", deep)).pixels.max() == 255
 

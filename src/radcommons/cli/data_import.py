@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from radcommons.data.dry_run import ImportPlan
     from radcommons.data.listing import Listing
     from radcommons.data.sources.tables import Columns
+    from radcommons.data.views import Declared
     from radcommons.records import StoreRecord
     from radcommons.workers import Workers
+
+MOST_REASONS = 12  # of refusals, in a line each
 
 app = typer.Typer(help="Import real radiographs with their labels.", no_args_is_help=True)
 
@@ -62,6 +65,22 @@ class ImportOptions:
         typer.Option("--workers", help="Threads (PNG, JPEG) or processes (DICOM); all cores by default."),
     ] = None
     cluster: str | None = Cluster
+    views: Annotated[
+        list[str],
+        typer.Option("--views", help="Words for frontal views here, with commas between; 'any' for all unknown ones."),
+    ] = field(default_factory=list)
+    modalities: Annotated[
+        list[str], typer.Option("--modalities", help="Modalities to take beside CR, DX and RG, such as OT.")
+    ] = field(default_factory=list)
+    body_parts: Annotated[
+        list[str], typer.Option("--body-parts", help="Words for the chest here, as with --views.")
+    ] = field(default_factory=list)
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Take DICOM images marked as synthetic (SyntheticData).")
+    ] = False
+    most_coloured: Annotated[
+        float, typer.Option("--most-coloured", help="Coloured pixels up to which a picture is a film, percent.")
+    ] = 1.0
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List, split and count; open no image and write nothing.")
     ] = False
@@ -71,6 +90,14 @@ class ImportOptions:
     def finding_names(self) -> list[str] | None:
         """The findings to keep, or None for those of the source."""
         return [name.strip() for name in self.findings.split(",") if name.strip()] if self.findings else None
+
+    def declared(self) -> "Declared":
+        """The words that the user declares, as the readers take them."""
+        from radcommons.data.views import Declared
+
+        return Declared.of(
+            views=self.views, modalities=self.modalities, body_parts=self.body_parts, synthetic=self.synthetic
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +124,7 @@ def nih(sources: Sources, options: ImportOptions) -> None:
     """NIH ChestX-ray14: Data_Entry_2017*.csv and images*/; a partial or re-encoded download works."""
     from radcommons.data.sources import list_nih
 
-    _ingest(list_nih(sources, findings=options.finding_names), options)
+    _ingest(list_nih(sources, findings=options.finding_names, declared=options.declared()), options)
 
 
 @app.command(epilog="radcommons data import chexpert CheXpert-v1.0-small --out stores/chexpert --uncertain paper")
@@ -106,7 +133,8 @@ def chexpert(sources: Sources, options: ImportOptions, uncertain: Uncertain = "p
     """CheXpert: train.csv, valid.csv and their frontal films."""
     from radcommons.data.sources import list_chexpert
 
-    _ingest(list_chexpert(sources, findings=options.finding_names, uncertain=uncertain), options)
+    listing = list_chexpert(sources, findings=options.finding_names, uncertain=uncertain, declared=options.declared())
+    _ingest(listing, options)
 
 
 @app.command(epilog="radcommons data import rsna rsna-pneumonia --out stores/rsna")
@@ -115,7 +143,7 @@ def rsna(sources: Sources, options: ImportOptions) -> None:
     """RSNA pneumonia challenge: stage_2_* tables and DICOM. Its films come from the NIH set."""
     from radcommons.data.sources import list_rsna
 
-    _ingest(list_rsna(sources, findings=options.finding_names), options)
+    _ingest(list_rsna(sources, findings=options.finding_names, declared=options.declared()), options)
 
 
 @app.command(epilog="radcommons data import dicom /pacs/export --labels labels.csv --out stores/own")
@@ -139,6 +167,7 @@ def dicom(
         uncertain=uncertain,
         workers=worker_count(options.workers),
         columns=columns.columns(),
+        declared=options.declared(),
     )
     _ingest(listing, options)
 
@@ -163,6 +192,7 @@ def table(
         uncertain=uncertain,
         images=images,
         columns=columns.columns(),
+        declared=options.declared(),
     )
     _ingest(listing, options)
 
@@ -172,8 +202,11 @@ def _ingest(listing: "Listing", options: ImportOptions) -> None:
     from radcommons.data.ingest import SPLIT_SALT, ingest
     from radcommons.data.memory import keep_freed_memory
     from radcommons.data.split import read_split_files
+    from radcommons.errors import SettingRefused
 
     out = options.out
+    if not 0 <= options.most_coloured <= 100:
+        raise SettingRefused(f"--most-coloured is {options.most_coloured:g}; it must be a percentage from 0 to 100")
     lists = read_split_files(options.split) if options.split else None
     salt = options.split_salt or SPLIT_SALT
     if options.dry_run:
@@ -191,6 +224,7 @@ def _ingest(listing: "Listing", options: ImportOptions) -> None:
             name=options.name or out.resolve().name,
             resolution=options.resolution,
             fit=options.fit,
+            most_coloured_percent=options.most_coloured,
             split_salt=salt,
             split_lists=lists,
             key_file=options.key,
@@ -224,24 +258,37 @@ def work_on(workers: int | None, cluster: str | None) -> "Iterator[Workers]":
 
 def show_record(out: Path, record: "StoreRecord", as_json: bool) -> None:
     """Print what an import made."""
+    from radcommons.data.summary import refused_by_reason
+
     parts = ", ".join(f"{part} {count:,}" for part, count in record.split.items())
+    reasons = refused_by_reason(out)
     refused = f", {record.rejected:,} refused (see {out / 'rejected.csv'})" if record.rejected else ""
     absent = f", {record.absent:,} rows of the table have no image here" if record.absent else ""
-    show(
-        {"store": str(out), **record.model_dump(mode="json")},
+    lines = [
         f"{out}: {record.images:,} images of {record.patients:,} patients ({parts}), "
         f"up to {record.resolutions[-1]} x {record.resolutions[-1]} pixels{refused}{absent}",
-        as_json,
-    )
+        *_by_word(reasons, record.declared),
+    ]
+    show({"store": str(out), **record.model_dump(mode="json"), "refused": reasons}, "\n".join(lines), as_json)
+
+
+def _by_word(reasons: dict[str, int], declared: dict[str, int]) -> list[str]:
+    """Lines for the reasons of refusals and for the words that are taken because the user declared them."""
+    shown = [f"{reason} ({count:,})" for reason, count in list(reasons.items())[:MOST_REASONS]]
+    more = len(reasons) - len(shown)
+    return [
+        *(f"refused        {line}" for line in shown),
+        *([f"refused        for {more:,} other reasons"] if more else []),
+        *(f"declared       {word} ({count:,})" for word, count in declared.items()),
+    ]
 
 
 def show_plan(out: Path, plan: "ImportPlan", as_json: bool) -> None:
     """Print what an import would make."""
-    refused = ", ".join(f"{reason} {count:,}" for reason, count in plan.refused.items())
     lines = [
         f"{out}: an import would read {plan.images:,} images of {plan.patients:,} patients; nothing was written",
         f"not taken      {sum(plan.refused.values()):,} refused, {plan.absent:,} rows without an image",
-        *([f"refused        {refused}"] if refused else []),
+        *_by_word(plan.refused, plan.declared),
         f"split          images {counts(plan.images_by_part)}; patients {counts(plan.patients_by_part)}",
         f"views          {counts(plan.views)}",
         f"sexes          {counts(plan.sexes)}",

@@ -21,7 +21,9 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.uid import RLELossless
 
-from radcommons.data.film import Film, Pixels, age_years, frontal_view, not_frontal, sex, through_table
+from radcommons.data.film import Film, Pixels, age_years, sex, through_table
+from radcommons.data.header_words import KIND_TAGS, said_in
+from radcommons.data.views import NOTHING_DECLARED, NOTHING_SAID, NOTHING_SETTLED, Declared, Said, Verdict, judge
 from radcommons.errors import ImageRefused
 
 HEADER_TAGS: Final = [
@@ -29,8 +31,7 @@ HEADER_TAGS: Final = [
     "PatientID",
     "PatientAge",
     "PatientSex",
-    "ViewPosition",
-    "PatientOrientation",
+    *KIND_TAGS,
 ]
 _END_OF_IMAGE: Final = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
 _GREY: Final = (PhotometricInterpretation.MONOCHROME1, PhotometricInterpretation.MONOCHROME2)
@@ -38,13 +39,18 @@ _GREY: Final = (PhotometricInterpretation.MONOCHROME1, PhotometricInterpretation
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a listing needs of one DICOM file; `refused` is the reason where it cannot be used."""
+    """What a listing needs of one DICOM file.
+
+    Attributes:
+        said: what it says of view, modality and part of the body, for `views.judge`.
+        refused: the reason where the file cannot be read.
+    """
 
     uid: str = ""
     patient: str = ""
-    view: str | None = None
     age_years: float | None = None
     sex: str | None = None
+    said: Said = NOTHING_SAID
     refused: str | None = None
 
 
@@ -63,22 +69,25 @@ def read_header(path: Path) -> Header:
             with _silent():
                 dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
                 uid, patient = _text(dataset, "SOPInstanceUID"), _text(dataset, "PatientID")
-                try:
-                    return Header(uid, patient, *_facts(dataset))
-                except ImageRefused as refusal:
-                    return Header(uid, patient, refused=str(refusal))
+                return Header(uid, patient, *_facts(dataset))
     except OSError:
         return Header(refused="image file cannot be opened")
     except Exception:  # a parser's words may hold header values
         return Header(refused="DICOM header is damaged")
 
 
-def read_dicom(file: BinaryIO) -> Film:
-    """The film in an open DICOM file; raises ImageRefused with a reason free of header values."""
+def read_dicom(file: BinaryIO, *, declared: Declared = NOTHING_DECLARED, before: Verdict = NOTHING_SETTLED) -> Film:
+    """The film in an open DICOM file; raises ImageRefused with a reason free of identifiers.
+
+    `declared` are the user's words and `before` what a label table settles; see `views.judge`.
+    """
     with _silent():
         try:
             dataset = pydicom.dcmread(file)
-            view, age, gender = _facts(dataset)
+            age, gender, said = _facts(dataset)
+            verdict = judge(said, declared, before)
+            if verdict.refused:
+                raise ImageRefused(verdict.refused)
             _check_kind(dataset)
         except ImageRefused:
             raise
@@ -96,7 +105,7 @@ def read_dicom(file: BinaryIO) -> Film:
             raise
         except Exception:
             raise ImageRefused("DICOM rescale, window or lookup table cannot be applied") from None
-    return Film(pixels, view, age, gender)
+    return Film(pixels, verdict.view, age, gender, verdict.declared)
 
 
 def _stored(dataset: Any) -> npt.NDArray[Any]:
@@ -234,16 +243,9 @@ def _check_kind(dataset: Any) -> None:
         raise ImageRefused("DICOM pixels are truncated")  # the decoders fill the rest without a word
 
 
-def _facts(dataset: Any) -> tuple[str | None, float | None, str | None]:
-    """View, age and sex; raises ImageRefused for a view that is not frontal."""
-    position = _text(dataset, "ViewPosition")
-    refused = not_frontal(position)
-    orientation = dataset.get("PatientOrientation") or [""]
-    if not position and str(orientation[0])[:1].upper() in ("A", "P"):
-        refused = "lateral view"  # image rows run from front to back
-    if refused:
-        raise ImageRefused(refused)
-    return frontal_view(position), age_years(_text(dataset, "PatientAge")), sex(_text(dataset, "PatientSex"))
+def _facts(dataset: Any) -> tuple[float | None, str | None, Said]:
+    """Age, sex, and what the header says of view, modality and part of the body."""
+    return age_years(_text(dataset, "PatientAge")), sex(_text(dataset, "PatientSex")), said_in(dataset)
 
 
 def _text(dataset: Any, keyword: str) -> str:

@@ -22,6 +22,7 @@ class ImportPlan(BaseModel):
         images: films that would be opened; those that cannot be read are refused only then.
         refused: rows that the table itself rules out, by reason.
         absent: rows of a public table whose image is not there.
+        declared: films taken because the user declared their view, modality or part of the body, by word.
         without_finding: images in which every finding is known to be absent.
         bytes_needed: of the images in the store, with every resolution.
         bytes_free: of the disk that the store would be on.
@@ -33,6 +34,7 @@ class ImportPlan(BaseModel):
     patients: int
     refused: dict[str, int]
     absent: int
+    declared: dict[str, int]
     images_by_part: dict[str, int]
     patients_by_part: dict[str, int]
     without_finding: int
@@ -58,7 +60,7 @@ def plan_import(
     Raises SettingRefused, PathInUse, NothingToImport and BadInput where `ingest` would, before its first film.
     """
     ladder(resolution)
-    listing = with_split(listing, split_lists, salt=split_salt)
+    listing = with_split(listing, split_lists, salt=split_salt).with_few_words()
     require_own_folder(out, key_file or out / KEY_FILE)
     if not listing.candidates:
         raise nothing_to_import((r.reason for r in listing.refusals), listing.absent)
@@ -70,6 +72,7 @@ def plan_import(
         patients=len({c.patient for c in listing.candidates}),
         refused=_counts(r.reason for r in listing.refusals),
         absent=listing.absent,
+        declared=_counts(word for c in listing.candidates for word in c.verdict.declared),
         images_by_part={part: len(placed) for part, placed in by_part.items()},
         patients_by_part={part: len({c.patient for c in placed}) for part, placed in by_part.items()},
         without_finding=sum(not any(c.labels) and None not in c.labels for c in listing.candidates),

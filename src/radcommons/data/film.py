@@ -1,4 +1,4 @@
-"""One film: its grey values, and what a header says about view, age and sex."""
+"""One film: its grey values, and what a header says about age and sex; `views` reads the view."""
 
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -12,22 +12,6 @@ Pixels = npt.NDArray[np.uint8]
 OLDEST_YEARS: Final = 120.0  # NIH ChestX-ray14 holds ages such as 411
 
 _YEARS_IN = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-# DICOM PS3.3 C.8.11.5.1.1 and C.8.1.2, and what sites write.
-_LATERAL = {
-    "LL",
-    "RL",
-    "LLD",
-    "RLD",
-    "LAT",
-    "LATERAL",
-    "LEFT LATERAL",
-    "RIGHT LATERAL",
-    "LLAT",
-    "RLAT",
-    "L",
-    "R",
-}
-_OBLIQUE = {"RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBLIQUE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +23,14 @@ class Film:
         view: "PA", "AP" or None.
         age_years: age in years, or None.
         sex: "F", "M" or None.
+        declared: what is taken only because the user declared it; see `views.Verdict`.
     """
 
     pixels: Pixels
     view: str | None = None
     age_years: float | None = None
     sex: str | None = None
+    declared: tuple[str, ...] = ()
 
 
 def through_table(values: npt.NDArray[Any], table: Pixels, *, first: int) -> Pixels:
@@ -63,21 +49,6 @@ def through_table(values: npt.NDArray[Any], table: Pixels, *, first: int) -> Pix
     words = values.astype(values.dtype.newbyteorder("="), copy=False).view(f"u{values.dtype.itemsize}")
     shown: Any = cv2.LUT(words, of_every_word)
     return cast(Pixels, shown)
-
-
-def frontal_view(text: str) -> str | None:
-    """ "PA" or "AP" where a view position says so, else None."""
-    words = text.upper().replace("_", " ").replace("-", " ").split()
-    named = {word for word in words if word in ("PA", "AP")}
-    return named.pop() if len(named) == 1 else None
-
-
-def not_frontal(text: str) -> str | None:
-    """ "lateral view" or "oblique view" where a view position names one, else None."""
-    words = " ".join(text.upper().replace("_", " ").replace("-", " ").split())
-    if words in _LATERAL or "LATERAL" in words:
-        return "lateral view"
-    return "oblique view" if words in _OBLIQUE or "OBLIQUE" in words else None
 
 
 def age_years(text: str) -> float | None:

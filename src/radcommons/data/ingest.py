@@ -17,6 +17,7 @@ import numpy as np
 
 from radcommons.cluster.opening import Cluster
 from radcommons.data import phantom
+from radcommons.data.colour import MOST_COLOURED_PERCENT
 from radcommons.data.listing import Candidate, Listing
 from radcommons.data.memory import keep_freed_memory
 from radcommons.data.pixels import Fit, left_to_opencv, pyramid, read, square
@@ -41,6 +42,7 @@ from radcommons.data.store_writer import (
     forget_journal,
     nothing_to_import,
 )
+from radcommons.data.views import NOTHING_DECLARED, Declared
 from radcommons.errors import ImageRefused, NothingToImport, PathInUse, PathMissing, SettingRefused
 from radcommons.folders import make_folder
 from radcommons.progress import Track, silent
@@ -68,6 +70,7 @@ def ingest(
     name: str,
     resolution: int,
     fit: Fit = "crop",
+    most_coloured_percent: float = MOST_COLOURED_PERCENT,
     split_salt: str = SPLIT_SALT,
     split_lists: SplitLists | None = None,
     key_file: Path | None = None,
@@ -82,6 +85,7 @@ def ingest(
         name: the site's name.
         resolution: side of the largest stored images, pixels.
         fit: how a film becomes square.
+        most_coloured_percent: share of coloured pixels up to which a PNG or JPEG is taken for grey.
         split_salt: salt of the patient hash that makes the split.
         split_lists: official parts instead of the hash.
         key_file: secret of the pseudonyms; made on first use, by default inside the store.
@@ -93,7 +97,7 @@ def ingest(
         DiskFull, NothingToImport, WorkerKilled.
     """
     resolutions = ladder(resolution)
-    listing = with_split(listing, split_lists, salt=split_salt)
+    listing = with_split(listing, split_lists, salt=split_salt).with_few_words()
     key_path = key_file or out / KEY_FILE
     require_own_folder(out, key_path)
     if not listing.candidates:
@@ -115,14 +119,22 @@ def ingest(
             split_salt=split_salt,
             absent=listing.absent,
             key_fingerprint=fingerprint(key),
-            identity=[pseudonym("", key=key), *_identities(candidates, listing)],
+            identity=[pseudonym("", key=key), most_coloured_percent, *_identities(candidates, listing)],
         )
         if (done := _already_there(out, request)) is not None:
             return done
         refused = [RejectedImage(r.row, pseudonym(r.image, key=key), r.reason) for r in listing.refusals]
         if isinstance(workers, Cluster):
             candidates, folder = for_other_machines(candidates)
-        prepare = partial(_prepare, resolutions=resolutions, fit=fit, folder=folder, caller=os.getpid())
+        prepare = partial(
+            _prepare,
+            resolutions=resolutions,
+            fit=fit,
+            declared=listing.declared,
+            most_coloured_percent=most_coloured_percent,
+            folder=folder,
+            caller=os.getpid(),
+        )
         threads = all(left_to_opencv(c.path) for c in candidates)
         try:
             with StoreWriter.begin(out, request) as writer:
@@ -207,7 +219,14 @@ def _fill(
 
 
 def _prepare(
-    candidates: Sequence[Candidate], *, resolutions: tuple[int, ...], fit: Fit, folder: Path | None, caller: int
+    candidates: Sequence[Candidate],
+    *,
+    resolutions: tuple[int, ...],
+    fit: Fit,
+    declared: Declared = NOTHING_DECLARED,
+    most_coloured_percent: float = MOST_COLOURED_PERCENT,
+    folder: Path | None,
+    caller: int,
 ) -> Block:
     """Read one block of candidates, which are under pseudonyms already; on another machine, all in `folder`.
 
@@ -222,7 +241,12 @@ def _prepare(
     rejected: list[RejectedImage] = []
     for candidate in candidates:
         try:
-            film = read(candidate.path)
+            film = read(
+                candidate.path,
+                declared=declared,
+                before=candidate.verdict,
+                most_coloured_percent=most_coloured_percent,
+            )
             squared = square(film.pixels, resolutions[-1], fit=fit)
         except ImageRefused as reason:
             rejected.append(RejectedImage(candidate.row, candidate.image, str(reason)))
@@ -243,6 +267,7 @@ def _prepare(
                 sha256=digest,
                 stored_sha256=digest if as_read else pixels_digest(squared.pixels),
                 upsampled=squared.upsampled,
+                declared=film.declared or candidate.verdict.declared,
             )
         )
     levels = _levels(np.stack(tops)) if tops else {}
@@ -305,8 +330,12 @@ def _key(path: Path, out: Path) -> bytes:
 def _identities(candidates: Sequence[Candidate], listing: Listing) -> list[Any]:
     """All that a listing says, its candidates under pseudonyms."""
     return [
-        [[c.row, c.image, c.patient, c.labels, c.view, c.age_years, c.sex, c.part] for c in candidates],
+        [
+            [c.row, c.image, c.patient, c.labels, c.view, c.age_years, c.sex, c.part, c.verdict.settled]
+            for c in candidates
+        ],
         [[r.row, r.reason] for r in listing.refusals],
+        listing.declared.as_lists(),
     ]
 
 

@@ -3,9 +3,11 @@
 Original identifiers live in these objects only, in memory, on the way to their keyed pseudonyms.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from radcommons.data.views import NOTHING_DECLARED, NOTHING_SETTLED, Declared, Verdict, without_many_words
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -26,6 +28,7 @@ class Candidate:
         age_years: age, or None; the image's own header fills a None.
         sex: "F", "M" or None; the image's own header fills a None.
         part: the part that an official split list gives, or None to split by hash.
+        verdict: what the listing knows of view, modality and part of the body; the image's header is judged after it.
     """
 
     row: int
@@ -37,11 +40,12 @@ class Candidate:
     age_years: float | None = None
     sex: str | None = None
     part: Part | None = None
+    verdict: Verdict = NOTHING_SETTLED
 
     def placed(self, part: Part) -> "Candidate":
         """The same in a part of the split; three times as quick as `dataclasses.replace`, which NIH's rows notice."""
         about = (self.view, self.age_years, self.sex)
-        return Candidate(self.row, self.path, self.patient, self.image, self.labels, *about, part)
+        return Candidate(self.row, self.path, self.patient, self.image, self.labels, *about, part, self.verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Listing:
         refusals: rows refused before reading (lateral view, impossible label, ...).
         absent: rows of a public table whose image is not in this partial download; counted, not listed.
         label_policy: how uncertain and blank labels were read, in one word.
+        declared: the words for views and the like that the user declared; headers are read with them too.
     """
 
     source: str
@@ -72,3 +77,10 @@ class Listing:
     refusals: list[Refusal] = field(default_factory=list)
     absent: int = 0
     label_policy: str = "as-given"
+    declared: Declared = NOTHING_DECLARED
+
+    def with_few_words(self) -> "Listing":
+        """The same without the unknown words of a refusal where they are so many that they may be names."""
+        reasons = without_many_words([refusal.reason for refusal in self.refusals])
+        refusals = [replace(r, reason=reason) for r, reason in zip(self.refusals, reasons, strict=True)]
+        return replace(self, refusals=refusals)

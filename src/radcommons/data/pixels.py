@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from radcommons.data.colour import MOST_COLOURED_PERCENT, to_grey
 from radcommons.data.dicom_film import is_dicom, read_dicom
 from radcommons.data.film import Film, Pixels, through_table
+from radcommons.data.views import NOTHING_DECLARED, NOTHING_SETTLED, Declared, Verdict
 from radcommons.errors import ImageRefused
 
 __all__ = ["Film", "Fit", "Pixels", "Squared", "left_to_opencv", "pyramid", "read", "square"]
@@ -22,7 +24,6 @@ Fit = Literal["crop", "pad"]
 SMALLEST_SIDE: Final = 32
 WIDEST_ASPECT: Final = 3.0
 FEWEST_GREY_LEVELS: Final = 4  # a JPEG of an empty film keeps a level or two of rounding
-GREY_TOLERANCE: Final = 16  # of 255; a grey film stored as colour JPEG differs by rounding of its chroma
 LARGEST_ENLARGEMENT: Final = 2.0
 SMALLEST_LEVEL: Final = 4
 LARGEST_BLOCK_IN_16_BITS: Final = 16 * 16  # pixels; their sum and half of their number are below 2^16
@@ -48,13 +49,25 @@ def left_to_opencv(path: Path) -> bool:
     return path.suffix.lower() in OPENCV_SUFFIXES
 
 
-def read(path: Path) -> Film:
-    """Read one frontal film; raises ImageRefused with a reason that names no file."""
+def read(path: Path, *, declared: Declared = NOTHING_DECLARED, before: Verdict = NOTHING_SETTLED,
+         most_coloured_percent: float = MOST_COLOURED_PERCENT) -> Film:  # fmt: skip
+    """Read one frontal film; raises ImageRefused with a reason that names no file.
+
+    Args:
+        path: the file.
+        declared: the user's words for views and the like; see `views.judge`.
+        before: what a label table settles of the same image.
+        most_coloured_percent: share of coloured pixels up to which a PNG or JPEG is taken for grey.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(_HEAD_BYTES)
             file.seek(0)
-            film = read_dicom(file) if is_dicom(start) else Film(_read_png_or_jpeg(file.read()))
+            film = (
+                read_dicom(file, declared=declared, before=before)
+                if is_dicom(start)
+                else Film(_read_png_or_jpeg(file.read(), most_coloured_percent))
+            )
     except FileNotFoundError:
         raise ImageRefused("image file is missing") from None
     except OSError:
@@ -150,7 +163,7 @@ def _sums_of_two_by_two(sums: npt.NDArray[Any], *, block_pixels: int) -> npt.NDA
     return of_four
 
 
-def _read_png_or_jpeg(content: bytes) -> Pixels:
+def _read_png_or_jpeg(content: bytes, most_coloured_percent: float) -> Pixels:
     if not content.strip(b"\0"):
         raise ImageRefused("image file is empty" if not content else "image file holds only zero bytes")
     tail = content[-_TAIL_BYTES:]
@@ -170,18 +183,7 @@ def _read_png_or_jpeg(content: bytes) -> Pixels:
         decoded = None
     if decoded is None:
         raise ImageRefused("image file is damaged: it cannot be decoded")
-    return _to_eight_bits(_to_grey(decoded))
-
-
-def _to_grey(decoded: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if decoded.ndim == 2:
-        return decoded
-    blue, green, red = cv2.split(decoded)
-    spread = max(int(cv2.absdiff(a, b).max()) for a, b in ((blue, green), (green, red), (blue, red)))
-    if spread > GREY_TOLERANCE * (257 if decoded.dtype == np.uint16 else 1):
-        raise ImageRefused("colour image")
-    grey: npt.NDArray[Any] = cv2.cvtColor(decoded, cv2.COLOR_BGR2GRAY)
-    return grey
+    return _to_eight_bits(to_grey(decoded, most_coloured_percent))
 
 
 def _to_eight_bits(grey: npt.NDArray[Any]) -> Pixels:

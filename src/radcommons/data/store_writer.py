@@ -44,6 +44,7 @@ class StoredImage:
     sha256: str
     stored_sha256: str
     upsampled: bool = False
+    declared: tuple[str, ...] = ()
 
 
 IMAGE_FIELDS = tuple(field.name for field in fields(StoredImage))
@@ -159,7 +160,7 @@ class StoreWriter:
                     if entry is None or len(self.images) + len(entry["images"]) > readable:
                         break
                     self._count(
-                        [StoredImage(**{**i, "labels": tuple(i["labels"])}) for i in entry["images"]],
+                        [_stored_image(i) for i in entry["images"]],
                         [RejectedImage(**r) for r in entry["rejected"]],
                     )
                     whole += len(line)
@@ -219,6 +220,7 @@ class StoreWriter:
             request_sha256=self.request.sha256,
             manifest_sha256=sha256_file(manifest_file(self.out)),
             key_fingerprint=self.request.key_fingerprint,
+            declared=dict(Counter(word for i in self.images for word in i.declared).most_common()),
         )
 
 
@@ -259,6 +261,11 @@ def _journal_entry(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return entry if line.endswith(b"\n") else None
+
+
+def _stored_image(entry: dict[str, Any]) -> StoredImage:
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
+    return StoredImage(**fields)
 
 
 def _saved_digest(path: Path) -> str | None:

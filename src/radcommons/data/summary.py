@@ -1,5 +1,7 @@
 """What a store holds, in numbers and in one picture."""
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,6 +100,15 @@ def summarise(store: Store) -> StoreSummary:
         sexes=_counts(table["sex"]),
         age_years=_percentiles(ages) if len(ages) else None,
     )
+
+
+def refused_by_reason(folder: Path) -> dict[str, int]:
+    """How many films each reason refused, from a store's ``rejected.csv``; the most frequent first."""
+    try:
+        reasons = pl.read_csv(folder / "rejected.csv", columns=["reason"], infer_schema=False)["reason"]
+    except (OSError, pl.exceptions.PolarsError):
+        return {}
+    return dict(Counter(reasons.to_list()).most_common())
 
 
 def store_sheet(store: Store) -> Image.Image:

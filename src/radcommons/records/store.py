@@ -1,5 +1,7 @@
 """The record of a store."""
 
+from pydantic import Field
+
 from radcommons.records.record import Record
 
 
@@ -20,6 +22,7 @@ class StoreRecord(Record):
         manifest_sha256: digest of ``manifest.parquet``.
         key_fingerprint: names the key of the pseudonyms without disclosing it; of phantoms, their site and seed.
             None in a store imported before there was one.
+        declared: images taken because the user declared their view, modality or part of the body, by word.
     """
 
     name: str
@@ -38,3 +41,4 @@ class StoreRecord(Record):
     request_sha256: str
     manifest_sha256: str
     key_fingerprint: str | None = None
+    declared: dict[str, int] = Field(default_factory=dict)

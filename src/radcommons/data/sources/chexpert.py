@@ -5,24 +5,24 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from radcommons.data.film import age_years, frontal_view, not_frontal, sex
+from radcommons.data.film import age_years, sex
 from radcommons.data.findings import CHEXPERT
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.labels import Labels, Uncertain, check_policy, choose_findings, column_labels
 from radcommons.data.sources.tables import AGE_NAMES, SEX_NAMES, Wanted, read_table, tables_in
+from radcommons.data.sources.view_columns import said_by_rows
+from radcommons.data.views import NOTHING_DECLARED, Declared, Verdict, judge
 from radcommons.errors import PathMissing
 
 TABLES = ("train.csv", "valid.csv")
 PATH = Wanted("image path", ("path",))
-FRONTAL_NAMES = ("frontal/lateral",)
-VIEW_NAMES = ("ap/pa",)
 SPELLINGS = {"Effusion": ("pleural effusion", "effusion")}
 
 _PATIENT = re.compile(r"(?<![^/])patient\d+(?=/)", re.IGNORECASE)
 
 
-def list_chexpert(sources: Sequence[Path], *, findings: Sequence[str] | None = None, uncertain: Uncertain = "paper"
-                  ) -> Listing:  # fmt: skip
+def list_chexpert(sources: Sequence[Path], *, findings: Sequence[str] | None = None, uncertain: Uncertain = "paper",
+                  declared: Declared = NOTHING_DECLARED) -> Listing:  # fmt: skip
     """What CheXpert folders offer: the frontal films of ``train.csv`` and ``valid.csv`` that are there.
 
     Lateral films are refused, rows without an image counted as absent; the patient is the path's ``patientNNNNN``.
@@ -46,35 +46,34 @@ def list_chexpert(sources: Sequence[Path], *, findings: Sequence[str] | None = N
             table, dict(zip(CHEXPERT, columns, strict=True)), chosen, uncertain=uncertain, blank=0
         )
         folders = [path.parent, *(source for source in sources if source.is_dir())]
-        facts = (table.cells(table.find(names)) for names in (FRONTAL_NAMES, VIEW_NAMES, AGE_NAMES, SEX_NAMES))
-        for line, labels, found, frontal, view, age, gender in zip(
-            table.lines, labels_of_rows, _present(table.cells(image), folders), *facts, strict=True
+        facts = (table.cells(table.find(names)) for names in (AGE_NAMES, SEX_NAMES))
+        for line, labels, found, said, age, gender in zip(
+            table.lines, labels_of_rows, _present(table.cells(image), folders), said_by_rows(table), *facts, strict=True
         ):
             if found is None:
                 absent += 1
                 continue
             file, name = found
             patient = _PATIENT.search(name)
-            reason = _fault(labels, name, frontal, patient is not None, repeated=name in seen)
+            verdict = judge(said, declared)
+            reason = _fault(labels, name, verdict, patient is not None, repeated=name in seen)
             seen.add(name)
             if reason or patient is None or isinstance(labels, str):
                 refusals.append(Refusal(line, name, str(reason)))
                 continue
-            candidates.append(
-                Candidate(
-                    line, file, patient.group().lower(), name, labels, frontal_view(view), age_years(age), sex(gender)
-                )
-            )
-    return Listing("chexpert", chosen, candidates, refusals, absent, uncertain)
+            facts_of_row = (verdict.view, age_years(age), sex(gender))
+            who = patient.group().lower()
+            candidates.append(Candidate(line, file, who, name, labels, *facts_of_row, verdict=verdict))
+    return Listing("chexpert", chosen, candidates, refusals, absent, uncertain, declared)
 
 
-def _fault(labels: Labels | str, name: str, frontal: str, has_patient: bool, *, repeated: bool) -> str | None:
+def _fault(labels: Labels | str, name: str, verdict: Verdict, has_patient: bool, *, repeated: bool) -> str | None:
     if repeated:
         return "duplicate: another row has the same image"
     if "_lateral" in name.casefold():
         return "lateral view"
-    if refused := not_frontal(frontal):
-        return refused
+    if verdict.refused:
+        return verdict.refused
     if isinstance(labels, str):
         return labels
     return None if has_patient else "no patient folder (patientNNNNN) in the Path column"

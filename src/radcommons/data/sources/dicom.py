@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from radcommons.data.dicom_film import Header, read_header
-from radcommons.data.film import age_years, frontal_view, not_frontal, sex
+from radcommons.data.film import age_years, sex
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.image_files import stem, walk
 from radcommons.data.sources.labels import Labels, Uncertain
@@ -17,12 +17,13 @@ from radcommons.data.sources.tables import (
     SEX_NAMES,
     UID_NAMES,
     USUAL_COLUMNS,
-    VIEW_NAMES,
     Columns,
     Wanted,
     check_sources,
     read_table,
 )
+from radcommons.data.sources.view_columns import said_by_rows
+from radcommons.data.views import NOTHING_DECLARED, NOTHING_SAID, Declared, Verdict, judge
 from radcommons.errors import PathMissing
 from radcommons.workers import in_order
 
@@ -49,8 +50,8 @@ _BY_NAME: list[tuple[Callable[[_File], str], Callable[[str], str]]] = [
 
 
 def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str] | None = None,
-               uncertain: Uncertain = "u-ignore", workers: int = 1, columns: Columns = USUAL_COLUMNS
-               ) -> Listing:  # fmt: skip
+               uncertain: Uncertain = "u-ignore", workers: int = 1, columns: Columns = USUAL_COLUMNS,
+               declared: Declared = NOTHING_DECLARED) -> Listing:  # fmt: skip
     """What a tree of DICOM files and a label table offer.
 
     Args:
@@ -61,6 +62,7 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
         uncertain: what -1 becomes, see `read_labels`.
         workers: processes that read headers.
         columns: columns to use where the usual names do not fit.
+        declared: words for frontal views, radiographs and the chest; see `views.judge`.
     """
     table = read_table(labels)
     uid_column = None if columns.image else table.find(UID_NAMES)
@@ -71,28 +73,31 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
     )
     files = _read_tree(sources, labels, workers)
     row_of, refused_rows = _join(files, table.cells(key), by_uid=uid_column is not None)
-    cells = [table.cells(column) for column in
-             (patient, *(table.find(names) for names in (VIEW_NAMES, AGE_NAMES, SEX_NAMES)))]  # fmt: skip
+    cells = [table.cells(column) for column in (patient, table.find(AGE_NAMES), table.find(SEX_NAMES))]
+    said = said_by_rows(table)
     candidates: list[tuple[int, Candidate]] = []
     refusals = [Refusal(table.lines[row], table.cells(key)[row], reason) for row, reason in refused_rows.items()]
     seen: set[str] = set()
     for file in files:
         row = row_of.get(file.place)
         name = file.header.uid or file.relative
-        who, view, age, gender = ("", "", "", "") if row is None else (column[row] for column in cells)
+        who, age, gender = ("", "", "") if row is None else (column[row] for column in cells)
         labels_of_row = "no row in the label table" if row is None else label_rows.rows[row]
         who = who or ("" if patient else file.header.patient)
-        reason = _fault(file.header, labels_of_row, who, view, repeated=name in seen)
+        by_table = judge(NOTHING_SAID if row is None else said[row], declared)
+        verdict = judge(file.header.said, declared, by_table)
+        reason = _fault(file.header, labels_of_row, who, verdict, repeated=name in seen)
         seen.add(name)
         if row is None or isinstance(labels_of_row, str) or reason:
             line = file.place if row is None else table.lines[row]
             refusals.append(Refusal(line, name, reason or str(labels_of_row)))
             continue
-        facts = (frontal_view(view) or file.header.view, age_years(age) or file.header.age_years,
-                 sex(gender) or file.header.sex)  # fmt: skip
-        candidates.append((row, Candidate(table.lines[row], file.path, who, name, labels_of_row, *facts)))
+        facts = (verdict.view, age_years(age) or file.header.age_years, sex(gender) or file.header.sex)
+        candidates.append(
+            (row, Candidate(table.lines[row], file.path, who, name, labels_of_row, *facts, verdict=verdict))
+        )
     candidates.sort(key=lambda pair: pair[0])
-    return Listing("dicom", label_rows.findings, [c for _, c in candidates], refusals, 0, label_rows.policy)
+    return Listing("dicom", label_rows.findings, [c for _, c in candidates], refusals, 0, label_rows.policy, declared)
 
 
 def _read_tree(sources: Sequence[Path], labels: Path, workers: int) -> list[_File]:
@@ -143,13 +148,13 @@ def _join(files: list[_File], keys: list[str], *, by_uid: bool) -> tuple[dict[in
     return row_of, refused
 
 
-def _fault(header: Header, labels: Labels | str, patient: str, view: str, *, repeated: bool) -> str | None:
+def _fault(header: Header, labels: Labels | str, patient: str, verdict: Verdict, *, repeated: bool) -> str | None:
     if header.refused:
         return header.refused
     if repeated:
         return "duplicate: another file has the same SOPInstanceUID"
-    if refused := not_frontal(view):
-        return refused
+    if verdict.refused:
+        return verdict.refused
     if isinstance(labels, str):
         return labels
     return None if patient else "no patient identifier"

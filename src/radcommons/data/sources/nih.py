@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from radcommons.data.film import age_years, frontal_view, not_frontal, sex
+from radcommons.data.film import age_years, sex
 from radcommons.data.findings import NIH, NO_FINDING
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.image_files import by_stem, image_folders, stem
 from radcommons.data.sources.labels import choose_findings, listed_labels
-from radcommons.data.sources.tables import AGE_NAMES, SEX_NAMES, VIEW_NAMES, Wanted, one_table, read_table
+from radcommons.data.sources.tables import AGE_NAMES, SEX_NAMES, Wanted, one_table, read_table
+from radcommons.data.sources.view_columns import said_by_rows
+from radcommons.data.views import NOTHING_DECLARED, Declared, Verdict, judge
 
 IMAGE = Wanted("image", ("image index",))
 LABELS = Wanted("labels", ("finding labels",))
 PATIENT = Wanted("patient", ("patient id",))
 
 
-def list_nih(sources: Sequence[Path], *, findings: Sequence[str] | None = None) -> Listing:
+def list_nih(sources: Sequence[Path], *, findings: Sequence[str] | None = None, declared: Declared = NOTHING_DECLARED
+             ) -> Listing:  # fmt: skip
     """What folders of an NIH download offer: the table in one of them, images in ``images*/`` of any, by stem.
 
     Rows without an image are counted as absent. Findings default to the NIH 14 in the paper's order.
@@ -23,35 +26,36 @@ def list_nih(sources: Sequence[Path], *, findings: Sequence[str] | None = None) 
     table = read_table(one_table(sources, "Data_Entry_2017*.csv", "table Data_Entry_2017*.csv(.gz)"))
     chosen = choose_findings(findings, (*NIH, NO_FINDING), default=NIH, source="NIH ChestX-ray14")
     image, label, patient = table.require(IMAGE, LABELS, PATIENT)
-    view, age, gender = (table.find(names) for names in (VIEW_NAMES, AGE_NAMES, SEX_NAMES))
+    age, gender = (table.find(names) for names in (AGE_NAMES, SEX_NAMES))
     files = by_stem(image_folders(sources, "images*"))
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
     absent, seen = 0, set[str]()
-    for line, name, labels, who, position, years, f_or_m in zip(
+    for line, name, labels, who, said, years, f_or_m in zip(
         table.lines, table.cells(image), listed_labels(table, label, chosen), table.cells(patient),
-        table.cells(view), table.cells(age), table.cells(gender), strict=True,
+        said_by_rows(table), table.cells(age), table.cells(gender), strict=True,
     ):  # fmt: skip
         paths = files.get(stem(name))
         if paths is None:
             absent += 1
             continue
-        reason = _fault(paths, labels, who, position, repeated=name in seen)
+        verdict = judge(said, declared)
+        reason = _fault(paths, labels, who, verdict, repeated=name in seen)
         seen.add(name)
         if reason or isinstance(labels, str):
             refusals.append(Refusal(line, name, reason or str(labels)))
             continue
         candidates.append(
-            Candidate(line, paths[0], who, name, labels, frontal_view(position), age_years(years), sex(f_or_m))
+            Candidate(line, paths[0], who, name, labels, verdict.view, age_years(years), sex(f_or_m), verdict=verdict)
         )
-    return Listing("nih", chosen, candidates, refusals, absent)
+    return Listing("nih", chosen, candidates, refusals, absent, declared=declared)
 
 
-def _fault(paths: list[Path], labels: object, patient: str, view: str, *, repeated: bool) -> str | None:
+def _fault(paths: list[Path], labels: object, patient: str, verdict: Verdict, *, repeated: bool) -> str | None:
     if repeated:
         return "duplicate: another row has the same image"
     if len(paths) > 1:
         return f"ambiguous: {len(paths)} files have this row's stem"
     if isinstance(labels, str):
         return labels
-    return not_frontal(view) or (None if patient else "the patient cell is blank")
+    return verdict.refused or (None if patient else "the patient cell is blank")

@@ -15,6 +15,7 @@ from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.image_files import by_stem, image_folders
 from radcommons.data.sources.labels import choose_findings
 from radcommons.data.sources.tables import Wanted, one_table, read_table, tables_in
+from radcommons.data.views import NOTHING_DECLARED, Declared
 from radcommons.errors import TableRefused
 
 LABELS = "stage_2_train_labels.csv"
@@ -25,7 +26,8 @@ TARGET = Wanted("pneumonia label", ("target",))
 CLASS = Wanted("class", ("class",))
 
 
-def list_rsna(sources: Sequence[Path], *, findings: Sequence[str] | None = None) -> Listing:
+def list_rsna(sources: Sequence[Path], *, findings: Sequence[str] | None = None, declared: Declared = NOTHING_DECLARED
+              ) -> Listing:  # fmt: skip
     """What folders of the RSNA challenge offer: Pneumonia = Target.
 
     With ``stage_2_detailed_class_info.csv``, "Lung Opacity" and "No Finding" (class Normal) can be asked for, and a
@@ -57,7 +59,7 @@ def list_rsna(sources: Sequence[Path], *, findings: Sequence[str] | None = None)
             continue
         labels = _labels(values == {"1"}, classes.get(name, set()), chosen)
         candidates.append(Candidate(line, paths[0], nih_patient.get(name, name), name, labels))
-    return Listing("rsna", chosen, candidates, refusals, absent)
+    return Listing("rsna", chosen, candidates, refusals, absent, declared=declared)
 
 
 def _classes(sources: Sequence[Path]) -> dict[str, set[str]]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from radcommons.data.film import age_years, frontal_view, not_frontal, sex
+from radcommons.data.film import age_years, sex
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.labels import LabelRows, Labels, Uncertain, read_labels
 from radcommons.data.sources.tables import (
@@ -21,11 +21,14 @@ from radcommons.data.sources.tables import (
     read_table,
     tables_in,
 )
+from radcommons.data.sources.view_columns import said_by_rows
+from radcommons.data.views import NOTHING_DECLARED, Declared, Verdict, judge
 from radcommons.errors import PathMissing, TableRefused
 
 
 def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None, uncertain: Uncertain = "u-ignore",
-               images: Path | None = None, columns: Columns = USUAL_COLUMNS) -> Listing:  # fmt: skip
+               images: Path | None = None, columns: Columns = USUAL_COLUMNS,
+               declared: Declared = NOTHING_DECLARED) -> Listing:  # fmt: skip
     """What one CSV and its images offer.
 
     Args:
@@ -34,6 +37,7 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
         uncertain: what -1 becomes, see `read_labels`.
         images: folder that the image column counts from; None for the CSV's own.
         columns: columns to use where the usual names do not fit.
+        declared: words for frontal views, radiographs and the chest; see `views.judge`.
     """
     path = _one_csv(sources)
     table = read_table(path)
@@ -43,23 +47,25 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
     )
     labels = labels_beside(table, (image, patient), findings=findings, uncertain=uncertain, label_column=columns.labels)
     root = check_sources([images])[0] if images else path.parent
-    view, age, gender = (table.cells(table.find(names)) for names in (VIEW_NAMES, AGE_NAMES, SEX_NAMES))
+    said = said_by_rows(table)
+    age, gender = (table.cells(table.find(names)) for names in (AGE_NAMES, SEX_NAMES))
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
     seen: set[str] = set()
     for row, (line, name, who) in enumerate(zip(table.lines, table.cells(image), table.cells(patient), strict=True)):
         file = os.path.normpath(os.path.join(root, name.replace("\\", "/")))  # noqa: PTH118  fast for 10^5 rows
         row_labels = labels.rows[row]
-        reason = _fault(name, who, file, row_labels, view[row], repeated=file in seen)
+        verdict = judge(said[row], declared)
+        reason = _fault(name, who, file, row_labels, verdict, repeated=file in seen)
         seen.add(file)
         if reason or isinstance(row_labels, str):
             refusals.append(Refusal(line, name, reason or str(row_labels)))
             continue
         candidates.append(
-            Candidate(line, Path(file), who, name, row_labels, frontal_view(view[row]), age_years(age[row]),
-                      sex(gender[row]))
+            Candidate(line, Path(file), who, name, row_labels, verdict.view, age_years(age[row]),
+                      sex(gender[row]), verdict=verdict)
         )  # fmt: skip
-    return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy)
+    return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy, declared=declared)
 
 
 def labels_beside(table: Table, keys: Sequence[str | None], *, findings: Sequence[str] | None, uncertain: Uncertain,
@@ -87,15 +93,15 @@ def _one_csv(sources: Sequence[Path]) -> Path:
     return found[0]
 
 
-def _fault(name: str, patient: str, file: str, labels: Labels | str, view: str, *, repeated: bool) -> str | None:
+def _fault(name: str, patient: str, file: str, labels: Labels | str, verdict: Verdict, *, repeated: bool) -> str | None:
     if not name:
         return "the image cell is blank"
     if not patient:
         return "the patient cell is blank"
     if repeated:
         return "duplicate: another row has the same image"
-    if refused := not_frontal(view):
-        return refused
+    if verdict.refused:
+        return verdict.refused
     if isinstance(labels, str):
         return labels
     return None if os.path.isfile(file) else "image file is missing"  # noqa: PTH113

@@ -1,0 +1,45 @@
+"""What a table's own columns say of view, modality and part of the body, gathered for `views.judge`."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from radcommons.data.findings import folded
+from radcommons.data.sources.tables import VIEW_NAMES, Table
+from radcommons.data.view_phrases import About
+from radcommons.data.views import Said
+
+# Beside the usual names: PadChest's, MIMIC-CXR's, CheXpert's and Cohen's. Every column that is there counts.
+FIELD_NAMES: Final[dict[About, tuple[str, ...]]] = {
+    "view": (*VIEW_NAMES, "frontal/lateral", "viewposition dicom", "viewcodesequence codemeaning"),
+    "modality": ("modality", "modality dicom", "modalitydicom"),
+    "body part": ("body part", "bodypart", "body part examined", "bodypartexamined", "bodypartexamined dicom"),
+}
+SERIES_NAMES: Final = ("seriesdescription", "series description")
+STUDY_NAMES: Final = ("studydescription", "study description", "performedprocedurestepdescription")
+
+
+def said_by_rows(table: Table, *, view_column: str | None = None) -> list[Said]:
+    """What each row says; `view_column` is read in place of the usual columns of the view."""
+    fields: list[tuple[About, str]] = []
+    for about, names in FIELD_NAMES.items():
+        chosen = [view_column] if view_column and about == "view" else _columns(table, names)
+        fields += [(about, column) for column in chosen]
+    series, study = _columns(table, SERIES_NAMES), _columns(table, STUDY_NAMES)
+    columns = [*(column for _, column in fields), *series, *study]
+    if not columns:
+        return [Said()] * len(table.lines)
+    of_cells: dict[tuple[str, ...], Said] = {}  # few rows differ in these columns
+    rows = list(zip(*(table.cells(column) for column in columns), strict=True))
+    for cells in rows:
+        if cells not in of_cells:
+            own, text = cells[: len(fields)], cells[len(fields) :]
+            of_cells[cells] = Said(
+                fields=tuple((about, cell) for (about, _), cell in zip(fields, own, strict=True) if cell),
+                series_text=tuple(cell for cell in text[: len(series)] if cell),
+                study_text=tuple(cell for cell in text[len(series) :] if cell),
+            )
+    return [of_cells[cells] for cells in rows]
+
+
+def _columns(table: Table, names: Sequence[str]) -> list[str]:
+    return [column for column in table.columns if folded(column) in names]

@@ -1,0 +1,255 @@
+"""Which image is a frontal chest radiograph, by the words and codes of its table and its DICOM header.
+
+The rule, for view, modality and part of the body alike: a word known to be right is taken; a word known to be another
+is refused with its reason; an unknown word is refused unless the user declares it; where nothing is said the image is
+taken. Sources that contradict each other are refused. Free text (descriptions) is asked only where no view position or
+code decides, and is never shown: it may hold names.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
+
+from radcommons.data import view_words as words
+from radcommons.data.view_phrases import (
+    ABSENT,
+    OF_BODY_PART,
+    OF_VIEW,
+    OTHER_MODALITIES,
+    OTHER_WORDS,
+    RADIOGRAPHS,
+    RIGHT,
+    SIDES,
+    About,
+    named_in,
+    named_in_text,
+    shown_words,
+    tokens_of,
+)
+
+ABOUT: Final[tuple[About, ...]] = ("modality", "body part", "view")  # in the order of the reasons
+ANY: Final = "any"
+MOST_UNKNOWN: Final = 20  # distinct unknown words
+
+_ASK: Final[dict[About, tuple[str, str]]] = {
+    "view": ("--views", "frontal"),
+    "modality": ("--modalities", "a radiograph"),
+    "body part": ("--body-parts", "the chest"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the user declares: words for frontal views, for radiographs and for the chest.
+
+    A declared word overrides what is known of it; `ANY` takes every unknown word. `synthetic` takes images that are
+    marked as synthetic.
+    """
+
+    views: frozenset[str] = frozenset()
+    modalities: frozenset[str] = frozenset()
+    body_parts: frozenset[str] = frozenset()
+    synthetic: bool = False
+
+    @classmethod
+    def of(cls, *, views: Iterable[str] = (), modalities: Iterable[str] = (), body_parts: Iterable[str] = (),
+           synthetic: bool = False) -> "Declared":  # fmt: skip
+        """From options, each a value or several with commas between."""
+        return cls(_listed(views), _listed(modalities), _listed(body_parts), synthetic)
+
+    def of_kind(self, about: About) -> frozenset[str]:
+        """The words declared for one of the three."""
+        return {"view": self.views, "modality": self.modalities, "body part": self.body_parts}[about]
+
+    def as_lists(self) -> list[object]:
+        """In a fixed order, for the digest of an import's request."""
+        return [sorted(self.views), sorted(self.modalities), sorted(self.body_parts), self.synthetic]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one source (a row of a table, a header) says of an image.
+
+    Attributes:
+        fields: values of fields made for the purpose, such as ViewPosition, each with what it is about.
+        hints: values of which only known words count, such as the meaning beside a known code.
+        series_text: free text about this image or its series.
+        study_text: free text about the whole study.
+        synthetic: whether the image is marked as synthetic.
+    """
+
+    fields: tuple[tuple[About, str], ...] = ()
+    hints: tuple[tuple[About, str], ...] = ()
+    series_text: tuple[str, ...] = ()
+    study_text: tuple[str, ...] = ()
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows for an image.
+
+    Attributes:
+        view: "PA", "AP" or None.
+        refused: the reason; None where the image is taken.
+        settled: which of view, modality and part of the body were said and are right.
+        declared: what is taken only because the user declared it, such as "view DORSAL".
+    """
+
+    view: str | None = None
+    refused: str | None = None
+    settled: tuple[About, ...] = ()
+    declared: tuple[str, ...] = ()
+
+
+NOTHING_DECLARED: Final = Declared()
+NOTHING_SAID: Final = Said()
+NOTHING_SETTLED: Final = Verdict()
+
+
+@lru_cache(maxsize=8192)
+def judge(said: Said, declared: Declared = NOTHING_DECLARED, before: Verdict = NOTHING_SETTLED) -> Verdict:
+    """What follows from what one source says of an image.
+
+    Args:
+        said: what the source says.
+        declared: the user's words.
+        before: what followed from a better source, the table. Where that settles a question, unknown words and free
+            text are not asked; a known contradiction is refused all the same.
+    """
+    if before.refused:
+        return before
+    if said.synthetic and not declared.synthetic:
+        return Verdict(refused="marked as synthetic (SyntheticData); pass --synthetic to take such images")
+    facts = [fact for about, value in said.fields for fact in _facts(about, value, declared, said.synthetic)]
+    facts += [
+        fact
+        for about, value in said.hints
+        for fact in _facts(about, value, declared, said.synthetic)
+        if fact.state != "unknown"
+    ]
+    settled, taken_words, view = list(before.settled), list(before.declared), before.view
+    for about in ABOUT:
+        of_kind = [fact for fact in facts if fact.about == about]
+        right = [fact for fact in of_kind if fact.state == "right"]
+        other = next((fact for fact in of_kind if fact.state == "other"), None)
+        if other and (right or about in before.settled):
+            told = right[0].kind if right else "the table"
+            return Verdict(refused=f"contradiction in the {about}: {told} against {other.kind}")
+        if other:
+            return Verdict(refused=_reason(other))
+        if about in before.settled:
+            continue
+        if not right and (text := _text_names(about, said)):
+            if text not in RIGHT:
+                return Verdict(refused=_reason(Fact(about, "other", text)))
+            right = [Fact(about, "right", text)]
+        if not right and of_kind and ANY not in declared.of_kind(about):
+            return Verdict(refused=_reason(of_kind[0]))
+        if right or of_kind:
+            settled.append(about)
+        named = {fact.kind for fact in right} & {words.PA, words.AP}
+        if about == "view" and len(named) == 1:
+            view = named.pop()
+        taken_words += [f"{about} {fact.shown}" for fact in right or of_kind if fact.shown]
+    return Verdict(view, None, tuple(settled), tuple(dict.fromkeys(taken_words)))
+
+
+class Fact(NamedTuple):
+    """One thing that a value says; `shown` is the value in words that may be shown, where it is not a known one."""
+
+    about: About
+    state: Literal["right", "other", "unknown"]
+    kind: str
+    shown: str = ""
+
+
+def _facts(about: About, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
+    """What the value of a field says, about what the field is for and about anything else."""
+    tokens = tokens_of(value)
+    whole = " ".join(tokens)
+    if about == "modality":
+        return _modality_facts(whole, value, declared, synthetic)
+    named, left = named_in(tokens, OF_BODY_PART if about == "body part" else OF_VIEW)
+    if whole and whole in declared.of_kind(about):
+        view = next((kind for where, kind in named if kind in (words.PA, words.AP)), words.FRONTAL)
+        return [Fact(about, "right", view if about == "view" else words.CHEST, shown_words(whole, value))]
+    if whole in ABSENT:
+        return []
+    facts: list[Fact] = []
+    for where in ABOUT:
+        kinds = [kind for of, kind in named if of == where]
+        other = [kind for kind in kinds if kind not in RIGHT]
+        state: Literal["right", "other"] = "other" if other else "right"
+        facts += [Fact(where, state, kind) for kind in other[:1] or dict.fromkeys(kinds)]
+    if any(fact.state == "other" for fact in facts):
+        return facts
+    of_field = [fact for fact in facts if fact.about == about]
+    if about == "view" and left and left <= SIDES and not of_field:
+        return [Fact(about, "other", words.LATERAL)]  # a side alone: "L" is a lateral film in several public tables
+    if left and not (about == "body part" and of_field):  # "CHEST BUCKY" is of the chest, "AP OUTLET" may be anything
+        facts = [fact for fact in facts if fact.about != about]
+        facts.append(Fact(about, "unknown", "", shown_words(whole, value)))
+    return facts
+
+
+def _modality_facts(whole: str, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
+    """As `_facts`; a modality is known as a whole."""
+    if whole in ABSENT:
+        return []
+    if whole in declared.modalities:
+        return [Fact("modality", "right", "radiograph", shown_words(whole, value))]
+    if whole in RADIOGRAPHS or (synthetic and whole == "ot"):  # the standard gives OT to an image that nobody took
+        return [Fact("modality", "right", "radiograph")]
+    if whole in OTHER_MODALITIES:
+        return [Fact("modality", "other", whole.upper())]
+    return [Fact("modality", "unknown", "", shown_words(whole, value))]
+
+
+def _text_names(about: About, said: Said) -> str | None:
+    """What free text names: the one view, or a part of the body where the chest is not named; None where it does not.
+
+    A description of the study counts where those of the series say nothing, and not where it tells of several views.
+    """
+    if about == "modality":
+        return None
+    for texts, of_study in ((said.series_text, False), (said.study_text, True)):
+        decided = [kind for text in texts if (kind := named_in_text(about, text, of_study=of_study))]
+        wrong = [kind for kind in decided if kind not in RIGHT]
+        if decided:
+            return wrong[0] if wrong else decided[0]
+    return None
+
+
+def without_many_words(reasons: Sequence[str]) -> list[str]:
+    """Reasons without the unknown words where they are many: the column may be a wrong one, of names."""
+    distinct = set(reasons)
+    for about in ABOUT:
+        unknown = {reason for reason in distinct if reason.startswith(f"{about} '")}
+        if len(unknown) > MOST_UNKNOWN:
+            reasons = [_in_other_words(about) if reason in unknown else reason for reason in reasons]
+    return list(reasons)
+
+
+def _reason(fact: Fact) -> str:
+    option, meaning = _ASK[fact.about]
+    if fact.state == "unknown" and fact.shown == OTHER_WORDS:
+        return _in_other_words(fact.about)
+    if fact.state == "unknown":
+        return f"{fact.about} '{fact.shown}' is not known; pass {option} '{fact.shown}' if it is {meaning}"
+    if fact.about == "view":
+        return fact.kind
+    if fact.about == "modality":
+        return f"modality {fact.kind}, not CR, DX or RG"
+    return f"body part {fact.kind}, not the chest"
+
+
+def _in_other_words(about: About) -> str:
+    option, meaning = _ASK[about]
+    return f"{about} in other words than are known; pass {option} any if every such {about} is {meaning}"
+
+
+def _listed(options: Iterable[str]) -> frozenset[str]:
+    parts = (" ".join(tokens_of(part)) for option in options for part in option.split(","))
+    return frozenset(part for part in parts if part)
