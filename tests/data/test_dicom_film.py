@@ -220,7 +220,7 @@ def test_other_unusable_kinds_are_refused(write_dicom, film_like):
     assert "8 or 16 bits" in refused(write_dicom(stored.astype(np.uint32)))
     assert "fewer than 8 bits" in refused(write_dicom(stored // 64, bits=2))
     assert refused(write_dicom(np.full_like(stored, 9))) == "image is blank"
-    assert refused(write_dicom(stored, BitsAllocated=None)).startswith("DICOM file is damaged")
+    assert refused(write_dicom(stored, BitsAllocated=None)) == "DICOM header lacks BitsAllocated"
     assert refused(write_dicom(stored[:20])).startswith("image is 80 x 20 pixels")
 
 
@@ -237,7 +237,7 @@ def test_a_truncated_dicom_file_is_refused(write_dicom, film_like, syntax, kept)
 
 def test_a_truncated_frame_in_a_whole_file_is_refused(write_dicom, film_like):
     path = write_dicom(film_like(8, (200, 200)), Rows=300)
-    assert "cannot be decoded (Explicit VR Little Endian)" in refused(path)
+    assert refused(path) == "DICOM pixels are truncated"
 
 
 @pytest.mark.parametrize("syntax", [*ENCAPSULATED, JPEGBaseline8Bit, JPEGLSNearLossless], ids=lambda uid: uid.keyword)

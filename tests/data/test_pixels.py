@@ -51,9 +51,9 @@ def test_a_truncated_file_is_refused(write_film, film_like, suffix, kept):
     path = write_film(f"a.{suffix}", film_like(8, (300, 300)))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    assert refused(path) == "image file is truncated"
+    assert refused(path) == "image data are truncated or damaged"
     path.write_bytes(content[: int(len(content) * kept)] + bytes(5000))  # a download cut short in a reserved file
-    assert refused(path) == "image file is truncated"
+    assert refused(path) == "image data are truncated or damaged"
 
 
 def test_a_damaged_png_is_refused(write_film):
@@ -61,7 +61,7 @@ def test_a_damaged_png_is_refused(write_film):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content)
-    assert refused(path) == "image file is damaged: it cannot be decoded"
+    assert refused(path) == "image data are truncated or damaged"
 
 
 def test_files_that_are_no_films_are_refused_with_their_reason(tmp_path, write_film, film_like):

@@ -1,10 +1,11 @@
-"""DICOM radiographs through pydicom: header facts, and stored values turned into what a monitor would show.
+"""DICOM radiographs through pydicom: header facts, and the film as a monitor would show it.
 
 pydicom and its decoders warn and log with header values in the text, which may identify a patient, so both are silent
 here and every fault leaves as an ImageRefused in our own words.
 """
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 import pydicom
-from pydicom.pixels.common import PhotometricInterpretation
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-from pydicom.uid import RLELossless
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from radcommons.data.film import Film, Pixels, age_years, sex, through_table
+from radcommons.data.dicom_pixels import stored_values
+from radcommons.data.display import shown
+from radcommons.data.film import Film, age_years, sex
 from radcommons.data.header_words import KIND_TAGS, said_in
 from radcommons.data.views import NOTHING_DECLARED, NOTHING_SAID, NOTHING_SETTLED, Declared, Said, Verdict, judge
 from radcommons.errors import ImageRefused
@@ -33,8 +30,8 @@ HEADER_TAGS: Final = [
     "PatientSex",
     *KIND_TAGS,
 ]
-_END_OF_IMAGE: Final = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
-_GREY: Final = (PhotometricInterpretation.MONOCHROME1, PhotometricInterpretation.MONOCHROME2)
+NOT_DICOM: Final = "not a DICOM file"
+HEAD_BYTES: Final = 132  # of a preamble
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +51,39 @@ class Header:
     refused: str | None = None
 
 
-def is_dicom(content: bytes) -> bool:
-    """Whether a file's first 132 bytes are a DICOM preamble."""
-    return content[128:132] == b"DICM"
+def is_dicom(start: bytes) -> bool:
+    """Whether a file's first 132 bytes are those of a DICOM file: a preamble, or the elements themselves."""
+    return start[128:132] == b"DICM" or _begins_with_an_element(start)
+
+
+def _begins_with_an_element(start: bytes) -> bool:
+    """Whether a file without preamble begins with an element of group 0002 or 0008, little endian."""
+    group, element = int.from_bytes(start[:2], "little"), int.from_bytes(start[2:4], "little")
+    named = re.fullmatch(rb"[A-Z]{2}", start[4:6]) is not None
+    return len(start) == HEAD_BYTES and group in (2, 8) and element < 0x100 and (named or start[6:8] == b"\0\0")
+
+
+def _open(file: BinaryIO, **how: Any) -> Any:
+    """The data set of a DICOM file; one without preamble or transfer syntax is read as what its elements look like."""
+    dataset: Any = pydicom.dcmread(file, force=True, **how)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
 
 
 def read_header(path: Path) -> Header:
     """The header facts of one DICOM file, without its pixels; a fault is returned, not raised."""
     try:
         with path.open("rb") as file:
-            if not is_dicom(file.read(132)):
-                return Header(refused="not a DICOM file")
+            if not is_dicom(file.read(HEAD_BYTES)):
+                return Header(refused=NOT_DICOM)
             file.seek(0)
             with _silent():
-                dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
+                dataset = _open(file, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
+                if not len(dataset):
+                    return Header(refused=NOT_DICOM)
                 uid, patient = _text(dataset, "SOPInstanceUID"), _text(dataset, "PatientID")
                 return Header(uid, patient, *_facts(dataset))
     except OSError:
@@ -82,165 +98,28 @@ def read_dicom(file: BinaryIO, *, declared: Declared = NOTHING_DECLARED, before:
     `declared` are the user's words and `before` what a label table settles; see `views.judge`.
     """
     with _silent():
-        try:
-            dataset = pydicom.dcmread(file)
+        with _refused_as("DICOM file is damaged: its header cannot be read"):
+            dataset = _open(file)
             age, gender, said = _facts(dataset)
-            verdict = judge(said, declared, before)
-            if verdict.refused:
-                raise ImageRefused(verdict.refused)
-            _check_kind(dataset)
-        except ImageRefused:
-            raise
-        except Exception:
-            raise ImageRefused("DICOM file is damaged: its header cannot be read") from None
-        try:
-            stored = _stored(dataset)
-        except Exception:
-            raise ImageRefused(f"DICOM pixels cannot be decoded ({_syntax(dataset)}): truncated or damaged") from None
-        if stored.ndim != 2:
-            raise ImageRefused("several frames or colour channels in one file")
-        try:
+        verdict = judge(said, declared, before)
+        if verdict.refused:
+            raise ImageRefused(verdict.refused)
+        with _refused_as(f"DICOM pixels cannot be decoded ({_syntax(dataset)})"):
+            stored = stored_values(dataset)
+        with _refused_as("DICOM rescale, window or lookup table cannot be applied"):
             pixels = shown(stored, dataset)
-        except ImageRefused:
-            raise
-        except Exception:
-            raise ImageRefused("DICOM rescale, window or lookup table cannot be applied") from None
     return Film(pixels, verdict.view, age, gender, verdict.declared)
 
 
-def _stored(dataset: Any) -> npt.NDArray[Any]:
-    """Stored values as `dataset.pixel_array` has them, in this machine's byte order.
-
-    Of uncompressed pixels it is a view where the bits above BitsStored are clear (or copies of the sign), as they
-    nearly always are: pydicom shifts every value there and back to be sure, which takes longer than all else here.
-    """
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        decoder: Any = get_decoder(dataset.file_meta.TransferSyntaxUID)
-        view: npt.NDArray[Any] = decoder.as_array(dataset, raw=True, view_only=True, correct_unused_bits=False)[0]
-        signed = int(dataset.PixelRepresentation)
-        unsigned_limit = 1 << (int(dataset.BitsStored) - signed)
-        if -signed * unsigned_limit <= view.min() and view.max() < unsigned_limit:
-            return view.astype(view.dtype.newbyteorder("="), copy=False)
-    stored: npt.NDArray[Any] = dataset.pixel_array
-    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
-
-
-def shown(stored: npt.NDArray[Any], dataset: Any) -> Pixels:
-    """Stored values as a monitor shows them.
-
-    Args:
-        stored: decoded values, signed or unsigned integer (H, W), up to 16 bits.
-        dataset: the header; modality LUT or rescale, then VOI LUT or the first window, then MONOCHROME1's inversion.
-    Returns:
-        uint8 (H, W), bright = dense. Without VOI LUT or window the scale runs from the smallest to the largest
-        value; padding is left out of it and shown black.
-    Source: DICOM PS3.3 C.11.1, C.11.2, C.7.5.1.1.2 (padding).
-    """
-    padding = _padding(dataset)
-    low, high = _used_range(stored, padding)
-    if low == high:
-        raise ImageRefused("image is blank")
-    levels = np.arange(low, high + 1).astype(stored.dtype)  # every step is a function of one value: a table of 2^16
-    table = np.rint(255 * _brightness(levels, dataset)).astype(np.uint8)
-    if dataset.PhotometricInterpretation == PhotometricInterpretation.MONOCHROME1:
-        table = 255 - table
-    if padding is not None:
-        table[max(0, padding[0] - low) : max(0, padding[1] + 1 - low)] = 0
-    return through_table(stored, table, first=low)
-
-
-def _brightness(levels: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.float64]:
-    """Brightness in [0, 1] of each stored level."""
-    values = apply_modality_lut(levels, dataset)
-    lut = dataset.get("VOILUTSequence")
-    window = _window(dataset)
-    if lut:
-        # The table's own range, not its nominal bits: tables of 12-bit entries are declared as 16.
-        output = apply_voi_lut(np.rint(values).astype(np.int64), dataset).astype(np.float64)
-        entries = np.asarray(apply_voi_lut(_lut_domain(lut[0]), dataset), np.float64)
-        black, white = entries.min(), entries.max()
-    elif window is not None:
-        # Two probes far outside the window give pydicom's output range, whatever the bits, sign and slope are.
-        centre, width = window
-        probes = np.array([centre - 100 * width, centre + 100 * width])
-        with np.errstate(over="ignore"):  # a sigmoid far from its centre
-            output = apply_voi_lut(np.concatenate([values.astype(np.float64), probes]), dataset, prefer_lut=False)
-        black, white = output[-2:]
-        output = output[:-2]
-    else:
-        output = values.astype(np.float64)
-        black, white = output.min(), output.max()
-    if black == white:
-        raise ImageRefused("image is blank")
-    brightness: npt.NDArray[np.float64] = np.clip((output - black) / (white - black), 0.0, 1.0)
-    return brightness
-
-
-def _lut_domain(lut: Any) -> npt.NDArray[np.int64]:
-    entries, first, _ = lut.LUTDescriptor
-    return np.arange(first, first + (entries or 2**16), dtype=np.int64)
-
-
-def _window(dataset: Any) -> tuple[float, float] | None:
-    """Centre and width of the first window, or None where the header has none."""
-    centre, width = (_first(dataset.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
-    if centre is None and width is None:
-        return None
-    function = _text(dataset, "VOILUTFunction").upper() or "LINEAR"
-    if centre is None or width is None:
-        raise ImageRefused("DICOM window has a centre or a width but not both")
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise ImageRefused("DICOM window has a function other than LINEAR, LINEAR_EXACT or SIGMOID")
-    if width <= 0 or (function == "LINEAR" and width < 1):
-        least = "1 or more" if function == "LINEAR" else "above 0"
-        raise ImageRefused(f"DICOM window width is {width:g}; it has to be {least}")
-    return centre, width
-
-
-def _first(value: Any) -> float | None:
-    if isinstance(value, (list, pydicom.multival.MultiValue)):
-        value = value[0] if len(value) else None
-    return None if value is None or value == "" else float(value)
-
-
-def _padding(dataset: Any) -> tuple[int, int] | None:
-    """Smallest and largest stored value that is padding (C.7.5.1.1.2), or None where the header names no padding."""
-    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
-    if value is None:
-        return None
-    one, other = int(value), int(value if limit is None else limit)
-    return min(one, other), max(one, other)
-
-
-def _used_range(stored: npt.NDArray[Any], padding: tuple[int, int] | None) -> tuple[int, int]:
-    """Smallest and largest stored value without padding; twice the same where there is nothing else."""
-    low, high = int(stored.min()), int(stored.max())
-    if padding is None or padding[1] < low or padding[0] > high:
-        return low, high
-    used = cv2.bitwise_not(cv2.inRange(stored, *padding))
-    if not used.any():
-        return low, low
-    smallest, largest, _, _ = cv2.minMaxLoc(stored, used)
-    return int(smallest), int(largest)
-
-
-def _check_kind(dataset: Any) -> None:
-    """Refuse everything that is not one grey frame of 8 to 16 bits."""
-    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        raise ImageRefused("DICOM file has no pixel data")
-    if int(dataset.get("SamplesPerPixel") or 1) != 1 or dataset.get("PhotometricInterpretation") not in _GREY:
-        raise ImageRefused("colour image, or no grey photometric interpretation")
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
-        raise ImageRefused("several frames in one file")
-    if "PixelData" not in dataset or int(dataset.BitsAllocated) not in (8, 16):
-        raise ImageRefused("DICOM pixels are not integers of 8 or 16 bits")
-    if not 8 <= int(dataset.BitsStored) <= int(dataset.BitsAllocated):
-        raise ImageRefused("DICOM pixels have fewer than 8 bits, or more than are allocated")
-    if not dataset.PixelData:
-        raise ImageRefused("DICOM file has no pixel data")
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax.is_encapsulated and syntax != RLELossless and _END_OF_IMAGE not in dataset.PixelData[-64:]:
-        raise ImageRefused("DICOM pixels are truncated")  # the decoders fill the rest without a word
+@contextmanager
+def _refused_as(reason: str) -> Iterator[None]:
+    """Turn what a parser raises, whose words may hold header values, into `reason`."""
+    try:
+        yield
+    except ImageRefused:
+        raise
+    except Exception:
+        raise ImageRefused(reason) from None
 
 
 def _facts(dataset: Any) -> tuple[float | None, str | None, Said]:

@@ -1,0 +1,193 @@
+"""Compressed images to stored values, by decoders that refuse damaged data: JPEG, lossless JPEG, JPEG-LS, JPEG 2000.
+
+A search for an end marker does not tell whether a stream is whole: a cut stream may have one, and a whole one may be
+followed by padding. So the decoders judge. libjpeg-turbo (simplejpeg) reports damage as a warning, which is an error
+here; CharLS and OpenJPEG refuse. Above 8 bits libjpeg-turbo is reached through imagecodecs, which hides its warnings:
+there `_reads_to_its_end` asks the decoder instead.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from radcommons.errors import ImageRefused
+
+logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # its lines name no file
+
+Kind = Literal["JPEG", "JPEG-LS", "JPEG 2000"]
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_J2K_SIZE = b"\xff\x4f\xff\x51"  # start of codestream, then SIZ
+_JPEG_LS_FRAME = 0xF7
+_SCAN = 0xDA
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})  # TEM, RST0-7, SOI
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_JPEG_LS_FRAME}
+_LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+_REPLACED_BYTES = (8, 64)  # of the end of a scan, first try and second
+_APPENDED = b"\x5a\xa5\x3c\xc3" * 16
+
+DAMAGED: Final = "image data are truncated or damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Codestream:
+    """What a compressed image says of itself.
+
+    Attributes:
+        kind: its family.
+        width, height: pixels.
+        components: 1 for grey.
+        precision: bits of a sample.
+        signed: whether samples are signed; None where the format cannot say (all but JPEG 2000).
+        lossless: whether a JPEG is of a lossless process.
+    """
+
+    kind: Kind
+    width: int
+    height: int
+    components: int
+    precision: int
+    signed: bool | None = None
+    lossless: bool = False
+
+
+def describe(content: bytes) -> Codestream:
+    """The header of a compressed image; raises ImageRefused where there is none that can be read."""
+    if content.startswith(_START):
+        return _describe_jpeg(content)
+    size = content.find(_J2K_SIZE, 0, 4096)  # a JP2 file has boxes in front
+    if size >= 0 and len(content) >= size + 43:
+        return _describe_jpeg_2000(content[size + 4 :])
+    raise ImageRefused(f"{DAMAGED}: they are not JPEG, JPEG-LS or JPEG 2000")
+
+
+def decode(content: bytes, header: Codestream) -> npt.NDArray[Any]:
+    """The samples of a grey compressed image.
+
+    Args:
+        content: the image; what follows its end marker is padding.
+        header: of `describe`, one component.
+    Returns:
+        uint8, uint16, or for signed JPEG 2000 int8, int16 (H, W), as stored in the stream.
+    Raises:
+        ImageRefused: the stream is damaged, or of a kind that no decoder here reads.
+    """
+    try:
+        if header.kind == "JPEG-LS":
+            samples = imagecodecs.jpegls_decode(content)
+        elif header.kind == "JPEG 2000":
+            samples = imagecodecs.jpeg2k_decode(content)
+        elif header.precision == 8:
+            samples = simplejpeg.decode_jpeg(content, colorspace="GRAY")[..., 0]
+        else:
+            samples = _decode_deep_jpeg(content)
+    except ImageRefused:
+        raise
+    except Exception as error:  # a decoder's own words are not passed on
+        raise ImageRefused(_reason(error, header)) from None
+    decoded: npt.NDArray[Any] = samples
+    if decoded.shape != (header.height, header.width):
+        raise ImageRefused(DAMAGED)
+    return decoded
+
+
+def decode_picture(content: bytes) -> npt.NDArray[np.uint8]:
+    """A JPEG file as uint8, grey (H, W) or blue, green, red (H, W, 3); raises ImageRefused where it is damaged."""
+    if (header := describe(content)).components == 1:
+        return decode(content, header)
+    try:
+        picture: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(content, colorspace="BGR")
+        return picture
+    except Exception as error:
+        raise ImageRefused(_reason(error, header)) from None
+
+
+def _reason(error: Exception, header: Codestream) -> str:
+    words = str(error).casefold()
+    unknown = any(word in words for word in ("unsupported", "not supported", "not implemented", "not compiled"))
+    return f"no decoder here reads this kind of {header.kind}, {header.precision} bits" if unknown else DAMAGED
+
+
+def _decode_deep_jpeg(content: bytes) -> npt.NDArray[Any]:
+    """A JPEG of other than 8 bits, lossless or not."""
+    end = content.rfind(_END)
+    if end < 0:
+        raise ImageRefused(DAMAGED)
+    samples: npt.NDArray[Any] = imagecodecs.jpeg8_decode(content)
+    if not _reads_to_its_end(content[:end], samples):
+        raise ImageRefused(DAMAGED)
+    return samples
+
+
+def _reads_to_its_end(stream: bytes, samples: npt.NDArray[Any]) -> bool:
+    """Whether the last bytes of a JPEG without its end marker, and nothing behind them, make its last samples.
+
+    A decoder that runs out of data goes on with whatever it is given: bytes appended would change its samples. A
+    decoder that lost its place ends before the data do: other bytes in the place of the last ones would change nothing.
+    """
+    stream = stream.rstrip(b"\xff")  # fill bytes before a marker
+    if not _decodes_to(stream + _APPENDED + _END, samples):
+        return False
+    return any(not _decodes_to(_with_other_end(stream, count) + _END, samples) for count in _REPLACED_BYTES)
+
+
+def _with_other_end(stream: bytes, count: int) -> bytes:
+    kept = stream[:-count].rstrip(b"\xff")
+    # a zero behind 0xff is part of it; the bits that a byte keeps when it is turned round are none
+    turned = bytes(byte ^ 0x5A if byte ^ 0x5A != 0xFF else 0x3C for byte in stream[len(kept) :])
+    return kept + turned.replace(b"\xff", b"\x3c")
+
+
+def _decodes_to(content: bytes, samples: npt.NDArray[Any]) -> bool:
+    try:
+        return np.array_equal(imagecodecs.jpeg8_decode(content), samples)
+    except Exception:
+        return False
+
+
+def _describe_jpeg(content: bytes) -> Codestream:
+    for marker, body in _segments(content):
+        if marker in _FRAMES:
+            if len(body) < 6:
+                break
+            height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+            kind: Kind = "JPEG-LS" if marker == _JPEG_LS_FRAME else "JPEG"
+            return Codestream(kind, width, height, body[5], body[0], lossless=marker in _LOSSLESS)
+    raise ImageRefused(f"{DAMAGED}: the header of the JPEG cannot be read")
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Markers of a JPEG and what they hold, up to the first scan."""
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xFF:  # a fill byte
+            place += 1
+        elif marker in _WITHOUT_LENGTH:
+            place += 2
+        else:
+            length = int.from_bytes(content[place + 2 : place + 4], "big")
+            yield marker, content[place + 4 : place + 2 + length]
+            if marker == _SCAN:
+                return
+            place += 2 + max(2, length)
+
+
+def _describe_jpeg_2000(siz: bytes) -> Codestream:
+    """From the SIZ segment behind its marker (ISO 15444-1, A.5.1)."""
+    right, bottom, left, top = (int.from_bytes(siz[at : at + 4], "big") for at in (4, 8, 12, 16))
+    sample = siz[38]
+    return Codestream(
+        "JPEG 2000",
+        right - left,
+        bottom - top,
+        int.from_bytes(siz[36:38], "big"),
+        (sample & 0x7F) + 1,
+        signed=bool(sample & 0x80),
+    )

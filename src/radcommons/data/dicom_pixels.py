@@ -1,0 +1,148 @@
+"""Pixel data of a DICOM file to stored values; the one place that compares the header with the codestream."""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.encaps import generate_fragments
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import RLELossless
+
+from radcommons.data.codestream import DAMAGED, Codestream, decode, describe
+from radcommons.errors import ImageRefused
+
+GREY: Final = ("MONOCHROME1", "MONOCHROME2")
+NEEDED: Final = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
+FEWEST_BITS: Final = 8
+
+
+def stored_values(dataset: Any) -> npt.NDArray[Any]:
+    """The samples of one grey frame.
+
+    Args:
+        dataset: a DICOM data set with its transfer syntax in `file_meta`.
+    Returns:
+        Signed or unsigned integers of 8 or 16 bits (H, W), each of BitsStored bits, right-aligned.
+    Raises:
+        ImageRefused: not one grey frame of integers, truncated or damaged, or header and pixels contradict each other.
+    """
+    _check_kind(dataset)
+    allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    high = int(dataset.get("HighBit", bits - 1) or 0)
+    if not bits - 1 <= high < allocated:
+        raise ImageRefused(f"DICOM HighBit is {high} for {bits} bits stored in {allocated}")
+    signed = bool(dataset.PixelRepresentation)
+    if not _is_codestream(dataset):
+        return _aligned(_cells(dataset), bits, high, signed)
+    frame = b"".join(list(generate_fragments(dataset.PixelData))[1:])  # the first item holds offsets
+    header = describe(frame)
+    _check_codestream(dataset, header)
+    return _reconciled(decode(frame, header), header, bits, high, signed)
+
+
+def _check_kind(dataset: Any) -> None:
+    """Refuse everything that is not one grey frame of integers of 8 to 16 bits."""
+    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise ImageRefused("DICOM file has no pixel data")
+    if int(dataset.get("SamplesPerPixel") or 1) != 1 or dataset.get("PhotometricInterpretation") not in GREY:
+        raise ImageRefused("colour image, or no grey photometric interpretation")
+    if int(dataset.get("NumberOfFrames") or 1) != 1:
+        raise ImageRefused("several frames in one file")
+    if missing := [keyword for keyword in NEEDED if dataset.get(keyword) in (None, "")]:
+        raise ImageRefused(f"DICOM header lacks {', '.join(missing)}")
+    if "PixelData" not in dataset or int(dataset.BitsAllocated) not in (8, 16):
+        raise ImageRefused("DICOM pixels are not integers of 8 or 16 bits")
+    if not FEWEST_BITS <= int(dataset.BitsStored) <= int(dataset.BitsAllocated):
+        raise ImageRefused("DICOM pixels have fewer than 8 bits, or more than are allocated")
+    if not dataset.PixelData:
+        raise ImageRefused("DICOM file has no pixel data")
+
+
+def _is_codestream(dataset: Any) -> bool:
+    """Whether the pixels are compressed images in items, by the file itself; RLE is left to pydicom."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    in_items = bool(dataset["PixelData"].is_undefined_length)
+    if syntax.is_encapsulated and not in_items:
+        raise ImageRefused("DICOM transfer syntax says compressed and the pixels are not")
+    return in_items and syntax != RLELossless
+
+
+def _cells(dataset: Any) -> npt.NDArray[Any]:
+    """Uncompressed or RLE pixels as they lie, in this machine's byte order; a view of the bytes where that serves."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax != RLELossless:
+        expected = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+        if len(dataset.PixelData) < expected:
+            raise ImageRefused("DICOM pixels are truncated")
+        if len(dataset.PixelData) >= 2 * expected:
+            raise ImageRefused("several frames in one file")
+    decoder: Any = get_decoder(syntax)
+    try:
+        cells: npt.NDArray[Any] = decoder.as_array(dataset, raw=True, view_only=True, correct_unused_bits=False)[0]
+    except Exception:
+        raise ImageRefused(f"{DAMAGED} ({syntax.name})" if syntax == RLELossless else "DICOM pixels do not fit "
+                           "the header") from None  # fmt: skip
+    return cells.astype(cells.dtype.newbyteorder("="), copy=False)
+
+
+def _aligned(cells: npt.NDArray[Any], bits: int, high: int, signed: bool) -> npt.NDArray[Any]:
+    """Samples out of their cells: BitsStored bits, from HighBit down (PS3.5, 8.1.1); the others are not read.
+
+    Nearly always a cell is the sample already, and is returned as it is.
+    """
+    limit = 1 << (bits - signed)
+    if high == bits - 1 and cells.max() < limit and cells.min() >= -signed * limit:
+        return cells
+    unsigned = cells.view(f"u{cells.dtype.itemsize}").astype(np.int32)
+    below = high + 1 - bits
+    if below and unsigned.max() < 1 << bits and (unsigned & ((1 << below) - 1)).any():
+        raise ImageRefused(f"DICOM HighBit is {high}, and the pixels lie in the lower {bits} bits")
+    samples = (unsigned >> below) & ((1 << bits) - 1)
+    return _with_sign(samples, bits) if signed else samples.astype(f"u{cells.dtype.itemsize}")
+
+
+def _with_sign(samples: npt.NDArray[Any], bits: int) -> npt.NDArray[np.int16]:
+    """Two's complement of `bits` bits to signed numbers."""
+    sign = 1 << (bits - 1)
+    return ((samples.astype(np.int32) ^ sign) - sign).astype(np.int16)
+
+
+def _check_codestream(dataset: Any, header: Codestream) -> None:
+    if header.components != 1:
+        raise ImageRefused(f"colour image: the compressed pixels have {header.components} components")
+    if (header.height, header.width) != (int(dataset.Rows), int(dataset.Columns)):
+        raise ImageRefused(
+            f"the compressed pixels are {header.width} x {header.height} and the DICOM header says "
+            f"{int(dataset.Columns)} x {int(dataset.Rows)}"
+        )
+    if header.precision > int(dataset.BitsAllocated):
+        raise ImageRefused(
+            f"the compressed pixels have {header.precision} bits and the DICOM header allocates "
+            f"{int(dataset.BitsAllocated)}"
+        )
+
+
+def _reconciled(samples: npt.NDArray[Any], header: Codestream, bits: int, high: int, signed: bool
+                ) -> npt.NDArray[Any]:  # fmt: skip
+    """Decoded samples as the header means them; refused where the two can be read in two ways.
+
+    JPEG and JPEG-LS know no sign: signed pixels lie in them as two's complement of the stream's precision.
+    """
+    precision = header.precision
+    if header.signed and not signed and samples.min() < 0:
+        raise ImageRefused("the compressed pixels are signed and the DICOM header says unsigned")
+    if not header.signed and precision > bits and high > bits - 1:  # the cells were compressed, not the samples
+        return _aligned(samples, bits, high, signed)
+    if signed and not header.signed:
+        if precision < bits and samples.max() >> (precision - 1):
+            raise ImageRefused(
+                f"the compressed pixels have {precision} bits and the DICOM header says {bits}, signed: "
+                "their sign cannot be told"
+            )
+        # Above BitsStored lie zeros or copies of the sign; anything else does not fit and is refused below.
+        in_range = samples.max() < 1 << bits
+        samples = _with_sign(samples, bits if in_range else precision)
+    limit = 1 << (bits - signed)
+    if samples.max() >= limit or samples.min() < -signed * limit:
+        raise ImageRefused(f"the compressed pixels have {precision} bits and the DICOM header says {bits}")
+    return samples
