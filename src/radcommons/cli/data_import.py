@@ -1,7 +1,7 @@
 """``radcommons data import``: one command a source layout."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,12 +83,22 @@ class ColumnOptions:
     ] = None
     patient_column: Annotated[str | None, typer.Option("--patient-column", help="Column of the patients.")] = None
     label_column: Annotated[str | None, typer.Option("--label-column", help="Column of findings joined by '|'.")] = None
+    view_column: Annotated[str | None, typer.Option("--view-column", help="Column of the view, PA or AP.")] = None
+    sex_column: Annotated[str | None, typer.Option("--sex-column", help="Column of the sex, F or M.")] = None
+    age_column: Annotated[str | None, typer.Option("--age-column", help="Column of the age in years.")] = None
 
     def columns(self) -> "Columns":
         """As the readers take them."""
         from radcommons.data.sources.tables import Columns
 
-        return Columns(image=self.image_column, patient=self.patient_column, labels=self.label_column)
+        return Columns(
+            image=self.image_column,
+            patient=self.patient_column,
+            labels=self.label_column,
+            view=self.view_column,
+            sex=self.sex_column,
+            age=self.age_column,
+        )
 
 
 @app.command(epilog="radcommons data import nih ChestX-ray14 --out stores/nih --split test_list.txt")
@@ -170,6 +180,7 @@ def table(
 def _ingest(listing: "Listing", options: ImportOptions) -> None:
     from radcommons.data.dry_run import plan_import
     from radcommons.data.ingest import SPLIT_SALT, ingest
+    from radcommons.data.listing import patient_notes
     from radcommons.data.memory import keep_freed_memory
     from radcommons.data.split import read_split_files
 
@@ -188,7 +199,7 @@ def _ingest(listing: "Listing", options: ImportOptions) -> None:
         record = ingest(
             listing,
             out,
-            name=options.name or out.resolve().name,
+            name=os.fsencode(options.name or out.resolve().name).decode(errors="replace"),
             resolution=options.resolution,
             fit=options.fit,
             split_salt=salt,
@@ -197,7 +208,9 @@ def _ingest(listing: "Listing", options: ImportOptions) -> None:
             workers=team,
             track=bar,
         )
-    show_record(out, record, options.as_json)
+    show_record(
+        out, record, options.as_json, notes=[*listing.notes, *patient_notes(c.patient for c in listing.candidates)]
+    )
 
 
 def worker_count(asked: int | None) -> int:
@@ -222,15 +235,16 @@ def work_on(workers: int | None, cluster: str | None) -> "Iterator[Workers]":
         yield opened
 
 
-def show_record(out: Path, record: "StoreRecord", as_json: bool) -> None:
+def show_record(out: Path, record: "StoreRecord", as_json: bool, notes: Sequence[str] = ()) -> None:
     """Print what an import made."""
     parts = ", ".join(f"{part} {count:,}" for part, count in record.split.items())
     refused = f", {record.rejected:,} refused (see {out / 'rejected.csv'})" if record.rejected else ""
     absent = f", {record.absent:,} rows of the table have no image here" if record.absent else ""
     show(
-        {"store": str(out), **record.model_dump(mode="json")},
+        {"store": str(out), **record.model_dump(mode="json"), "notes": list(notes)},
         f"{out}: {record.images:,} images of {record.patients:,} patients ({parts}), "
-        f"up to {record.resolutions[-1]} x {record.resolutions[-1]} pixels{refused}{absent}",
+        f"up to {record.resolutions[-1]} x {record.resolutions[-1]} pixels{refused}{absent}"
+        + "".join(f"\nnote: {note}" for note in notes),
         as_json,
     )
 
@@ -250,6 +264,7 @@ def show_plan(out: Path, plan: "ImportPlan", as_json: bool) -> None:
         "",
         *label_table(plan.findings, plan.without_finding, plan.label_policy),
         "",
+        *(f"note: {note}" for note in plan.notes),
         "No image was opened: an import refuses those that cannot be read.",
     ]
     show({"store": str(out), **plan.model_dump(mode="json")}, "\n".join(lines), as_json)

@@ -46,6 +46,7 @@ class Header:
     age_years: float | None = None
     sex: str | None = None
     refused: str | None = None
+    patient_bytes: bytes = b""  # the PatientID as the file has it
 
 
 def is_dicom(content: bytes) -> bool:
@@ -62,9 +63,10 @@ def read_header(path: Path) -> Header:
             file.seek(0)
             with _silent():
                 dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
+                as_stored = _stored_bytes(dataset, "PatientID")
                 uid, patient = _text(dataset, "SOPInstanceUID"), _text(dataset, "PatientID")
                 try:
-                    return Header(uid, patient, *_facts(dataset))
+                    return Header(uid, patient, *_facts(dataset), patient_bytes=as_stored)
                 except ImageRefused as refusal:
                     return Header(uid, patient, refused=str(refusal))
     except OSError:
@@ -249,6 +251,13 @@ def _facts(dataset: Any) -> tuple[str | None, float | None, str | None]:
 def _text(dataset: Any, keyword: str) -> str:
     value = dataset.get(keyword)
     return "" if value is None else str(value).strip().strip("\0")
+
+
+def _stored_bytes(dataset: Any, keyword: str) -> bytes:
+    """An element's bytes before they are decoded, without padding."""
+    element = dataset.get_item(keyword)
+    value = getattr(element, "value", None)
+    return value.strip(b" \0") if isinstance(value, bytes) else b""
 
 
 def _syntax(dataset: Any) -> str:

@@ -1,6 +1,7 @@
 """One film: its grey values, and what a header says about view, age and sex."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import cv2
@@ -80,6 +81,7 @@ def not_frontal(text: str) -> str | None:
     return "oblique view" if words in _OBLIQUE or "OBLIQUE" in words else None
 
 
+@lru_cache(maxsize=1024)
 def age_years(text: str) -> float | None:
     """Years from "057Y", "018M", "003W", "010D" or a plain number; None where absent or above 120."""
     text = text.strip().upper()
@@ -91,6 +93,7 @@ def age_years(text: str) -> float | None:
     return years if 0 <= years <= OLDEST_YEARS else None
 
 
+@lru_cache(maxsize=1024)
 def sex(text: str) -> str | None:
     """ "F" or "M", or None for anything else."""
     first = text.strip().upper()

@@ -3,11 +3,14 @@
 Original identifiers live in these objects only, in memory, on the way to their keyed pseudonyms.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Part = Literal["train", "val", "test"]
+FEWEST_FILMS = 5  # of one patient, before they are remarkable
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
@@ -64,6 +67,7 @@ class Listing:
         refusals: rows refused before reading (lateral view, impossible label, ...).
         absent: rows of a public table whose image is not in this partial download; counted, not listed.
         label_policy: how uncertain and blank labels were read, in one word.
+        notes: what whoever imports has to know, one line each, without any identifier.
     """
 
     source: str
@@ -72,3 +76,21 @@ class Listing:
     refusals: list[Refusal] = field(default_factory=list)
     absent: int = 0
     label_policy: str = "as-given"
+    notes: tuple[str, ...] = ()
+
+
+def patient_notes(patients: Iterable[str]) -> list[str]:
+    """A note where one patient has most of the films: several people may have one identifier.
+
+    Args:
+        patients: the patient of every film, identifier or pseudonym.
+    """
+    films = Counter(patients)
+    (most,) = (count for _, count in films.most_common(1)) if films else (0,)
+    total = films.total()
+    if most < FEWEST_FILMS or 2 * most <= total:
+        return []
+    return [
+        f"one patient has {most:,} of {total:,} films; if they are of several people, their identifier is not in the "
+        "patient column (PatientID) and the split by patient does not keep them apart"
+    ]
