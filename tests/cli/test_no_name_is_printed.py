@@ -165,9 +165,9 @@ def test_no_cell_of_a_split_list_a_box_list_or_a_folder_of_images_is_printed(
         (images / "labels.csv").write_text(text)
         said = printed("data", "import", "table", films, "--out", tmp_path / "store", "--dry-run", "--split", table)
         assert_none(said, text)
-        for header in ("image,Pneumonia", "Finding Label,Bbox [x,y,w,h]"):
-            table.write_text(f"{header}\n{text}")
-            (images / "labels.csv").write_text(f"{header}\n{text}")
+        for header in ("image,Pneumonia\nfilmofMueller.png,1\n", "Finding Label,Bbox [x,y,w,h]\n", "image,Mueller\n"):
+            for name in (table, images / "labels.csv"):
+                name.write_text(header if text == tables()[0] else header + text)
             for read in (read_boxes, open_image_set):
                 try:
                     read(table if read is read_boxes else images)

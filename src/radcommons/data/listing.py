@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 Part = Literal["train", "val", "test"]
-FEWEST_FILMS = 5  # of one patient, before they are remarkable
+FEWEST_FILMS = 5  # of one patient among others, before they are remarkable
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
@@ -88,7 +88,8 @@ def patient_notes(patients: Iterable[str]) -> list[str]:
     films = Counter(patients)
     (most,) = (count for _, count in films.most_common(1)) if films else (0,)
     total = films.total()
-    if most < FEWEST_FILMS or 2 * most <= total:
+    alone = len(films) == 1 and total > 1
+    if not alone and (most < FEWEST_FILMS or 2 * most <= total):
         return []
     return [
         f"one patient has {most:,} of {total:,} films; if they are of several people, their identifier is not in the "

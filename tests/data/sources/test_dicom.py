@@ -78,6 +78,22 @@ def test_unusable_files_and_rows_are_refused_with_their_reason(tree, labels, wri
     ]
 
 
+@pytest.mark.parametrize("key", ["SOPInstanceUID", "image"])
+def test_rows_of_one_film_that_contradict_its_first_row_are_said(tree, labels, key):
+    names = {"SOPInstanceUID": ("1.2.1", "1.2.2", "1.2.3"), "image": ("a/1.dcm", "a/2.dcm", "b/3")}[key]
+    cells = zip((*names, *names[:2]), ("Mass", "Mass", "Edema", "Edema", "Mass"), strict=True)
+    listing = list_dicom([tree], labels(f"{key},labels\n" + "".join(f"{name},{label}\n" for name, label in cells)))
+    assert [(c.image, c.labels) for c in listing.candidates] == [
+        ("1.2.1", (1, 0)),
+        ("1.2.2", (1, 0)),
+        ("1.2.3", (0, 1)),
+    ]
+    assert [(r.row, r.reason) for r in listing.refusals] == [
+        (row, "duplicate: another row has the same image") for row in (5, 6)
+    ]
+    assert len(listing.notes) == 1 and listing.notes[0].startswith("1 row names an image again with another patient")
+
+
 def test_a_table_without_a_key_and_a_file_as_source_are_refused(tree, labels):
     with pytest.raises(TableRefused, match="no column for the image"):
         list_dicom([tree], labels("who,Mass\na,1\n"))

@@ -304,7 +304,7 @@ def test_a_patient_who_has_lost_a_letter_may_be_another_one(table, letter):
     ],
 )
 def test_labels_are_read_as_people_and_programs_write_them(table, cells, label):
-    rows = "".join(f"images/{n % 9 + 1}.png;p{n};{cell}\n" for n, cell in enumerate(cells))
+    rows = "".join(f"images/{n % 9 + 1}.png;p;{cell}\n" for n, cell in enumerate(cells))
     table_of_all = table("image;patient;Mass\n" + rows)
     listing = list_table([table_of_all])
     assert {c.labels for c in listing.candidates} == {(label,)}
@@ -329,6 +329,20 @@ def test_findings_left_out_of_a_list_are_said(table):
     assert [c.labels for c in listing.candidates] == [(1,), (0,)]
     assert listing.notes == (
         "column 'labels' names what --findings does not, left out: Edema (1 row), 'Bronchitis' (1 row)",
+    )
+
+
+def test_rows_of_one_image_that_contradict_its_first_row_are_said(table):
+    rows = ("1.png,a,Mass", "1.png,a,Mass", "2.png,a,Mass", "./2.png,a,Edema", "3.png,a,Mass", "3.png,b,Mass")
+    text = "image_id,patient,class\n" + "".join(f"images/{row}\n" for row in rows)
+    listing = list_table([table(text)], columns=Columns(labels="class"))
+    assert [c.row for c in listing.candidates] == [2, 4, 6]
+    assert [(r.row, r.reason) for r in listing.refusals] == [
+        (row, "duplicate: another row has the same image") for row in (3, 5, 7)
+    ]
+    assert listing.notes == (
+        "2 rows name an image again with another patient or other labels; only the first row of an image counts, so "
+        "put all its findings into one row",
     )
 
 

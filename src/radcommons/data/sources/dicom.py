@@ -8,7 +8,7 @@ from pathlib import Path
 from radcommons.data.dicom_film import Header, read_header
 from radcommons.data.film import age_years, frontal_view, not_frontal, sex
 from radcommons.data.listing import Candidate, Listing, Refusal
-from radcommons.data.sources.file_names import DUPLICATE, FileNames
+from radcommons.data.sources.file_names import DUPLICATE, MISSING, FileNames, repeated
 from radcommons.data.sources.image_files import NOT_IMAGES, walk
 from radcommons.data.sources.label_lists import Labels
 from radcommons.data.sources.labels import Uncertain
@@ -60,13 +60,23 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
     label_rows = labels_beside(table, (key, patient, *facts), findings=findings, uncertain=uncertain,
                                label_column=columns.labels)  # fmt: skip
     files = _read_tree(sources, labels, workers)
-    row_of, refused_rows = _join(files, table.cells(key), by_uid=uid_column is not None)
+    matches = _join(files, table.cells(key), by_uid=uid_column is not None)
+    said = list(zip(table.cells(patient), label_rows.rows, strict=True))
+    _, contradictions = repeated(
+        [-1 - row if isinstance(match, str) else match for row, match in enumerate(matches)], said
+    )
+    row_of = {match: row for row, match in reversed(list(enumerate(matches))) if isinstance(match, int)}
+    row_of_uid = {files[index].header.uid: row for index, row in row_of.items()} if uid_column else {}
     cells = [table.cells(column) for column in (patient, *facts)]
     candidates: list[tuple[int, Candidate]] = []
-    refusals = [Refusal(table.lines[row], table.cells(key)[row], reason) for row, reason in refused_rows.items()]
+    refusals = [
+        Refusal(line, table.cells(key)[row], match if isinstance(match, str) else DUPLICATE)
+        for row, (line, match) in enumerate(zip(table.lines, matches, strict=True))
+        if isinstance(match, str) or row_of[match] != row
+    ]
     seen: set[str] = set()
-    for file in files:
-        row = row_of.get(file.place)
+    for index, file in enumerate(files):
+        row = row_of.get(index, row_of_uid.get(file.header.uid))
         name = file.header.uid or file.relative
         who, view, age, gender = ("", "", "", "") if row is None else (column[row] for column in cells)
         labels_of_row = "no row in the label table" if row is None else label_rows.rows[row]
@@ -81,7 +91,7 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
                  sex(gender) or file.header.sex)  # fmt: skip
         candidates.append((row, Candidate(table.lines[row], file.path, who, name, labels_of_row, *about)))
     candidates.sort(key=lambda pair: pair[0])
-    notes = (*label_rows.notes, *([] if patient else _patients_written_in_two_ways(files)))
+    notes = (*label_rows.notes, *contradictions, *([] if patient else _patients_written_in_two_ways(files)))
     return Listing("dicom", label_rows.findings, [c for _, c in candidates], refusals, 0, label_rows.policy, notes)
 
 
@@ -102,35 +112,13 @@ def _read_tree(sources: Sequence[Path], labels: Path, workers: int) -> list[_Fil
         ]
 
 
-def _join(files: list[_File], keys: list[str], *, by_uid: bool) -> tuple[dict[int, int], dict[int, str]]:
-    """Which row each file's `place` belongs to, and the rows that are refused with their reasons."""
-    row_of: dict[int, int] = {}
-    refused: dict[int, str] = {}
-    matches = _by_uid(files, keys) if by_uid else FileNames([file.relative for file in files]).match(keys)
-    for row, match in enumerate(matches):
-        if isinstance(match, str):
-            refused[row] = "no DICOM file for this row" if match == "image file is missing" else match
-        else:
-            row_of |= dict.fromkeys([match] if isinstance(match, int) else match, row)
-    return {files[index].place: row for index, row in row_of.items()}, refused
-
-
-def _by_uid(files: list[_File], keys: list[str]) -> list[list[int] | str]:
-    """For every row the files of its UID, several where there are copies, or the reason to refuse it."""
-    named: dict[str, list[int]] = {}
-    for index, file in enumerate(files):
-        named.setdefault(file.header.uid, []).append(index)
-    seen: set[str] = set()
-    matches: list[list[int] | str] = []
-    for key in keys:
-        if not key:
-            matches.append("the image cell is blank")
-        elif key in seen:
-            matches.append(DUPLICATE)
-        else:
-            matches.append(named.get(key) or "image file is missing")
-        seen.add(key)
-    return matches
+def _join(files: list[_File], keys: list[str], *, by_uid: bool) -> list[int | str]:
+    """For every row its file, the first of several copies of one UID; or the reason to refuse it."""
+    if not by_uid:
+        matches = FileNames([file.relative for file in files]).match(keys)
+        return ["no DICOM file for this row" if match == MISSING else match for match in matches]
+    first = {file.header.uid: index for index, file in reversed(list(enumerate(files)))}
+    return [first.get(key, "no DICOM file for this row") if key else "the image cell is blank" for key in keys]
 
 
 def _patients_written_in_two_ways(files: list[_File]) -> list[str]:

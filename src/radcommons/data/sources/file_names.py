@@ -2,11 +2,12 @@
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from radcommons.data.sources.image_files import stem
 
 DUPLICATE = "duplicate: another row has the same image"
+MISSING = "image file is missing"
 
 
 class FileNames:
@@ -49,15 +50,14 @@ class FileNames:
     def match(self, cells: Sequence[str]) -> list[int | str]:
         """For every cell the place of its file, or the reason to refuse its row.
 
-        Of several rows with one path the first has the file. Rows of different paths never share one: had each been
-        found by the end of its path, they would be films of two folders, of which one is not here.
+        Rows of different paths never share a file: found by the ends of their paths, they would be films of two
+        folders, of which one is not here.
         """
         found = [self.find(cell) if cell else [] for cell in cells]
         keys_of: dict[int, set[str]] = {}
         for cell, places in zip(cells, found, strict=True):
             if len(places) == 1:
                 keys_of.setdefault(places[0], set()).add(path_key(cell))
-        taken: set[int] = set()
         matched: list[int | str] = []
         for cell, places in zip(cells, found, strict=True):
             if not cell or len(places) != 1:
@@ -68,8 +68,7 @@ class FileNames:
             if len(keys) > 1 and path_key(cell) != path_key(self._paths[place]):
                 matched.append(f"ambiguous: rows with {len(keys)} different paths fit one file")
             else:
-                matched.append(DUPLICATE if place in taken else place)
-                taken.add(place)
+                matched.append(place)
         return matched
 
 
@@ -103,4 +102,21 @@ def _ends(key: str) -> list[str]:
 def _fault(cell: str, matches: int) -> str:
     if not cell:
         return "the image cell is blank"
-    return f"ambiguous: {matches} files have the name in this row" if matches else "image file is missing"
+    return f"ambiguous: {matches} files have the name in this row" if matches else MISSING
+
+
+def repeated(files: Sequence[Hashable], said: Sequence[Hashable]) -> tuple[frozenset[int], list[str]]:
+    """The rows whose file an earlier row has, and a note where they contradict it.
+
+    Args:
+        files: the file of every row.
+        said: what every row says of its file.
+    """
+    first: dict[Hashable, int] = {}
+    again = [row for row, file in enumerate(files) if first.setdefault(file, row) != row]
+    others = sum(said[row] != said[first[files[row]]] for row in again)
+    note = (
+        f"{'1 row names' if others == 1 else f'{others:,} rows name'} an image again with another patient or other labels; only the first row of an image "
+        "counts, so put all its findings into one row"
+    )
+    return frozenset(again), [note] if others else []

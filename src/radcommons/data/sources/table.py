@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radcommons.data.film import age_years, frontal_view, not_frontal, sex
 from radcommons.data.listing import Candidate, Listing, Refusal
-from radcommons.data.sources.file_names import DUPLICATE, FileNames
+from radcommons.data.sources.file_names import DUPLICATE, FileNames, repeated
 from radcommons.data.sources.image_files import NOT_IMAGES, walk
 from radcommons.data.sources.label_lists import Labels
 from radcommons.data.sources.labels import LabelRows, Uncertain, read_labels
@@ -48,11 +48,13 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
     root = check_sources([images])[0] if images else path.parent
     files = _files(table.cells(image), os.fspath(root))
     view, age, gender = (table.cells(column) for column in facts)
+    said = list(zip(table.cells(patient), labels.rows, strict=True))
+    again, notes = repeated([row if isinstance(file, str) else file for row, file in enumerate(files)], said)
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
     for row, (line, name, who) in enumerate(zip(table.lines, table.cells(image), table.cells(patient), strict=True)):
         file, row_labels = files[row], labels.rows[row]
-        reason = _fault(file, who, row_labels, view[row])
+        reason = _fault(file, who, row_labels, view[row], repeated=row in again)
         if reason or isinstance(row_labels, str) or isinstance(file, str):
             refusals.append(Refusal(line, name, str(reason)))
             continue
@@ -60,7 +62,8 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
             Candidate(line, file, who, name, row_labels, frontal_view(view[row]), age_years(age[row]),
                       sex(gender[row]))
         )  # fmt: skip
-    return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy, notes=labels.notes)
+    return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy,
+                   notes=(*labels.notes, *notes))  # fmt: skip
 
 
 def labels_beside(table: Table, taken: Sequence[str | None], *, findings: Sequence[str] | None, uncertain: Uncertain,
@@ -75,12 +78,7 @@ def _files(names: Sequence[str], root: str) -> list[Path | str]:
     """The file of every row, or the reason to refuse it: at the path in the cell, else by name below the folder."""
     paths = [os.path.normpath(os.path.join(root, name.replace("\\", "/"))) for name in names]  # noqa: PTH118  quick
     there = [bool(name) and os.path.isfile(path) for name, path in zip(names, paths, strict=True)]  # noqa: PTH113
-    taken: set[str] = set()
-    found: list[Path | str] = []
-    for path, is_there in zip(paths, there, strict=True):
-        found.append((DUPLICATE if path in taken else Path(path)) if is_there else "")
-        if is_there:
-            taken.add(path)
+    found: list[Path | str] = [Path(path) for path in paths]
     left = [row for row, is_there in enumerate(there) if not is_there]
     if not left:
         return found
@@ -90,11 +88,7 @@ def _files(names: Sequence[str], root: str) -> list[Path | str]:
         if os.path.splitext(entry.name)[1].lower() not in NOT_IMAGES  # noqa: PTH122
     )
     for row, match in zip(left, FileNames(below).match([names[row] for row in left]), strict=True):
-        if isinstance(match, str):
-            found[row] = match
-            continue
-        path = os.path.normpath(os.path.join(root, below[match]))  # noqa: PTH118
-        found[row] = DUPLICATE if path in taken else Path(path)
+        found[row] = match if isinstance(match, str) else Path(os.path.normpath(os.path.join(root, below[match])))  # noqa: PTH118
     return found
 
 
@@ -112,14 +106,14 @@ def _one_csv(sources: Sequence[Path]) -> Path:
     return found[0]
 
 
-def _fault(file: Path | str, patient: str, labels: Labels | str, view: str) -> str | None:
+def _fault(file: Path | str, patient: str, labels: Labels | str, view: str, *, repeated: bool) -> str | None:
     missing = file if isinstance(file, str) else None
     if missing == "the image cell is blank":
         return missing
     if refused := patient_fault(patient):
         return refused
-    if missing == DUPLICATE:
-        return missing
+    if repeated:
+        return DUPLICATE
     if refused := not_frontal(view):
         return refused
     return labels if isinstance(labels, str) else missing
