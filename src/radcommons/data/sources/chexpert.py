@@ -90,22 +90,30 @@ def _present(cells: list[str], folders: Sequence[Path]) -> list[tuple[Path, str]
     up to the patient: the download comes in several folders, of which each holds some of the patients.
     """
     roots = list(dict.fromkeys(map(os.fspath, folders)))
-    is_folder: dict[str, bool] = {}
-    return [_found(cell.replace("\\", "/"), roots, is_folder) for cell in cells]
+    places: dict[str, list[tuple[int, str]]] = {}
+    return [_found(cell.replace("\\", "/"), roots, places) for cell in cells]
 
 
-def _found(path: str, roots: Sequence[str], is_folder: dict[str, bool]) -> tuple[Path, str] | None:
+def _found(path: str, roots: Sequence[str], places: dict[str, list[tuple[int, str]]]) -> tuple[Path, str] | None:
+    """The file of one path; `places` remembers where its folders are: number of parts left out, and root."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     patient = _PATIENT.search(path)
     # What holds the film: the patient's folder where the path names one, else the film's own.
     holder = parts.index(patient.group()) if patient else max(0, len(parts) - 2)
-    for skip in range(holder + 1):
-        for root in roots:
-            folder = "/".join((root, *parts[skip : holder + 1]))
-            if folder not in is_folder:
-                is_folder[folder] = os.path.isdir(folder)  # noqa: PTH112  fast for 224,316 rows
-            file = "/".join((root, *parts[skip:]))
-            if is_folder[folder] and os.path.isfile(file):  # noqa: PTH113
-                # From the folder above the patient's on, so that the same film has the same name under any SOURCE.
-                return Path(file), "/".join(parts[max(0, holder - 1) :] if patient else parts[skip:])
+    above, below = "/".join((*parts[:holder], "")), "/".join(parts[: holder + 1])
+    if above not in places:
+        ways = [(skip, root) for skip in range(holder + 1) for root in roots]
+        places[above] = _existing(ways, parts[:holder])
+    if below not in places:
+        places[below] = _existing(places[above], parts[: holder + 1])
+    for skip, root in places[below]:
+        file = "/".join((root, *parts[skip:]))
+        if os.path.isfile(file):  # noqa: PTH113
+            # From the folder above the patient's on, so that the same film has the same name under any SOURCE.
+            return Path(file), "/".join(parts[max(0, holder - 1) :] if patient else parts[skip:])
     return None
+
+
+def _existing(ways: Sequence[tuple[int, str]], parts: Sequence[str]) -> list[tuple[int, str]]:
+    """The ways to look for a folder that find it."""
+    return [(skip, root) for skip, root in ways if os.path.isdir("/".join((root, *parts[skip:])))]  # noqa: PTH112

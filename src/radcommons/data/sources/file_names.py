@@ -115,8 +115,9 @@ def repeated(files: Sequence[Hashable], said: Sequence[Hashable]) -> tuple[froze
     first: dict[Hashable, int] = {}
     again = [row for row, file in enumerate(files) if first.setdefault(file, row) != row]
     others = sum(said[row] != said[first[files[row]]] for row in again)
+    rows = "1 row names" if others == 1 else f"{others:,} rows name"
     note = (
-        f"{'1 row names' if others == 1 else f'{others:,} rows name'} an image again with another patient or other labels; only the first row of an image "
-        "counts, so put all its findings into one row"
+        f"{rows} an image again with another patient or other labels; only the first row of an image counts, so put "
+        "all its findings into one row"
     )
     return frozenset(again), [note] if others else []
