@@ -110,7 +110,8 @@ def _prevalences(findings: Sequence[str], candidates: Sequence[Candidate]) -> li
 
 def _without_finding(listing: Listing) -> int:
     findings = [place for place, name in enumerate(listing.findings) if name != NO_FINDING]
-    return sum(all(c.labels[place] == 0 for place in findings) for c in listing.candidates)
+    rows = Counter(c.labels for c in listing.candidates)
+    return sum(count for labels, count in rows.items() if all(labels[place] == 0 for place in findings))
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

@@ -66,6 +66,7 @@ def through_table(values: npt.NDArray[Any], table: Pixels, *, first: int) -> Pix
     return cast(Pixels, shown)
 
 
+@lru_cache(maxsize=1024)
 def frontal_view(text: str) -> str | None:
     """ "PA" or "AP" where a view position says so, else None."""
     words = text.upper().replace("_", " ").replace("-", " ").split()
@@ -73,6 +74,7 @@ def frontal_view(text: str) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
+@lru_cache(maxsize=1024)
 def not_frontal(text: str) -> str | None:
     """ "lateral view" or "oblique view" where a view position names one, else None."""
     words = " ".join(text.upper().replace("_", " ").replace("-", " ").split())

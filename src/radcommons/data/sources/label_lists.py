@@ -125,10 +125,12 @@ class LabelLists:
         asked = self._asked
         faults = [word for word in self._words if asked is None or _misspelling(word, asked)]
         if asked is None and len(faults) > max(2, len(self.offered)):
+            step = f"use names such as {', '.join(VOCABULARY[:5])}"
+            if self.offered:
+                step = f"name those to keep with --findings, such as {', '.join(sorted(self.offered)[:5])}"
             raise TableRefused(  # probably the wrong column, so its values may be anything and are not repeated
                 f"{self._table.name}: column '{self._column}' does not hold findings: {len(faults)} different values "
-                f"are not known and {len(self.offered)} are; choose another with --label-column, or name those to keep "
-                f"with --findings, such as {', '.join(sorted(self.offered)[:5] or VOCABULARY[:5])}"
+                f"are not known and {len(self.offered)} are; choose another with --label-column, or {step}"
             )
         if not faults:
             return
