@@ -44,6 +44,10 @@ def test_the_separator_that_excel_writes_into_the_first_line_is_used(read, first
     assert found == (["image", "patient", "Mass,left"], [lines_before + 2], [("1.png", "a,b", "1,0")])
 
 
+def test_a_tab_may_be_the_separator_that_excel_names(read):
+    assert read("sep=\t\nimage\tpatient\n1.png\ta,b\n") == (["image", "patient"], [3], [("1.png", "a,b")])
+
+
 @pytest.mark.parametrize(
     ("cell", "read_as"),
     [

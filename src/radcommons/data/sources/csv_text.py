@@ -116,7 +116,7 @@ def _row_with_stray_marks(text: str, line: int, last: int, separator: str, name:
 def _start(text: str) -> tuple[int, str]:
     """The line of the header, from 1, and the separator: as Excel's ``sep=;`` says, else the one it has most of."""
     separator = None
-    for number, line in enumerate(map(str.rstrip, io.StringIO(text)), start=1):
+    for number, line in enumerate((line.rstrip("\n ") for line in io.StringIO(text)), start=1):
         if _NO_ROW.fullmatch(line):
             continue
         if separator is None and (said := _EXCEL_SEPARATOR.fullmatch(line)):
