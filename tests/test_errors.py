@@ -51,6 +51,9 @@ def test_a_system_error_names_a_path_only_where_the_user_named_it(
     refuse("/elsewhere/DOE_JANE.png")
     assert cli.run(["data", "info", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "radcommons: Permission denied\n"
+    refuse(str(tmp_path / "DOE_JANE" / "1.png"))
+    assert cli.run(["data", "info", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"radcommons: something in {tmp_path}: Permission denied\n"
     refuse(str(tmp_path / "store.json"))
     assert cli.run(["data", "info", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"radcommons: {tmp_path / 'store.json'}: Permission denied\n"

@@ -85,7 +85,7 @@ def test_larger_foreign_images_are_averaged_down_to_the_nearest_size_of_the_stor
 def test_a_faulty_folder_is_refused(phantom_store: Store, tmp_path: Path) -> None:
     folder = write_foreign_set(tmp_path / "s")
     (folder / "images" / "2.png").unlink()
-    with pytest.raises(ImageRefused, match="image '2.png' of labels.csv is missing"):
+    with pytest.raises(ImageRefused, match="labels.csv line 4: the image is missing"):
         open_subject(folder, phantom_store, track=silent)
 
 

@@ -140,7 +140,7 @@ def test_what_is_neither_store_nor_set_is_refused(tmp_path: Path, pictures: Pict
         opened([tmp_path])
     damaged = pictures(tmp_path / "pooled", BOTH)
     (damaged / "images" / "3.png").unlink()
-    with pytest.raises(ImageRefused, match="image '3.png' of labels.csv is missing"):
+    with pytest.raises(ImageRefused, match="labels.csv line 5: the image is missing"):
         opened([damaged])
 
 

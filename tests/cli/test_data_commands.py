@@ -181,7 +181,8 @@ def test_a_synthetic_set_is_imported_only_when_asked_for(tmp_path: Path, capsys:
     rows = ["image,Mass"]
     for index in range(4):
         image = cv2.blur(np.random.default_rng(index).integers(0, 256, (64, 64), np.uint8), (3, 3))
-        content = encode_dicom(image, {"Mass": "1"}, generator="g", digest="d", seed=1, index=index)
+        content = encode_dicom(image, {"Mass": "1"}, generator="g", digest="d", seed=1, index=index,
+                               study_date=None)  # fmt: skip
         (films / f"{index}.dcm").write_bytes(content)
         rows.append(f"{index}.dcm,{index % 2}")
     (films / "labels.csv").write_text("\n".join(rows))
@@ -364,6 +365,68 @@ def test_no_identifier_of_dicom_headers_reaches_the_store_or_the_screen(
     assert (record["images"], record["rejected"]) == (4, 1)
     assert Store.open(tmp_path / "store").manifest["view"].to_list() == ["AP"] * 4
     assert_no_identifier(tmp_path / "store", printed.out, printed.err, also=tuple(uids))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_file_names_that_are_not_utf_8_and_links_in_circles_are_imported(
+    workers: int, tmp_path: Path, film_table: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    try:
+        (tree / os.fsdecode(b"M\xfcller")).mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    write_film(tree / os.fsdecode(b"M\xfcller") / os.fsdecode(b"\xe4.dcm"), generate_uid(), cut=False)
+    (tree / os.fsdecode(b"\xff")).write_bytes(b"no film")
+    (tree / "up").symlink_to(tree)
+    (tmp_path / "labels.csv").write_bytes(b"image,Pneumonia\nM\xfcller/\xe4.dcm,1\n")  # as a program there writes it
+    options = ("--resolution", 8, "--workers", workers)
+    command = ("data", "import", "dicom", tree, "--labels", tmp_path / "labels.csv")
+    record = as_json(capsys, *command, "--out", tmp_path / "dicom", *options)
+    assert (record["images"], record["rejected"]) == (1, 1)
+
+    films = film_table(tmp_path / "films", films=2)
+    (films / "film-0.png").rename(films / os.fsdecode(b"f\xf6lm-0.png"))
+    (films / "labels.csv").write_bytes((films / "labels.csv").read_bytes().replace(b"film-0.png", b"f\xf6lm-0.png"))
+    (films / "up").symlink_to(films)
+    out = tmp_path / os.fsdecode(b"t\xfcble")
+    record = as_json(capsys, "data", "import", "table", films, "--out", out, *options)
+    assert (record["images"], record["rejected"]) == (2, 0)
+    assert as_json(capsys, "data", "info", out)["images"] == 2
+
+
+def test_notes_of_an_import_are_printed_and_in_its_json(
+    tmp_path: Path, film_table: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = film_table(tmp_path / "films")
+    lines = (films / "labels.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    table = ["image,patient,labels", *(f"{row[0]},anyone,Mass|Bronchitis" for row in rows)]
+    (films / "labels.csv").write_text("\n".join(table))
+    command = ("data", "import", "table", films, "--out", tmp_path / "s", "--resolution", 8, "--findings", "Mass")
+    for dry in ([], ["--dry-run"]):
+        left_out, one_patient = as_json(capsys, *command, *dry)["notes"]
+        assert left_out.endswith("left out: 'Bronchitis' (12 rows)")
+        assert one_patient.startswith("one patient has 12 of 12 films") and "anyone" not in one_patient
+        assert run([*map(str, command), *dry]) == 0
+        assert f"note: {left_out}\nnote: {one_patient}" in capsys.readouterr().out
+    assert run(["data", "info", str(tmp_path / "s")]) == 0
+    assert f"note: {one_patient}\n" in capsys.readouterr().out
+
+
+def test_info_names_the_rows_of_identical_films(
+    tmp_path: Path, film_table: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = film_table(tmp_path / "films", films=24)  # ten pictures in turn
+    assert run(["data", "import", "table", str(films), "--out", str(tmp_path / "s"), "--resolution", "8"]) == 0
+    found = as_json(capsys, "data", "info", tmp_path / "s")["identical"]
+    assert len(found) == 24 and {film["group"] for film in found} == set(range(10))
+    assert run(["data", "info", str(tmp_path / "s")]) == 0
+    text = capsys.readouterr().out
+    rows = ", ".join(f"row {film['row']} ({film['image_id']})" for film in found if film["group"] == 0)
+    assert [film["row"] for film in found if film["group"] == 0] == [0, 10, 20]
+    assert f"identical      {rows}\n" in text and "and 14 more films: --json names all" in text
 
 
 def write_film(path: Path, uid: str, *, cut: bool) -> None:

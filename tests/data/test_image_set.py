@@ -92,10 +92,10 @@ def test_the_digest_follows_the_pixels(tmp_path: Path) -> None:
         ("bad label", SetRefused, "labels.csv line 3: every finding needs a number from 0 to 1"),
         ("no label", SetRefused, "labels.csv line 3: every finding needs a number from 0 to 1"),
         ("short line", SetRefused, "labels.csv line 3: every finding needs a number from 0 to 1"),
-        ("not text", SetRefused, "labels.csv is not a table in UTF-8; save it as CSV"),
+        ("not text", SetRefused, "labels.csv is not a text table; export it as CSV"),
         ("twice", SetRefused, "labels.csv has two columns for 'Effusion'"),
-        ("missing image", ImageRefused, "image '2.png' of labels.csv is missing"),
-        ("not an image", ImageRefused, "cannot be read as an image"),
+        ("missing image", ImageRefused, "labels.csv line 4: the image is missing"),
+        ("not an image", ImageRefused, "labels.csv line 2: its file cannot be read as an image"),
         ("not square", ImageRefused, "16 x 20 pixels; a set needs squares"),
     ],
 )
@@ -106,12 +106,12 @@ def test_a_faulty_folder_is_refused_in_one_line(
     folder = write_pictures(tmp_path / "s", header=headers.get(change, "image,Effusion,score"))
     table = folder / "labels.csv"
     if change == "no table":
-        table.write_text("file,Effusion\n")
+        table.write_text("file,Effusion\n1.png,1\n")
     if change in ("bad label", "no label", "short line"):
         new = {"bad label": "1.png,7", "no label": "1.png,", "short line": "1.png\n#"}[change]
         table.write_text(table.read_text().replace("1.png,1", new))
     if change == "not text":
-        table.write_bytes(b"image,Effusion\n\xff.png,1\n")
+        table.write_bytes(b"image,Effusion\n\0.png,1\n")
     if change == "missing image":
         (folder / "images" / "2.png").unlink()
     if change == "not an image":

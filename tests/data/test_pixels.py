@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from radcommons.data.ingest import ladder
 from radcommons.data.pixels import pyramid, read, square
 from radcommons.errors import ImageRefused
 
@@ -185,3 +186,16 @@ def test_every_untouched_real_film_is_read(shared_data):
     paths = [p for site in ("nih", "guangzhou") for p in sorted((shared_data / site / "original").iterdir())]
     assert len(paths) == 55
     assert all(min(read(path).pixels.shape) >= 400 for path in paths)
+
+
+@pytest.mark.parametrize(("side", "advised"), [(32, 64), (63, 64), (64, 128), (320, 512), (500, 512), (511, 512)])
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_the_advised_resolution_is_the_largest_that_is_taken(side, advised, fit, film_like):
+    film = film_like(8, (side, side + 20 * (fit == "crop")))
+    with pytest.raises(ImageRefused, match=f"so import at {advised} or less") as caught:
+        square(film, 2048, fit=fit)
+    assert "the limit is 2" in str(caught.value)
+    assert square(film, advised, fit=fit).pixels.shape == (advised, advised)
+    with pytest.raises(ImageRefused):
+        square(film, 2 * advised, fit=fit)
+    assert ladder(advised)[-1] == advised

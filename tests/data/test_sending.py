@@ -36,5 +36,5 @@ def test_other_machines_get_absolute_paths_and_the_folder_of_all(
 
 def test_a_machine_without_the_folder_is_told_from_one_that_lost_a_film(tmp_path: Path) -> None:
     require_folder(tmp_path)
-    with pytest.raises(PathMissing, match=f"a worker of the cluster does not see {tmp_path / 'no'}; put the films"):
+    with pytest.raises(PathMissing, match="a worker of the cluster does not see the folder of the films; put them"):
         require_folder(tmp_path / "no")

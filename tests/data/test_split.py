@@ -152,7 +152,7 @@ def test_shared_patients_are_counted():
 @pytest.fixture(scope="module")
 def nih_table(shared_data):
     table = read_table(shared_data / "nih" / "Data_Entry_2017_v2020.csv.gz")
-    return table.frame.select(pl.col("Image Index").alias("image"), pl.col("Patient ID").alias("patient"))
+    return pl.DataFrame({"image": table.cells("Image Index"), "patient": table.cells("Patient ID")})
 
 
 @pytest.mark.real

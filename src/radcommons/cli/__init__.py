@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import typer
@@ -11,6 +12,7 @@ from radcommons.cli import audit, classify, classify_screen, data, demo, experim
 from radcommons.cli.stopping import stop_on_signals
 from radcommons.errors import RadCommonsError
 
+OUR_SUFFIXES = frozenset({".json", ".jsonl", ".parquet", ".npy", ".key", ".toml", ".pt", ".safetensors", ".html"})
 STOPPED = 130  # exit status after Ctrl-C and other stop signals
 
 app = typer.Typer(
@@ -72,14 +74,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        given = [a for a in (arguments or sys.argv[1:]) if a and str(error.filename or "").startswith(a)]
-        place = f"{error.filename}: " if given else ""  # a path that the user did not name may name a patient
-        return _refuse(f"{place}{error.strerror or type(error).__name__}", 2)
+        return _refuse(f"{_place(error, arguments or sys.argv[1:])}{error.strerror or type(error).__name__}", 2)
 
 
 def main() -> None:
     """Entry point of the command ``radcommons``."""
     sys.exit(run())
+
+
+def _place(error: OSError, arguments: Sequence[str]) -> str:
+    """Where it happened, as far as the user has named it: what else lies below a folder may have a patient's name."""
+    path = Path(str(error.filename or ""))
+    given = [a for a in arguments if a and error.filename and path.is_relative_to(a)]
+    if not given:
+        return ""
+    folder = max(given, key=len)
+    ours = path.parent == Path(folder) and path.suffix in OUR_SUFFIXES
+    return f"{path}: " if ours or path == Path(folder) else f"something in {folder}: "
 
 
 def _refuse(message: str, status: int) -> int:

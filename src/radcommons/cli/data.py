@@ -1,5 +1,6 @@
 """``radcommons data``: from DICOM, PNG or JPEG and a table, or from a phantom, to a store."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ app.add_typer(data_import.app, name="import")
 PHANTOM_EPILOG = "radcommons data phantom --out stores/site-a --patients 400 --site A --resolution 64"
 
 SEED = seed_option("Patient i depends on the seed, the site and i only.")
+IDENTICAL_SHOWN = 10
 STORE = typer.Argument(help="A store's folder.")
 
 
@@ -96,9 +98,22 @@ def _as_text(summary: "StoreSummary") -> str:
         f"{summary.identical_images} identical films under different patients",
         f"views          {counts(summary.views)}",
         f"sexes          {counts(summary.sexes)}",
+        *_identical_films(summary),
     ]
     if summary.age_years:
         low, middle, high = summary.age_years
         lines.append(f"age            median {middle:g} years (5% below {low:g}, 5% above {high:g})")
     lines += ["", *label_table(summary.findings, summary.without_finding, summary.label_policy), ""]
+    lines += [f"note: {note}" for note in summary.notes]
     return "\n".join(lines)
+
+
+def _identical_films(summary: "StoreSummary") -> list[str]:
+    """The first films that several patients share: manifest rows and pseudonyms."""
+    shown = summary.identical[:IDENTICAL_SHOWN]
+    more = len(summary.identical) - len(shown)
+    named = [
+        "identical      " + ", ".join(f"row {film.row} ({film.image_id})" for film in films)
+        for _, films in groupby(shown, key=lambda film: film.group)
+    ]
+    return [*named, *([f"               and {more:,} more films: --json names all"] if more else [])]

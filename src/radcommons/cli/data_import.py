@@ -1,7 +1,7 @@
 """``radcommons data import``: one command a source layout."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,12 +110,22 @@ class ColumnOptions:
     ] = None
     patient_column: Annotated[str | None, typer.Option("--patient-column", help="Column of the patients.")] = None
     label_column: Annotated[str | None, typer.Option("--label-column", help="Column of findings joined by '|'.")] = None
+    view_column: Annotated[str | None, typer.Option("--view-column", help="Column of the view, PA or AP.")] = None
+    sex_column: Annotated[str | None, typer.Option("--sex-column", help="Column of the sex, F or M.")] = None
+    age_column: Annotated[str | None, typer.Option("--age-column", help="Column of the age in years.")] = None
 
     def columns(self) -> "Columns":
         """As the readers take them."""
         from radcommons.data.sources.tables import Columns
 
-        return Columns(image=self.image_column, patient=self.patient_column, labels=self.label_column)
+        return Columns(
+            image=self.image_column,
+            patient=self.patient_column,
+            labels=self.label_column,
+            view=self.view_column,
+            sex=self.sex_column,
+            age=self.age_column,
+        )
 
 
 @app.command(epilog="radcommons data import nih ChestX-ray14 --out stores/nih --split test_list.txt")
@@ -200,6 +210,7 @@ def table(
 def _ingest(listing: "Listing", options: ImportOptions) -> None:
     from radcommons.data.dry_run import plan_import
     from radcommons.data.ingest import SPLIT_SALT, ingest
+    from radcommons.data.listing import patient_notes
     from radcommons.data.memory import keep_freed_memory
     from radcommons.data.split import read_split_files
     from radcommons.errors import SettingRefused
@@ -221,7 +232,7 @@ def _ingest(listing: "Listing", options: ImportOptions) -> None:
         record = ingest(
             listing,
             out,
-            name=options.name or out.resolve().name,
+            name=os.fsencode(options.name or out.resolve().name).decode(errors="replace"),
             resolution=options.resolution,
             fit=options.fit,
             most_coloured_percent=options.most_coloured,
@@ -231,7 +242,9 @@ def _ingest(listing: "Listing", options: ImportOptions) -> None:
             workers=team,
             track=bar,
         )
-    show_record(out, record, options.as_json)
+    show_record(
+        out, record, options.as_json, notes=[*listing.notes, *patient_notes(c.patient for c in listing.candidates)]
+    )
 
 
 def worker_count(asked: int | None) -> int:
@@ -256,7 +269,7 @@ def work_on(workers: int | None, cluster: str | None) -> "Iterator[Workers]":
         yield opened
 
 
-def show_record(out: Path, record: "StoreRecord", as_json: bool) -> None:
+def show_record(out: Path, record: "StoreRecord", as_json: bool, notes: Sequence[str] = ()) -> None:
     """Print what an import made."""
     from radcommons.data.summary import refused_by_reason
 
@@ -268,8 +281,10 @@ def show_record(out: Path, record: "StoreRecord", as_json: bool) -> None:
         f"{out}: {record.images:,} images of {record.patients:,} patients ({parts}), "
         f"up to {record.resolutions[-1]} x {record.resolutions[-1]} pixels{refused}{absent}",
         *_by_word(reasons, record.declared),
+        *(f"note: {note}" for note in notes),
     ]
-    show({"store": str(out), **record.model_dump(mode="json"), "refused": reasons}, "\n".join(lines), as_json)
+    result = {"store": str(out), **record.model_dump(mode="json"), "refused": reasons, "notes": list(notes)}
+    show(result, "\n".join(lines), as_json)
 
 
 def _by_word(reasons: dict[str, int], declared: dict[str, int]) -> list[str]:
@@ -297,6 +312,7 @@ def show_plan(out: Path, plan: "ImportPlan", as_json: bool) -> None:
         "",
         *label_table(plan.findings, plan.without_finding, plan.label_policy),
         "",
+        *(f"note: {note}" for note in plan.notes),
         "No image was opened: an import refuses those that cannot be read.",
     ]
     show({"store": str(out), **plan.model_dump(mode="json")}, "\n".join(lines), as_json)

@@ -49,6 +49,7 @@ class Header:
     sex: str | None = None
     said: Said = NOTHING_SAID
     refused: str | None = None
+    patient_bytes: bytes = b""  # the PatientID as the file has it
 
 
 def is_dicom(start: bytes) -> bool:
@@ -84,8 +85,9 @@ def read_header(path: Path) -> Header:
                 dataset = _open(file, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
                 if not len(dataset):
                     return Header(refused=NOT_DICOM)
+                as_stored = _stored_bytes(dataset, "PatientID")
                 uid, patient = _text(dataset, "SOPInstanceUID"), _text(dataset, "PatientID")
-                return Header(uid, patient, *_facts(dataset))
+                return Header(uid, patient, *_facts(dataset), patient_bytes=as_stored)
     except OSError:
         return Header(refused="image file cannot be opened")
     except Exception:  # a parser's words may hold header values
@@ -130,6 +132,13 @@ def _facts(dataset: Any) -> tuple[float | None, str | None, Said]:
 def _text(dataset: Any, keyword: str) -> str:
     value = dataset.get(keyword)
     return "" if value is None else str(value).strip().strip("\0")
+
+
+def _stored_bytes(dataset: Any, keyword: str) -> bytes:
+    """An element's bytes before they are decoded, without padding."""
+    element = dataset.get_item(keyword)
+    value = getattr(element, "value", None)
+    return value.strip(b" \0") if isinstance(value, bytes) else b""
 
 
 def _syntax(dataset: Any) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from radcommons.data.findings import NO_FINDING
 from radcommons.data.ingest import SPLIT_SALT, ladder
-from radcommons.data.listing import PARTS, Candidate, Listing
+from radcommons.data.listing import PARTS, Candidate, Listing, patient_notes
 from radcommons.data.split import SplitLists, with_split
 from radcommons.data.store_folder import KEY_FILE, bytes_needed, nearest_existing, require_own_folder
 from radcommons.data.store_writer import nothing_to_import
@@ -26,6 +27,7 @@ class ImportPlan(BaseModel):
         without_finding: images in which every finding is known to be absent.
         bytes_needed: of the images in the store, with every resolution.
         bytes_free: of the disk that the store would be on.
+        notes: what whoever imports has to know, one line each.
     """
 
     source: str
@@ -44,6 +46,7 @@ class ImportPlan(BaseModel):
     resolution: int
     bytes_needed: int
     bytes_free: int
+    notes: tuple[str, ...] = ()
 
 
 def plan_import(
@@ -75,13 +78,14 @@ def plan_import(
         declared=_counts(word for c in listing.candidates for word in c.verdict.declared),
         images_by_part={part: len(placed) for part, placed in by_part.items()},
         patients_by_part={part: len({c.patient for c in placed}) for part, placed in by_part.items()},
-        without_finding=sum(not any(c.labels) and None not in c.labels for c in listing.candidates),
+        without_finding=_without_finding(listing),
         findings=_prevalences(listing.findings, listing.candidates),
         views=_counts(c.view or "unknown" for c in listing.candidates),
         sexes=_counts(c.sex or "unknown" for c in listing.candidates),
         resolution=resolution,
         bytes_needed=bytes_needed(len(listing.candidates), resolution),
         bytes_free=shutil.disk_usage(nearest_existing(out)).free,
+        notes=(*listing.notes, *patient_notes(c.patient for c in listing.candidates)),
     )
 
 
@@ -105,6 +109,12 @@ def _prevalences(findings: Sequence[str], candidates: Sequence[Candidate]) -> li
             )
         )
     return prevalences
+
+
+def _without_finding(listing: Listing) -> int:
+    findings = [place for place, name in enumerate(listing.findings) if name != NO_FINDING]
+    rows = Counter(c.labels for c in listing.candidates)
+    return sum(count for labels, count in rows.items() if all(labels[place] == 0 for place in findings))
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """One film: its grey values, and what a header says about age and sex; `views` reads the view."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import cv2
@@ -62,6 +63,7 @@ def age_years(text: str) -> float | None:
     return years if 0 <= years <= OLDEST_YEARS else None
 
 
+@lru_cache(maxsize=1024)
 def sex(text: str) -> str | None:
     """ "F" or "M", or None for anything else."""
     first = text.strip().upper()

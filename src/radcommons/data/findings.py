@@ -92,8 +92,8 @@ ALIASES: dict[str, str] = {
 
 
 def folded(name: str) -> str:
-    """`name` without case, and with runs of spaces, underscores and hyphens as one space."""
-    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+    """`name` without case, spaces, underscores, hyphens and full stops; "Mass?" is not "Mass"."""
+    return re.sub(r"[\s_.\-\u2010-\u2013]+", "", name).casefold()
 
 
 _BY_FOLDED = {folded(name): name for name in VOCABULARY} | {folded(k): v for k, v in ALIASES.items()}

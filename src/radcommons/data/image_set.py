@@ -1,6 +1,5 @@
 """A folder of labelled images from anywhere, in memory: what `generate` wrote, or pictures beside a ``labels.csv``."""
 
-import csv
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ import cv2
 import numpy as np
 
 from radcommons.data.findings import NO_FINDING, canonical_or_none
-from radcommons.errors import ImageRefused, SetRefused
+from radcommons.data.sources.tables import read_table
+from radcommons.errors import BadInput, ImageRefused, SetRefused
 from radcommons.models.synthetic.reading import SyntheticSet
 from radcommons.models.synthetic.tables import is_complete
 from radcommons.progress import Track, silent
@@ -63,12 +63,12 @@ def open_image_set(
         ours = SyntheticSet.open(folder)
         side = min(ours.resolution, largest or ours.resolution)
         return ImageSet(folder, _read_all(len(ours), ours.image, side, track), ours.labels, ours.findings)
-    names, findings, labels = _table(folder / "labels.csv")
-    side = _image(folder, names[0]).shape[0]
+    rows, findings, labels = _table(folder / "labels.csv")
+    side = _image(folder, *rows[0]).shape[0]
     if sides is not None:
         side = max((s for s in sides if s <= side), default=min(sides))
     side = min(side, largest or side)
-    images = _read_all(len(names), lambda i: _image(folder, names[i]), side, track)
+    images = _read_all(len(rows), lambda i: _image(folder, *rows[i]), side, track)
     return ImageSet(folder, images, labels, findings)
 
 
@@ -83,43 +83,43 @@ def _read_all(count: int, read: Callable[[int], np.ndarray], side: int, track: T
     return images
 
 
-def _table(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
-    """Names of the images, findings, and labels (n, F)."""
+def _table(path: Path) -> tuple[list[tuple[int, str]], tuple[str, ...], np.ndarray]:
+    """Line and name of the images, findings, and labels (n, F)."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (UnicodeDecodeError, csv.Error):
-        raise SetRefused(f"{path} is not a table in UTF-8; save it as CSV") from None
-    if len(rows) < 2 or "image" not in rows[0]:
+        read = read_table(path)
+    except BadInput as error:
+        raise SetRefused(str(error)) from None
+    if "image" not in read.columns:
         raise SetRefused(f"{path} needs a header with a column 'image', a column a finding, and a row an image")
-    place = rows[0].index("image")
-    columns = {i: canonical_or_none(name) for i, name in enumerate(rows[0]) if i != place}
-    known = {i: finding for i, finding in columns.items() if finding and finding != NO_FINDING}
+    columns = {name: canonical_or_none(name) for name in read.columns if name != "image"}
+    known = {name: finding for name, finding in columns.items() if finding and finding != NO_FINDING}
     if not known:
-        raise SetRefused(f"{path} has no column named for a finding; its columns are {', '.join(rows[0])}")
+        raise SetRefused(f"{path} has no column named for a finding; {read.found()}")
     findings = tuple(known.values())
     if twice := [finding for finding in findings if findings.count(finding) > 1]:
         raise SetRefused(f"{path} has two columns for '{twice[0]}'; keep one")
-    labels = np.empty((len(rows) - 1, len(known)), np.float32)
-    for number, row in enumerate(rows[1:], start=2):
+    labels = np.empty((len(read.lines), len(known)), np.float32)
+    for row, (line, *cells) in enumerate(zip(read.lines, *(read.cells(name) for name in known), strict=True)):
         try:
-            labels[number - 2] = [float(row[i]) for i in known]
-        except (ValueError, IndexError):
-            raise SetRefused(f"{path} line {number}: every finding needs a number from 0 to 1") from None
-    if not ((labels >= 0) & (labels <= 1)).all():
-        line = 2 + int(np.flatnonzero(~((labels >= 0) & (labels <= 1)).all(axis=1))[0])
-        raise SetRefused(f"{path} line {line}: every finding needs a number from 0 to 1")
-    return [row[place] for row in rows[1:]], findings, labels
+            labels[row] = [float(cell) for cell in cells]
+        except ValueError:
+            labels[row] = np.nan
+        if not ((labels[row] >= 0) & (labels[row] <= 1)).all():
+            raise SetRefused(f"{path} line {line}: every finding needs a number from 0 to 1")
+    return list(zip(read.lines, read.cells("image"), strict=True)), findings, labels
 
 
-def _image(folder: Path, name: str) -> np.ndarray:
-    """A square grey image, uint8 (S, S)."""
+def _image(folder: Path, line: int, name: str) -> np.ndarray:
+    """A square grey image, uint8 (S, S), which a message names by its line: its name may be a patient's."""
+    place = f"{folder / 'labels.csv'} line {line}"
     for path in (folder / name, folder / "images" / name):
         if path.is_file():
-            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            content = np.frombuffer(path.read_bytes(), np.uint8)
+            image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
             if image is None:
-                raise ImageRefused(f"{path} cannot be read as an image")
+                raise ImageRefused(f"{place}: its file cannot be read as an image")
             if image.shape[0] != image.shape[1]:
-                raise ImageRefused(f"{path} is {image.shape[1]} x {image.shape[0]} pixels; a set needs squares")
+                size = f"{image.shape[1]} x {image.shape[0]}"
+                raise ImageRefused(f"{place}: the image is {size} pixels; a set needs squares")
             return np.asarray(image, np.uint8)
-    raise ImageRefused(f"{folder}: image '{name}' of labels.csv is missing")
+    raise ImageRefused(f"{place}: the image is missing")

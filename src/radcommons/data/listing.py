@@ -3,6 +3,8 @@
 Original identifiers live in these objects only, in memory, on the way to their keyed pseudonyms.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -10,6 +12,7 @@ from typing import Literal
 from radcommons.data.views import NOTHING_DECLARED, NOTHING_SETTLED, Declared, Verdict, without_many_words
 
 Part = Literal["train", "val", "test"]
+FEWEST_FILMS = 5  # of one patient among others, before they are remarkable
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
@@ -69,6 +72,7 @@ class Listing:
         absent: rows of a public table whose image is not in this partial download; counted, not listed.
         label_policy: how uncertain and blank labels were read, in one word.
         declared: the words for views and the like that the user declared; headers are read with them too.
+        notes: what whoever imports has to know, one line each, without any identifier.
     """
 
     source: str
@@ -78,9 +82,28 @@ class Listing:
     absent: int = 0
     label_policy: str = "as-given"
     declared: Declared = NOTHING_DECLARED
+    notes: tuple[str, ...] = ()
 
     def with_few_words(self) -> "Listing":
         """The same without the unknown words of a refusal where they are so many that they may be names."""
         reasons = without_many_words([refusal.reason for refusal in self.refusals])
         refusals = [replace(r, reason=reason) for r, reason in zip(self.refusals, reasons, strict=True)]
         return replace(self, refusals=refusals)
+
+
+def patient_notes(patients: Iterable[str]) -> list[str]:
+    """A note where one patient has most of the films: several people may have one identifier.
+
+    Args:
+        patients: the patient of every film, identifier or pseudonym.
+    """
+    films = Counter(patients)
+    (most,) = (count for _, count in films.most_common(1)) if films else (0,)
+    total = films.total()
+    alone = len(films) == 1 and total > 1
+    if not alone and (most < FEWEST_FILMS or 2 * most <= total):
+        return []
+    return [
+        f"one patient has {most:,} of {total:,} films; if they are of several people, their identifier is not in the "
+        "patient column (PatientID) and the split by patient does not keep them apart"
+    ]

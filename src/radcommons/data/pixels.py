@@ -3,6 +3,7 @@
 A reason never holds a file name, an identifier or a decoder's own words.
 """
 
+import math
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -95,9 +96,10 @@ def square(pixels: Pixels, resolution: int, *, fit: Fit) -> Squared:
     enlargement = resolution / side
     if enlargement > LARGEST_ENLARGEMENT:
         height, width = pixels.shape
+        taken = 2 ** int(math.log2(LARGEST_ENLARGEMENT * side))  # the largest power of two that is not refused
         raise ImageRefused(
             f"image is {width} x {height} pixels and resolution {resolution} would enlarge it "
-            f"{enlargement:.1f} times; the limit is {LARGEST_ENLARGEMENT:g}, so import at {2 * side} or less"
+            f"{enlargement:.1f} times; the limit is {LARGEST_ENLARGEMENT:g}, so import at {taken} or less"
         )
     whole = _centre_crop(pixels, side) if fit == "crop" else _centre_pad(pixels, side)
     if side == resolution:

@@ -29,5 +29,6 @@ def require_folder(folder: Path) -> None:
     """Raise PathMissing on a machine that does not see `folder`: its films would all count as missing."""
     if not folder.is_dir():
         raise PathMissing(
-            f"a worker of the cluster does not see {folder}; put the films where every machine has them, at one path"
+            "a worker of the cluster does not see the folder of the films; put them where every machine has them, "
+            "at one path"
         )

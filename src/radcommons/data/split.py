@@ -15,7 +15,7 @@ from typing import Final
 
 from radcommons.data.listing import PARTS, Candidate, Listing, Part, Refusal
 from radcommons.data.sources.image_files import stem
-from radcommons.data.sources.tables import IMAGE_NAMES, Wanted, read_table
+from radcommons.data.sources.tables import IMAGE_NAMES, SPLIT_NAMES, Wanted, read_table
 from radcommons.errors import BadInput, PathMissing, SettingRefused, TableRefused, nearest_hint
 
 FRACTIONS: Final = (0.7, 0.1, 0.2)  # paper section 7
@@ -51,7 +51,9 @@ def part_by_hash(patient: str, *, salt: str, fractions: Sequence[float] = FRACTI
         The part whose interval of [0, 1) holds the first 64 bits of SHA-256(salt, patient).
     """
     check_fractions(fractions)
-    digest = hashlib.sha256(b"\0".join((b"radcommons split", salt.encode(), patient.encode()))).digest()
+    digest = hashlib.sha256(
+        b"\0".join((b"radcommons split", salt.encode(), patient.encode(errors="surrogateescape")))
+    ).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
     if position < fractions[0]:
         return "train"
@@ -193,7 +195,7 @@ def _part_of_file(path: Path) -> str:
 
 def _read_table(path: Path) -> list[tuple[str, str]]:
     table = read_table(path)
-    image, split = table.require(Wanted("image", IMAGE_NAMES), Wanted("split", ("split", "part", "set", "fold")))
+    image, split = table.require(Wanted("image", IMAGE_NAMES), Wanted("split", SPLIT_NAMES))
     rows: list[tuple[str, str]] = []
     for line, name, word in zip(table.lines, table.cells(image), table.cells(split), strict=True):
         part = _PART_WORDS.get(word.lower().replace("-", "_").replace(" ", "_"))

@@ -82,7 +82,8 @@ class Store:
     def manifest(self) -> pl.DataFrame:
         """One row an image: row, image_id, patient, split, view, age, sex, a column a finding, two digests."""
         try:
-            return pl.read_parquet(manifest_file(self.path))
+            # its bytes, as polars takes no path that is not UTF-8
+            return pl.read_parquet(manifest_file(self.path).read_bytes())
         except (OSError, pl.exceptions.PolarsError):
             raise StoreRefused(
                 f"{manifest_file(self.path)} is missing or damaged; restore it from a copy, or import to a new folder"

@@ -9,7 +9,8 @@ import polars as pl
 from PIL import Image
 from pydantic import BaseModel
 
-from radcommons.data.listing import PARTS
+from radcommons.data.findings import NO_FINDING
+from radcommons.data.listing import PARTS, patient_notes
 from radcommons.data.store import Store
 from radcommons.pictures import contact_sheet
 
@@ -27,14 +28,23 @@ class Prevalence(BaseModel):
     present_by_part: dict[str, int]
 
 
+class IdenticalFilm(BaseModel):
+    """A film whose pixels another patient's film has too; films of one group are the same."""
+
+    group: int
+    row: int
+    image_id: str
+
+
 class StoreSummary(BaseModel):
     """Counts of a store.
 
     Attributes:
-        without_finding: images in which every finding is known to be absent.
+        without_finding: images in which every finding is known to be absent ("No Finding" is none).
         age_years: 5th, 50th and 95th percentile where ages are known.
         shared_patients: patients in more than one part; 0 in every sound store.
-        identical_images: images whose pixels occur under another patient as well.
+        identical_images: images whose pixels occur under another patient as well; `identical` names them.
+        notes: what whoever uses the store has to know, one line each.
     """
 
     name: str
@@ -52,22 +62,22 @@ class StoreSummary(BaseModel):
     patients_by_part: dict[str, int]
     shared_patients: int
     identical_images: int
+    identical: list[IdenticalFilm]
     without_finding: int
     findings: list[Prevalence]
     views: dict[str, int]
     sexes: dict[str, int]
     age_years: tuple[float, float, float] | None
+    notes: list[str]
 
 
 def summarise(store: Store) -> StoreSummary:
     """Count what a store holds, from its manifest alone."""
     table, record = store.manifest, store.record
     by_part = {part: table.filter(pl.col("split") == part) for part in PARTS}
-    labels = store.labels()
     parts_of_patient = table.group_by("patient").agg(pl.col("split").n_unique().alias("parts"))
-    patients_of_pixels = table.group_by("sha256").agg(
-        pl.col("patient").n_unique().alias("patients"), pl.len().alias("images")
-    )
+    identical = _identical(table)
+    labels = store.labels()
     ages = table["age"].drop_nulls().to_numpy()
     return StoreSummary(
         name=record.name,
@@ -84,8 +94,9 @@ def summarise(store: Store) -> StoreSummary:
         images_by_part={part: len(rows) for part, rows in by_part.items()},
         patients_by_part={part: rows["patient"].n_unique() for part, rows in by_part.items()},
         shared_patients=int((parts_of_patient["parts"] > 1).sum()),
-        identical_images=int(patients_of_pixels.filter(pl.col("patients") > 1)["images"].sum()),
-        without_finding=int((labels == 0).all(axis=1).sum()),
+        identical_images=len(identical),
+        identical=identical,
+        without_finding=int(_without_finding(store, labels).sum()),
         findings=[
             Prevalence(
                 finding=finding,
@@ -99,28 +110,50 @@ def summarise(store: Store) -> StoreSummary:
         views=_counts(table["view"]),
         sexes=_counts(table["sex"]),
         age_years=_percentiles(ages) if len(ages) else None,
+        notes=patient_notes(table["patient"]),
     )
 
 
 def refused_by_reason(folder: Path) -> dict[str, int]:
     """How many films each reason refused, from a store's ``rejected.csv``; the most frequent first."""
     try:
-        reasons = pl.read_csv(folder / "rejected.csv", columns=["reason"], infer_schema=False)["reason"]
+        reasons = pl.read_csv((folder / "rejected.csv").read_bytes(), columns=["reason"], infer_schema=False)["reason"]
     except (OSError, pl.exceptions.PolarsError):
         return {}
     return dict(Counter(reasons.to_list()).most_common())
 
 
 def store_sheet(store: Store) -> Image.Image:
-    """A contact sheet: films without finding, then a row a finding; a real store's sheet shows patients."""
+    """A contact sheet: films without finding, a row a finding, and a row of films in none of these rows.
+
+    A real store's sheet shows patients.
+    """
     side = min(SHEET_SIDE, store.resolutions[-1])
     images, labels = store.images(side), store.labels()
-    rows = {"No finding": np.flatnonzero((labels == 0).all(axis=1))}
-    rows |= {finding: np.flatnonzero(labels[:, i] == 1) for i, finding in enumerate(store.findings)}
-    shown = {name: images[found[:SHEET_COLUMNS]] for name, found in rows.items() if len(found)}
-    if not shown:
-        shown = {"Any": images[:SHEET_COLUMNS]}
+    rows = {NO_FINDING: _without_finding(store, labels)}
+    for finding, present in zip(store.findings, (labels == 1).T, strict=True):
+        rows[finding] = rows[finding] | present if finding in rows else present
+    rows["Other"] = ~np.any(list(rows.values()), axis=0)
+    shown = {name: images[np.flatnonzero(films)[:SHEET_COLUMNS]] for name, films in rows.items() if films.any()}
     return contact_sheet(list(shown.values()), list(shown), side=max(side, 64))
+
+
+def _without_finding(store: Store, labels: np.ndarray) -> np.ndarray:
+    """Whether every finding of a film is known to be absent, bool (n,); labels float (n, findings)."""
+    findings = [i for i, name in enumerate(store.findings) if name != NO_FINDING]
+    absent: np.ndarray = (labels[:, findings] == 0).all(axis=1)
+    return absent
+
+
+def _identical(table: pl.DataFrame) -> list[IdenticalFilm]:
+    several = table.filter(pl.col("patient").n_unique().over("sha256") > 1)
+    groups = several["sha256"].to_list()
+    number = {digest: place for place, digest in enumerate(dict.fromkeys(groups))}
+    films = [
+        IdenticalFilm(group=number[digest], row=row, image_id=image)
+        for digest, row, image in zip(groups, several["row"], several["image_id"], strict=True)
+    ]
+    return sorted(films, key=lambda film: (film.group, film.row))
 
 
 def _counts(column: pl.Series) -> dict[str, int]:

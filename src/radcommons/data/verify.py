@@ -47,7 +47,7 @@ def _digests(folder: Path, manifest_sha256: str) -> tuple[list[str] | None, list
         return None, ["manifest.parquet is missing"]
     if sha256_file(path) != manifest_sha256:
         return None, ["manifest.parquet is not the file that the import wrote"]
-    return pl.read_parquet(path)["stored_sha256"].to_list(), []
+    return pl.read_parquet(path.read_bytes())["stored_sha256"].to_list(), []
 
 
 def _readable(path: Path, images: int, side: int) -> tuple[np.ndarray, list[str]]:

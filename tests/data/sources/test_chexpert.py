@@ -105,3 +105,45 @@ def test_missing_tables_columns_and_policies_are_named(chexpert, tmp_path):
     table.write_text(table.read_text().replace("Fracture", "Frakture").replace("Lung Lesion", "Lesion"))
     with pytest.raises(TableRefused, match=r"no column for the finding 'Lung Lesion'.*finding 'Fracture'"):
         list_chexpert([source])
+
+
+# --- the full-size download: several folders -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def batches(chexpert):
+    """The tables in the first of three folders, two patients in each other one, and one in the first."""
+    rows = [row(path=f"CheXpert-v1.0/train/patient0000{n}/study1/view1_frontal.jpg") for n in range(1, 6)]
+    film = "patient0000{}/study1/view1_frontal.jpg"
+    names = {2: (1, 2), 3: (3, 4)}
+    folders = [chexpert(rows, [], root="all/CheXpert-v1.0 batch 1 (validate & csv)")]
+    valid = "valid/patient64541/study1/view1_frontal.jpg"
+    chexpert([row(path=f"CheXpert-v1.0/{valid}")], [valid], table="valid.csv", root=f"all/{folders[0].name}")
+    for batch, patients in names.items():
+        root = f"all/CheXpert-v1.0 batch {batch} (train {batch - 1})"
+        folders.append(chexpert([], map(film.format, patients), root=root))
+        (folders[-1] / "train.csv").unlink()
+    return folders
+
+
+def test_each_folder_of_the_download_gives_its_patients(batches):
+    whole = list_chexpert(batches)
+    assert [c.patient for c in whole.candidates] == [f"patient0000{n}" for n in range(1, 5)] + ["patient64541"]
+    assert whole.absent == 1 and not whole.refusals
+    assert list_chexpert(list(reversed(batches))).candidates == whole.candidates
+    assert list_chexpert([batches[0].parent]) == whole  # the folder that holds them
+    assert len(list_chexpert(batches[:2]).candidates) == 3
+
+
+def test_a_film_is_never_found_in_another_patients_folder(batches):
+    inside = batches[1] / "patient00001"
+    assert [c.patient for c in list_chexpert([batches[0], inside]).candidates] == ["patient64541"]
+
+
+def test_only_the_findings_asked_for_need_a_column_and_are_checked(chexpert):
+    source = chexpert([row(1, Edema="1.0", Fracture="see report")], ["train/patient00001/study1/view1_frontal.jpg"])
+    assert not list_chexpert([source]).candidates
+    assert [c.labels for c in list_chexpert([source], findings=["Edema"]).candidates] == [(1,)]
+    table = source / "train.csv"
+    table.write_text(table.read_text().replace("Fracture", "Frakture"))
+    assert len(list_chexpert([source], findings=["Edema"]).candidates) == 1

@@ -1,3 +1,4 @@
+import pydicom
 import pytest
 
 from radcommons.data.sources import list_dicom
@@ -77,6 +78,22 @@ def test_unusable_files_and_rows_are_refused_with_their_reason(tree, labels, wri
     ]
 
 
+@pytest.mark.parametrize("key", ["SOPInstanceUID", "image"])
+def test_rows_of_one_film_that_contradict_its_first_row_are_said(tree, labels, key):
+    names = {"SOPInstanceUID": ("1.2.1", "1.2.2", "1.2.3"), "image": ("a/1.dcm", "a/2.dcm", "b/3")}[key]
+    cells = zip((*names, *names[:2]), ("Mass", "Mass", "Edema", "Edema", "Mass"), strict=True)
+    listing = list_dicom([tree], labels(f"{key},labels\n" + "".join(f"{name},{label}\n" for name, label in cells)))
+    assert [(c.image, c.labels) for c in listing.candidates] == [
+        ("1.2.1", (1, 0)),
+        ("1.2.2", (1, 0)),
+        ("1.2.3", (0, 1)),
+    ]
+    assert [(r.row, r.reason) for r in listing.refusals] == [
+        (row, "duplicate: another row has the same image") for row in (5, 6)
+    ]
+    assert len(listing.notes) == 1 and listing.notes[0].startswith("1 row names an image again with another patient")
+
+
 def test_a_table_without_a_key_and_a_file_as_source_are_refused(tree, labels):
     with pytest.raises(TableRefused, match="no column for the image"):
         list_dicom([tree], labels("who,Mass\na,1\n"))
@@ -108,3 +125,59 @@ def test_a_lateral_film_with_a_row_is_refused_once_at_its_row(tree, labels, writ
     write_dicom(film_like(), "tree/c/6.dcm", SOPInstanceUID="1.2.6", ViewPosition="LL")
     listing = list_dicom([tree], labels("SOPInstanceUID,Mass\n1.2.1,1\n1.2.2,1\n1.2.3,0\n1.2.6,1\n"))
     assert [(r.row, r.image, r.reason) for r in listing.refusals] == [(5, "1.2.6", "lateral view")]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("./a/1.dcm", "./a/2.dcm", "./b/3"),
+        ("a\\1.DCM", "a\\2", ".\\b\\3"),
+        ("/mnt/export/tree/a/1.dcm", "D:\\export\\tree\\a\\2.dcm", "tree/b/3"),
+        ("A/1.png", "a/2.tif", "b/3.dcm"),
+    ],
+)
+def test_paths_join_however_they_are_written(tree, labels, keys):
+    rows = "".join(f"{key},Q{n},1\n" for n, key in enumerate(keys))
+    listing = list_dicom([tree], labels("image,patient,Mass\n" + rows))
+    assert [(c.image, c.patient) for c in listing.candidates] == [("1.2.1", "Q0"), ("1.2.2", "Q1"), ("1.2.3", "Q2")]
+
+
+def test_names_repeated_in_each_folder_join_by_their_folder(tmp_path, write_dicom, film_like):
+    for n in range(3):
+        write_dicom(film_like(), f"tree/PA{n}/IM0", SOPInstanceUID=f"1.2.{n}", PatientID=f"P{n}")
+    (tmp_path / "labels.csv").write_text("file,Effusion\n./PA0/IM0,0\n./PA1/IM0,1\n./PA9/IM0,1\n")
+    listing = list_dicom([tmp_path / "tree"], tmp_path / "labels.csv")
+    assert [(c.patient, c.labels) for c in listing.candidates] == [("P0", (0,)), ("P1", (1,))]
+    assert sorted(r.reason for r in listing.refusals) == ["no DICOM file for this row", "no row in the label table"]
+
+
+def written(path, name: bytes, charset: str) -> None:
+    """A PatientID of these bytes in a file that names this character set."""
+    dataset = pydicom.dcmread(path)
+    dataset.SpecificCharacterSet, dataset.PatientID = charset, "A" * len(name)
+    dataset.save_as(path)
+    content = path.read_bytes()
+    assert content.count(b"A" * len(name)) == 1
+    path.write_bytes(content.replace(b"A" * len(name), name))
+
+
+def test_a_patient_id_that_its_character_set_cannot_hold_is_refused_unless_the_table_has_one(tree, labels):
+    written(tree / "a" / "1.dcm", b"M\xfcller-A", "ISO_IR 192")  # Latin-1 that calls itself UTF-8
+    written(tree / "a" / "2.dcm", b"M\xf6ller-A", "ISO_IR 192")
+    listing = list_dicom([tree], labels("image,Mass\na/1.dcm,1\na/2.dcm,1\nb/3,1\n"))
+    assert [c.patient for c in listing.candidates] == ["B"]
+    assert {r.reason for r in listing.refusals} == {
+        "PatientID cannot be read in the header's SpecificCharacterSet; give the table a patient column"
+    }
+    listing = list_dicom([tree], labels("image,patient,Mass\na/1.dcm,P1,1\na/2.dcm,P2,1\nb/3,P3,1\n"))
+    assert [c.patient for c in listing.candidates] == ["P1", "P2", "P3"] and not listing.notes
+
+
+def test_patient_ids_that_read_alike_and_differ_in_their_bytes_are_said(tree, labels):
+    written(tree / "a" / "1.dcm", b"M\xfcller-A ", "ISO_IR 100")
+    written(tree / "a" / "2.dcm", b"M\xc3\xbcller-A", "ISO_IR 192")
+    text = "image,Mass\na/1.dcm,1\na/2.dcm,1\nb/3,1\n"
+    (note,) = list_dicom([tree], labels(text)).notes
+    assert note.startswith("1 PatientIDs read alike and differ in their bytes") and "ller" not in note
+    written(tree / "a" / "2.dcm", b"M\xfcller-A ", "ISO_IR 100")
+    assert not list_dicom([tree], labels(text)).notes

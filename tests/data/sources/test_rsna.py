@@ -73,3 +73,9 @@ def test_the_mapping_leads_back_to_nih_patients(rsna):
     assert [r.reason for r in listing.refusals] == ["no row in the mapping to NIH's patients"]
     with pytest.raises(TableRefused, match="is not a list of subset_img_id and img_id"):
         list_rsna([rsna(mapping="[1, 2]")])
+
+
+def test_a_target_that_another_program_has_written_is_read(rsna):
+    boxes = BOXES.replace(",0\n", ",0.0\n").replace(",1\n", ",1.0\n")
+    assert [c.labels for c in list_rsna([rsna(boxes)]).candidates] == [(0,), (1,), (0,)]
+    assert "other than 1 or 0" in list_rsna([rsna(BOXES.replace("cc-3,,,,,0", "cc-3,,,,,"))]).refusals[0].reason

@@ -5,27 +5,43 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+# A table may have been made before the films were converted.
+_STRIPPED = frozenset(
+    ("png", "jpg", "jpeg", "dcm", "dicom", "tif", "tiff", "bmp", "gif", "webp", "jp2", "j2k", "jls", "ima")
+)
+NOT_IMAGES = frozenset({".csv", ".tsv", ".gz", ".txt", ".json", ".xml", ".md", ".html", ".pdf", ".xlsx", ".zip"})
 
 
 def stem(name: str) -> str:
     """A file's name without folders and image suffix; the last dot of a UID is not a suffix."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    head, dot, tail = base.rpartition(".")
-    return head if head and f"{dot}{tail}".lower() in IMAGE_SUFFIXES else base
+    base = name.replace("\\", "/").rpartition("/")[2] if "/" in name or "\\" in name else name
+    head, _, suffix = base.rpartition(".")
+    return head if head and suffix.lower() in _STRIPPED else base
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every regular file under a folder, hidden ones left out, in no order."""
-    pending = [os.fspath(folder)]
-    while pending:
-        with os.scandir(pending.pop()) as entries:
+    """Every regular file under a folder, hidden ones left out, in no order; a folder that links lead to twice, once."""
+    pending, linked = [os.fspath(folder)], list[str]()
+    seen: set[tuple[int, int]] = set()
+    while pending or linked:
+        place = pending.pop() if pending else linked.pop()
+        identity = os.stat(place)  # noqa: PTH116
+        if (identity.st_dev, identity.st_ino) in seen:
+            continue
+        seen.add((identity.st_dev, identity.st_ino))
+        with os.scandir(place) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
-                    pending.append(entry.path)
-                elif entry.is_file():
+                try:
+                    is_folder, is_file = entry.is_dir(), entry.is_file()
+                except OSError:  # a link to itself
+                    continue
+                if is_folder:
+                    (linked if entry.is_symlink() else pending).append(entry.path)
+                elif is_file:
                     yield entry
+        linked.sort(reverse=True)
 
 
 def image_folders(sources: Sequence[Path], pattern: str) -> list[Path]:
@@ -38,11 +54,12 @@ def image_folders(sources: Sequence[Path], pattern: str) -> list[Path]:
     return folders
 
 
-def by_stem(folders: Iterable[Path]) -> dict[str, list[Path]]:
+def by_stem(folders: Iterable[Path]) -> dict[str, tuple[str, ...]]:
     """Image files under `folders` by their name without suffix; more than one path is an ambiguity."""
-    found: dict[str, list[Path]] = {}
+    found: dict[str, tuple[str, ...]] = {}  # tuples of strings: the garbage collector passes them over
     for folder in folders:
         for entry in walk(folder):
             if entry.name.lower().endswith(IMAGE_SUFFIXES):
-                found.setdefault(stem(entry.name), []).append(Path(entry.path))
+                name = stem(entry.name)
+                found[name] = (*found.get(name, ()), entry.path)
     return found

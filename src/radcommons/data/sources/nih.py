@@ -7,8 +7,9 @@ from radcommons.data.film import age_years, sex
 from radcommons.data.findings import NIH, NO_FINDING
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.image_files import by_stem, image_folders, stem
-from radcommons.data.sources.labels import choose_findings, listed_labels
-from radcommons.data.sources.tables import AGE_NAMES, SEX_NAMES, Wanted, one_table, read_table
+from radcommons.data.sources.label_lists import LabelLists
+from radcommons.data.sources.labels import choose_findings
+from radcommons.data.sources.tables import AGE_NAMES, SEX_NAMES, Wanted, one_table, patient_fault, read_table
 from radcommons.data.sources.view_columns import said_by_rows
 from radcommons.data.views import NOTHING_DECLARED, Declared, Verdict, judge
 
@@ -27,12 +28,13 @@ def list_nih(sources: Sequence[Path], *, findings: Sequence[str] | None = None, 
     chosen = choose_findings(findings, (*NIH, NO_FINDING), default=NIH, source="NIH ChestX-ray14")
     image, label, patient = table.require(IMAGE, LABELS, PATIENT)
     age, gender = (table.find(names) for names in (AGE_NAMES, SEX_NAMES))
+    lists = LabelLists(table, label, chosen if findings else None)
     files = by_stem(image_folders(sources, "images*"))
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
     absent, seen = 0, set[str]()
     for line, name, labels, who, said, years, f_or_m in zip(
-        table.lines, table.cells(image), listed_labels(table, label, chosen), table.cells(patient),
+        table.lines, table.cells(image), lists.labels(chosen), table.cells(patient),
         said_by_rows(table), table.cells(age), table.cells(gender), strict=True,
     ):  # fmt: skip
         paths = files.get(stem(name))
@@ -46,16 +48,18 @@ def list_nih(sources: Sequence[Path], *, findings: Sequence[str] | None = None, 
             refusals.append(Refusal(line, name, reason or str(labels)))
             continue
         candidates.append(
-            Candidate(line, paths[0], who, name, labels, verdict.view, age_years(years), sex(f_or_m), verdict=verdict)
+            Candidate(
+                line, Path(paths[0]), who, name, labels, verdict.view, age_years(years), sex(f_or_m), verdict=verdict
+            )
         )
-    return Listing("nih", chosen, candidates, refusals, absent, declared=declared)
+    return Listing("nih", chosen, candidates, refusals, absent, declared=declared, notes=lists.notes(chosen))
 
 
-def _fault(paths: list[Path], labels: object, patient: str, verdict: Verdict, *, repeated: bool) -> str | None:
+def _fault(paths: Sequence[str], labels: object, patient: str, verdict: Verdict, *, repeated: bool) -> str | None:
     if repeated:
         return "duplicate: another row has the same image"
     if len(paths) > 1:
         return f"ambiguous: {len(paths)} files have this row's stem"
     if isinstance(labels, str):
         return labels
-    return verdict.refused or (None if patient else "the patient cell is blank")
+    return verdict.refused or patient_fault(patient)

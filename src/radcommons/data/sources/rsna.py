@@ -13,7 +13,7 @@ from pathlib import Path
 from radcommons.data.findings import NO_FINDING
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.image_files import by_stem, image_folders
-from radcommons.data.sources.labels import choose_findings
+from radcommons.data.sources.labels import choose_findings, level
 from radcommons.data.sources.tables import Wanted, one_table, read_table, tables_in
 from radcommons.data.views import NOTHING_DECLARED, Declared
 from radcommons.errors import TableRefused
@@ -41,7 +41,7 @@ def list_rsna(sources: Sequence[Path], *, findings: Sequence[str] | None = None,
     nih_patient = _nih_patients(sources)
     boxes: dict[str, tuple[int, set[str]]] = {}
     for line, name, value in zip(table.lines, table.cells(image), table.cells(target), strict=True):
-        boxes.setdefault(name, (line, set()))[1].add(value)
+        boxes.setdefault(name, (line, set()))[1].add(level(value) or "other")
     files = by_stem(image_folders(sources, "stage_2_train_images*"))
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
@@ -57,8 +57,8 @@ def list_rsna(sources: Sequence[Path], *, findings: Sequence[str] | None = None,
         if reason:
             refusals.append(Refusal(line, name, reason))
             continue
-        labels = _labels(values == {"1"}, classes.get(name, set()), chosen)
-        candidates.append(Candidate(line, paths[0], nih_patient.get(name, name), name, labels))
+        labels = _labels(values == {"present"}, classes.get(name, set()), chosen)
+        candidates.append(Candidate(line, Path(paths[0]), nih_patient.get(name, name), name, labels))
     return Listing("rsna", chosen, candidates, refusals, absent, declared=declared)
 
 
@@ -88,11 +88,11 @@ def _nih_patients(sources: Sequence[Path]) -> dict[str, str]:
 def _fault(targets: set[str], classes: set[str], *, n_paths: int, known: bool) -> str | None:
     if n_paths > 1:
         return f"ambiguous: {n_paths} files have this row's stem"
-    if not targets <= {"0", "1"}:
+    if not targets <= {"absent", "present"}:
         return "mislabelled: a value other than 1 or 0 in column Target"
     if len(targets) > 1:
         return "mislabelled: the rows of this image disagree in column Target"
-    if classes and (classes == {"lung opacity"}) != (targets == {"1"}):
+    if classes and (classes == {"lung opacity"}) != (targets == {"present"}):
         return "mislabelled: column class contradicts column Target"
     return None if known else "no row in the mapping to NIH's patients"
 

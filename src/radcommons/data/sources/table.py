@@ -6,18 +6,19 @@ from pathlib import Path
 
 from radcommons.data.film import age_years, sex
 from radcommons.data.listing import Candidate, Listing, Refusal
-from radcommons.data.sources.labels import LabelRows, Labels, Uncertain, read_labels
+from radcommons.data.sources.file_names import DUPLICATE, FileNames, repeated
+from radcommons.data.sources.image_files import NOT_IMAGES, walk
+from radcommons.data.sources.label_lists import Labels
+from radcommons.data.sources.labels import LabelRows, Uncertain, read_labels
 from radcommons.data.sources.tables import (
-    AGE_NAMES,
     IMAGE_NAMES,
     PATIENT_NAMES,
-    SEX_NAMES,
     USUAL_COLUMNS,
-    VIEW_NAMES,
     Columns,
     Table,
     Wanted,
     check_sources,
+    patient_fault,
     read_table,
     tables_in,
 )
@@ -36,7 +37,7 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
         findings: findings to keep, in this order; None for all that the table labels.
         uncertain: what -1 becomes, see `read_labels`.
         images: folder that the image column counts from; None for the CSV's own.
-        columns: columns to use where the usual names do not fit.
+        columns: columns to use where the usual names do not fit; one may be both image and patient.
         declared: words for frontal views, radiographs and the chest; see `views.judge`.
     """
     path = _one_csv(sources)
@@ -45,38 +46,57 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
         Wanted("image", IMAGE_NAMES, columns.image, "--image-column"),
         Wanted("patient", PATIENT_NAMES, columns.patient, "--patient-column"),
     )
-    labels = labels_beside(table, (image, patient), findings=findings, uncertain=uncertain, label_column=columns.labels)
+    facts = columns.facts(table)
+    labels = labels_beside(table, (image, patient, *facts), findings=findings, uncertain=uncertain,
+                           label_column=columns.labels)  # fmt: skip
     root = check_sources([images])[0] if images else path.parent
-    said = said_by_rows(table)
-    age, gender = (table.cells(table.find(names)) for names in (AGE_NAMES, SEX_NAMES))
+    files = _files(table.cells(image), os.fspath(root))
+    of_view, *others = facts
+    age, gender = (table.cells(column) for column in others)
+    said = said_by_rows(table, view_column=of_view if columns.view else None)
+    told = list(zip(table.cells(patient), labels.rows, strict=True))
+    again, notes = repeated([row if isinstance(file, str) else file for row, file in enumerate(files)], told)
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
-    seen: set[str] = set()
     for row, (line, name, who) in enumerate(zip(table.lines, table.cells(image), table.cells(patient), strict=True)):
-        file = os.path.normpath(os.path.join(root, name.replace("\\", "/")))  # noqa: PTH118  fast for 10^5 rows
-        row_labels = labels.rows[row]
+        file, row_labels = files[row], labels.rows[row]
         verdict = judge(said[row], declared)
-        reason = _fault(name, who, file, row_labels, verdict, repeated=file in seen)
-        seen.add(file)
-        if reason or isinstance(row_labels, str):
-            refusals.append(Refusal(line, name, reason or str(row_labels)))
+        reason = _fault(file, who, row_labels, verdict, repeated=row in again)
+        if reason or isinstance(row_labels, str) or isinstance(file, str):
+            refusals.append(Refusal(line, name, str(reason)))
             continue
         candidates.append(
-            Candidate(line, Path(file), who, name, row_labels, verdict.view, age_years(age[row]),
-                      sex(gender[row]), verdict=verdict)
+            Candidate(line, file, who, name, row_labels, verdict.view, age_years(age[row]), sex(gender[row]),
+                      verdict=verdict)
         )  # fmt: skip
-    return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy, declared=declared)
+    return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy, declared=declared,
+                   notes=(*labels.notes, *notes))  # fmt: skip
 
 
-def labels_beside(table: Table, keys: Sequence[str | None], *, findings: Sequence[str] | None, uncertain: Uncertain,
+def labels_beside(table: Table, taken: Sequence[str | None], *, findings: Sequence[str] | None, uncertain: Uncertain,
                   label_column: str | None) -> LabelRows:  # fmt: skip
-    """The labels of a table whose `keys` columns hold image and patient; see `read_labels`."""
-    if len({key for key in keys if key}) < len([key for key in keys if key]):
-        raise TableRefused(f"{table.name}: one column cannot hold both the image and the patient")
+    """The labels of a table whose columns `taken` hold image, patient, view, age and sex; see `read_labels`."""
     if label_column is not None:
-        table.require(Wanted("labels", (), label_column))
-    taken = [*keys, *(table.find(names) for names in (VIEW_NAMES, AGE_NAMES, SEX_NAMES))]
+        (label_column,) = table.require(Wanted("labels", (), label_column))
     return read_labels(table, findings=findings, label_column=label_column, uncertain=uncertain, taken=taken)
+
+
+def _files(names: Sequence[str], root: str) -> list[Path | str]:
+    """The file of every row, or the reason to refuse it: at the path in the cell, else by name below the folder."""
+    paths = [os.path.normpath(os.path.join(root, name.replace("\\", "/"))) for name in names]  # noqa: PTH118  quick
+    there = [bool(name) and os.path.isfile(path) for name, path in zip(names, paths, strict=True)]  # noqa: PTH113
+    found: list[Path | str] = [Path(path) for path in paths]
+    left = [row for row, is_there in enumerate(there) if not is_there]
+    if not left:
+        return found
+    below = sorted(
+        os.path.relpath(entry.path, root)
+        for entry in walk(Path(root))
+        if os.path.splitext(entry.name)[1].lower() not in NOT_IMAGES  # noqa: PTH122
+    )
+    for row, match in zip(left, FileNames(below).match([names[row] for row in left]), strict=True):
+        found[row] = match if isinstance(match, str) else Path(os.path.normpath(os.path.join(root, below[match])))  # noqa: PTH118
+    return found
 
 
 def _one_csv(sources: Sequence[Path]) -> Path:
@@ -93,15 +113,14 @@ def _one_csv(sources: Sequence[Path]) -> Path:
     return found[0]
 
 
-def _fault(name: str, patient: str, file: str, labels: Labels | str, verdict: Verdict, *, repeated: bool) -> str | None:
-    if not name:
-        return "the image cell is blank"
-    if not patient:
-        return "the patient cell is blank"
+def _fault(file: Path | str, patient: str, labels: Labels | str, verdict: Verdict, *, repeated: bool) -> str | None:
+    missing = file if isinstance(file, str) else None
+    if missing == "the image cell is blank":
+        return missing
+    if refused := patient_fault(patient):
+        return refused
     if repeated:
-        return "duplicate: another row has the same image"
+        return DUPLICATE
     if verdict.refused:
         return verdict.refused
-    if isinstance(labels, str):
-        return labels
-    return None if os.path.isfile(file) else "image file is missing"  # noqa: PTH113
+    return labels if isinstance(labels, str) else missing

@@ -1,30 +1,24 @@
-"""Reading a label table: CSV text, plain or gzipped, into columns of stripped strings; and finding its columns.
+"""A label table in memory: columns of stripped strings, and finding the one that holds what a source looks for.
 
-A message names lines and columns, never a cell of a patient or an image.
+A message names lines, and columns by number or by a name that is known here: where a table has no header line, its
+"columns" are its first patient.
 """
 
-import csv
-import gzip
-import io
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
-from radcommons.data.findings import folded
+from radcommons.data.findings import canonical_or_none
+from radcommons.data.sources.csv_text import read_csv
 from radcommons.errors import PathMissing, TableRefused, nearest
 
-FIRST_LINE = 2  # the header is line 1
-
-IMAGE_NAMES = ("image", "image index", "image id", "image path", "image file", "path", "file", "file path", "filename",
-               "file name", "dicom", "dicom path")  # fmt: skip
-PATIENT_NAMES = ("patient", "patient id", "patientid", "subject", "subject id", "subjectid")
-VIEW_NAMES = ("view", "view position", "viewposition", "ap/pa", "projection")
-AGE_NAMES = ("age", "patient age", "patientage", "age years")
-SEX_NAMES = ("sex", "gender", "patient sex", "patient gender", "patientsex")
+IMAGE_NAMES = ("image", "image index", "image id", "image path", "image file", "image name", "path", "file",
+               "file path", "filename", "dicom", "dicom path", "dicom id", "dicom file")  # fmt: skip
+PATIENT_NAMES = ("patient", "patient id", "subject", "subject id")
+VIEW_NAMES = ("view", "view position", "ap/pa", "projection")
+AGE_NAMES = ("age", "patient age", "age years")
+SEX_NAMES = ("sex", "gender", "patient sex", "patient gender", "patient sex dicom")
 LABEL_NAMES = (
     "labels",
     "label",
@@ -35,68 +29,22 @@ LABEL_NAMES = (
     "pathology",
     "diagnosis",
 )
-UID_NAMES = ("sopinstanceuid", "sop instance uid", "sop uid", "sopuid")
+UID_NAMES = ("sop instance uid", "sop uid")
+SPLIT_NAMES = ("split", "part", "set", "fold")
 
 
-@dataclass(frozen=True)
-class Table:
-    """A label table in memory: `name` for messages, `frame` of strings, `lines` of its rows in the file."""
-
-    name: str
-    frame: pl.DataFrame
-    lines: list[int]
-
-    @property
-    def columns(self) -> list[str]:
-        """The header's names, in order."""
-        return self.frame.columns
-
-    def cells(self, column: str | None) -> list[str]:
-        """One column as strings, "" for blank; blanks only where `column` is None."""
-        return [""] * len(self.lines) if column is None else self.frame[column].to_list()
-
-    def find(self, names: Iterable[str]) -> str | None:
-        """The first column whose name, without case and punctuation, is among `names`; earlier names win."""
-        by_folded = {folded(column): column for column in reversed(self.columns)}
-        return next((by_folded[name] for name in names if name in by_folded), None)
-
-    def require(self, *wanted: "Wanted") -> list[str]:
-        """The column of each wanted one; raises TableRefused with every fault and what was found."""
-        faults = [fault for fault in map(self._fault, wanted) if fault]
-        if faults:
-            raise TableRefused(f"{self.name}: {'; '.join(faults)}; {self.found()}")
-        return [column.chosen or self.find(column.names) or "" for column in wanted]
-
-    def found(self) -> str:
-        """The end of a message: the columns that are there, but not cells of a table without a header."""
-        shown = [column for column in self.columns if _looks_like_a_name(column)]
-        hidden = len(self.columns) - len(shown)
-        note = f", and {hidden} that look like values (the first line must name the columns)" if hidden else ""
-        return f"columns found: {', '.join(shown) or 'none'}{note}"
-
-    def _fault(self, wanted: "Wanted") -> str | None:
-        if wanted.chosen is not None:
-            if wanted.chosen in self.columns:
-                return None
-            close = nearest(wanted.chosen, [c for c in self.columns if _looks_like_a_name(c)])
-            hint = f"; the nearest is '{close}'" if close else ""
-            return f"no column '{wanted.chosen}' for the {wanted.what}{hint}"
-        if self.find(wanted.names) is not None:
-            return None
-        step = f", or pass {wanted.option} NAME" if wanted.option else ""
-        return f"no column for the {wanted.what}: call it {wanted.names[0]!r}{step}"
+def squashed(name: str) -> str:
+    """Letters and digits of a column's name without case: ``Patient ID``, ``patient_id`` and ``PatientID`` are one."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Columns of a table of one's own, by name; None for the usual names."""
+_KNOWN = frozenset(
+    squashed(name)
+    for names in (IMAGE_NAMES, PATIENT_NAMES, VIEW_NAMES, AGE_NAMES, SEX_NAMES, LABEL_NAMES, UID_NAMES, SPLIT_NAMES)
+    for name in names
+)
 
-    image: str | None = None
-    patient: str | None = None
-    labels: str | None = None
-
-
-USUAL_COLUMNS = Columns()
+_NOBODY = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "unknown", "-"})
 
 
 @dataclass(frozen=True)
@@ -109,30 +57,121 @@ class Wanted:
     option: str | None = None
 
 
-def read_table(path: Path) -> Table:
-    """A CSV file (comma, semicolon or tab; UTF-8 or Latin-1; gzipped or not) as a Table.
+@dataclass(frozen=True)
+class Table:
+    """A label table in memory.
 
-    Raises PathMissing where there is no file, TableRefused where it is not a table or has no rows.
+    Attributes:
+        name: the file's, for messages.
+        header: the first line's cells, "" for a column without name.
+        lines: the line of each row in the file.
+        columns: the named columns, "" for a blank cell.
     """
-    text = _text(path)
-    header = text.split("\n", 1)[0]
-    separator = max(",;\t", key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        shown = [f"'{name}'" for name in repeated if _looks_like_a_name(name)]
-        raise TableRefused(f"{path.name}: {len(repeated)} columns have the same name as another: {', '.join(shown)}")
-    try:
-        frame = pl.read_csv(text.encode(), infer_schema=False, separator=separator)
-    except pl.exceptions.PolarsError:
-        raise TableRefused(f"{path.name}{_why_unreadable(text, separator, len(names))}") from None
-    frame = frame.rename({old: old.strip() for old in frame.columns})
-    frame = frame.select(pl.all().fill_null("").str.strip_chars()).with_row_index("_line", offset=FIRST_LINE)
-    frame = frame.filter(pl.any_horizontal(pl.exclude("_line") != ""))
-    if frame.is_empty():
-        raise TableRefused(f"{path.name} has a header but no rows")
-    lines = frame["_line"].to_list()
-    return Table(path.name, frame.drop("_line"), lines)
+
+    name: str
+    header: list[str]
+    lines: list[int]
+    columns: dict[str, list[str]]
+
+    def cells(self, column: str | None) -> list[str]:
+        """One column as strings; blanks only where `column` is None."""
+        return [""] * len(self.lines) if column is None else self.columns[column]
+
+    def find(self, names: Iterable[str]) -> str | None:
+        """The first column that has one of `names`, however it is written; earlier names win."""
+        by_squashed = {squashed(column): column for column in reversed(self.columns) if squashed(column)}
+        return next((by_squashed[name] for name in map(squashed, names) if name in by_squashed), None)
+
+    def require(self, *wanted: Wanted) -> list[str]:
+        """The column of each wanted one; raises TableRefused with every fault and what was found."""
+        faults = [fault for fault in map(self._fault, wanted) if fault]
+        if faults:
+            names = [name for one in wanted for name in one.names]
+            raise TableRefused(f"{self.name}: {'; '.join(faults)}; {self.found(names)}")
+        return [self._place(one) or "" for one in wanted]
+
+    def optional(self, wanted: Wanted) -> str | None:
+        """A column that need not be there, unless the user has named it."""
+        return self.find(wanted.names) if wanted.chosen is None else self.require(wanted)[0]
+
+    def number(self, column: str) -> int:
+        """The place of a column, from 1: what a message may say of one whose name is not known."""
+        return self.header.index(column) + 1
+
+    def found(self, also: Iterable[str] = ()) -> str:
+        """The end of a message: the columns whose names are known, and how many others there are."""
+        known = _KNOWN.union(map(squashed, also))
+        shown = [c for c in self.columns if squashed(c) in known or canonical_or_none(c)]
+        others = len(self.columns) - len(shown)
+        whose = "whose name is" if others == 1 else "whose names are"
+        note = f", and {others} {whose} not known here and not shown" if others else ""
+        step = "" if any(squashed(c) in known for c in shown) else "; the first line must name the columns"
+        return f"columns found: {', '.join(shown) or 'none'}{note}{step}"
+
+    def _place(self, wanted: Wanted) -> str | None:
+        if wanted.chosen is None:
+            return self.find(wanted.names)
+        return wanted.chosen if wanted.chosen in self.columns else self.find([wanted.chosen])
+
+    def _fault(self, wanted: Wanted) -> str | None:
+        place = self._place(wanted)
+        if place is not None:
+            twice = self.header.count(place)
+            return f"{twice} columns have the name of the {wanted.what}; rename all but one" if twice > 1 else None
+        if wanted.chosen is not None:
+            close = nearest(wanted.chosen, self.columns)
+            hint = f"; the nearest name is that of column {self.number(close)}" if close else ""
+            return f"no column '{wanted.chosen}' for the {wanted.what}{hint}"
+        step = f", or pass {wanted.option} NAME" if wanted.option else ""
+        return f"no column for the {wanted.what}: call it {wanted.names[0]!r}{step}"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a table of one's own, by name; None for the usual names."""
+
+    image: str | None = None
+    patient: str | None = None
+    labels: str | None = None
+    view: str | None = None
+    sex: str | None = None
+    age: str | None = None
+
+    def facts(self, table: Table) -> list[str | None]:
+        """The table's columns of view, age and sex, None for one that it does not have."""
+        return [
+            table.optional(Wanted("view", VIEW_NAMES, self.view, "--view-column")),
+            table.optional(Wanted("age", AGE_NAMES, self.age, "--age-column")),
+            table.optional(Wanted("sex", SEX_NAMES, self.sex, "--sex-column")),
+        ]
+
+
+USUAL_COLUMNS = Columns()
+
+
+def read_table(path: Path) -> Table:
+    """A CSV file as a Table: comma, semicolon, tab or bar; UTF-8, UTF-16 or Windows-1252; gzipped or not.
+
+    Raises PathMissing where there is no file; TableRefused where it is not a table, has no rows, or has two columns
+    of one known name.
+    """
+    read = read_csv(path)
+    repeated = {name for name in read.header if name and read.header.count(name) > 1}
+    known = sorted(name for name in repeated if squashed(name) in _KNOWN or canonical_or_none(name))
+    if known:
+        names = ", ".join(f"'{name}'" for name in known)
+        raise TableRefused(f"{path.name}: {len(known)} columns have the same name as another: {names}")
+    columns = {name: cells for name, cells in zip(read.header, read.columns, strict=True) if name}
+    return Table(path.name, read.header, read.lines, columns)
+
+
+def patient_fault(patient: str) -> str | None:
+    """Why a patient cell names nobody: then films of several people would count as one person's."""
+    if patient.casefold() in _NOBODY:
+        return "the patient cell is blank"
+    if "\ufffd" in patient or "?" in patient:
+        return "the patient cell has lost a letter to a wrong character set; export the table again, as UTF-8"
+    return None
 
 
 def one_table(sources: Sequence[Path], pattern: str, what: str) -> Path:
@@ -166,39 +205,3 @@ def check_sources(sources: Sequence[Path]) -> Sequence[Path]:
     if missing or not sources:
         raise PathMissing(f"{', '.join(missing)} does not exist" if missing else "no source is given")
     return sources
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except FileNotFoundError:
-        raise PathMissing(f"{path} does not exist") from None
-    except (OSError, EOFError, zlib.error):
-        raise TableRefused(f"{path.name} cannot be read, or is a damaged gzip file") from None
-    if not content.strip():
-        raise TableRefused(f"{path.name} is empty")
-    if b"\0" in content:
-        raise TableRefused(f"{path.name} is not a text table; export it as CSV")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
-
-
-def _why_unreadable(text: str, separator: str, width: int) -> str:
-    try:
-        reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
-        for row in reader:
-            if len(row) > width:
-                return f" line {reader.line_num} has {len(row)} fields and the header has {width}"
-    except csv.Error:
-        return f" line {reader.line_num}: a quotation mark is not closed or stands inside a field"
-    return " cannot be read as CSV"
-
-
-def _looks_like_a_name(column: str) -> bool:
-    """Whether a header cell is a name, and not an identifier, file or number of a table without a header."""
-    return re.search(r"\d{3}|\^|\.\w{2,5}$|^\W*\d", column) is None and 0 < len(column) <= 60

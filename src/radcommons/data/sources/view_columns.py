@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from typing import Final
 
-from radcommons.data.findings import folded
-from radcommons.data.sources.tables import VIEW_NAMES, Table
+from radcommons.data.sources.tables import VIEW_NAMES, Table, squashed
 from radcommons.data.view_phrases import About
 from radcommons.data.views import Said
 
 # Beside the usual names: PadChest's, MIMIC-CXR's, CheXpert's and Cohen's. Every column that is there counts.
 FIELD_NAMES: Final[dict[About, tuple[str, ...]]] = {
-    "view": (*VIEW_NAMES, "frontal/lateral", "viewposition dicom", "viewcodesequence codemeaning"),
-    "modality": ("modality", "modality dicom", "modalitydicom"),
-    "body part": ("body part", "bodypart", "body part examined", "bodypartexamined", "bodypartexamined dicom"),
+    "view": (*VIEW_NAMES, "frontal/lateral", "view position dicom", "view code sequence code meaning"),
+    "modality": ("modality", "modality dicom"),
+    "body part": ("body part", "body part examined", "body part examined dicom"),
 }
-SERIES_NAMES: Final = ("seriesdescription", "series description")
-STUDY_NAMES: Final = ("studydescription", "study description", "performedprocedurestepdescription")
+SERIES_NAMES: Final = ("series description",)
+STUDY_NAMES: Final = ("study description", "performed procedure step description")
 
 
 def said_by_rows(table: Table, *, view_column: str | None = None) -> list[Said]:
@@ -42,4 +41,5 @@ def said_by_rows(table: Table, *, view_column: str | None = None) -> list[Said]:
 
 
 def _columns(table: Table, names: Sequence[str]) -> list[str]:
-    return [column for column in table.columns if folded(column) in names]
+    wanted = frozenset(map(squashed, names))
+    return [column for column in table.columns if squashed(column) in wanted]

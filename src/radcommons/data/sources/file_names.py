@@ -1,0 +1,123 @@
+"""Which file a table's cell means: by its path or the end of it, without suffix and case, never by a guess."""
+
+import os
+import unicodedata
+from collections.abc import Hashable, Sequence
+
+from radcommons.data.sources.image_files import stem
+
+DUPLICATE = "duplicate: another row has the same image"
+MISSING = "image file is missing"
+
+
+class FileNames:
+    """Files by their paths below a source.
+
+    A cell and a file belong together where one's path is the end of the other's: ``./a/1.PNG``, ``a\\\\1``, ``1.png``
+    and ``/export/a/1.dcm`` all mean ``a/1.png``; ``b/1.png`` does not.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = paths
+        self._whole: dict[str, list[int]] = {}
+        self._ends: dict[str, list[int]] = {}
+        for place, path in enumerate(paths):
+            key = path_key(path)
+            self._whole.setdefault(key, []).append(place)
+            for end in _ends(key):
+                self._ends.setdefault(end, []).append(place)
+
+    def find(self, cell: str) -> list[int]:
+        """Places in the list of paths; several where the cell fits them equally well."""
+        key = path_key(cell)
+        found = self._whole.get(key) or self._ends.get(key)
+        if not found:
+            found = next((self._whole[end] for end in _ends(key) if end in self._whole), [])
+        if len(found) > 1:
+            found = self._as_written(found, cell) or found
+        return found
+
+    def _as_written(self, places: Sequence[int], cell: str) -> list[int]:
+        """Those whose name has the cell's suffix and case, else its suffix or its case."""
+        name = cell.replace("\\", "/").rpartition("/")[2]
+        names = {place: self._paths[place].rpartition("/")[2] for place in places}
+        for same in (str, str.casefold, stem):
+            found = [place for place in places if same(names[place]) == same(name)]
+            if found:
+                return found
+        return []
+
+    def match(self, cells: Sequence[str]) -> list[int | str]:
+        """For every cell the place of its file, or the reason to refuse its row.
+
+        Rows of different paths never share a file: found by the ends of their paths, they would be films of two
+        folders, of which one is not here.
+        """
+        found = [self.find(cell) if cell else [] for cell in cells]
+        keys_of: dict[int, set[str]] = {}
+        for cell, places in zip(cells, found, strict=True):
+            if len(places) == 1:
+                keys_of.setdefault(places[0], set()).add(path_key(cell))
+        matched: list[int | str] = []
+        for cell, places in zip(cells, found, strict=True):
+            if not cell or len(places) != 1:
+                matched.append(_fault(cell, len(places)))
+                continue
+            (place,) = places
+            keys = keys_of[place]
+            if len(keys) > 1 and path_key(cell) != path_key(self._paths[place]):
+                matched.append(f"ambiguous: rows with {len(keys)} different paths fit one file")
+            else:
+                matched.append(place)
+        return matched
+
+
+def path_key(path: str) -> str:
+    """A path without suffix and case, with slashes, and without ``.``, ``..`` and what links the encodings make."""
+    text = unicodedata.normalize("NFC", readable(path)).replace("\\", "/")
+    parts: list[str] = []
+    for part in text.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join([*parts[:-1], stem(parts[-1])]).casefold() if parts else ""
+
+
+def readable(path: str) -> str:
+    """A path whose bytes are not UTF-8 as Windows-1252, which archives from there are written in."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("cp1252", errors="surrogateescape")
+    return path
+
+
+def _ends(key: str) -> list[str]:
+    """``a/b/c`` and then ``b/c``, ``c``: the longest first."""
+    parts = key.split("/")
+    return ["/".join(parts[first:]) for first in range(len(parts))]
+
+
+def _fault(cell: str, matches: int) -> str:
+    if not cell:
+        return "the image cell is blank"
+    return f"ambiguous: {matches} files have the name in this row" if matches else MISSING
+
+
+def repeated(files: Sequence[Hashable], said: Sequence[Hashable]) -> tuple[frozenset[int], list[str]]:
+    """The rows whose file an earlier row has, and a note where they contradict it.
+
+    Args:
+        files: the file of every row.
+        said: what every row says of its file.
+    """
+    first: dict[Hashable, int] = {}
+    again = [row for row, file in enumerate(files) if first.setdefault(file, row) != row]
+    others = sum(said[row] != said[first[files[row]]] for row in again)
+    rows = "1 row names" if others == 1 else f"{others:,} rows name"
+    note = (
+        f"{rows} an image again with another patient or other labels; only the first row of an image counts, so put "
+        "all its findings into one row"
+    )
+    return frozenset(again), [note] if others else []
