@@ -26,6 +26,13 @@ SEEDED = (
     "explain correlate run --classifier run",
     "explain all run",
 )
+IMPORTED = {
+    "table": ("any.csv", "image,patient,Effusion"),
+    "dicom": ("any.csv", "image,patient,Effusion"),
+    "nih": ("Data_Entry_2017.csv", "Image Index,Patient ID,Finding Labels"),
+    "chexpert": ("train.csv", "Path,Sex,Pleural Effusion"),
+    "rsna": ("stage_2_train_labels.csv", "patientId,x,Target"),
+}
 SETTINGS = ("train store --preset small-64", "classify train store --preset small-64", "audit run store")
 BAD_SEEDS = {
     "-1": "greater than or equal to 0",
@@ -51,6 +58,23 @@ def test_a_finding_named_twice_in_settings_is_refused(tmp_path: Path, capsys: py
     for command in ("train store", "classify train store"):
         line = refusal(f"{command} --preset small-64 --set findings=Mass,Mass", tmp_path / "out", capsys)
         assert line.endswith("'findings' is 'Mass,Mass': names Mass twice; name it once")
+
+
+@pytest.mark.parametrize("asked", ["Effusion,Effusion", "Effusion, effusion", "Pleural Effusion,Effusion"])
+def test_a_finding_of_an_import_named_twice_in_any_spelling_is_refused(
+    asked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name, header in IMPORTED.values():
+        (folder / name).write_text(f"{header}\n1.png,p1,1\n")
+    for source, (name, _) in IMPORTED.items():
+        place = folder / name if source == "table" else folder
+        labels = ["--labels", str(folder / name)] if source == "dicom" else []
+        command = ["data", "import", source, str(place), *labels, "--findings", asked]
+        assert run([*command, "--out", str(tmp_path / "out")]) == 2
+        assert capsys.readouterr().err == "radcommons: finding 'Effusion' is asked for twice\n", source
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("seed", BAD_SEEDS)
