@@ -7,9 +7,11 @@ and cannot be taken up after a kill; films that are no films stop it.
 from collections.abc import Sequence
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
 from PIL import Image
+from pydicom.encaps import get_frame
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 
@@ -36,10 +38,18 @@ def open_picture(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("L"))
 
 
+def stored_values(dataset: pydicom.Dataset) -> np.ndarray:
+    """Uncompressed pixels, or a lossless JPEG decoded by libjpeg-turbo, which hides what it warns of."""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        decoded: np.ndarray = imagecodecs.jpeg8_decode(get_frame(dataset.PixelData, 0, number_of_frames=1))
+        return decoded
+    return np.asarray(dataset.pixel_array)
+
+
 def open_dicom(path: Path) -> np.ndarray:
     """Windowed grey values of a DICOM film, uint8 (H, W)."""
     dataset = pydicom.dcmread(path)
-    values = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
+    values = apply_voi_lut(apply_modality_lut(stored_values(dataset), dataset), dataset)
     white = 2**dataset.BitsStored - 1  # what the window ends at
     grey = np.rint(np.clip(values * (255 / white), 0, 255)).astype(np.uint8)
     return 255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey

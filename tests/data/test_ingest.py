@@ -262,7 +262,7 @@ def test_one_worker_two_threads_and_two_processes_write_the_same_bytes(
     (tmp_path / "films" / "film-3.png").write_bytes(b"no film")
     imported("one", workers=1)
     for name, threads in (("threads", True), ("processes", False)):
-        monkeypatch.setattr(module, "left_to_opencv", lambda path, threads=threads: threads)
+        monkeypatch.setattr(module, "is_picture", lambda path, threads=threads: threads)
         with pytest.raises(Killed):
             imported(name, workers=2, track=killed_after(1))
         imported(name, workers=2)

@@ -3,7 +3,7 @@
 A search for an end marker does not tell whether a stream is whole: a cut stream may have one, and a whole one may be
 followed by padding. So the decoders judge. libjpeg-turbo (simplejpeg) reports damage as a warning, which is an error
 here; CharLS and OpenJPEG refuse. Above 8 bits libjpeg-turbo is reached through imagecodecs, which hides its warnings:
-there `_reads_to_its_end` asks the decoder instead.
+there `_lossless_ends_with` and `_lossy_ends_with` ask the decoder instead.
 """
 
 import logging
@@ -29,7 +29,7 @@ _SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})  # TEM, RST0-7, SOI
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_JPEG_LS_FRAME}
 _LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
-_REPLACED_BYTES = (8, 64)  # of the end of a scan, first try and second
+_REPLACED_BYTES = (4, 64)  # of the end of a scan, first try and second
 _APPENDED = b"\x5a\xa5\x3c\xc3" * 16
 
 DAMAGED: Final = "image data are truncated or damaged"
@@ -86,7 +86,7 @@ def decode(content: bytes, header: Codestream) -> npt.NDArray[Any]:
         elif header.precision == 8:
             samples = simplejpeg.decode_jpeg(content, colorspace="GRAY")[..., 0]
         else:
-            samples = _decode_deep_jpeg(content)
+            samples = _decode_deep_jpeg(content, header)
     except ImageRefused:
         raise
     except Exception as error:  # a decoder's own words are not passed on
@@ -114,41 +114,57 @@ def _reason(error: Exception, header: Codestream) -> str:
     return f"no decoder here reads this kind of {header.kind}, {header.precision} bits" if unknown else DAMAGED
 
 
-def _decode_deep_jpeg(content: bytes) -> npt.NDArray[Any]:
+def _decode_deep_jpeg(content: bytes, header: Codestream) -> npt.NDArray[Any]:
     """A JPEG of other than 8 bits, lossless or not."""
     end = content.rfind(_END)
     if end < 0:
         raise ImageRefused(DAMAGED)
     samples: npt.NDArray[Any] = imagecodecs.jpeg8_decode(content)
-    if not _reads_to_its_end(content[:end], samples):
+    stream = content[:end].rstrip(b"\xff")  # fill bytes before a marker
+    ends_together = _lossless_ends_with if header.lossless else _lossy_ends_with
+    if not ends_together(stream, samples):
         raise ImageRefused(DAMAGED)
     return samples
 
 
-def _reads_to_its_end(stream: bytes, samples: npt.NDArray[Any]) -> bool:
-    """Whether the last bytes of a JPEG without its end marker, and nothing behind them, make its last samples.
+def _lossless_ends_with(stream: bytes, samples: npt.NDArray[Any]) -> bool:
+    """Whether the last bytes of a lossless JPEG without its end marker make its last samples, in one further decoding.
 
-    A decoder that runs out of data goes on with whatever it is given: bytes appended would change its samples. A
-    decoder that lost its place ends before the data do: other bytes in the place of the last ones would change nothing.
+    A sample takes at least a bit. So other bytes in the place of the last ones, with more behind them, change samples
+    among the last few and none before: a decoder that ran out of data would change where it ran out, and one that lost
+    its place and ended before the data did would change nothing. So few samples may be missing that nobody sees it.
     """
-    stream = stream.rstrip(b"\xff")  # fill bytes before a marker
-    if not _decodes_to(stream + _APPENDED + _END, samples):
+    for count in _REPLACED_BYTES:
+        other = _decoded(_with_other_end(stream, count) + _APPENDED)
+        if other is not None and len(changed := np.flatnonzero(other != samples)):
+            return bool(changed[0] >= samples.size - 16 * count)
+    return False
+
+
+def _lossy_ends_with(stream: bytes, samples: npt.NDArray[Any]) -> bool:
+    """Whether the last bytes of a JPEG without its end marker, and nothing behind them, make its last blocks."""
+    if _differs(_decoded(stream + _APPENDED), samples):
         return False
-    return any(not _decodes_to(_with_other_end(stream, count) + _END, samples) for count in _REPLACED_BYTES)
+    return any(_differs(_decoded(_with_other_end(stream, count)), samples) for count in _REPLACED_BYTES)
+
+
+def _differs(other: npt.NDArray[Any] | None, samples: npt.NDArray[Any]) -> bool:
+    return other is None or not np.array_equal(other, samples)
+
+
+def _decoded(stream: bytes) -> npt.NDArray[Any] | None:
+    """The samples of a JPEG without its end marker; None where it cannot be decoded."""
+    try:
+        samples: npt.NDArray[Any] = imagecodecs.jpeg8_decode(stream + _END)
+        return samples
+    except Exception:
+        return None
 
 
 def _with_other_end(stream: bytes, count: int) -> bytes:
-    kept = stream[:-count].rstrip(b"\xff")
-    # a zero behind 0xff is part of it; the bits that a byte keeps when it is turned round are none
-    turned = bytes(byte ^ 0x5A if byte ^ 0x5A != 0xFF else 0x3C for byte in stream[len(kept) :])
-    return kept + turned.replace(b"\xff", b"\x3c")
-
-
-def _decodes_to(content: bytes, samples: npt.NDArray[Any]) -> bool:
-    try:
-        return np.array_equal(imagecodecs.jpeg8_decode(content), samples)
-    except Exception:
-        return False
+    """The last `count` bytes turned round, without making a marker of them."""
+    kept = stream[:-count].rstrip(b"\xff")  # a zero behind 0xff belongs to it
+    return kept + bytes(byte ^ 0x5A if byte ^ 0x5A != 0xFF else 0x3C for byte in stream[len(kept) :])
 
 
 def _describe_jpeg(content: bytes) -> Codestream:

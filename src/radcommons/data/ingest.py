@@ -1,8 +1,8 @@
 """From a listing (or a phantom site) to a store: parallel, in order, resumable.
 
 Workers read, square and shrink; one writer appends their blocks. Nothing but pseudonyms passes the writer.
-Workers are threads where OpenCV decodes every film, which it does outside the interpreter's lock, and processes where
-DICOM has to be decoded.
+Workers are threads where every film is a PNG or JPEG, which are decoded outside the interpreter's lock, and processes
+where DICOM has to be decoded.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from radcommons.data import phantom
 from radcommons.data.colour import MOST_COLOURED_PERCENT
 from radcommons.data.listing import Candidate, Listing
 from radcommons.data.memory import keep_freed_memory
-from radcommons.data.pixels import Fit, left_to_opencv, pyramid, read, square
+from radcommons.data.pixels import Fit, is_picture, pyramid, read, square
 from radcommons.data.pseudonyms import fingerprint, load_or_create_key, phantom_fingerprint, pseudonym
 from radcommons.data.sending import for_other_machines, require_folder, under_pseudonyms
 from radcommons.data.split import SplitLists, part_by_hash, with_split
@@ -135,7 +135,7 @@ def ingest(
             folder=folder,
             caller=os.getpid(),
         )
-        threads = all(left_to_opencv(c.path) for c in candidates)
+        threads = all(is_picture(c.path) for c in candidates)
         try:
             with StoreWriter.begin(out, request) as writer:
                 _fill(writer, prepare, candidates, refused, workers, track, "Importing", threads=threads)

@@ -19,7 +19,7 @@ from radcommons.data.film import Film, Pixels, through_table
 from radcommons.data.views import NOTHING_DECLARED, NOTHING_SETTLED, Declared, Verdict
 from radcommons.errors import ImageRefused
 
-__all__ = ["Film", "Fit", "Pixels", "Squared", "left_to_opencv", "pyramid", "read", "square"]
+__all__ = ["Film", "Fit", "Pixels", "Squared", "is_picture", "pyramid", "read", "square"]
 
 Fit = Literal["crop", "pad"]
 
@@ -31,7 +31,7 @@ SMALLEST_LEVEL: Final = 4
 LARGEST_BLOCK_IN_16_BITS: Final = 16 * 16  # pixels; their sum and half of their number are below 2^16
 IN_CACHE_PIXELS: Final = 2**20  # of the films whose means are taken together
 
-OPENCV_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
+PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
@@ -46,9 +46,9 @@ class Squared(NamedTuple):
     upsampled: bool
 
 
-def left_to_opencv(path: Path) -> bool:
-    """Whether a file's name says that OpenCV decodes it, which threads can do side by side; its content decides."""
-    return path.suffix.lower() in OPENCV_SUFFIXES
+def is_picture(path: Path) -> bool:
+    """Whether a file's name says PNG or JPEG, which threads decode side by side; its content decides how it is read."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def read(path: Path, *, declared: Declared = NOTHING_DECLARED, before: Verdict = NOTHING_SETTLED,
