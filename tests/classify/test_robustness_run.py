@@ -1,7 +1,9 @@
 import json
+import shutil
 from pathlib import Path
 
 import click
+import polars as pl
 import pytest
 import torch
 import typer
@@ -139,6 +141,28 @@ def test_the_table_has_a_row_an_epsilon_a_row_a_check_and_the_words(
     assert "no AUC here is a lower bound" in text
     failed = [c.verdict for checks in found.result.checks.values() for c in checks if not c.passed]
     assert all(verdict in as_text(found, "figure.png") for verdict in failed)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_finding_of_one_class_in_the_part_is_named_everywhere_and_the_others_are_attacked_alone(
+    value: int, first: Path, phantom_store: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(phantom_store.path, tmp_path / "store")
+    manifest = phantom_store.manifest.with_columns(
+        Atelectasis=pl.lit(value, phantom_store.manifest["Atelectasis"].dtype)
+    )
+    manifest.write_parquet(tmp_path / "store" / "manifest.parquet")
+    store = Store.open(tmp_path / "store")
+    found = quick(first, store, tmp_path / "out", epsilons=[])
+    curve = found.result.curves["first"]
+    assert (curve.findings, curve.left_out) == (("Effusion",), ("Atelectasis",))
+    alone = quick(first, phantom_store, tmp_path / "alone", epsilons=[], findings=["Effusion"]).result.curves["first"]
+    assert [p.auc for p in curve.points] == [p.auc for p in alone.points]
+    assert "Left out, one class only among these films: Atelectasis.\n" in as_text(found, "figure.png")
+    assert "findings Effusion (left out, one class only: Atelectasis)" in (tmp_path / "out" / "table.md").read_text()
+    with pytest.raises(TooFewImages, match="finding 'Atelectasis' has .* in the part 'train' of .*; it needs both"):
+        quick(first, store, tmp_path / "none", findings=["Atelectasis"])
+    assert not (tmp_path / "none").exists()
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from radcommons import __version__
 from radcommons.classify.attacked import LabelledFilms
 from radcommons.classify.evaluation import claim, require_common
-from radcommons.classify.material import of_store, require_both_classes
+from radcommons.classify.material import of_store, require_both_classes, with_both_classes
 from radcommons.classify.pgd import AttackSettings
 from radcommons.classify.robustness import REDRAWS, compare
 from radcommons.classify.robustness_figure import robustness_figure
@@ -72,7 +72,8 @@ def attack_run(
     Raises:
         FindingUnknown: the store or the other run does not know a finding.
         ClassifierRefused: the other run is the same, or has another input side.
-        TooFewImages: a finding has one class only in the part, or none has both among the films drawn.
+        TooFewImages: no finding has both classes in the part, or among the films drawn; where some have, the others are
+            named and left out.
         PathInUse: `out` holds something else.
     """
     with alone_in(out, private=True):
@@ -95,7 +96,8 @@ def attack_run(
         examples = of_store(store, part, side=classifier.side).about(chosen)
         if not len(examples):
             raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
-        require_both_classes(examples.labels, chosen, f"the part '{part}' of {folder}")
+        if not with_both_classes(examples.labels).any():
+            require_both_classes(examples.labels, chosen, f"the part '{part}' of {folder}")
         drawn = examples
         if films is not None and films < len(examples):
             drawn = examples.take(np.sort(numpy_stream(seed, "films").choice(len(examples), size=films, replace=False)))

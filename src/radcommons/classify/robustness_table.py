@@ -37,7 +37,8 @@ def conditions(robustness: Robustness) -> str:
 def as_text(robustness: Robustness, figure: str) -> str:
     """The results for a terminal."""
     result = robustness.result
-    lines = []
+    curve = next(iter(result.curves.values()))
+    lines = [f"Left out, one class only among these films: {', '.join(curve.left_out)}."] if curve.left_out else []
     for name, curve in result.curves.items():
         lines.append(f"{name}: mean AUC on {curve.films:,} films under attack (under noise of the same size)")
         lines += [f"  epsilon {p.epsilon:<5g} {written(p.mean_auc)}  ({p.noise_mean_auc:.3f})" for p in curve.points]
