@@ -5,9 +5,9 @@ Films of 1024 x 1024 pixels as PNG at two resolutions, and of 2000 x 2400 pixels
 JPEG. The baseline is `support/plain_import.py`. Both write the same pyramid; ours also takes two SHA-256 digests a
 film, keeps the journal that lets a killed import go on, and waits until the store is on the disk. Decoding alone is
 `cv2.imdecode` in two threads, or pydicom's `pixel_array` (lossless JPEG: libjpeg-turbo) in two processes, as in the
-import; of lossless JPEG the import also asks the decoder whether the stream is whole, which is a second decoding. The files lie in the page
-cache, and worker processes are already started: their start is timed apart. What was written the round before is
-deleted between the timings.
+import; of lossless JPEG the import also asks the decoder whether the stream is whole, which is a second decoding. The
+files lie in the page cache, and worker processes are already started: their start is timed apart. What was written the
+round before is deleted between the timings.
 """
 
 import shutil

@@ -468,7 +468,7 @@ from radcommons.data.store_writer import StoreWriter
 append = StoreWriter.append
 def waiting(writer, block):
     append(writer, block)
-    while True:
+    while not (writer.out.parent / "go on").exists():
         time.sleep(0.01)
 StoreWriter.append = waiting
 sys.exit(run(sys.argv[1:]))
@@ -476,10 +476,11 @@ sys.exit(run(sys.argv[1:]))
 
 
 class Importing:
-    """``data import table`` up to its first finished block, where it waits unless told otherwise."""
+    """``data import table`` up to its first finished block, where it waits until `go_on`."""
 
-    def __init__(self, start: Callable[..., Any], films: Path, out: Path, key: Path, *, waits: bool = True) -> None:
-        program = ["-c", WAITING_AFTER_A_BLOCK] if waits else ["-m", "radcommons"]
+    def __init__(self, start: Callable[..., Any], films: Path, out: Path, key: Path) -> None:
+        program = ["-c", WAITING_AFTER_A_BLOCK]
+        self.out = out
         options = ["--resolution", "256", "--key", key, "--workers", "2"]
         self.started = start([sys.executable, *program, "data", "import", "table", films, "--out", out, *options])
         self.journal = out / ".import" / "journal.jsonl"
@@ -487,6 +488,9 @@ class Importing:
         listed = Path(f"/proc/{self.started.process.pid}/task").glob("*/children")
         children = [int(pid) for path in listed for pid in path.read_text().split()]
         self.workers = [c for c in children if b"LokyProcess" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+    def go_on(self) -> None:
+        (self.out.parent / "go on").touch()
 
     def end(self) -> tuple[int, str]:
         """Exit status and stderr, once the command and all that hold its pipes have ended."""
@@ -577,8 +581,9 @@ def test_ctrl_c_with_threads_is_one_line_too_and_the_same_command_goes_on(
 def test_a_worker_killed_for_memory_is_one_line(
     slow_films_for_processes: Path, tmp_path: Path, start: Callable[..., Any]
 ) -> None:
-    importing = Importing(start, slow_films_for_processes, tmp_path / "store", tmp_path / "key", waits=False)
+    importing = Importing(start, slow_films_for_processes, tmp_path / "store", tmp_path / "key")
     os.kill(importing.workers[0], signal.SIGKILL)
+    importing.go_on()
     status, errors = importing.end()
     assert status == 2 and "Traceback" not in errors
     assert errors.endswith("run the same command again to continue, with a --workers below 2\n")

@@ -180,10 +180,10 @@ def test_a_header_value_of_a_dicom_file_is_not_printed(tmp_path: Path, printed: 
     for number, changes in enumerate(
         ({"PatientID": ""}, {"ViewPosition": "Mueller^Anna"}, {"PatientAge": "4711"}, {"PatientSex": "Anna"},
          {"SpecificCharacterSet": "Mueller"}, {"PatientOrientation": "Mueller"}, {"ViewPosition": "LATERAL Mueller"},
-         {"BodyPartExamined": "Mueller=Anna"})
+         {"BodyPartExamined": "Mueller=Anna"}, {"ViewPosition": "MUELLER"}, {"Modality": "Anna"})
     ):  # fmt: skip
         write_dicom(folder / "Mueller" / f"filmof{number}", f"1.2.840.99.{number}", **changes)
-    (tmp_path / "labels.csv").write_text("image,Pneumonia\n" + "".join(f"Mueller/filmof{n},1\n" for n in range(9)))
+    (tmp_path / "labels.csv").write_text("image,Pneumonia\n" + "".join(f"Mueller/filmof{n},1\n" for n in range(11)))
     for extra in ([], ["--dry-run"]):
         said = printed("data", "import", "dicom", folder, "--labels", tmp_path / "labels.csv", "--out",
                        tmp_path / "store", "--resolution", 8, "--workers", 1, *extra)  # fmt: skip

@@ -224,7 +224,8 @@ def test_data_cut_in_the_middle_are_refused_with_and_without_an_end_marker(packe
     whole = encode(name, noisy(bits), bits)
     cut = whole[: int(len(whole) * kept)].rstrip(b"\xff")
     kind = np.uint8 if bits == 8 else np.uint16
-    for frame in (cut, cut + b"\xff\xd9", cut + b"\xff\xd9" + bytes(200), cut + bytes(500) + b"\xff\xd9"):
+    zeros = [cut + bytes(500) + b"\xff\xd9"] if kept < 0.99 else []  # as many as are missing may pass for data
+    for frame in (cut, cut + b"\xff\xd9", cut + b"\xff\xd9" + bytes(200), *zeros):
         assert refused(packed(frame, (200, 200), kind=kind, bits=bits, syntax=SYNTAX[name])) == DAMAGED
 
 

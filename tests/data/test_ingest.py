@@ -518,7 +518,7 @@ def test_unusable_films_are_listed_with_row_and_reason_and_the_rest_is_imported(
     rejected = pl.read_csv(tmp_path / "store" / "rejected.csv")
     assert rejected.columns == ["row", "file", "reason"]
     assert dict(zip(rejected["row"], rejected["reason"], strict=True)) == {
-        2: "image file is truncated",
+        2: "image data are truncated or damaged",
         4: "image file is empty",
         6: "image is 20 x 20 pixels; the shorter side must be 32 or more",
         8: "colour image: 91.67% of the pixels are coloured, the limit is 1%; look at it, and pass --most-coloured "

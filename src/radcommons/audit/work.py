@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from radcommons.errors import PathInUse
 from radcommons.files import put_whole, write_whole
-from radcommons.folders import holds_other_than
+from radcommons.folders import holds_other_than, make_folder
 from radcommons.records import AuditReport
 
 REPORT = "audit.json"
@@ -34,7 +34,8 @@ class Work:
                 raise PathInUse(f"{out} holds an unfinished audit of something else; choose another --out")
         elif holds_other_than(out):
             raise PathInUse(f"{out} already holds something else; choose another --out")
-        out.chmod(0o700)  # films will be seen on its page
+        make_folder(out, private=True)
+        out.chmod(0o700)  # films will be seen on its page, and the folder may have been there
         folder.mkdir(mode=0o700, exist_ok=True)
         write_whole(saved, request)
         return cls(folder)

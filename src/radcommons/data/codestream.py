@@ -29,7 +29,7 @@ _SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})  # TEM, RST0-7, SOI
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_JPEG_LS_FRAME}
 _LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
-_REPLACED_BYTES = (4, 64)  # of the end of a scan, first try and second
+_REPLACED_BYTES = (8, 64)  # of the end of a scan, first try and second
 _APPENDED = b"\x5a\xa5\x3c\xc3" * 16
 
 DAMAGED: Final = "image data are truncated or damaged"
@@ -134,11 +134,9 @@ def _lossless_ends_with(stream: bytes, samples: npt.NDArray[Any]) -> bool:
     among the last few and none before: a decoder that ran out of data would change where it ran out, and one that lost
     its place and ended before the data did would change nothing. So few samples may be missing that nobody sees it.
     """
-    for count in _REPLACED_BYTES:
-        other = _decoded(_with_other_end(stream, count) + _APPENDED)
-        if other is not None and len(changed := np.flatnonzero(other != samples)):
-            return bool(changed[0] >= samples.size - 16 * count)
-    return False
+    other = _decoded(_with_other_end(stream, _REPLACED_BYTES[0]) + _APPENDED)
+    changed = np.flatnonzero(other != samples) if other is not None else np.empty(0, np.intp)
+    return len(changed) > 0 and bool(changed[0] >= samples.size - 16 * _REPLACED_BYTES[0])
 
 
 def _lossy_ends_with(stream: bytes, samples: npt.NDArray[Any]) -> bool:

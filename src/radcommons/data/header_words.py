@@ -3,6 +3,7 @@
 Source: DICOM PS3.3 C.8.11.5 (DX positioning), C.8.1.2 (CR image), C.7.6.1.1.1 (patient orientation).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -15,6 +16,15 @@ from radcommons.data.views import Said
 # Fujifilm writes the view into AcquisitionDeviceProcessingDescription.
 SERIES_TEXT: Final[tuple[str, ...]] = ("SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName")
 STUDY_TEXT: Final = ("PerformedProcedureStepDescription", "RequestedProcedureDescription", "StudyDescription")
+NAMES: Final = (
+    "PatientName",
+    "PatientID",
+    "OtherPatientNames",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "RequestingPhysician",
+)
 KIND_TAGS: Final = (
     "SOPClassUID",
     "Modality",
@@ -26,6 +36,7 @@ KIND_TAGS: Final = (
     "SyntheticData",
     *SERIES_TEXT,
     *STUDY_TEXT,
+    *NAMES,
 )
 
 CROSS_TABLE: Final = "111069"  # DICOM PS3.16 CID 4011
@@ -53,6 +64,9 @@ def said_in(dataset: Any) -> Said:
         series_text=_texts(dataset, SERIES_TEXT),
         study_text=_texts(dataset, STUDY_TEXT),
         synthetic=_text(dataset, "SyntheticData").upper() == "YES",
+        names=frozenset(
+            word for keyword in NAMES for word in re.findall(r"\w{2,}", str(dataset.get(keyword, "")).casefold())
+        ),
     )
 
 

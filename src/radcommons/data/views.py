@@ -77,6 +77,7 @@ class Said:
         series_text: free text about this image or its series.
         study_text: free text about the whole study.
         synthetic: whether the image is marked as synthetic.
+        names: words of the names and identifiers beside it, in small letters; a word among them is never shown.
     """
 
     fields: tuple[tuple[About, str], ...] = ()
@@ -84,6 +85,7 @@ class Said:
     series_text: tuple[str, ...] = ()
     study_text: tuple[str, ...] = ()
     synthetic: bool = False
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def judge(said: Said, declared: Declared = NOTHING_DECLARED, before: Verdict = N
         for fact in _facts(about, value, declared, said.synthetic)
         if fact.state != "unknown"
     ]
+    facts = [_without_names(fact, said.names) for fact in facts]
     settled, taken_words, view = list(before.settled), list(before.declared), before.view
     for about in ABOUT:
         of_kind = [fact for fact in facts if fact.about == about]
@@ -163,6 +166,10 @@ class Fact(NamedTuple):
     state: Literal["right", "other", "unknown"]
     kind: str
     shown: str = ""
+
+
+def _without_names(fact: Fact, names: frozenset[str]) -> Fact:
+    return fact if names.isdisjoint(fact.shown.casefold().split()) else fact._replace(shown=OTHER_WORDS)
 
 
 def _facts(about: About, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
