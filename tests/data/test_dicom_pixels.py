@@ -315,3 +315,97 @@ def test_what_is_no_dicom_is_called_so_and_not_damaged(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
     assert read_header(path).refused == "not a DICOM file"
+
+
+# --- RLE and what headers contradict ---
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_rle_that_lacks_bytes_or_a_segment_is_refused_and_random_bytes_never_crash(packed, film_like, bits):
+    samples = film_like(bits, (200, 200))
+    kind = samples.dtype
+    header = np.zeros(16, "<u4")
+    segments = [(samples >> shift & 0xFF).astype(np.uint8).tobytes() for shift in ((8, 0) if bits > 8 else (0,))]
+    packed_segments = [imagecodecs.packbits_encode(segment) for segment in segments]
+    header[0], at = len(segments), 64
+    for number, segment in enumerate(packed_segments, start=1):
+        header[number] = at
+        at += len(segment)
+    whole = header.tobytes() + b"".join(packed_segments)
+    how = {"kind": kind, "bits": bits, "syntax": RLELossless}
+    low, high = int(samples.min()), int(samples.max())
+    expected = np.rint((samples.astype(int) - low) / (high - low) * 255)
+    assert np.array_equal(read(packed(whole, (200, 200), **how)).pixels, expected)
+    for cut in (10, 63, 64, 100, len(whole) // 2, len(whole) - 50):
+        assert refused(packed(whole[:cut], (200, 200), **how)) == DAMAGED
+    other = header.copy()
+    other[0] = len(segments) + 1
+    assert refused(packed(other.tobytes() + whole[64:], (200, 200), **how)) == DAMAGED
+    rng = np.random.default_rng(bits)
+    for _ in range(30):  # refused or read, never an end of the import
+        noise = bytearray(whole)
+        for place in rng.integers(0, len(whole), 5):
+            noise[place] = int(rng.integers(0, 256))
+        try:
+            read(packed(bytes(noise), (200, 200), **how))
+        except ImageRefused as refusal:
+            assert str(refusal)
+
+
+@pytest.mark.parametrize("spelling", ["monochrome2", "MONOCHROME 2", " MONOCHROME2"])
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_a_photometric_interpretation_is_known_in_any_case_and_spacing(write_dicom, film_like, spelling):
+    samples = film_like(12)
+    path = write_dicom(samples, bits=12, PhotometricInterpretation=spelling, **WINDOW)
+    assert np.array_equal(read(path).pixels, windowed(samples))
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape", "taken"),
+    [("MONOCHROME1", "INVERSE", True), ("MONOCHROME2", "IDENTITY", True), ("MONOCHROME1", "IDENTITY", False),
+     ("MONOCHROME2", "INVERSE", False)],
+)  # fmt: skip
+def test_a_presentation_shape_that_contradicts_the_photometric_interpretation_is_refused(
+    write_dicom, film_like, photometric, shape, taken
+):
+    path = write_dicom(film_like(12), bits=12, PhotometricInterpretation=photometric, PresentationLUTShape=shape)
+    if taken:
+        read(path)
+    else:
+        assert refused(path) == f"DICOM PresentationLUTShape {shape} contradicts {photometric}"
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "modality"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.3", "Modality": None}, "modality MG"),
+        ({"BodyPartExamined": "CHEST", "SeriesDescription": "HIP AP"}, "contradiction in the body part"),
+        ({"ViewPosition": "PA", "SeriesDescription": "SCOUT"}, "scout image"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"]}, "section"),
+    ],
+)
+def test_a_header_that_speaks_of_another_kind_of_image_somewhere_is_refused(write_dicom, film_like, header, reason):
+    assert reason in refused(write_dicom(film_like(12), bits=12, **header))
+
+
+@pytest.mark.parametrize("header", [{"BodyPartExamined": "CHEST", "SeriesDescription": "Chest PA abdomen seen"},
+                                    {"BodyPartExamined": "CHEST", "StudyDescription": "HIP AP"},
+                                    {"ImageType": ["DERIVED", "PRIMARY", "POST_PROCESSED"]}])  # fmt: skip
+def test_a_header_that_speaks_of_the_chest_too_is_not(write_dicom, film_like, header):
+    read(write_dicom(film_like(12), bits=12, **header))
+
+
+def test_a_png_on_its_side_and_an_image_of_two_levels_are_refused(tmp_path, film_like):
+    from PIL import Image
+
+    picture, exif = Image.fromarray(film_like(8)), Image.Exif()
+    for orientation, taken in ((1, True), (6, False)):
+        exif[0x0112] = orientation
+        picture.save(tmp_path / "a.png", exif=exif)
+        if taken:
+            read(tmp_path / "a.png")
+        else:
+            assert "on its side" in refused(tmp_path / "a.png")
+    cv2.imwrite(str(tmp_path / "b.png"), (film_like(8) > 100).astype(np.uint8) * 255)
+    assert refused(tmp_path / "b.png") == "image has fewer than 4 grey levels"

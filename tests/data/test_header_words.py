@@ -47,7 +47,7 @@ def refused(**values: Any) -> str | None:
         ("399356000", "oblique view"),
         ("R-10230", "oblique view"),
         ("R-10208", "oblique view"),
-        ("399061009", "section or scout image"),
+        ("399061009", "section image"),
         ("119376003", "not a frontal view"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_view_modifier_counts_where_it_is_known() -> None:
         (["F", "L"], None),
         ("", None),
         (["", ""], None),
-        (["L", "P"], "section or scout image"),
+        (["L", "P"], "section image"),
     ],
 )
 def test_the_run_of_rows_and_columns_tells_laterals(orientation: Any, expected: str | None) -> None:

@@ -97,6 +97,29 @@ def decode(content: bytes, header: Codestream) -> npt.NDArray[Any]:
     return decoded
 
 
+def decode_rle(content: bytes, pixels: int, bytes_a_sample: int) -> npt.NDArray[Any]:
+    """The samples of a DICOM RLE frame, uint8 or uint16 (pixels,).
+
+    A segment of PackBits a byte, the high byte first (PS3.5, annex G).
+
+    Raises ImageRefused where a segment is missing or too short.
+    """
+    offsets = np.frombuffer(content[:64].ljust(64, b"\0"), "<u4").tolist()
+    if offsets[0] != bytes_a_sample:
+        raise ImageRefused(DAMAGED)
+    ends = [*offsets[2 : bytes_a_sample + 1], len(content)]
+    samples = np.zeros(pixels, f"u{bytes_a_sample}")
+    for start, end in zip(offsets[1:], ends, strict=False):
+        try:
+            segment = np.frombuffer(imagecodecs.packbits_decode(content[start:end]), np.uint8)
+        except Exception:
+            segment = np.empty(0, np.uint8)
+        if len(segment) < pixels:
+            raise ImageRefused(DAMAGED)
+        samples = (samples << 8 if bytes_a_sample > 1 else samples) | segment[:pixels]
+    return samples
+
+
 def decode_picture(content: bytes) -> npt.NDArray[np.uint8]:
     """A JPEG file as uint8, grey (H, W) or blue, green, red (H, W, 3); raises ImageRefused where it is damaged."""
     if (header := describe(content)).components == 1:

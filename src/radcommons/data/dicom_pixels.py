@@ -8,7 +8,7 @@ from pydicom.encaps import generate_fragments
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import RLELossless
 
-from radcommons.data.codestream import DAMAGED, Codestream, decode, describe
+from radcommons.data.codestream import Codestream, decode, decode_rle, describe
 from radcommons.errors import ImageRefused
 
 GREY: Final = ("MONOCHROME1", "MONOCHROME2")
@@ -26,28 +26,39 @@ def stored_values(dataset: Any) -> npt.NDArray[Any]:
     Raises:
         ImageRefused: not one grey frame of integers, truncated or damaged, or header and pixels contradict each other.
     """
+    dataset.PhotometricInterpretation = photometric(dataset)  # pydicom knows one spelling
     _check_kind(dataset)
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = int(dataset.get("HighBit", bits - 1) or 0)
     if not bits - 1 <= high < allocated:
         raise ImageRefused(f"DICOM HighBit is {high} for {bits} bits stored in {allocated}")
     signed = bool(dataset.PixelRepresentation)
-    if not _is_codestream(dataset):
+    if not _in_items(dataset):
         return _aligned(_cells(dataset), bits, high, signed)
     frame = b"".join(list(generate_fragments(dataset.PixelData))[1:])  # the first item holds offsets
+    if dataset.file_meta.TransferSyntaxUID == RLELossless:
+        return _aligned(_rle_cells(dataset, frame), bits, high, signed)
     header = describe(frame)
     _check_codestream(dataset, header)
     return _reconciled(decode(frame, header), header, bits, high, signed)
+
+
+def photometric(dataset: Any) -> str:
+    """PhotometricInterpretation as the standard spells it."""
+    return str(dataset.get("PhotometricInterpretation") or "").upper().replace(" ", "")
 
 
 def _check_kind(dataset: Any) -> None:
     """Refuse everything that is not one grey frame of integers of 8 to 16 bits."""
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ImageRefused("DICOM file has no pixel data")
-    if int(dataset.get("SamplesPerPixel") or 1) != 1 or dataset.get("PhotometricInterpretation") not in GREY:
+    if int(dataset.get("SamplesPerPixel") or 1) != 1 or photometric(dataset) not in GREY:
         raise ImageRefused("colour image, or no grey photometric interpretation")
     if int(dataset.get("NumberOfFrames") or 1) != 1:
         raise ImageRefused("several frames in one file")
+    shape = str(dataset.get("PresentationLUTShape") or "")
+    if (photometric(dataset), shape) in (("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")):
+        raise ImageRefused(f"DICOM PresentationLUTShape {shape} contradicts {photometric(dataset)}")
     if missing := [keyword for keyword in NEEDED if dataset.get(keyword) in (None, "")]:
         raise ImageRefused(f"DICOM header lacks {', '.join(missing)}")
     if "PixelData" not in dataset or int(dataset.BitsAllocated) not in (8, 16):
@@ -58,31 +69,30 @@ def _check_kind(dataset: Any) -> None:
         raise ImageRefused("DICOM file has no pixel data")
 
 
-def _is_codestream(dataset: Any) -> bool:
-    """Whether the pixels are compressed images in items, by the file itself; RLE is left to pydicom."""
-    syntax = dataset.file_meta.TransferSyntaxUID
+def _in_items(dataset: Any) -> bool:
+    """Whether the pixels are compressed, by the file itself."""
     in_items = bool(dataset["PixelData"].is_undefined_length)
-    if syntax.is_encapsulated and not in_items:
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated and not in_items:
         raise ImageRefused("DICOM transfer syntax says compressed and the pixels are not")
-    return in_items and syntax != RLELossless
+    return in_items
 
 
 def _cells(dataset: Any) -> npt.NDArray[Any]:
-    """Uncompressed or RLE pixels as they lie, in this machine's byte order; a view of the bytes where that serves."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax != RLELossless:
-        expected = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
-        if len(dataset.PixelData) < expected:
-            raise ImageRefused("DICOM pixels are truncated")
-        if len(dataset.PixelData) >= 2 * expected:
-            raise ImageRefused("several frames in one file")
-    decoder: Any = get_decoder(syntax)
-    try:
-        cells: npt.NDArray[Any] = decoder.as_array(dataset, raw=True, view_only=True, correct_unused_bits=False)[0]
-    except Exception:
-        raise ImageRefused(f"{DAMAGED} ({syntax.name})" if syntax == RLELossless else "DICOM pixels do not fit "
-                           "the header") from None  # fmt: skip
+    """Uncompressed pixels as they lie, in this machine's byte order; a view of the bytes where that serves."""
+    expected = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+    if len(dataset.PixelData) < expected:
+        raise ImageRefused("DICOM pixels are truncated")
+    if len(dataset.PixelData) >= 2 * expected:
+        raise ImageRefused("several frames in one file")
+    decoder: Any = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    cells: npt.NDArray[Any] = decoder.as_array(dataset, raw=True, view_only=True, correct_unused_bits=False)[0]
     return cells.astype(cells.dtype.newbyteorder("="), copy=False)
+
+
+def _rle_cells(dataset: Any, frame: bytes) -> npt.NDArray[Any]:
+    rows, columns, size = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated) // 8
+    cells = decode_rle(frame, rows * columns, size).reshape(rows, columns)
+    return cells.view(f"{'i' if dataset.PixelRepresentation else 'u'}{size}")
 
 
 def _aligned(cells: npt.NDArray[Any], bits: int, high: int, signed: bool) -> npt.NDArray[Any]:

@@ -34,6 +34,7 @@ KIND_TAGS: Final = (
     "ViewCodeSequence",
     "PatientOrientation",
     "SyntheticData",
+    "ImageType",
     *SERIES_TEXT,
     *STUDY_TEXT,
     *NAMES,
@@ -46,11 +47,15 @@ _AXES: Final = {"L": "side", "R": "side", "A": "depth", "P": "depth", "H": "heig
 def said_in(dataset: Any) -> Said:
     """What a header says. Nothing of it is decided here."""
     fields: list[tuple[About, str]] = [
-        ("modality", _text(dataset, "Modality") or SOP_CLASSES.get(_text(dataset, "SOPClassUID"), "")),
+        ("modality", _text(dataset, "Modality")),
         ("body part", _text(dataset, "BodyPartExamined")),
         ("view", _text(dataset, "ViewPosition")),
     ]
-    hints: list[tuple[About, str]] = [("view", _by_orientation(dataset))]
+    hints: list[tuple[About, str]] = [
+        ("view", _by_orientation(dataset)),
+        ("modality", SOP_CLASSES.get(_text(dataset, "SOPClassUID"), "")),
+        *(("view", str(value)) for value in list(dataset.get("ImageType") or ())[2:]),
+    ]
     for keyword, about, codes in _CODED:
         for item in _items(dataset, keyword):
             known = codes.get(_text(item, "CodeValue"))

@@ -4,6 +4,7 @@ A reason never holds a file name, an identifier or a decoder's own words.
 """
 
 import math
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -11,6 +12,7 @@ import cv2
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from radcommons.data import codestream
 from radcommons.data.colour import MOST_COLOURED_PERCENT, to_grey
@@ -35,6 +37,7 @@ PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+_EXIF_ORIENTATION = 0x0112
 _HEAD_OF_PNG_BYTES = 1024
 _HEAD_OF_JPEG_BYTES = 2**16
 
@@ -77,6 +80,8 @@ def read(path: Path, *, declared: Declared = NOTHING_DECLARED, before: Verdict =
     _check_shape(film.pixels.shape)
     if int(film.pixels.max()) - int(film.pixels.min()) < FEWEST_GREY_LEVELS:
         raise ImageRefused("image is blank")
+    if np.count_nonzero(cv2.calcHist([film.pixels], [0], None, [256], [0, 256])) < FEWEST_GREY_LEVELS:
+        raise ImageRefused(f"image has fewer than {FEWEST_GREY_LEVELS} grey levels")
     return film
 
 
@@ -189,6 +194,8 @@ def _decode_png(content: bytes) -> npt.NDArray[Any]:
         decoded: npt.NDArray[Any] = imagecodecs.png_decode(content)
     except Exception:  # libpng checks every byte
         raise ImageRefused(codestream.DAMAGED) from None
+    if b"eXIf" in content and Image.open(BytesIO(content)).getexif().get(_EXIF_ORIENTATION, 1) != 1:
+        raise ImageRefused("PNG is marked as lying on its side or mirrored (EXIF); turn it and import it again")
     if decoded.ndim == 2:
         return decoded
     return np.ascontiguousarray(decoded[..., 0] if decoded.shape[2] == 2 else decoded[..., 2::-1])

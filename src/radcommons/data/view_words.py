@@ -7,7 +7,7 @@ from typing import Final
 # What a view is called in a reason. PA, AP and FRONTAL are taken, every other is refused.
 PA, AP, FRONTAL = "PA", "AP", "frontal"
 LATERAL, DECUBITUS, OBLIQUE = "lateral view", "lateral decubitus view", "oblique view"
-LORDOTIC, SWIMMERS, SECTION = "lordotic or apical view", "swimmer's view", "section or scout image"
+LORDOTIC, SWIMMERS, SECTION, SCOUT = "lordotic or apical view", "swimmer's view", "section image", "scout image"
 NOT_FRONTAL, EXCLUDED = "not a frontal view", "marked to be excluded"
 
 VIEWS: Final = {
@@ -35,8 +35,8 @@ VIEWS: Final = {
     "apical, apikal, apicale, apicogram, lungenspitzen, spitzenaufnahme",
     SWIMMERS: "swimmers, swimmer, swimmer s, schwimmer",
     SECTION: "axial, axiale, axiaal, transversal, transverse, coronal, coronale, koronar, sagittal, sagittale, "
-    "sagital, tomo, tomogram, tomosynthesis, ct, cta, hrct, mr, mri, mrt, pet, scout, localizer, localiser, "
-    "topogram, scanogram",
+    "sagital, tomo, tomogram, tomosynthesis, ct, cta, hrct, mr, mri, mrt, pet",
+    SCOUT: "scout, localizer, localiser, topogram, scanogram",
     NOT_FRONTAL: "tangential, tangentiel, transthoracic, cranio caudal, craniocaudal, caudo cranial, cc, ml, lm, "
     "lateral medial, latero medial, medial lateral, medio lateral, waters, towne, caldwell, open mouth, odontoid, "
     "sunrise, skyline, frog leg, frogleg, mortise, grashey, y view, scapular y, orbitoparietal, parieto orbital, "
@@ -134,7 +134,7 @@ NOT_IN_TEXT: Final = (
     "hals, cou, main, pie, cor, collo, nose, testa, sein, nek, eye, asp, abd, orbit, brain, barium, trunk, "
     "costa, coste, fechter, 3d, sinus, crane, kopf, pols, mamma, gamba, radius, cranio, phantom"
 )
-VIEWS_IN_TEXT: Final = frozenset({PA, AP, FRONTAL, LATERAL, DECUBITUS, OBLIQUE, LORDOTIC, SWIMMERS})
+VIEWS_IN_TEXT: Final = frozenset({PA, AP, FRONTAL, LATERAL, DECUBITUS, OBLIQUE, LORDOTIC, SWIMMERS, SCOUT})
 # A study's description with one of these tells of several views and not which of them this image is.
 SEVERAL_IN_STUDY: Final = (
     "views, vws, and, und, et, y, e, en, with, mit, avec, con, com, met, plus, or, series, serie, ebenen, eb, "
@@ -241,4 +241,11 @@ SOP_CLASSES: Final = {
     "1.2.840.10008.5.1.4.1.1.12.2": "RF",
     "1.2.840.10008.5.1.4.1.1.20": "NM",
     "1.2.840.10008.5.1.4.1.1.128": "PT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.4.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.13.1.1": "XA",
+    "1.2.840.10008.5.1.4.1.1.13.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.13.1.3": "MG",
+    "1.2.840.10008.5.1.4.1.1.77.1.4": "XC",
+    "1.2.840.10008.5.1.4.1.1.481.1": "RTIMAGE",
 }

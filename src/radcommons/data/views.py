@@ -144,6 +144,8 @@ def judge(said: Said, declared: Declared = NOTHING_DECLARED, before: Verdict = N
             return Verdict(refused=_reason(other))
         if about in before.settled:
             continue
+        if right and (elsewhere := _contradicts(about, said)):
+            return Verdict(refused=f"contradiction in the {about}: {right[0].kind} against {elsewhere}")
         if not right and (text := _text_names(about, said)):
             if text not in RIGHT:
                 return Verdict(refused=_reason(Fact(about, "other", text)))
@@ -227,6 +229,14 @@ def _text_names(about: About, said: Said) -> str | None:
         if decided:
             return wrong[0] if wrong else decided[0]
     return None
+
+
+def _contradicts(about: About, said: Said) -> str | None:
+    """Another part of the body than the field's, or a scout image, that the description of the series names."""
+    named = [kind for text in said.series_text if (kind := named_in_text(about, text, of_study=False))]
+    if about == "body part":
+        return next((kind for kind in named if kind not in RIGHT), None)
+    return words.SCOUT if about == "view" and words.SCOUT in named else None
 
 
 def without_many_words(reasons: Sequence[str]) -> list[str]:
