@@ -154,24 +154,24 @@ def test_unknown_words_are_reported_by_word_and_can_be_declared(
 ) -> None:
     table = films / "labels.csv"
     lines = table.read_text().splitlines()
-    lines[1], lines[2], lines[3] = (
-        line.replace(",PA,", f",{view},") for line, view in zip(lines[1:4], ("UNO", "UNO", "LAT"), strict=True)
+    lines[1], lines[2], lines[3], lines[4] = (
+        line.replace(",PA,", f",{view},") for line, view in zip(lines[1:5], ("UNO", "Uno", "UNO", "LAT"), strict=True)
     )
     table.write_text("\n".join(lines))
     command = ("data", "import", "table", films, "--resolution", 16, "--workers", 1)
     unknown = "view 'UNO' is not known; pass --views 'UNO' if it is frontal"
     assert run([*map(str, command), "--out", str(tmp_path / "a"), "--dry-run"]) == 0
-    assert f"refused        {unknown} (2)\nrefused        lateral view (1)\n" in capsys.readouterr().out
+    assert f"refused        {unknown} (3)\nrefused        lateral view (1)\n" in capsys.readouterr().out
     assert run([*map(str, command), "--out", str(tmp_path / "a")]) == 0
-    assert f"refused        {unknown} (2)\nrefused        lateral view (1)\n" in capsys.readouterr().out
-    assert as_json(capsys, *command, "--out", tmp_path / "a")["refused"] == {unknown: 2, "lateral view": 1}
+    assert f"refused        {unknown} (3)\nrefused        lateral view (1)\n" in capsys.readouterr().out
+    assert as_json(capsys, *command, "--out", tmp_path / "a")["refused"] == {unknown: 3, "lateral view": 1}
     for words in (["uno"], ["any"], ["x,UNO"], ["x", "--views", "uno"]):
         options = ("--out", tmp_path / "b", "--views", *words)
         plan = as_json(capsys, *command, *options, "--dry-run")
-        assert (plan["images"], plan["declared"], plan["refused"]) == (11, {"view UNO": 2}, {"lateral view": 1})
+        assert (plan["images"], plan["declared"], plan["refused"]) == (11, {"view UNO": 3}, {"lateral view": 1})
     assert run([*map(str, command), "--out", str(tmp_path / "b"), "--views", "uno"]) == 0
-    assert "declared       view UNO (2)\n" in capsys.readouterr().out
-    assert as_json(capsys, *command, "--out", tmp_path / "b", "--views", "UNO")["declared"] == {"view UNO": 2}
+    assert "declared       view UNO (3)\n" in capsys.readouterr().out
+    assert as_json(capsys, *command, "--out", tmp_path / "b", "--views", "UNO")["declared"] == {"view UNO": 3}
     assert "other data or settings" in refused(capsys, *command, "--out", tmp_path / "b", "--views", "any")
 
 

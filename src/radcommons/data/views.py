@@ -77,7 +77,7 @@ class Said:
         series_text: free text about this image or its series.
         study_text: free text about the whole study.
         synthetic: whether the image is marked as synthetic.
-        names: words of the names and identifiers beside it, in small letters; a word among them is never shown.
+        names: words that may be of a person, in small letters: unknown ones among them are never shown.
     """
 
     fields: tuple[tuple[About, str], ...] = ()
@@ -171,6 +171,8 @@ class Fact(NamedTuple):
 
 
 def _without_names(fact: Fact, names: frozenset[str]) -> Fact:
+    if fact.state != "unknown":
+        return fact  # what is known, or the user's own word
     return fact if names.isdisjoint(fact.shown.casefold().split()) else fact._replace(shown=OTHER_WORDS)
 
 

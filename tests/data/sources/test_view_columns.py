@@ -69,22 +69,30 @@ def test_a_named_column_is_read_in_place_of_the_usual_ones(table):
 
 
 def test_unknown_words_are_counted_by_their_word_and_taken_where_declared(table, tmp_path):
-    path = table("view", "Uno", "uno", "DOS", "PA", "Perez^Ana")
+    """A word of fewer than three rows may be the name of a patient, and is not shown unless the user said it."""
+    path = table("view", "Uno", "uno", "UNO", "Brzezicki", "PA", "Perez^Ana")
     plan = plan_import(list_table([path]), tmp_path / "store", resolution=16)
     assert plan.images == 1 and plan.declared == {}
     assert plan.refused == {
-        "view 'UNO' is not known; pass --views 'UNO' if it is frontal": 2,
-        "view 'DOS' is not known; pass --views 'DOS' if it is frontal": 1,
-        "view in other words than are known; pass --views any if every such view is frontal": 1,
+        "view 'UNO' is not known; pass --views 'UNO' if it is frontal": 3,
+        "view in other words than are known; pass --views any if every such view is frontal": 2,
     }
     declared = Declared.of(views=["UNO"])
     plan = plan_import(list_table([path], declared=declared), tmp_path / "store", resolution=16)
-    assert plan.images == 3 and plan.declared == {"view UNO": 2}
+    assert plan.images == 4 and plan.declared == {"view UNO": 3}
     record = ingest(list_table([path], declared=declared), tmp_path / "store", name="own", resolution=16)
-    assert record.declared == {"view UNO": 2} and Store.open(tmp_path / "store").record == record
+    assert record.declared == {"view UNO": 3} and Store.open(tmp_path / "store").record == record
     assert sum(refused_by_reason(tmp_path / "store").values()) == record.rejected == 2
     every = plan_import(list_table([path], declared=Declared.of(views=["any"])), tmp_path / "other", resolution=16)
-    assert every.declared == {"view UNO": 2, "view DOS": 1, "view other words": 1}
+    assert every.declared == {"view UNO": 3, "view other words": 2}
+    own = plan_import(list_table([path], declared=Declared.of(views=["brzezicki"])), tmp_path / "o", resolution=16)
+    assert own.declared == {"view BRZEZICKI": 1}
+
+
+@pytest.mark.parametrize("column", ["view", "modality", "body part"])
+def test_a_name_that_slipped_into_the_column_is_not_shown(table, tmp_path, column):
+    plan = plan_import(list_table([table(column, "Okonkwoe Ada", "", "Brzezicki")]), tmp_path / "s", resolution=16)
+    assert sum(plan.refused.values()) == 2 and not any("OKON" in r or "BRZE" in r for r in plan.refused)
 
 
 def test_declared_words_are_counted_over_a_kill(table, tmp_path, monkeypatch):

@@ -1,10 +1,11 @@
 """What a table's own columns say of view, modality and part of the body, gathered for `views.judge`."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from radcommons.data.sources.tables import VIEW_NAMES, Table, squashed
-from radcommons.data.view_phrases import About
+from radcommons.data.view_phrases import About, tokens_of
 from radcommons.data.views import Said
 
 # Beside the usual names: PadChest's, MIMIC-CXR's, CheXpert's and Cohen's. Every column that is there counts.
@@ -14,6 +15,7 @@ FIELD_NAMES: Final[dict[About, tuple[str, ...]]] = {
     "body part": ("body part", "body part examined", "body part examined dicom"),
 }
 SERIES_NAMES: Final = ("series description",)
+SHOWN_FROM_ROWS: Final = 3  # a word of fewer may be the name of a patient, in a row that slipped by a column
 STUDY_NAMES: Final = ("study description", "performed procedure step description")
 
 
@@ -27,6 +29,7 @@ def said_by_rows(table: Table, *, view_column: str | None = None) -> list[Said]:
     columns = [*(column for _, column in fields), *series, *study]
     if not columns:
         return [Said()] * len(table.lines)
+    counts = [_rows_of_words(table.cells(column)) for _, column in fields]
     of_cells: dict[tuple[str, ...], Said] = {}  # few rows differ in these columns
     rows = list(zip(*(table.cells(column) for column in columns), strict=True))
     for cells in rows:
@@ -36,8 +39,22 @@ def said_by_rows(table: Table, *, view_column: str | None = None) -> list[Said]:
                 fields=tuple((about, cell) for (about, _), cell in zip(fields, own, strict=True) if cell),
                 series_text=tuple(cell for cell in text[: len(series)] if cell),
                 study_text=tuple(cell for cell in text[len(series) :] if cell),
+                names=frozenset(
+                    word
+                    for cell, count in zip(own, counts, strict=True)
+                    if count[words := tuple(tokens_of(cell))] < SHOWN_FROM_ROWS
+                    for word in words
+                ),
             )
     return [of_cells[cells] for cells in rows]
+
+
+def _rows_of_words(cells: Sequence[str]) -> Counter[tuple[str, ...]]:
+    """In how many rows a value stands, in whichever spelling."""
+    rows: Counter[tuple[str, ...]] = Counter()
+    for cell, count in Counter(cells).items():
+        rows[tuple(tokens_of(cell))] += count
+    return rows
 
 
 def _columns(table: Table, names: Sequence[str]) -> list[str]:
