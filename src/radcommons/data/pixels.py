@@ -80,9 +80,13 @@ def read(path: Path, *, declared: Declared = NOTHING_DECLARED, before: Verdict =
     _check_shape(film.pixels.shape)
     if int(film.pixels.max()) - int(film.pixels.min()) < FEWEST_GREY_LEVELS:
         raise ImageRefused("image is blank")
-    if np.count_nonzero(cv2.calcHist([film.pixels], [0], None, [256], [0, 256])) < FEWEST_GREY_LEVELS:
+    if _grey_levels(film.pixels[::16, ::16]) < FEWEST_GREY_LEVELS and _grey_levels(film.pixels) < FEWEST_GREY_LEVELS:
         raise ImageRefused(f"image has fewer than {FEWEST_GREY_LEVELS} grey levels")
     return film
+
+
+def _grey_levels(pixels: Pixels) -> int:
+    return int(np.count_nonzero(np.bincount(pixels.reshape(-1), minlength=256)))
 
 
 def square(pixels: Pixels, resolution: int, *, fit: Fit) -> Squared:
