@@ -3,6 +3,7 @@
 import pytest
 
 from radcommons.data import view_words
+from radcommons.data.view_phrases import has_lost_letters
 from radcommons.data.views import Declared, Said, Verdict, judge, without_many_words
 
 
@@ -129,7 +130,7 @@ def test_a_word_for_another_view_is_refused_with_its_reason(reason: str) -> None
 
 
 @pytest.mark.parametrize(
-    "value", ["", " ", "-", "?", "N/A", "UNKNOWN", "nan", "None", "PORTABLE", "ERECT", "CHEST", "supine"]
+    "value", ["", " ", "-", "N/A", "UNKNOWN", "nan", "None", "PORTABLE", "ERECT", "CHEST", "supine"]
 )
 def test_where_nothing_is_said_of_the_view_the_image_is_taken_without_one(value: str) -> None:
     verdict = judge(view(value))
@@ -357,3 +358,23 @@ def test_no_code_has_two_meanings() -> None:
     for table in (view_words.VIEW_CODES, view_words.BODY_PART_CODES):
         codes = [code for group in table for code in group.split()]
         assert len(codes) == len(set(codes))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["???", "%%", "\u27a1", "\ufffd\ufffd", "\u5074\u9762".encode("cp932").decode("cp1252"), "ZZZ \ufffd",
+     "\u9762".encode("cp932").decode("cp1252")],
+)  # fmt: skip
+@pytest.mark.parametrize("about", ["view", "body part", "modality"])
+def test_a_value_that_lost_letters_in_a_wrong_character_set_is_not_taken_for_silence(about, value):
+    """The Shift-JIS word for lateral, read as Windows-1252, left nothing but an E, which stood for erect."""
+    verdict = judge(Said(fields=((about, value),)))
+    assert verdict.refused is not None and "in other words than are known" in verdict.refused
+    assert value not in verdict.refused
+
+
+@pytest.mark.parametrize(
+    "value", ["", "-", "--", "PA \u2013 erect", "P.A.", "R\u00f6ntgen PA", "\u80f8\u90e8\u6b63\u9762"]
+)
+def test_a_blank_or_whole_value_has_lost_no_letters(value):
+    assert not has_lost_letters(value)

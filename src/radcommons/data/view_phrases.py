@@ -36,6 +36,15 @@ def _separate(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+|\d+", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
+def has_lost_letters(value: str) -> bool:
+    """Whether letters of a value may have been lost in a wrong character set: "???", or signs in the place of words.
+
+    Without them it would say less than its writer did: a lateral view in Shift-JIS would say nothing.
+    """
+    odd = any(c in "?%\ufffd" or (not c.isascii() and unicodedata.category(c)[0] in "SC") for c in value)
+    return odd or (not value.isascii() and any(len(token) == 1 and token.isascii() for token in _separate(value)))
+
+
 def _unglued(token: str) -> list[str]:
     if (token,) not in OF_VIEW:
         for chest in _GLUED:

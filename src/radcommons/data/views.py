@@ -22,6 +22,7 @@ from radcommons.data.view_phrases import (
     RIGHT,
     SIDES,
     About,
+    has_lost_letters,
     named_in,
     named_in_text,
     shown_words,
@@ -177,6 +178,14 @@ def _without_names(fact: Fact, names: frozenset[str]) -> Fact:
 
 
 def _facts(about: About, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
+    """What the value of a field says; one that may have lost letters says nothing that is right."""
+    facts = _read_facts(about, value, declared, synthetic)
+    if has_lost_letters(value) and not any(fact.state == "other" for fact in facts):
+        return [Fact(about, "unknown", "", OTHER_WORDS)]
+    return facts
+
+
+def _read_facts(about: About, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
     """What the value of a field says, about what the field is for and about anything else."""
     tokens = tokens_of(value)
     whole = " ".join(tokens)
