@@ -430,13 +430,13 @@ def test_no_file_or_message_of_an_import_holds_an_identifier_as_the_privacy_page
         rows.append(f"MRN771{number}_film.png,MRN771{number},50,{number % 2},0")
     (tmp_path / "MRN7714_film.png").write_bytes(b"not an image")  # refused when read
     rows.append("MRN7719_film.png,MRN7719,50,1,0")  # refused when listed
-    rows.append("MRN7710_film.png,MRN7718,50,1,0")  # a duplicate
+    rows.append("MRN7710_film.png,MRN7718,50,1,0")  # the film of another patient: both rows are refused
     (tmp_path / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
     store = tmp_path / "store"
     arguments = ["data", "import", "table", str(tmp_path / "labels.csv"), "--out", str(store), "--resolution", "32"]
     assert run([*arguments, "--workers", "1"]) == 0
     said = "".join(capfd.readouterr())
-    assert "5 images" in said and "3 refused" in said
+    assert "4 images" in said and "4 refused" in said
     manifest = pl.read_parquet(store / "manifest.parquet").write_csv()  # the file itself is compressed
     kept = [path.read_bytes() for path in store.rglob("*") if path.is_file()]
     assert "MRN77" not in said + manifest + "".join(path.name for path in store.rglob("*"))

@@ -18,7 +18,7 @@ import simplejpeg
 
 from radcommons.errors import ImageRefused
 
-logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # its lines name no file
+logging.getLogger("imagecodecs").addHandler(logging.NullHandler())  # else its lines, which name no file, are printed
 
 Kind = Literal["JPEG", "JPEG-LS", "JPEG 2000"]
 

@@ -26,7 +26,8 @@ def stored_values(dataset: Any) -> npt.NDArray[Any]:
     Raises:
         ImageRefused: not one grey frame of integers, truncated or damaged, or header and pixels contradict each other.
     """
-    dataset.PhotometricInterpretation = photometric(dataset)  # pydicom knows one spelling
+    named = str(dataset.get("PhotometricInterpretation") or "")
+    dataset.PhotometricInterpretation = named.upper().replace(" ", "")  # pydicom knows one spelling
     _check_kind(dataset)
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = int(dataset.get("HighBit", bits - 1) or 0)
@@ -43,22 +44,17 @@ def stored_values(dataset: Any) -> npt.NDArray[Any]:
     return _reconciled(decode(frame, header), header, bits, high, signed)
 
 
-def photometric(dataset: Any) -> str:
-    """PhotometricInterpretation as the standard spells it."""
-    return str(dataset.get("PhotometricInterpretation") or "").upper().replace(" ", "")
-
-
 def _check_kind(dataset: Any) -> None:
     """Refuse everything that is not one grey frame of integers of 8 to 16 bits."""
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ImageRefused("DICOM file has no pixel data")
-    if int(dataset.get("SamplesPerPixel") or 1) != 1 or photometric(dataset) not in GREY:
+    if int(dataset.get("SamplesPerPixel") or 1) != 1 or dataset.PhotometricInterpretation not in GREY:
         raise ImageRefused("colour image, or no grey photometric interpretation")
     if int(dataset.get("NumberOfFrames") or 1) != 1:
         raise ImageRefused("several frames in one file")
     shape = str(dataset.get("PresentationLUTShape") or "")
-    if (photometric(dataset), shape) in (("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")):
-        raise ImageRefused(f"DICOM PresentationLUTShape {shape} contradicts {photometric(dataset)}")
+    if (dataset.PhotometricInterpretation, shape) in (("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")):
+        raise ImageRefused(f"DICOM PresentationLUTShape {shape} contradicts {dataset.PhotometricInterpretation}")
     if missing := [keyword for keyword in NEEDED if dataset.get(keyword) in (None, "")]:
         raise ImageRefused(f"DICOM header lacks {', '.join(missing)}")
     if "PixelData" not in dataset or int(dataset.BitsAllocated) not in (8, 16):

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.multival import MultiValue
 
-from radcommons.data.dicom_pixels import photometric
 from radcommons.data.film import Pixels, through_table
 from radcommons.errors import ImageRefused
 
@@ -39,7 +38,7 @@ def shown(stored: npt.NDArray[Any], dataset: Any) -> Pixels:
     if low == high:
         raise ImageRefused("image is blank")
     table = np.rint(255 * _brightness(np.arange(low, high + 1), dataset)).astype(np.uint8)
-    if photometric(dataset) == "MONOCHROME1":
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
         table = 255 - table
     if padding is not None:
         table[max(0, padding[0] - low) : max(0, padding[1] + 1 - low)] = 0

@@ -2,6 +2,7 @@ import pydicom
 import pytest
 
 from radcommons.data.sources import list_dicom
+from radcommons.data.sources.file_names import DISAGREE, DUPLICATE
 from radcommons.data.sources.image_files import stem
 from radcommons.errors import PathMissing, TableRefused
 
@@ -62,7 +63,7 @@ def test_unusable_files_and_rows_are_refused_with_their_reason(tree, labels, wri
     write_dicom(film_like(), "tree/c/6.dcm", SOPInstanceUID="1.2.6", ViewPosition="LL")
     (tree / "c" / "7.dcm").write_bytes(b"thumbnail")
     listing = list_dicom(
-        [tree], labels("SOPInstanceUID,Mass\n1.2.1,1\n1.2.2,5\n1.2.4,1\n1.2.6,1\n1.2.77,1\n1.2.1,0\n,1\n")
+        [tree], labels("SOPInstanceUID,Mass\n1.2.1,1\n1.2.2,5\n1.2.4,1\n1.2.6,1\n1.2.77,1\n1.2.1,1\n,1\n")
     )
     assert [c.image for c in listing.candidates] == ["1.2.1"]
     assert sorted(r.reason for r in listing.refusals) == [
@@ -79,19 +80,12 @@ def test_unusable_files_and_rows_are_refused_with_their_reason(tree, labels, wri
 
 
 @pytest.mark.parametrize("key", ["SOPInstanceUID", "image"])
-def test_rows_of_one_film_that_contradict_its_first_row_are_said(tree, labels, key):
+def test_a_film_whose_rows_disagree_is_refused_and_one_whose_rows_agree_is_not(tree, labels, key):
     names = {"SOPInstanceUID": ("1.2.1", "1.2.2", "1.2.3"), "image": ("a/1.dcm", "a/2.dcm", "b/3")}[key]
     cells = zip((*names, *names[:2]), ("Mass", "Mass", "Edema", "Edema", "Mass"), strict=True)
     listing = list_dicom([tree], labels(f"{key},labels\n" + "".join(f"{name},{label}\n" for name, label in cells)))
-    assert [(c.image, c.labels) for c in listing.candidates] == [
-        ("1.2.1", (1, 0)),
-        ("1.2.2", (1, 0)),
-        ("1.2.3", (0, 1)),
-    ]
-    assert [(r.row, r.reason) for r in listing.refusals] == [
-        (row, "duplicate: another row has the same image") for row in (5, 6)
-    ]
-    assert len(listing.notes) == 1 and listing.notes[0].startswith("1 row names an image again with another patient")
+    assert [(c.image, c.labels) for c in listing.candidates] == [("1.2.2", (1, 0)), ("1.2.3", (0, 1))]
+    assert [(r.row, r.reason) for r in listing.refusals] == [(2, DISAGREE), (5, DISAGREE), (6, DUPLICATE)]
 
 
 def test_a_table_without_a_key_and_a_file_as_source_are_refused(tree, labels):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from radcommons.data.sources.file_names import FileNames, repeated
+from radcommons.data.sources.file_names import DISAGREE, DUPLICATE, FileNames, repeated
 from radcommons.data.sources.image_files import walk
 
 FILES = ["a/1.png", "a/2.png", "b/1.png", "b/3.PNG", "b/4.jpg", "b/4.png", "5", "1.2.840.7", "c/d/6.dcm"]
@@ -51,12 +51,11 @@ def test_a_film_is_not_given_to_rows_of_two_folders() -> None:
     ]  # fmt: skip
 
 
-def test_a_second_row_of_a_file_is_told_and_what_contradicts_the_first_is_counted() -> None:
+def test_a_second_row_of_a_file_is_a_duplicate_and_rows_that_disagree_are_refused_all() -> None:
     matched = FileNames(["a/1.png", "2"]).match(["a/1.png", "./A/1", "2"])
     assert matched == [0, 0, 1]
-    assert repeated(matched, ["x", "x", "y"]) == ({1}, [])
-    again, (note,) = repeated(matched, ["x", "y", "y"])
-    assert again == {1} and note.startswith("1 row names an image again with another patient or other labels")
+    assert repeated(matched, ["x", "x", "y"]) == {1: DUPLICATE}
+    assert repeated(matched, ["x", "y", "y"]) == {0: DISAGREE, 1: DISAGREE}
 
 
 def test_names_repeated_in_many_folders_are_found_at_once() -> None:

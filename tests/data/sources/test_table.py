@@ -6,6 +6,7 @@ import pytest
 
 from radcommons.data.findings import NIH
 from radcommons.data.sources import list_table
+from radcommons.data.sources.file_names import DISAGREE, DUPLICATE
 from radcommons.data.sources.tables import Columns
 from radcommons.errors import FindingUnknown, PathMissing, TableRefused
 
@@ -332,18 +333,21 @@ def test_findings_left_out_of_a_list_are_said(table):
     )
 
 
-def test_rows_of_one_image_that_contradict_its_first_row_are_said(table):
+def test_an_image_whose_rows_disagree_is_refused_whole_and_one_whose_rows_agree_counts_once(table):
     rows = ("1.png,a,Mass", "1.png,a,Mass", "2.png,a,Mass", "./2.png,a,Edema", "3.png,a,Mass", "3.png,b,Mass")
     text = "image_id,patient,class\n" + "".join(f"images/{row}\n" for row in rows)
     listing = list_table([table(text)], columns=Columns(labels="class"))
-    assert [c.row for c in listing.candidates] == [2, 4, 6]
+    assert [c.row for c in listing.candidates] == [2]
     assert [(r.row, r.reason) for r in listing.refusals] == [
-        (row, "duplicate: another row has the same image") for row in (3, 5, 7)
-    ]
-    assert listing.notes == (
-        "2 rows name an image again with another patient or other labels; only the first row of an image counts, so "
-        "put all its findings into one row",
-    )
+        (3, DUPLICATE), (4, DISAGREE), (5, DISAGREE), (6, DISAGREE), (7, DISAGREE),
+    ]  # fmt: skip
+
+
+def test_a_table_with_a_row_a_box_never_calls_a_finding_of_a_later_row_absent(table):
+    path = table("image_id,patient,class_name\nimages/1.png,a,Cardiomegaly\nimages/1.png,a,Pleural effusion\n"
+                 "images/2.png,b,Cardiomegaly\n")  # fmt: skip
+    listing = list_table([path], columns=Columns(labels="class_name"), findings=["Cardiomegaly", "Effusion"])
+    assert [(c.row, c.labels) for c in listing.candidates] == [(4, (1, 0))]
 
 
 def test_cohens_table_is_read(table):

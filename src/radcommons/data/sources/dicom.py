@@ -8,7 +8,7 @@ from pathlib import Path
 from radcommons.data.dicom_film import Header, read_header
 from radcommons.data.film import age_years, sex
 from radcommons.data.listing import Candidate, Listing, Refusal
-from radcommons.data.sources.file_names import DUPLICATE, MISSING, FileNames, repeated
+from radcommons.data.sources.file_names import MISSING, FileNames, repeated
 from radcommons.data.sources.image_files import NOT_IMAGES, walk
 from radcommons.data.sources.label_lists import Labels
 from radcommons.data.sources.labels import Uncertain
@@ -65,9 +65,7 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
     files = _read_tree(sources, labels, workers)
     matches = _join(files, table.cells(key), by_uid=uid_column is not None)
     told = list(zip(table.cells(patient), label_rows.rows, strict=True))
-    _, contradictions = repeated(
-        [-1 - row if isinstance(match, str) else match for row, match in enumerate(matches)], told
-    )
+    again = repeated([-1 - row if isinstance(match, str) else match for row, match in enumerate(matches)], told)
     row_of = {match: row for row, match in reversed(list(enumerate(matches))) if isinstance(match, int)}
     row_of_uid = {files[index].header.uid: row for index, row in row_of.items()} if uid_column else {}
     of_view, *others = facts
@@ -75,13 +73,15 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
     said = said_by_rows(table, view_column=of_view if columns.view else None)
     candidates: list[tuple[int, Candidate]] = []
     refusals = [
-        Refusal(line, table.cells(key)[row], match if isinstance(match, str) else DUPLICATE)
+        Refusal(line, table.cells(key)[row], match if isinstance(match, str) else again[row])
         for row, (line, match) in enumerate(zip(table.lines, matches, strict=True))
-        if isinstance(match, str) or row_of[match] != row
+        if isinstance(match, str) or row in again
     ]
     seen: set[str] = set()
     for index, file in enumerate(files):
         row = row_of.get(index, row_of_uid.get(file.header.uid))
+        if row in again:
+            continue  # refused as a row
         name = file.header.uid or file.relative
         who, age, gender = ("", "", "") if row is None else (column[row] for column in cells)
         labels_of_row = "no row in the label table" if row is None else label_rows.rows[row]
@@ -99,7 +99,7 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
             (row, Candidate(table.lines[row], file.path, who, name, labels_of_row, *about, verdict=verdict))
         )
     candidates.sort(key=lambda pair: pair[0])
-    notes = (*label_rows.notes, *contradictions, *([] if patient else _patients_written_in_two_ways(files)))
+    notes = (*label_rows.notes, *([] if patient else _patients_written_in_two_ways(files)))
     return Listing("dicom", label_rows.findings, [c for _, c in candidates], refusals, label_policy=label_rows.policy,
                    declared=declared, notes=notes)  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from radcommons.data.sources.image_files import stem
 
 DUPLICATE = "duplicate: another row has the same image"
+DISAGREE = "rows of this image disagree in its patient or labels; put all its findings into one row"
 MISSING = "image file is missing"
 
 
@@ -105,8 +106,11 @@ def _fault(cell: str, matches: int) -> str:
     return f"ambiguous: {matches} files have the name in this row" if matches else MISSING
 
 
-def repeated(files: Sequence[Hashable], said: Sequence[Hashable]) -> tuple[frozenset[int], list[str]]:
-    """The rows whose file an earlier row has, and a note where they contradict it.
+def repeated(files: Sequence[Hashable], said: Sequence[Hashable]) -> dict[int, str]:
+    """The rows that are refused because other rows have the same file, with the reason.
+
+    Where the rows of a file say the same, the first one counts. Where they do not, all are refused: a table with a row
+    a finding would else leave a finding of a later row out, and call it absent.
 
     Args:
         files: the file of every row.
@@ -114,10 +118,5 @@ def repeated(files: Sequence[Hashable], said: Sequence[Hashable]) -> tuple[froze
     """
     first: dict[Hashable, int] = {}
     again = [row for row, file in enumerate(files) if first.setdefault(file, row) != row]
-    others = sum(said[row] != said[first[files[row]]] for row in again)
-    rows = "1 row names" if others == 1 else f"{others:,} rows name"
-    note = (
-        f"{rows} an image again with another patient or other labels; only the first row of an image counts, so put "
-        "all its findings into one row"
-    )
-    return frozenset(again), [note] if others else []
+    disagree = {files[row] for row in again if said[row] != said[first[files[row]]]}
+    return dict.fromkeys(again, DUPLICATE) | {row: DISAGREE for row, file in enumerate(files) if file in disagree}

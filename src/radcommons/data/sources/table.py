@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radcommons.data.film import age_years, sex
 from radcommons.data.listing import Candidate, Listing, Refusal
-from radcommons.data.sources.file_names import DUPLICATE, FileNames, repeated
+from radcommons.data.sources.file_names import FileNames, repeated
 from radcommons.data.sources.image_files import NOT_IMAGES, walk
 from radcommons.data.sources.label_lists import Labels
 from radcommons.data.sources.labels import LabelRows, Uncertain, read_labels
@@ -55,13 +55,13 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
     age, gender = (table.cells(column) for column in others)
     said = said_by_rows(table, view_column=of_view if columns.view else None)
     told = list(zip(table.cells(patient), labels.rows, strict=True))
-    again, notes = repeated([row if isinstance(file, str) else file for row, file in enumerate(files)], told)
+    again = repeated([row if isinstance(file, str) else file for row, file in enumerate(files)], told)
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
     for row, (line, name, who) in enumerate(zip(table.lines, table.cells(image), table.cells(patient), strict=True)):
         file, row_labels = files[row], labels.rows[row]
         verdict = judge(said[row], declared)
-        reason = _fault(file, who, row_labels, verdict, repeated=row in again)
+        reason = _fault(file, who, row_labels, verdict, again.get(row))
         if reason or isinstance(row_labels, str) or isinstance(file, str):
             refusals.append(Refusal(line, name, str(reason)))
             continue
@@ -70,7 +70,7 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
                       verdict=verdict)
         )  # fmt: skip
     return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy, declared=declared,
-                   notes=(*labels.notes, *notes))  # fmt: skip
+                   notes=labels.notes)  # fmt: skip
 
 
 def labels_beside(table: Table, taken: Sequence[str | None], *, findings: Sequence[str] | None, uncertain: Uncertain,
@@ -113,14 +113,14 @@ def _one_csv(sources: Sequence[Path]) -> Path:
     return found[0]
 
 
-def _fault(file: Path | str, patient: str, labels: Labels | str, verdict: Verdict, *, repeated: bool) -> str | None:
+def _fault(file: Path | str, patient: str, labels: Labels | str, verdict: Verdict, again: str | None) -> str | None:
     missing = file if isinstance(file, str) else None
     if missing == "the image cell is blank":
         return missing
     if refused := patient_fault(patient):
         return refused
-    if repeated:
-        return DUPLICATE
+    if again:
+        return again
     if verdict.refused:
         return verdict.refused
     return labels if isinstance(labels, str) else missing
