@@ -178,3 +178,17 @@ def test_a_command_leaves_the_handlers_of_its_caller(tmp_path: Path) -> None:
     before = [signal.getsignal(number) for number in STOP_SIGNALS]
     assert run(["data", "info", str(tmp_path)]) == 2
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+SIGNALLED_AT_EXIT = """
+import atexit, os, signal, sys
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
+from radcommons.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["data", "info", "absent"], 2)])
+def test_a_signal_after_the_work_does_not_replace_its_status(arguments: list[str], status: int, start: Start) -> None:
+    begun = start([sys.executable, "-c", SIGNALLED_AT_EXIT, *arguments])
+    assert begun.end()[0] == status

@@ -11,6 +11,7 @@ from radcommons import __version__
 from radcommons.cli import audit, classify, classify_screen, data, demo, experiment, explain, generate, train
 from radcommons.cli.stopping import stop_on_signals
 from radcommons.errors import RadCommonsError
+from radcommons.signals import ignore_stop_signals
 
 OUR_SUFFIXES = frozenset({".json", ".jsonl", ".parquet", ".npy", ".key", ".toml", ".pt", ".safetensors", ".html"})
 STOPPED = 130  # exit status after Ctrl-C and other stop signals
@@ -79,7 +80,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the command ``radcommons``."""
-    sys.exit(run())
+    status = run()
+    ignore_stop_signals()  # the work is done: a signal while the interpreter ends would replace its status
+    sys.exit(status)
 
 
 def _place(error: OSError, arguments: Sequence[str]) -> str:
