@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from support.measuring import ROUNDS, matrix_product_rate, save, seconds_of
 
-from radcommons.models import winograd
-from radcommons.models.convolution import Kernel, convolve, fold, make_kernel
+from radcommons.models.cpu import winograd
+from radcommons.models.cpu.convolution import Kernel, convolve, fold, make_kernel
 from radcommons.models.layers import downsample, upsample
 
 LAYERS = [  # images, inputs, outputs, side of the larger image, up, down

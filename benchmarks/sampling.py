@@ -12,10 +12,11 @@ import torch
 from support import plain_networks as plain
 from support.measuring import copy_rate, matrix_product_rate, pair, print_table, save
 
-from radcommons.models.inference import to_bytes
-from radcommons.models.progan import GeneratorNetwork, ProganConfig, forward_flops
-from radcommons.models.sampling import Generator, LabelChoice, write_set
+from radcommons.models.cpu.inference import to_bytes
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig, forward_flops
+from radcommons.models.generator import Generator, LabelChoice
 from radcommons.records import FindingsRecord, GeneratorRecord
+from radcommons.synthetic.sampling import write_set
 
 CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
 IMAGES = {256: 16, 512: 8, 1024: 8}

@@ -13,10 +13,10 @@ from statistics import median
 
 from support.measuring import RESULTS, print_table, save
 
-from radcommons.models.progan import forward_flops
+from radcommons.gan.schedule import stages
+from radcommons.gan.settings import TrainSettings
+from radcommons.models.families.progan import forward_flops
 from radcommons.settings import preset_path
-from radcommons.train.schedule import stages
-from radcommons.train.settings import TrainSettings
 
 CASES = [("small-64", 64, 16), ("paper-256", 32, 8)]
 WAYS = {"one process, one thread": (1, 1), "one process, two threads": (1, 2), "two processes": (2, 1)}

@@ -12,12 +12,12 @@ from support import plain_networks as plain
 from support.measuring import matrix_product_rate, pair, print_table, save
 from support.steps import FINDINGS, draw_of, our_step
 
+from radcommons.gan.networks import build_networks, build_optimisers
+from radcommons.gan.schedule import Phase, stages
+from radcommons.gan.settings import TrainSettings
+from radcommons.gan.steps import Draw, step_flops
+from radcommons.gan.threads import open_threads
 from radcommons.settings import preset_path
-from radcommons.train.networks import build_networks, build_optimisers
-from radcommons.train.schedule import Phase, stages
-from radcommons.train.settings import TrainSettings
-from radcommons.train.steps import Draw, step_flops
-from radcommons.train.threads import open_threads
 
 STAGES = {  # images a step: below the preset's own where five rounds of the baseline would take too long
     "small-64": {4: 16, 8: 16, 16: 16, 32: 16, 64: 16},  # warms up for the other

@@ -17,8 +17,8 @@ from hypothesis import settings as hypothesis_settings
 
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
+from radcommons.gan.settings import TrainSettings
 from radcommons.signals import STOP_SIGNALS
-from radcommons.train.settings import TrainSettings
 
 torch.set_num_threads(1)  # networks this small are slower on several, and the tests run side by side
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start

@@ -8,7 +8,7 @@ import pytest
 
 from radcommons.audit import planted
 from radcommons.demo import story as demo
-from radcommons.models.synthetic.reading import SyntheticSet
+from radcommons.synthetic.reading import SyntheticSet
 
 
 class Page(HTMLParser):

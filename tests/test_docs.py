@@ -24,9 +24,9 @@ from radcommons.data.findings import canonical
 from radcommons.data.sources.labels import Uncertain
 from radcommons.errors import RadCommonsError
 from radcommons.experiments.settings import EnrichSettings, MergeSettings
+from radcommons.gan.plan import choose_settings
+from radcommons.gan.settings import TrainSettings
 from radcommons.settings import Settings, read_toml
-from radcommons.train.plan import choose_settings
-from radcommons.train.settings import TrainSettings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -1,5 +1,5 @@
-"""The import ladder: base <- metrics, models <- data <- train <- classify <- audit, explain, federated, experiments <-
-demo <- cli.
+"""The import ladder: base <- metrics, models <- extractors, synthetic <- data <- runs, gan <- classify <- audit,
+explain, federated, experiments <- demo <- cli.
 
 The code that publishes (`hub`) and the reader study (`study`) cannot import the code that reads patients' images.
 Every import counts: absolute, relative, inside a function, under TYPE_CHECKING, through importlib with a literal.
@@ -27,6 +27,7 @@ BASE = frozenset(
         "records",
         "progress",
         "files",
+        "threads",
         "folders",
         "signals",
         "pictures",
@@ -35,8 +36,9 @@ BASE = frozenset(
         "cluster",
     }
 )
-PUBLISHING = BASE | {"metrics", "models"}
-INSIDE = PUBLISHING | {"data", "train"}
+NETWORKS = frozenset({"models", "extractors", "synthetic"})
+PUBLISHING = BASE | NETWORKS | {"metrics"}
+INSIDE = PUBLISHING | {"data", "runs", "gan"}
 
 # What each part may import of the package, besides itself.
 MAY_IMPORT: dict[str, frozenset[str]] = {
@@ -44,8 +46,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "metrics": BASE,
     "models": BASE,
+    **dict.fromkeys(("extractors", "synthetic"), BASE | {"models"}),
     "data": PUBLISHING,
-    "train": PUBLISHING | {"data"},
+    "runs": BASE,
+    "gan": PUBLISHING | {"data", "runs"},
     "classify": INSIDE,
     **dict.fromkeys(("audit", "explain", "federated", "experiments"), INSIDE | {"classify"}),
     "demo": INSIDE | {"classify", "audit", "explain", "federated", "experiments"},
@@ -60,7 +64,7 @@ OF_METRICS = frozenset({"numpy", "scipy"})
 FLOWER, ITS_PART = "flwr", "federated"
 
 # `radcommons/__init__.py` names these lazily, each from its part, and nothing else.
-PUBLIC = {"Store": "data", "Generator": "models", "SyntheticSet": "models"}
+PUBLIC = {"Store": "data", "Generator": "models", "SyntheticSet": "synthetic"}
 
 
 @dataclass(frozen=True, order=True)
@@ -160,9 +164,9 @@ def test_no_module_imports_from_above_its_place_in_the_ladder() -> None:
 
 def test_the_checker_sees_the_package_it_is_meant_for() -> None:
     seen = {path.relative_to(SOURCE).parts[0] for path in SOURCE.rglob("*.py")}
-    assert {"errors.py", "models", "data", "train", "cli"} <= seen
-    tree = ast.parse((SOURCE / "train" / "gan.py").read_text(encoding="utf-8"))
-    assert "radcommons.data.store.Store" in {target for _, target in imports(tree, "radcommons.train")}
+    assert {"errors.py", "models", "data", "gan", "cli"} <= seen
+    tree = ast.parse((SOURCE / "gan" / "training.py").read_text(encoding="utf-8"))
+    assert "radcommons.data.store.Store" in {target for _, target in imports(tree, "radcommons.gan")}
 
 
 def test_the_lazy_public_names_are_the_ones_that_the_ladder_allows() -> None:
@@ -175,14 +179,14 @@ PLANTED = [
     ("hub/pool.py", "from radcommons import data", 1, "hub may not import data"),
     ("hub/pool.py", "from radcommons import Store", 1, "hub may not import data"),
     ("hub/pool.py", "from ..data import store", 1, "hub may not import data"),
-    ("hub/pool.py", "from .. import train", 1, "hub may not import train"),
+    ("hub/pool.py", "from .. import gan", 1, "hub may not import gan"),
     ("hub/server/gate.py", "from ...audit.report import verdict", 1, "hub may not import audit"),
     ("hub/__init__.py", "from ..data import store", 1, "hub may not import data"),
     (
         "hub/client.py",
-        "def push():\n    from radcommons.train import gan\n    gan.train()",
+        "def push():\n    from radcommons.gan import training\n    training.train()",
         2,
-        "hub may not import train",
+        "hub may not import gan",
     ),
     (
         "hub/client.py",
@@ -206,26 +210,31 @@ PLANTED = [
     ("hub/client.py", "import radcommons", 1, "hub imports the whole package"),
     ("study/analysis.py", "import numpy\nimport torch", 2, "study may not import torch"),
     ("study/analysis.py", "from torch import Tensor", 1, "study may not import torch"),
-    ("study/pages.py", "from radcommons.models.sampling import Generator", 1, "study may not import models"),
+    ("study/pages.py", "from radcommons.models.generator import Generator", 1, "study may not import models"),
     ("study/pages.py", "from radcommons.data.store import Store", 1, "study may not import data"),
     ("records.py", "def load():\n    import torch", 2, "records may not import torch"),
     ("records.py", "from radcommons.data.store import Store", 1, "records may not import data"),
     ("errors.py", "import torch", 1, "errors may not import torch"),
     ("errors.py", "from radcommons.settings import Settings", 1, "errors may not import settings"),
     ("settings.py", "from .models import progan", 1, "settings may not import models"),
-    ("pages.py", "from radcommons.train.run_log import read_log", 1, "pages may not import train"),
-    ("models/sampling.py", "from radcommons.data.store import Store", 1, "models may not import data"),
-    ("models/extractors.py", "from ..metrics import kid", 1, "models may not import metrics"),
+    ("pages.py", "from radcommons.runs.log import read_log", 1, "pages may not import runs"),
+    ("models/generator.py", "from radcommons.data.store import Store", 1, "models may not import data"),
+    ("models/layers.py", "from ..metrics import kid", 1, "models may not import metrics"),
     ("metrics/kid.py", "import torch", 1, "metrics imports numpy and scipy only, not torch"),
     ("metrics/kid.py", "import sklearn.metrics", 1, "metrics imports numpy and scipy only, not sklearn"),
     ("metrics/kid.py", "from radcommons.models import progan", 1, "metrics may not import models"),
-    ("data/store.py", "from radcommons.train.settings import TrainSettings", 1, "data may not import train"),
-    ("train/gan.py", "from radcommons.audit import report", 1, "train may not import audit"),
-    ("train/gan.py", "from radcommons.cli.output import bar", 1, "train may not import cli"),
+    ("data/store.py", "from radcommons.gan.settings import TrainSettings", 1, "data may not import gan"),
+    ("gan/training.py", "from radcommons.audit import report", 1, "gan may not import audit"),
+    ("gan/training.py", "from radcommons.cli.output import bar", 1, "gan may not import cli"),
     ("explain/morph.py", "from radcommons.audit import report", 1, "explain may not import audit"),
-    ("train/gan.py", "import flwr", 1, "only federated imports flwr, not train"),
+    ("gan/training.py", "import flwr", 1, "only federated imports flwr, not gan"),
     ("cli/federate.py", "def run():\n    from flwr.app import Context", 2, "only federated imports flwr, not cli"),
-    ("__init__.py", "from radcommons.train.gan import train", 1, "radcommons/__init__ only names its public classes"),
+    (
+        "__init__.py",
+        "from radcommons.gan.training import train",
+        1,
+        "radcommons/__init__ only names its public classes",
+    ),
     ("__main__.py", "from radcommons.data.store import Store", 1, "__main__ may not import data"),
     ("helpers.py", "import json", 1, "helpers has no place in the ladder"),
 ]
@@ -247,13 +256,16 @@ ALLOWED = [
     ("settings.py", "from radcommons.errors import BadInput"),
     ("seeds.py", "def stream():\n    import torch"),
     ("metrics/kid.py", "import math\nimport numpy as np\nfrom scipy import linalg\nfrom ..errors import TooFewImages"),
-    ("models/sampling.py", "import torch\nfrom .progan import GeneratorNetwork\nfrom radcommons import __version__"),
+    (
+        "models/generator.py",
+        "import torch\nfrom .layers import PixelNorm\nfrom radcommons import __version__",
+    ),
     ("data/sources/nih.py", "from ..film import sex\nfrom ...errors import PathMissing"),
-    ("train/gan.py", "from radcommons.data.store import Store\nfrom radcommons.models import progan"),
-    ("hub/pool.py", "from radcommons.models.sampling import Generator\nfrom radcommons.records import Record"),
+    ("gan/training.py", "from radcommons.data.store import Store\nfrom radcommons.models import progan"),
+    ("hub/pool.py", "from radcommons.models.generator import Generator\nfrom radcommons.records import Record"),
     ("hub/pool.py", "from radcommons import Generator"),
     ("study/analysis.py", "from radcommons.metrics import agreement\nimport numpy"),
-    ("federated/client_app.py", "from flwr.app import Context\nfrom radcommons.train import steps"),
+    ("federated/client_app.py", "from flwr.app import Context\nfrom radcommons.gan import steps"),
     ("cli/hub.py", "import radcommons.hub.client\nfrom radcommons.data.store import Store"),
     ("__init__.py", "if 1:\n    from radcommons.data.store import Store"),
     ("__main__.py", "from radcommons.cli import main"),
@@ -267,7 +279,7 @@ def test_an_import_that_points_down_is_left_alone(tmp_path: Path, module: str, c
 
 
 def test_every_fault_of_a_file_is_reported(tmp_path: Path) -> None:
-    plant(tmp_path, "hub/pool.py", "import flwr\nfrom radcommons.data import store\nfrom radcommons.train import gan")
+    plant(tmp_path, "hub/pool.py", "import flwr\nfrom radcommons.data import store\nfrom radcommons.gan import gan")
     assert [fault.line for fault in check(tmp_path / PACKAGE)] == [1, 2, 3]
 
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from radcommons.gan.losses import critic_loss, label_loss, mix, penalty
+from radcommons.gan.steps import Draw
+from radcommons.models.families.progan import Critic, GeneratorNetwork, resolutions_up_to
 from radcommons.models.layers import downsample, minibatch_stddev, upsample
-from radcommons.models.progan import Critic, GeneratorNetwork, resolutions_up_to
-from radcommons.train.losses import critic_loss, label_loss, mix, penalty
-from radcommons.train.steps import Draw
 
 
 def conv(layer: torch.nn.Module, x: Tensor) -> Tensor:

@@ -7,12 +7,12 @@ from statistics import median
 
 import torch
 
+from radcommons.gan.networks import build_networks, build_optimisers
+from radcommons.gan.schedule import Phase
+from radcommons.gan.settings import TrainSettings
+from radcommons.gan.threads import open_threads
+from radcommons.runs.distributed import join
 from radcommons.settings import preset_path
-from radcommons.train.networks import build_networks, build_optimisers
-from radcommons.train.schedule import Phase
-from radcommons.train.settings import TrainSettings
-from radcommons.train.threads import open_threads
-from radcommons.train.world import join
 from support.steps import draw_of, our_step
 
 
@@ -37,7 +37,7 @@ def main() -> None:
             started = time.perf_counter()
             our_step(networks, optimisers, draw, phase, settings, threads, world.mean_gradients)
             seconds.append(time.perf_counter() - started)
-        if world.leads:
+        if world.is_main:
             print(json.dumps({"images_per_second": options.batch / median(seconds[1:])}))
 
 

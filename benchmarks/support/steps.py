@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import torch
 
-from radcommons.train.networks import Networks
-from radcommons.train.schedule import Phase
-from radcommons.train.settings import TrainSettings
-from radcommons.train.steps import Draw, critic_step, generator_step
-from radcommons.train.threads import Threads
+from radcommons.gan.networks import Networks
+from radcommons.gan.schedule import Phase
+from radcommons.gan.settings import TrainSettings
+from radcommons.gan.steps import Draw, critic_step, generator_step
+from radcommons.gan.threads import Threads
 
 FINDINGS = 14
 

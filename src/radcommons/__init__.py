@@ -15,13 +15,13 @@ __all__ = ["Generator", "Store", "SyntheticSet", "__version__"]
 
 if TYPE_CHECKING:
     from radcommons.data.store import Store
-    from radcommons.models.sampling import Generator
-    from radcommons.models.synthetic.reading import SyntheticSet
+    from radcommons.models.generator import Generator
+    from radcommons.synthetic.reading import SyntheticSet
 
 _HOMES = {
     "Store": "radcommons.data.store",
-    "Generator": "radcommons.models.sampling",
-    "SyntheticSet": "radcommons.models.synthetic.reading",
+    "Generator": "radcommons.models.generator",
+    "SyntheticSet": "radcommons.synthetic.reading",
 }
 
 

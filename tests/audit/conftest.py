@@ -10,9 +10,9 @@ import torch
 from radcommons.audit.settings import AuditSettings
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
-from radcommons.models.extractors import Extractor, ExtractorRecord
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
+from radcommons.extractors import Extractor, ExtractorRecord
+from radcommons.gan import training
+from radcommons.gan.settings import TrainSettings
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def short_run(hospital: Store, tmp_path_factory: pytest.TempPathFactory, tiny: Callable[..., TrainSettings]) -> Path:
     """A run of a second: it has learned next to nothing."""
     run = tmp_path_factory.mktemp("audit-run") / "run"
-    gan.train(hospital, tiny(), run)
+    training.train(hospital, tiny(), run)
     return run
 
 

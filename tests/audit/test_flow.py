@@ -26,7 +26,7 @@ from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused, PathInUse, SettingRefused, TooFewImages
-from radcommons.models.extractors import Extractor
+from radcommons.extractors import Extractor
 from radcommons.progress import silent
 from radcommons.records import AuditReport, PatientsInTraining
 

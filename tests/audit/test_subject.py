@@ -17,11 +17,12 @@ from radcommons.errors import (
     SettingRefused,
     TooFewImages,
 )
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
+from radcommons.models.generator import Generator, LabelChoice
 from radcommons.models.generator_files import save_generator
-from radcommons.models.progan import GeneratorNetwork, ProganConfig
-from radcommons.models.sampling import Generator, LabelChoice, write_set
 from radcommons.progress import silent
 from radcommons.records import FindingsRecord
+from radcommons.synthetic.sampling import write_set
 
 
 def write_generator(folder: Path, findings: tuple[str, ...], *, resolution: int = 16, spoil: bool = False) -> Path:

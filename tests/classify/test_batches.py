@@ -9,11 +9,11 @@ import torch
 from radcommons.classify.batches import augmented, epoch_batches, oversampling_weights, positive_weights
 from radcommons.classify.settings import Augmentation, ClassifierSettings
 from radcommons.errors import TooFewImages
-from radcommons.train.world import World
+from radcommons.runs.distributed import Distributed
 
 Quick = Callable[..., ClassifierSettings]
 CPU = torch.device("cpu")
-ALONE = World(0, 1, CPU)
+ALONE = Distributed(0, 1, CPU)
 NAN = float("nan")
 
 
@@ -44,10 +44,10 @@ def test_no_image_is_dropped_for_want_of_a_second_in_its_batch(images: int, batc
 
 def test_processes_get_equal_shares_or_are_too_many(quick: Quick) -> None:
     labels = np.zeros((50, 1), np.float32)
-    for batch in epoch_batches(0, labels, quick(), World(0, 3, CPU)):
+    for batch in epoch_batches(0, labels, quick(), Distributed(0, 3, CPU)):
         assert len(batch) % 3 == 0 and len(batch) >= 6
     with pytest.raises(TooFewImages, match="an epoch has 50 images and 30 processes need 60; start fewer processes"):
-        epoch_batches(0, labels, quick(), World(0, 30, CPU))
+        epoch_batches(0, labels, quick(), Distributed(0, 30, CPU))
 
 
 def test_oversampling_gives_both_classes_of_a_finding_a_half() -> None:

@@ -20,10 +20,10 @@ from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import between, known_loss, mean_auc, train_classifier
 from radcommons.data.store import Store
 from radcommons.errors import BadInput, ClassifierRefused, PathInUse, TrainingDiverged, WeightsUnavailable
+from radcommons.gan.settings import TrainSettings
 from radcommons.models.classifier_files import Classifier
-from radcommons.train import checkpoint
-from radcommons.train.run_log import read_log
-from radcommons.train.settings import TrainSettings
+from radcommons.runs import checkpoint
+from radcommons.runs.log import read_log
 
 Quick = Callable[..., ClassifierSettings]
 Films = Callable[..., Examples]
@@ -360,7 +360,7 @@ import os, sys
 from pathlib import Path
 from radcommons.classify import training
 from radcommons.cli import run
-from radcommons.train.checkpoint import digest
+from radcommons.runs.checkpoint import digest
 
 networks, of_optimiser = [], training._optimiser
 training._optimiser = lambda network, settings: networks.append(network) or of_optimiser(network, settings)

@@ -20,7 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from radcommons.cli import run
 from radcommons.data import memory
 from radcommons.data.store import Store
-from radcommons.models.synthetic.dicom import encode_dicom
+from radcommons.synthetic.dicom import encode_dicom
 
 COMMAND = (sys.executable, "-m", "radcommons")
 

@@ -12,8 +12,8 @@ from radcommons.cli import run
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
+from radcommons.gan import training
+from radcommons.gan.settings import TrainSettings
 
 SIZES = """
 repeats = 1
@@ -42,7 +42,7 @@ def folder(tiny: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPath
     at = tmp_path_factory.mktemp("experiment-commands")
     ingest_phantoms(at / "site", patients=70, site="A", resolution=32, seed=7)
     store = Store.open(at / "site")
-    gan.train(store, tiny(total_images=64), at / "run")
+    training.train(store, tiny(total_images=64), at / "run")
     shutil.copytree(at / "run", at / "indiscreet")
     record = patients_record(store, store.rows("test"))
     (at / "indiscreet" / "generator" / "patients.json").write_text(record.to_json(), encoding="utf-8")

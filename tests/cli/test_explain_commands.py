@@ -6,16 +6,16 @@ import pytest
 
 from radcommons.cli import run
 from radcommons.data.store import Store
+from radcommons.gan import training
+from radcommons.gan.settings import TrainSettings
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork
 from radcommons.models.classifier_files import save_classifier
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
 
 
 @pytest.fixture(scope="module")
 def trained(phantom_store: Store, tiny: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("explained") / "run"
-    gan.train(phantom_store, tiny(), folder)
+    training.train(phantom_store, tiny(), folder)
     return folder
 
 

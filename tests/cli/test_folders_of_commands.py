@@ -10,7 +10,7 @@ from radcommons import folders
 from radcommons.cli import run
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.folders import alone_in
-from radcommons.train.settings import TrainSettings
+from radcommons.gan.settings import TrainSettings
 
 QUICK = ["network=densenet-small", "side=32", "epochs=1", "batch_size=32", "findings=Effusion"]
 TRAIN_CLASSIFIER = ["classify", "train", "SITE", "--preset", "small-32", *(x for s in QUICK for x in ("--set", s))]

@@ -9,14 +9,14 @@ import pytest
 
 from radcommons.cli import run
 from radcommons.data.store import Store
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
+from radcommons.gan import training
+from radcommons.gan.settings import TrainSettings
 
 
 @pytest.fixture(scope="module")
 def trained(phantom_store: Store, tiny: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
-    gan.train(phantom_store, tiny(), folder)
+    training.train(phantom_store, tiny(), folder)
     return folder
 
 

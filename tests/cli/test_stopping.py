@@ -14,9 +14,9 @@ import pytest
 
 from radcommons.cli import run
 from radcommons.data.store import Store
+from radcommons.gan.settings import TrainSettings
+from radcommons.gan.training import train
 from radcommons.signals import STOP_SIGNALS
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
 
 RADCOMMONS = [sys.executable, "-m", "radcommons"]
 STOPPED = "radcommons: stopped; run the same command again to continue"
@@ -27,7 +27,7 @@ Tiny = Callable[..., TrainSettings]
 @pytest.fixture(scope="module")
 def generator(phantom_store: Store, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
-    gan.train(phantom_store, tiny(total_images=64), out)
+    train(phantom_store, tiny(total_images=64), out)
     return out
 
 
@@ -67,12 +67,12 @@ ONE_LONG_STEP = """
 import sys, time
 from pathlib import Path
 from radcommons.cli import run
-from radcommons.train import gan
+from radcommons.gan import training
 def step(*_, **__):
     Path(sys.argv[1]).touch()
     while True:
         time.sleep(0.01)
-gan.critic_step = step
+training.critic_step = step
 sys.exit(run(sys.argv[2:]))
 """
 

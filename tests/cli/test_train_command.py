@@ -6,7 +6,7 @@ import pytest
 
 from radcommons.cli import run
 from radcommons.data.store import Store
-from radcommons.train.settings import TrainSettings
+from radcommons.gan.settings import TrainSettings
 
 Tiny = Callable[..., TrainSettings]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator_files import save_generator
-from radcommons.models.progan import GeneratorNetwork, ProganConfig
 from radcommons.records import FindingsRecord
 
 SECONDS_TO_START = 600  # only a guard against hanging

@@ -16,8 +16,9 @@ from radcommons.cluster.opening import open_cluster
 from radcommons.data.ingest import ingest
 from radcommons.data.listing import Listing
 from radcommons.data.sources import list_table
-from radcommons.models.sampling import Generator, LabelChoice, write_set
-from radcommons.models.synthetic import dicom
+from radcommons.models.generator import Generator, LabelChoice
+from radcommons.synthetic import dicom
+from radcommons.synthetic.sampling import write_set
 
 FILMS = 70
 

@@ -14,7 +14,8 @@ import pytest
 
 from radcommons.cluster.opening import open_cluster
 from radcommons.errors import ClusterRefused
-from radcommons.models.sampling import Generator, LabelChoice, write_set
+from radcommons.models.generator import Generator, LabelChoice
+from radcommons.synthetic.sampling import write_set
 from radcommons.workers import in_order
 
 psutil = pytest.importorskip("psutil")

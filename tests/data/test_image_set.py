@@ -9,11 +9,12 @@ import torch
 
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.errors import BadInput, ImageRefused, SetRefused
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
+from radcommons.models.generator import Generator, LabelChoice
 from radcommons.models.generator_files import save_generator
-from radcommons.models.progan import GeneratorNetwork, ProganConfig
-from radcommons.models.sampling import Generator, LabelChoice, write_set
-from radcommons.models.synthetic.reading import SyntheticSet
 from radcommons.records import FindingsRecord
+from radcommons.synthetic.reading import SyntheticSet
+from radcommons.synthetic.sampling import write_set
 
 
 def write_pictures(folder: Path, *, count: int = 6, side: int = 16, header: str = "image,Effusion,score") -> Path:

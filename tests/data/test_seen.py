@@ -15,8 +15,8 @@ from radcommons.data.seen import Seen, key_fingerprint, patients_record, patient
 from radcommons.data.sources import list_table
 from radcommons.data.store import Store
 from radcommons.errors import GeneratorRefused, PatientsSeen
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator_files import save_generator
-from radcommons.models.progan import GeneratorNetwork, ProganConfig
 from radcommons.records import FindingsRecord, PatientsRecord
 
 FINDINGS = FindingsRecord(findings=(), combinations=(), smallest_cell=5)

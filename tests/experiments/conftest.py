@@ -8,9 +8,9 @@ import pytest
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.experiments.settings import EnrichSettings, MergeSettings
+from radcommons.gan import training
+from radcommons.gan.settings import TrainSettings
 from radcommons.records import Comparison, Estimate
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
 
 CLASSIFIER = {"network": "densenet-small", "side": 32, "epochs": 1, "optimiser": "adam", "learning_rate": 0.001}
 QUICK = {"redraws": 200, "diversity_pairs": 20, "repeats": 1, "classifier": CLASSIFIER}
@@ -36,7 +36,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def generator(hospital: Store, tiny: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 16 pixels on the hospital's training part."""
     run = tmp_path_factory.mktemp("experiments") / "own-run"
-    gan.train(hospital, tiny(), run)
+    training.train(hospital, tiny(), run)
     return run
 
 
@@ -45,7 +45,7 @@ def other_generator(tiny: Callable[..., TrainSettings], tmp_path_factory: pytest
     """A run on another hospital, whose patients are named under another key."""
     folder = tmp_path_factory.mktemp("experiments")
     ingest_phantoms(folder / "elsewhere", patients=60, site="B", resolution=16, seed=8)
-    gan.train(Store.open(folder / "elsewhere"), tiny(), folder / "other-run")
+    training.train(Store.open(folder / "elsewhere"), tiny(), folder / "other-run")
     return folder / "other-run"
 
 

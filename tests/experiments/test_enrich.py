@@ -17,9 +17,9 @@ from radcommons.errors import PathInUse, TooFewImages
 from radcommons.experiments import enrich as module
 from radcommons.experiments.enrich import CONTROLS, ENRICHED, LOCAL, descriptions, enrich
 from radcommons.experiments.settings import EnrichSettings
+from radcommons.gan import training
+from radcommons.gan.settings import TrainSettings
 from radcommons.records import ExperimentResult
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
 
 Make = Callable[..., EnrichSettings]
 Arms = dict[str, tuple[Examples, ...]]
@@ -165,7 +165,7 @@ def test_several_generators_give_equal_shares(
     tiny: Callable[..., TrainSettings],
     tmp_path: Path,
 ) -> None:
-    gan.train(hospital, tiny(seed=1), tmp_path / "other-run")
+    training.train(hospital, tiny(seed=1), tmp_path / "other-run")
     arms = of_repeat(composed(enrich_settings(generators=[generator, tmp_path / "other-run"])), 0)
     shares = {(p.source, len(p)) for p in arms["enriched"].parts if p.source.startswith("synthetic")}
     assert shares == {

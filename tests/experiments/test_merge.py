@@ -11,7 +11,7 @@ from radcommons.errors import FindingUnknown, TooFewImages
 from radcommons.experiments import merge as module
 from radcommons.experiments.merge import merge
 from radcommons.experiments.settings import MergeSettings
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.records import ExperimentResult
 
 Make = Callable[..., MergeSettings]

@@ -24,7 +24,7 @@ from radcommons.experiments.sources import (
     open_generators,
     open_site,
 )
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.progress import silent
 
 

@@ -11,10 +11,10 @@ import torch
 from radcommons.data.store import Store
 from radcommons.data.truth import read_truth
 from radcommons.explain import flow
-from radcommons.models.extractors import Extractor, ExtractorRecord
-from radcommons.models.sampling import Generator
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
+from radcommons.extractors import Extractor, ExtractorRecord
+from radcommons.gan import training
+from radcommons.gan.settings import TrainSettings
+from radcommons.models.generator import Generator
 
 SIDE = 16
 
@@ -47,7 +47,7 @@ def short_run(
 ) -> Path:
     """A run of a second."""
     run = tmp_path_factory.mktemp("explain") / "run"
-    gan.train(phantom_store, tiny(), run)
+    training.train(phantom_store, tiny(), run)
     return run
 
 

@@ -14,7 +14,7 @@ from radcommons.explain.drawing import LONGEST
 from radcommons.explain.flow import MapRequest, MorphRequest, explain
 from radcommons.explain.summary import as_text
 from radcommons.explain.tally import Tally
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.records import AuditReport, Diversity, Estimate, Explanation, Fidelity, Histogram, QualityScore
 
 QUICK = MapRequest(n=24, singles=2, smoothing=0)

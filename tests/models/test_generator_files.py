@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from radcommons.errors import GeneratorRefused, PathMissing
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator_files import is_saved, load_generator, load_patients, save_generator
-from radcommons.models.progan import GeneratorNetwork, ProganConfig
 from radcommons.records import FindingsRecord, PatientsRecord
 
 CONFIG = ProganConfig(resolution=8, channels={4: 4, 8: 3}, latent_size=5, findings=2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from radcommons.models.convolution import fold_downsample, fold_upsample
+from radcommons.models.cpu.convolution import fold_downsample, fold_upsample
 from radcommons.models.layers import (
     EqualisedConv,
     EqualisedLinear,

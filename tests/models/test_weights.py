@@ -7,7 +7,7 @@ from urllib.error import URLError
 import pytest
 
 from radcommons.errors import BadInput, PathMissing, WeightsUnavailable
-from radcommons.models.extractors.catalogue import EFFICIENTNET_WEIGHTS, INCEPTION_WEIGHTS, load_extractor
+from radcommons.extractors.catalogue import EFFICIENTNET_WEIGHTS, INCEPTION_WEIGHTS, load_extractor
 from radcommons.models.weights import (
     PublishedWeights,
     find_weights,

@@ -15,7 +15,7 @@ from radcommons.audit.privacy import Scene, inversion_result, shared_films_test
 from radcommons.audit.samples import look_up
 from radcommons.audit.settings import Policy
 from radcommons.audit.weights import inversion_errors
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.records import Control, PrivacyTest
 from radcommons.seeds import numpy_stream
 

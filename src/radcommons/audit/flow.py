@@ -31,9 +31,9 @@ from radcommons.audit.subject import Subject, open_subject
 from radcommons.audit.work import PAGE, REPORT, Work, finished_report
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused
+from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import write_whole
 from radcommons.folders import alone_in
-from radcommons.models.extractors import Extractor, load_extractor
 from radcommons.progress import Track, silent
 from radcommons.records import AuditReport, Control, Diversity, Fidelity, PrivacyTest, QualityScore
 

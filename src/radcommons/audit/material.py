@@ -18,7 +18,7 @@ from radcommons.audit.work import Work
 from radcommons.data.listing import PARTS, Part
 from radcommons.data.store import Store
 from radcommons.errors import TooFewImages
-from radcommons.models.extractors import Extractor, Features, extract
+from radcommons.extractors import Extractor, Features, extract
 from radcommons.progress import Track
 from radcommons.seeds import numpy_stream
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from radcommons.models.ahead import one_core
-from radcommons.models.progan import GeneratorNetwork, ProganConfig, resolutions_up_to
-from radcommons.models.sampling import Generator
+from radcommons.gan.draws import to_signed
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig, resolutions_up_to
+from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, GeneratorRecord
 from radcommons.seeds import derive, torch_stream
-from radcommons.train.draws import to_signed
+from radcommons.threads import one_core
 
 OVERFITTED_FILMS = 60
 OVERFITTED_SIDE = 64  # pixels, at most

@@ -6,11 +6,11 @@ import numpy as np
 
 from radcommons.audit.material import BALANCED, SYNTHETIC, Material
 from radcommons.audit.samples import histogram
+from radcommons.extractors import Features, same_extractor
 from radcommons.metrics.frechet import frechet_distance, frechet_interval
 from radcommons.metrics.kid import kid_interval, squared_mmd
 from radcommons.metrics.manifold import manifold
 from radcommons.metrics.ssim import ms_ssim, ms_ssim_scales
-from radcommons.models.extractors import Features, same_extractor
 from radcommons.records import Diversity, Estimate, QualityScore
 from radcommons.seeds import numpy_stream
 

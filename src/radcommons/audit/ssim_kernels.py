@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from radcommons.models.compiled import kernel, piece
+from radcommons.models.cpu.compiled import kernel, piece
 
 BANDS = 8
 PARTS = 4

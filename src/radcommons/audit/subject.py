@@ -11,9 +11,8 @@ import numpy as np
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused, TooFewImages
+from radcommons.models.generator import Batch, Generator, LabelChoice
 from radcommons.models.generator_files import load_patients
-from radcommons.models.sampling import Generator, LabelChoice
-from radcommons.models.synthetic.writing import Batch
 from radcommons.progress import Track
 from radcommons.records import PatientsRecord
 from radcommons.seeds import derive, numpy_stream

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from radcommons.models.ahead import map_ahead
+from radcommons.gan.draws import to_signed
+from radcommons.gan.settings import TrainSettings
+from radcommons.models.families.progan import Critic, GeneratorNetwork
+from radcommons.models.generator import Generator
 from radcommons.models.layers import unchanging_forever
-from radcommons.models.progan import Critic, GeneratorNetwork
-from radcommons.models.sampling import Generator
+from radcommons.runs import checkpoint
 from radcommons.seeds import torch_stream
-from radcommons.train import checkpoint
-from radcommons.train.draws import to_signed
-from radcommons.train.settings import TrainSettings
+from radcommons.threads import thread_map
 
 BLOCK = 16  # films inverted together
 STARTS = 64  # random latents; each film begins with the one whose image is nearest
@@ -48,7 +48,7 @@ def inversion_errors(
         wanted = torch.from_numpy(np.nan_to_num(labels[first : first + BLOCK])).to(generator.device)
         return _invert(network, generator, target, wanted, starts, steps)
 
-    yield from map_ahead(invert, blocks, threads=1 if generator.device.type == "cuda" else torch.get_num_threads())
+    yield from thread_map(invert, blocks, threads=1 if generator.device.type == "cuda" else torch.get_num_threads())
 
 
 def _invert(

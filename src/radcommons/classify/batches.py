@@ -7,11 +7,11 @@ from torch import Tensor
 
 from radcommons.classify.settings import Augmentation, ClassifierSettings
 from radcommons.errors import TooFewImages
+from radcommons.runs.distributed import Distributed
 from radcommons.seeds import numpy_stream, torch_stream
-from radcommons.train.world import World
 
 
-def epoch_batches(epoch: int, labels: np.ndarray, settings: ClassifierSettings, world: World) -> list[np.ndarray]:
+def epoch_batches(epoch: int, labels: np.ndarray, settings: ClassifierSettings, world: Distributed) -> list[np.ndarray]:
     """Indices of the batches of one epoch, nearly equal in size; with several processes each gets equal shares.
 
     An epoch shows every image once, or `epoch_images` of them, going on where the last epoch ended; what cannot be

@@ -21,16 +21,16 @@ from radcommons.classify.settings import ClassifierSettings
 from radcommons.errors import ClassifierRefused, PathInUse, TrainingDiverged
 from radcommons.metrics.classification import area_under_roc
 from radcommons.metrics.thresholds import corner_threshold, youden_threshold
-from radcommons.models.ahead import map_ahead, one_core
 from radcommons.models.classifier import IMAGENET_WEIGHTS, ClassifierNetwork, imagenet_state, start_outputs
 from radcommons.models.classifier_files import RUN_SUBFOLDER, Classifier, save_classifier
 from radcommons.models.weights import find_weights, read_weights
 from radcommons.progress import Track, silent
+from radcommons.runs import checkpoint
+from radcommons.runs.distributed import Distributed, autocast_in, join
+from radcommons.runs.folder import claim_folder, differing
+from radcommons.runs.log import RunLog
 from radcommons.seeds import derive, torch_stream
-from radcommons.train import checkpoint
-from radcommons.train.run_folder import claim_folder, differing
-from radcommons.train.run_log import RunLog
-from radcommons.train.world import World, autocast_in, join
+from radcommons.threads import one_core, thread_map
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Outcome:
     validation_auc: float
     images_this_call: int
     seconds: float
-    leads: bool
+    is_main: bool
 
 
 def train_classifier(
@@ -109,7 +109,7 @@ def _train(
     settings: ClassifierSettings,
     run: Path,
     weights: Path | None,
-    world: World,
+    world: Distributed,
     track: Track,
     should_stop: Callable[[], bool],
 ) -> Outcome:
@@ -119,7 +119,7 @@ def _train(
     network = _first_network(split, settings, weights, begun=loaded is not None)
     network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, settings)
-    if world.leads:
+    if world.is_main:
         claim_folder(run, settings, lambda begun, asked: differing(begun, asked, FREE))
     position: dict[str, Any] = {
         "epoch": 0,
@@ -139,17 +139,17 @@ def _train(
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         position, running, steps = state["position"], state["running"], state["steps"]
-        if world.leads and file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
+        if world.is_main and file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
             checkpoint.set_damaged_aside(run)
             logger.warning("%s: checkpoint.pt is damaged; going on from %s", run, file.name)
     started_at, started = position["images_seen"], time.monotonic()
-    log = RunLog(run, started_at) if world.leads else None
+    log = RunLog(run, started_at) if world.is_main else None
     autocast = autocast_in(settings.precision, world)
     weight = positive_weights(split.train.labels, settings.positive_weight).to(world.device)
     labels = torch.from_numpy(split.train.labels)
 
     def save() -> None:
-        if world.leads:
+        if world.is_main:
             learned = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
             checkpoint.save(run, {"data": data, "position": position, "running": running, "steps": steps, **learned})
 
@@ -172,7 +172,7 @@ def _train(
             numbered = list(enumerate(batches, start=position["step"]))
             network.train()
             for (step, batch), (grey, known) in zip(
-                numbered, map_ahead(examples, numbered, threads=2 if world.device.type == "cuda" else 1), strict=True
+                numbered, thread_map(examples, numbered, threads=2 if world.device.type == "cuda" else 1), strict=True
             ):
                 grey, known = grey.to(world.device), known.to(world.device)
                 if settings.adversarial is not None:
@@ -214,7 +214,7 @@ def _train(
                 if improved:
                     if settings.adversarial is not None:  # thresholds are for images as they are
                         logits = _validation_logits(split.validation, network, settings, world, attacked=False)
-                    if world.leads:
+                    if world.is_main:
                         _publish(run, network, split, logits, position)
             save()
     if log is not None:
@@ -228,7 +228,7 @@ def _train(
         validation_auc=position["best_auc"],
         images_this_call=position["images_seen"] - started_at,
         seconds=time.monotonic() - started,
-        leads=world.leads,
+        is_main=world.is_main,
     )
 
 
@@ -253,7 +253,7 @@ def _judged(
 
 
 def _validation_logits(
-    validation: Mixture, network: ClassifierNetwork, settings: ClassifierSettings, world: World, *, attacked: bool
+    validation: Mixture, network: ClassifierNetwork, settings: ClassifierSettings, world: Distributed, *, attacked: bool
 ) -> Tensor:
     """Logits of all validation images, (n, F) on the CPU: of the images as they are, or attacked as in training."""
     network.eval()

@@ -68,7 +68,7 @@ def train(
         sources, validation=validation, findings=settings.findings, side=settings.side, seed=settings.seed, track=bar
     )
     outcome = train_classifier(split, settings, out, weights=weights, track=bar, should_stop=stop_after_step())
-    if not outcome.leads:
+    if not outcome.is_main:
         return
     rate = outcome.images_this_call / max(1e-9, outcome.seconds)
     state = "finished" if outcome.finished else "stopped and saved"

@@ -39,8 +39,9 @@ def generate(
 ) -> None:
     """Draw labelled synthetic radiographs; without --label and --balanced, labels occur as in training."""
     from radcommons.cluster.opening import open_cluster
-    from radcommons.models.sampling import Generator, LabelChoice, write_set
-    from radcommons.models.synthetic.dicom import read_study_date
+    from radcommons.models.generator import Generator, LabelChoice
+    from radcommons.synthetic.dicom import read_study_date
+    from radcommons.synthetic.sampling import write_set
 
     day = read_study_date(study_date, format)
     choice = LabelChoice(_labels(label) if label else None, balanced)

@@ -32,7 +32,7 @@ def train(
 ) -> None:
     """Train a site's conditional progressive GAN; the same command continues a stopped run."""
     from radcommons.data.store import Store
-    from radcommons.train import gan, plan
+    from radcommons.gan import plan, training
 
     settings = plan.choose_settings(out, preset=preset, config=config, overrides=set_)
     opened = Store.open(store)
@@ -40,8 +40,8 @@ def train(
         described = plan.describe(opened, settings)
         show(described.model_dump(mode="json"), plan.as_text(described), as_json)
         return
-    outcome = gan.train(opened, settings, out, track=bar, should_stop=stop_after_step())
-    if not outcome.leads:
+    outcome = training.train(opened, settings, out, track=bar, should_stop=stop_after_step())
+    if not outcome.is_main:
         return
     rate = outcome.images_this_call / max(1e-9, outcome.seconds)
     state = "finished" if outcome.finished else "stopped and saved"

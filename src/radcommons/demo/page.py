@@ -13,11 +13,11 @@ from radcommons.audit.page import ATTACKS
 from radcommons.audit.work import PAGE
 from radcommons.data.store import Store
 from radcommons.experiments.report import figure
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.pages import picture, plot, plot_style, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.records import AuditReport, Control, Estimate, ExperimentResult
-from radcommons.train.run_log import read_log
+from radcommons.runs.log import read_log
 
 COLUMNS = 8
 SIDE = 64  # CSS pixels of a film on the page

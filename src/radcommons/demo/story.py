@@ -24,12 +24,13 @@ from radcommons.experiments.enrich import enrich
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.explain.flow import MapRequest, MorphRequest, correlate, explain
 from radcommons.folders import alone_in
-from radcommons.models.sampling import Generator, LabelChoice, write_set
+from radcommons.gan import training
+from radcommons.gan.settings import TrainSettings
+from radcommons.models.generator import Generator, LabelChoice
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult, Explanation
 from radcommons.settings import override, preset_path, read_toml
-from radcommons.train import gan
-from radcommons.train.settings import TrainSettings
+from radcommons.synthetic.sampling import write_set
 
 SITES = ("A", "B")
 PATIENTS = 400
@@ -72,7 +73,7 @@ def run_demo(
             clock.time(f"films of hospital {site}", draw)
             store = Store.open(folder)
             step = f"training at hospital {site}"
-            clock.time(step, partial(gan.train, store, settings, run, track=track))
+            clock.time(step, partial(training.train, store, settings, run, track=track))
             generator = Generator.load(run, device="cpu")
             stores.append(store)
             generators.append(generator)

@@ -15,7 +15,7 @@ from radcommons.experiments.sources import Site, draw_seed, draw_with, learned_f
 from radcommons.experiments.words import enrich_sentence
 from radcommons.experiments.work import Work
 from radcommons.folders import alone_in
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
 from radcommons.seeds import numpy_stream

@@ -17,7 +17,7 @@ from radcommons.experiments.sources import draw_as_trained, draw_seed, open_gene
 from radcommons.experiments.words import merge_sentence
 from radcommons.experiments.work import Work
 from radcommons.folders import alone_in
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
 from radcommons.seeds import numpy_stream

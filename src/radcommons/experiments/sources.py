@@ -11,8 +11,8 @@ from radcommons.data.seen import patients_seen, require_unseen
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, SettingRefused, TooFewImages, nearest_hint
 from radcommons.experiments.settings import ExperimentSettings
+from radcommons.models.generator import Generator, LabelChoice
 from radcommons.models.generator_files import load_patients
-from radcommons.models.sampling import Generator, LabelChoice
 from radcommons.progress import Track
 from radcommons.seeds import derive
 

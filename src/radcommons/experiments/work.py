@@ -10,7 +10,7 @@ import numpy as np
 
 from radcommons.classify.material import Examples
 from radcommons.experiments.settings import ExperimentSettings
-from radcommons.train.run_folder import claim_folder, differing
+from radcommons.runs.folder import claim_folder, differing
 
 FREE = {"repeats", "redraws", "diversity_pairs"}  # what is trained does not depend on them
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from radcommons.errors import SettingRefused
-from radcommons.models.sampling import Generator, LabelChoice
+from radcommons.models.generator import Generator, LabelChoice
 from radcommons.settings import require_once
 
 Chosen = tuple[str, ...]  # findings raised together

@@ -13,7 +13,7 @@ from radcommons.explain.matrix_drawing import matrix_figure, scatter_figure
 from radcommons.explain.scores import Scores, forget, score_labels
 from radcommons.metrics.correlation import clusters, fisher_interval, pearson, spearman, weighted_pearson
 from radcommons.models.classifier_files import Classifier
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.progress import Track
 from radcommons.records import Correlation
 from radcommons.records.explain import Matrix

@@ -28,12 +28,12 @@ from radcommons.explain.morph import draw_morphs, strengths
 from radcommons.explain.pseudo_patients import draw_first
 from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
 from radcommons.explain.words import statement
+from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import write_whole
 from radcommons.folders import alone_in
 from radcommons.metrics.localisation import body_mask, share_outside, split_region
 from radcommons.models.classifier_files import Classifier
-from radcommons.models.extractors import Extractor, load_extractor
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import Explanation, MapResult, MorphResult
 from radcommons.seeds import numpy_stream

@@ -11,7 +11,7 @@ from radcommons.errors import PathInUse
 from radcommons.explain import joined
 from radcommons.files import read_arrays, write_whole
 from radcommons.folders import holds_other_than
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.records import AuditReport, Correlation, Explanation, MapResult, MorphResult
 
 RECORD = "explain.json"

@@ -7,9 +7,9 @@ import numpy as np
 
 from radcommons.explain.chosen import Chosen
 from radcommons.explain.pseudo_patients import draw_first
+from radcommons.extractors import Extractor, extract
 from radcommons.metrics.bootstrap import percentile_interval
-from radcommons.models.extractors import Extractor, extract
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.records import Estimate
 
 REDRAWS = 1000

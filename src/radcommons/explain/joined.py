@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from radcommons.errors import PathMissing, SettingRefused
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.records import AuditReport
 
 RECORD = "audit.json"

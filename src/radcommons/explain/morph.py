@@ -6,9 +6,9 @@ import numpy as np
 
 from radcommons.explain.chosen import Chosen
 from radcommons.explain.pseudo_patients import labels, latents, threads_for
-from radcommons.models.ahead import map_ahead
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.progress import Track
+from radcommons.threads import thread_map
 
 
 def strengths(frames: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def draw_morphs(
 
     starts = range(0, len(given), size)
     with track("Drawing morphs", total=len(given)) as advance:
-        for first, drawn in map_ahead(draw, starts, threads=threads_for(generator, len(starts))):
+        for first, drawn in thread_map(draw, starts, threads=threads_for(generator, len(starts))):
             images[first : first + len(drawn)] = drawn
             advance(len(drawn))
     shape = (len(sets), patients, frames, *images.shape[1:])

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from radcommons.explain.chosen import Chosen
-from radcommons.models.sampling import Generator, LabelChoice
+from radcommons.models.generator import Generator, LabelChoice
 
 
 def latents(generator: Generator, first: int, stop: int, seed: int) -> np.ndarray:

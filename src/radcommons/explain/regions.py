@@ -14,7 +14,7 @@ from radcommons.explain.chosen import Chosen, title
 from radcommons.explain.difference import Change
 from radcommons.explain.identity import mean_with_interval
 from radcommons.metrics.localisation import auroc_inside, gain_inside, moved_scores, points_inside
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.records import RegionScore
 
 

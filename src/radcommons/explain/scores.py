@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.explain.pseudo_patients import labels, latents, threads_for
-from radcommons.models.ahead import map_ahead
 from radcommons.models.classifier_files import Classifier
-from radcommons.models.sampling import Generator
+from radcommons.models.generator import Generator
 from radcommons.progress import Track
 from radcommons.seeds import derive, numpy_stream
+from radcommons.threads import thread_map
 
 BLOCK = 512  # images drawn and scored together, at least one of the generator's blocks
 
@@ -56,7 +56,7 @@ def score_labels(
             whole[: len(values[start : start + size])] = values[start : start + size]
             return generator.draw(z, labels(generator, (finding,), whole))
 
-        return np.concatenate(list(map_ahead(part, range(first, stop, size), threads=threads)))[: stop - first]
+        return np.concatenate(list(thread_map(part, range(first, stop, size), threads=threads)))[: stop - first]
 
     with track("Drawing and scoring", total=k * n, done=done) as advance:
         while done < k * n:

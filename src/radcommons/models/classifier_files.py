@@ -16,11 +16,11 @@ from safetensors import SafetensorError
 from torch import nn
 
 from radcommons.errors import BadInput, ClassifierRefused, PathMissing, SettingRefused
-from radcommons.models.ahead import map_ahead, one_core
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
 from radcommons.models.folding import fold_batch_norms
 from radcommons.progress import Track, silent
 from radcommons.records import ClassifierPatients, ClassifierRecord, PatientsRecord, Record, sha256_file
+from radcommons.threads import one_core, thread_map
 
 RUN_SUBFOLDER = "classifier"  # where a run keeps it
 PATIENTS_FILE = "patients.json"
@@ -158,7 +158,7 @@ class Classifier:
 
         threads = min(torch.get_num_threads(), len(starts)) if cpu else 1
         with track(description, total=count) as advance:
-            for first, values in map_ahead(run, starts, threads=threads):
+            for first, values in thread_map(run, starts, threads=threads):
                 found[first : first + len(values)] = values
                 advance(len(values))
         return found

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from radcommons.errors import GeneratorRefused, PathMissing, SettingRefused
-from radcommons.models.progan import GeneratorNetwork, ProganConfig
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record, sha256_file
 
 ARCHITECTURES = ("progan",)

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radcommons.models import pixel_norm as fused
-from radcommons.models.convolution import Kernel, convolve, convolve_plainly, make_kernel
+from radcommons.models.cpu import pixel_norm as fused
+from radcommons.models.cpu.convolution import Kernel, convolve, convolve_plainly, make_kernel
 
 LEAK = 0.2
 EPSILON = 1e-8

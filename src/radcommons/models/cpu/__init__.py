@@ -1,0 +1,1 @@
+"""Kernels that make the networks fast on a CPU."""

@@ -1,0 +1,244 @@
+"""Drawing labelled synthetic radiographs from a trained generator.
+
+Image i depends on the generator, the seed and i only: its latents and label come from a stream of its own, and the
+network always runs on the same aligned blocks of images, because convolutions of another batch size may differ in
+the last bit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch.utils.data import TensorDataset
+
+from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
+from radcommons.models.cpu.inference import InferenceGenerator
+from radcommons.models.families.progan import GeneratorNetwork
+from radcommons.models.generator_files import load_generator
+from radcommons.progress import Track, silent
+from radcommons.records import FindingsRecord, GeneratorRecord
+from radcommons.seeds import numpy_stream
+from radcommons.threads import thread_map
+
+BLOCK_PIXELS = 2**19  # of one block of images on a CPU: 8 at 256
+SMALLEST_BLOCK = 4  # fewer would not fill the small layers
+GPU_FACTOR = 16
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChoice:
+    """How the label vectors of a set are chosen.
+
+    Attributes:
+        given: value of each named finding in [0, 1], all others 0; None to draw labels instead.
+        balanced: findings take turns, image i shows finding i modulo F, together with what occurs beside it in
+            training; otherwise labels occur together as in training.
+    """
+
+    given: Mapping[str, float] | None = None
+    balanced: bool = False
+
+    def check(self, findings: tuple[str, ...]) -> None:
+        """Raise FindingUnknown or SettingRefused where the choice does not fit a generator's findings."""
+        if self.given is not None and self.balanced:
+            raise SettingRefused("labels are either given or balanced; drop one of the two")
+        if self.balanced and not findings:
+            raise SettingRefused("the generator knows no finding to balance")
+        for finding, value in (self.given or {}).items():
+            if finding not in findings:
+                hint = nearest_hint(finding, findings) if findings else "it knows none"
+                raise FindingUnknown(f"finding '{finding}' is not one of the generator's; {hint}")
+            if not 0 <= value <= 1:
+                raise SettingRefused(f"label {finding} is {value}; it must be from 0 (absent) to 1 (present)")
+
+    def describe(self) -> str:
+        """The choice in words, for the provenance of a set."""
+        if self.given is not None:
+            return "given: " + (", ".join(f"{k}={v:g}" for k, v in self.given.items()) or "no finding")
+        return "balanced over findings" if self.balanced else "as in training"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images of a seed, one block or less.
+
+    Attributes:
+        first: index in the set of the first image here.
+        images: uint8 (n, R, R).
+        labels: float32 (n, F), each in [0, 1], in the order of the set's findings.
+        source: which entry of the set's `generators` drew the batch.
+    """
+
+    first: int
+    images: np.ndarray
+    labels: np.ndarray
+    source: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticImages:
+    """Images in memory; uint8 (n, R, R), labels float32 (n, F) in [0, 1], names of the F findings."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    findings: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def as_torch_dataset(self) -> TensorDataset:
+        """Pairs of image, float (1, R, R) in [0, 1], and label vector, float (F,)."""
+        images = torch.from_numpy(self.images).unsqueeze(1).float() / 255
+        return TensorDataset(images, torch.from_numpy(self.labels))
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A trained generator, ready to draw."""
+
+    network: GeneratorNetwork
+    record: GeneratorRecord
+    findings_record: FindingsRecord
+    device: torch.device
+    folder: Path | None = None  # where it was loaded from
+
+    @classmethod
+    def load(cls, reference: Path | str, device: str | None = None) -> Self:
+        """Open a run's or a package's folder; on the GPU where there is one, unless told otherwise.
+
+        Raises:
+            PathMissing, GeneratorRefused: with the next step.
+        """
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        network, record, findings = load_generator(Path(reference), chosen)
+        return cls(network, record, findings, chosen, Path(reference))
+
+    @property
+    def name(self) -> str:
+        """Who trained it on what."""
+        return self.record.name
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Names in label order."""
+        return self.findings_record.findings
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images, pixels."""
+        return self.record.resolution
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights."""
+        return self.record.weights_sha256
+
+    def generate(
+        self,
+        n: int,
+        *,
+        findings: Mapping[str, float] | None = None,
+        balanced: bool = False,
+        seed: int = 0,
+        track: Track = silent,
+    ) -> SyntheticImages:
+        """Draw `n` images into memory.
+
+        Args:
+            n: number of images.
+            findings: value of each named finding in [0, 1], all others 0; None draws labels as in training.
+            balanced: findings take turns.
+            seed: root seed; image i of a seed is the same whatever `n`.
+        Raises:
+            FindingUnknown, SettingRefused.
+        """
+        choice = LabelChoice(findings, balanced)
+        images = np.empty((n, self.resolution, self.resolution), np.uint8)
+        labels = np.empty((n, len(self.findings)), np.float32)
+        with track("Generating", total=n) as advance:
+            for batch in self.batches(n, choice=choice, seed=seed):
+                span = slice(batch.first, batch.first + len(batch.images))
+                images[span], labels[span] = batch.images, batch.labels
+                advance(len(batch.images))
+        return SyntheticImages(images, labels, self.findings)
+
+    def batches(self, stop: int, *, choice: LabelChoice, seed: int, start: int = 0) -> Iterator[Batch]:
+        """Images `start` ... `stop` of a seed, block by block, in constant memory."""
+        choice.check(self.findings)
+        if stop < 1:
+            raise SettingRefused(f"n is {stop}; it must be 1 or more")
+        size = self.block_size
+
+        def draw(block: int) -> Batch:
+            first = block * size
+            latents, labels = self.inputs(range(first, first + size), choice, seed)
+            images = self.draw(latents, labels)
+            span = slice(max(start, first) - first, min(stop, first + size) - first)
+            return Batch(first + span.start, images[span], labels[span])
+
+        blocks = range(start // size, -(-stop // size))
+        threads = 1 if self.device.type == "cuda" else min(torch.get_num_threads(), len(blocks))
+        self._form  # noqa: B018  made once, not by every thread
+        yield from thread_map(draw, blocks, threads=threads)
+
+    def labels(self, stop: int, *, choice: LabelChoice, seed: int) -> np.ndarray:
+        """Label vectors of images 0 ... `stop` of a seed, float32 (stop, F), without drawing them."""
+        choice.check(self.findings)
+        return self.inputs(range(stop), choice, seed)[1]
+
+    def draw(self, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Images of given inputs: latents float32 (n, L), labels float32 (n, F) -> uint8 (n, R, R)."""
+        return self._form.draw(torch.from_numpy(latents).to(self.device), torch.from_numpy(labels).to(self.device))
+
+    @cached_property
+    def _form(self) -> InferenceGenerator:
+        return InferenceGenerator(self.network, self.resolution, self.record.fade)
+
+    @property
+    def block_size(self) -> int:
+        """Images of an aligned block, which the network always runs on together."""
+        factor = GPU_FACTOR if self.device.type == "cuda" else 1
+        return max(SMALLEST_BLOCK, min(64, BLOCK_PIXELS // self.resolution**2)) * factor
+
+    def inputs(self, indices: Sequence[int], choice: LabelChoice, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Latents float32 (n, L) and label vectors float32 (n, F) of some images of a seed."""
+        latents = np.empty((len(indices), self.network.config.latent_size), np.float32)
+        labels = np.zeros((len(indices), len(self.findings)), np.float32)
+        for place, index in enumerate(indices):
+            stream = numpy_stream(seed, "image", index)
+            share = stream.random()  # drawn in any case, so that latents do not depend on the label choice
+            latents[place] = stream.standard_normal(latents.shape[1], dtype=np.float32)
+            if choice.given is not None:
+                for finding, value in choice.given.items():
+                    labels[place, self.findings.index(finding)] = value
+            elif choice.balanced:
+                labels[place] = self._draw_label(share, index % len(self.findings))
+            else:
+                labels[place] = self._draw_label(share, None)
+        return latents, labels
+
+    def _draw_label(self, share: float, finding: int | None) -> np.ndarray:
+        """A label vector from those that contain `finding` (any where None), by their frequency in training."""
+        vectors, cumulative = self._label_tables[finding]
+        if len(vectors) == 0:  # too rare to be published: the finding alone, or no finding
+            alone = np.zeros(len(self.findings), np.float32)
+            alone[[finding] if finding is not None else []] = 1
+            return alone
+        place = int(np.searchsorted(cumulative, share * cumulative[-1], side="right"))
+        vector: np.ndarray = vectors[place]
+        return vector
+
+    @cached_property
+    def _label_tables(self) -> dict[int | None, tuple[np.ndarray, np.ndarray]]:
+        combinations = self.findings_record.combinations
+        vectors = np.array([v for v, _ in combinations], np.float32).reshape(len(combinations), len(self.findings))
+        counts = np.array([n for _, n in combinations], np.float64)
+        tables: dict[int | None, tuple[np.ndarray, np.ndarray]] = {None: (vectors, counts.cumsum())}
+        for finding in range(len(self.findings)):
+            has = vectors[:, finding] == 1
+            tables[finding] = vectors[has], counts[has].cumsum()
+        return tables

@@ -1,0 +1,1 @@
+"""What every training run keeps on disk: its folder, log and checkpoints; and its processes."""

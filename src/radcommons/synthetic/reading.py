@@ -1,0 +1,89 @@
+"""Reads a finished synthetic set, one image at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import numpy as np
+import pydicom
+from PIL import Image
+from pydicom.errors import InvalidDicomError
+
+from radcommons.errors import ImageRefused, PathMissing, SetRefused
+from radcommons.synthetic.npz import map_images
+from radcommons.synthetic.tables import FORMAT_VERSION, image_name, is_complete, read_labels, read_request
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticSet:
+    """A finished synthetic set; images are read when asked for.
+
+    Attributes:
+        path: the set's folder.
+        findings: names of the label columns.
+        resolution: R, pixels a side.
+        labels: float32 (n, F), each in [0, 1].
+        provenance: what provenance.json says of the whole set (generators, seed, format, ...), without
+            its list of images.
+    """
+
+    path: Path
+    findings: tuple[str, ...]
+    resolution: int
+    labels: np.ndarray
+    provenance: Mapping[str, Any]
+    _mapped: np.ndarray | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open the set in folder `path`.
+
+        Raises:
+            PathMissing: there is no such folder.
+            SetRefused: not a synthetic set, unfinished, of another version or damaged.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise PathMissing(f"{path} is not a folder; a synthetic set is the folder that 'generate --out' wrote")
+        if not is_complete(path):
+            raise SetRefused(
+                f"{path} is not a finished synthetic set: it has no provenance.json; "
+                "run the command that began it again"
+            )
+        try:
+            head = read_request(path / "provenance.json")
+            version = head.get("format_version")
+            if version != FORMAT_VERSION:
+                raise SetRefused(
+                    f"{path} is a synthetic set of format version {version} and this program reads "
+                    f"{FORMAT_VERSION}; generate it again"
+                )
+            findings = tuple(head["findings"])
+            labels = read_labels(path / "labels.csv", len(findings))
+            mapped = map_images(path / "images.npz") if head["format"] == "npz" else None
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise SetRefused(f"{path} is a damaged synthetic set ({error}); generate it again") from None
+        if labels.shape[0] != head["count"]:
+            raise SetRefused(
+                f"{path} is a damaged synthetic set: labels.csv has {len(labels)} rows and provenance.json counts "
+                f"{head['count']} images; generate it again"
+            )
+        return cls(path, findings, head["resolution"], labels, head, mapped)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def image(self, index: int) -> np.ndarray:
+        """Image `index`, uint8 (R, R); raises ImageRefused where its file is missing or damaged."""
+        if self._mapped is not None:
+            return np.array(self._mapped[index])
+        path = self.path / image_name(index, self.provenance["format"])
+        try:
+            if path.suffix == ".dcm":
+                return np.array(pydicom.dcmread(path).pixel_array)
+            with Image.open(path) as image:
+                return np.array(image)
+        except (OSError, EOFError, ValueError, AttributeError, SyntaxError, InvalidDicomError):
+            raise ImageRefused(f"{path} is missing or damaged; generate the set again") from None
