@@ -21,7 +21,7 @@ from support.measuring import print_table, save, seconds_of
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from radcommons.audit.ssim_search import Neighbours, nearest_by_ssim
+from radcommons.audit.neighbours.ssim_search import Neighbours, nearest_by_ssim
 from radcommons.data import phantom
 
 SIDE, MARGIN = 64, 8

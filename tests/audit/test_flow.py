@@ -13,14 +13,14 @@ import pytest
 
 from radcommons import audit
 from radcommons.audit import controls, flow
-from radcommons.audit.apart import Apart
 from radcommons.audit.controls import planted
-from radcommons.audit.material import Material, chosen_rows, gather
+from radcommons.audit.inputs.material import Material, chosen_rows, gather
+from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.policy import shares_films
-from radcommons.audit.privacy import Scene, detectable_share, shared_films_test
 from radcommons.audit.settings import AuditSettings, Policy
-from radcommons.audit.subject import open_subject
+from radcommons.audit.tests.patient_level_split import Apart
+from radcommons.audit.tests.sanity_checks import Scene, detectable_share, shared_films_test
 from radcommons.audit.work import Work
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from radcommons.audit.apart import Apart
 from radcommons.audit.policy import finds_leak, judge, shares_films, verdict
 from radcommons.audit.settings import Policy
+from radcommons.audit.tests.patient_level_split import Apart
 from radcommons.data.seen import Seen
 from radcommons.errors import SettingRefused
 from radcommons.records import Control, Estimate, PolicyLine, PrivacyTest

@@ -6,15 +6,15 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from radcommons.audit.films import SPACES
-from radcommons.audit.ground import Real, prepare
-from radcommons.audit.material import COPIED, Material
+from radcommons.audit.inputs.material import COPIED, Material
+from radcommons.audit.inputs.privacy import Real, prepare
+from radcommons.audit.neighbours.nearest import SPACES
 from radcommons.audit.planted import OVERFITTED_FILMS, overfitted_generator
 from radcommons.audit.policy import finds_leak, shares_films
-from radcommons.audit.privacy import Scene, inversion_result, shared_films_test
-from radcommons.audit.samples import look_up
 from radcommons.audit.settings import Policy
-from radcommons.audit.weights import inversion_errors
+from radcommons.audit.tests.distance_to_closest_record import look_up
+from radcommons.audit.tests.membership_white_box import inversion_errors
+from radcommons.audit.tests.sanity_checks import Scene, inversion_result, shared_films_test
 from radcommons.models.generator import Generator
 from radcommons.records import Control, PrivacyTest
 from radcommons.seeds import numpy_stream

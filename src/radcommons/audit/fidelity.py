@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.audit.material import BALANCED, Material
+from radcommons.audit.inputs.material import BALANCED, Material
 from radcommons.audit.settings import AuditSettings
 from radcommons.classify.material import Mixture, Split, chosen_findings, of_store
 from radcommons.classify.settings import ClassifierSettings

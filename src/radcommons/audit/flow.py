@@ -13,11 +13,10 @@ import torch
 
 from radcommons import __version__
 from radcommons.audit import page, policy
-from radcommons.audit.apart import Apart
 from radcommons.audit.controls import run_controls
 from radcommons.audit.fidelity import Judge, common_findings, fidelities, given_judge, trained_judge
-from radcommons.audit.material import Material, chosen_rows, gather
-from radcommons.audit.privacy import Scene, detectable_share, ground_tests, weight_tests
+from radcommons.audit.inputs.material import Material, chosen_rows, gather
+from radcommons.audit.inputs.subject import Subject, open_subject
 from radcommons.audit.quality import (
     HELD_OUT_FILMS,
     SYNTHETIC_IMAGES,
@@ -27,7 +26,8 @@ from radcommons.audit.quality import (
     score_of,
 )
 from radcommons.audit.settings import AuditSettings, Policy
-from radcommons.audit.subject import Subject, open_subject
+from radcommons.audit.tests.patient_level_split import Apart
+from radcommons.audit.tests.sanity_checks import Scene, detectable_share, ground_tests, weight_tests
 from radcommons.audit.work import PAGE, REPORT, Work, finished_report
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused

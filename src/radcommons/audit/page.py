@@ -8,9 +8,9 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from radcommons.audit.films import SPACES, Space
-from radcommons.audit.material import BALANCED, SYNTHETIC, Material
-from radcommons.audit.privacy import Scene
+from radcommons.audit.inputs.material import BALANCED, SYNTHETIC, Material
+from radcommons.audit.neighbours.nearest import SPACES, Space
+from radcommons.audit.tests.sanity_checks import Scene
 from radcommons.pages import picture, plot, plot_style, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest

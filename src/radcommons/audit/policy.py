@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from radcommons.audit.apart import Apart
 from radcommons.audit.settings import Policy
+from radcommons.audit.tests.patient_level_split import Apart
 from radcommons.records import Control, Diversity, Outcome, PolicyLine, PrivacyTest, QualityScore
 
 NO_GUARANTEE = {  # a set may come from anywhere

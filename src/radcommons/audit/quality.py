@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from radcommons.audit.material import BALANCED, SYNTHETIC, Material
-from radcommons.audit.samples import histogram
+from radcommons.audit.inputs.material import BALANCED, SYNTHETIC, Material
+from radcommons.audit.tests.distance_to_closest_record import histogram
 from radcommons.extractors import Features, same_extractor
 from radcommons.metrics.frechet import frechet_distance, frechet_interval
 from radcommons.metrics.kid import kid_interval, squared_mmd

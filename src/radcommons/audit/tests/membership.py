@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from radcommons.audit.patients import mean_by_patient, permuted_aucs, upper_p_value
 from radcommons.audit.settings import AuditSettings
+from radcommons.audit.tests.permutation import mean_by_patient, permuted_aucs, upper_p_value
 from radcommons.errors import TooFewImages
 from radcommons.metrics.bootstrap import auc_interval, true_positive_rate_interval
 from radcommons.metrics.classification import area_under_roc, roc_curve, true_positive_rate_at

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from radcommons.audit.patients import (
+from radcommons.audit.tests.permutation import (
     Chance,
     Exchange,
     exchange_test,

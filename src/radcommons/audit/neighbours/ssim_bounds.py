@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from radcommons.audit.ssim_kernels import (
+from radcommons.audit.neighbours.ssim_kernels import (
     BANDS,
     BLOCKS,
     MAPS,

@@ -17,8 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from radcommons.audit.ssim_bounds import Landmarks, empty_maps, image_maps, images_in_cache, most_ssim, part_weights
-from radcommons.audit.ssim_kernels import MAPS, WINDOW, describe, scan
+from radcommons.audit.neighbours.ssim_bounds import (
+    Landmarks,
+    empty_maps,
+    image_maps,
+    images_in_cache,
+    most_ssim,
+    part_weights,
+)
+from radcommons.audit.neighbours.ssim_kernels import MAPS, WINDOW, describe, scan
 from radcommons.errors import ImageRefused, TooFewImages
 from radcommons.progress import Track, silent
 

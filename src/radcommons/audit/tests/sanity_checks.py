@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import poisson
 
-from radcommons.audit.films import SPACES, Films, Space, joined, nearest
-from radcommons.audit.ground import Ground, Real, prepare
-from radcommons.audit.material import COPIED, SYNTHETIC, Material
-from radcommons.audit.membership import membership_test
+from radcommons.audit.inputs.material import COPIED, SYNTHETIC, Material
+from radcommons.audit.inputs.privacy import Ground, Real, prepare
+from radcommons.audit.neighbours.nearest import SPACES, Films, Space, joined, nearest
 from radcommons.audit.policy import finds_leak
-from radcommons.audit.samples import Synthetic, look_up, sample_tests
 from radcommons.audit.settings import AuditSettings, Policy
-from radcommons.audit.weights import critic_scores, inversion_errors, load_critic
+from radcommons.audit.tests.distance_to_closest_record import Synthetic, look_up, sample_tests
+from radcommons.audit.tests.membership import membership_test
+from radcommons.audit.tests.membership_white_box import critic_scores, inversion_errors, load_critic
 from radcommons.audit.work import Work
 from radcommons.data.listing import Part
 from radcommons.records import Estimate, PrivacyTest

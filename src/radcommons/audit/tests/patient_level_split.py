@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from radcommons.audit.subject import Subject
+from radcommons.audit.inputs.subject import Subject
 from radcommons.data.listing import Part
 from radcommons.data.seen import Seen, patients_seen
 from radcommons.data.store import Store

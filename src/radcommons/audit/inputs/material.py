@@ -8,12 +8,12 @@ import cv2
 import faiss
 import numpy as np
 
-from radcommons.audit.films import Films
-from radcommons.audit.ground import Real
-from radcommons.audit.identity import Identity, local_contrast, unit
+from radcommons.audit.inputs.privacy import Real
+from radcommons.audit.inputs.subject import Draw, Drawn, Subject
+from radcommons.audit.neighbours.nearest import Films
+from radcommons.audit.neighbours.reidentification import Identity, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
-from radcommons.audit.subject import Draw, Drawn, Subject
 from radcommons.audit.work import Work
 from radcommons.data.listing import PARTS, Part
 from radcommons.data.store import Store

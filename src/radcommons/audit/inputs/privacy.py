@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from radcommons.audit.films import Films, Nearest, Space, joined, nearest
-from radcommons.audit.patients import Exchange
+from radcommons.audit.neighbours.nearest import Films, Nearest, Space, joined, nearest
+from radcommons.audit.tests.permutation import Exchange
 from radcommons.metrics.ssim import ssim
 from radcommons.progress import Track, silent
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from radcommons.audit import ssim_search
-from radcommons.audit.ssim_bounds import Landmarks, block_shares, image_maps, most_ssim, part_weights
-from radcommons.audit.ssim_kernels import BANDS, BLOCKS, ERROR, PARTS, block_table, exact_blocks, exact_table
-from radcommons.audit.ssim_search import Neighbours, nearest_by_ssim
+from radcommons.audit.neighbours import ssim_search
+from radcommons.audit.neighbours.ssim_bounds import Landmarks, block_shares, image_maps, most_ssim, part_weights
+from radcommons.audit.neighbours.ssim_kernels import BANDS, BLOCKS, ERROR, PARTS, block_table, exact_blocks, exact_table
+from radcommons.audit.neighbours.ssim_search import Neighbours, nearest_by_ssim
 from radcommons.data.store import Store
 from radcommons.errors import ImageRefused, TooFewImages
 from radcommons.progress import Advance

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from radcommons.audit.subject import open_subject
+from radcommons.audit.inputs.subject import open_subject
 from radcommons.data.store import Store
 from radcommons.errors import (
     FindingUnknown,

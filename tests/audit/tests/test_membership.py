@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from radcommons.audit import planted
-from radcommons.audit.membership import membership_test
 from radcommons.audit.planted import overfitted_generator
-from radcommons.audit.privacy import detail
 from radcommons.audit.settings import AuditSettings
-from radcommons.audit.weights import critic_scores, inversion_errors, load_critic
+from radcommons.audit.tests.membership import membership_test
+from radcommons.audit.tests.membership_white_box import critic_scores, inversion_errors, load_critic
+from radcommons.audit.tests.sanity_checks import detail
 from radcommons.data.store import Store
 from radcommons.metrics.classification import area_under_roc
 

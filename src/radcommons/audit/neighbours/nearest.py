@@ -7,7 +7,7 @@ from typing import Literal, Self
 import faiss
 import numpy as np
 
-from radcommons.audit.ssim_search import nearest_by_ssim
+from radcommons.audit.neighbours.ssim_search import nearest_by_ssim
 from radcommons.progress import Track, silent
 
 Space = Literal["identity", "SSIM", "features"]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from radcommons.audit import material
-from radcommons.audit.films import Films
-from radcommons.audit.ground import MOST_BY_CHANCE, Real, chance_of_copy, prepare, same_patient
-from radcommons.audit.identity import Identity, local_contrast, unit
+from radcommons.audit.inputs import material
+from radcommons.audit.inputs.privacy import MOST_BY_CHANCE, Real, chance_of_copy, prepare, same_patient
+from radcommons.audit.neighbours.nearest import Films
+from radcommons.audit.neighbours.reidentification import Identity, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
 from radcommons.data.store import Store

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import poisson
 
-from radcommons.audit.films import Films, Nearest, Space, joined, nearest
-from radcommons.audit.ground import NEIGHBOURS, Ground, Real
-from radcommons.audit.membership import membership_test
-from radcommons.audit.patients import Chance, exchange_test
+from radcommons.audit.inputs.privacy import NEIGHBOURS, Ground, Real
+from radcommons.audit.neighbours.nearest import Films, Nearest, Space, joined, nearest
 from radcommons.audit.settings import AuditSettings
+from radcommons.audit.tests.membership import membership_test
+from radcommons.audit.tests.permutation import Chance, exchange_test
 from radcommons.errors import TooFewImages
 from radcommons.metrics.copying import data_copying
 from radcommons.progress import Track, silent

@@ -1,0 +1,1 @@
+"""What an audit is given: the subject, the images, and what the privacy tests need to know of them."""

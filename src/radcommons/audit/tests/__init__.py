@@ -1,0 +1,1 @@
+"""The privacy tests of an audit."""
