@@ -35,6 +35,7 @@ BASE = frozenset(
         "pages",
         "workers",
         "cluster",
+        "versions",
     }
 )
 NETWORKS = frozenset({"models", "extractors", "synthetic"})
