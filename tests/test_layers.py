@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ BASE = frozenset(
         "pages",
         "workers",
         "cluster",
+        "versions",
     }
 )
 NETWORKS = frozenset({"models", "extractors", "synthetic"})
@@ -158,8 +160,49 @@ def _third_party(part: str, root: str) -> str | None:
     return None
 
 
+def circle(source: Path) -> list[str]:
+    """Modules under `source` that import each other in a circle, the first again at the end; [] where none do.
+
+    Imports inside functions and under TYPE_CHECKING count. `radcommons/__init__.py` does not: it imports its public
+    classes when they are first asked for.
+    """
+    files = {".".join((PACKAGE, *p.relative_to(source).with_suffix("").parts)): p for p in source.rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): path for name, path in files.items() if name != f"{PACKAGE}.__init__"}
+    graph = {}
+    for name, path in modules.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        reached = (target for _, target in imports(tree, package_of(path.relative_to(source))))
+        found = {target if target in modules else target.rpartition(".")[0] for target in reached}
+        graph[name] = {target for target in found if target in modules and target != name}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        modules_in_circle: list[str] = error.args[1]
+        return modules_in_circle
+    return []
+
+
 def test_no_module_imports_from_above_its_place_in_the_ladder() -> None:
     assert [str(fault) for fault in check(SOURCE)] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle(SOURCE) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "def late():\n    from radcommons.data.store import Store",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import store",
+        "import radcommons.data.store",
+    ],
+)
+def test_a_planted_circle_is_found_whatever_its_imports_look_like(tmp_path: Path, back: str) -> None:
+    plant(tmp_path, "data/store.py", "from radcommons.data.split import split_of")
+    assert circle(tmp_path / PACKAGE) == []
+    plant(tmp_path, "data/split.py", back)
+    assert set(circle(tmp_path / PACKAGE)) == {"radcommons.data.store", "radcommons.data.split"}
 
 
 def test_the_checker_sees_the_package_it_is_meant_for() -> None:

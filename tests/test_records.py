@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from radcommons.errors import PathInUse
-from radcommons.records import FindingsRecord, PatientsRecord, Record, StoreRecord, sha256_file
+from radcommons.records import Estimate, FindingsRecord, PatientsRecord, Record, StoreRecord, sha256_file
 from radcommons.records.patients import count_seen, patient_hash, patient_hashes
 
 STORE = StoreRecord(
@@ -105,3 +105,10 @@ def test_patients_seen_are_counted_once_each_in_whatever_order_they_come() -> No
 def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc" * 100_000)
     assert sha256_file(tmp_path / "file") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_an_estimate_is_written_with_its_interval_and_its_signs_where_it_has_one() -> None:
+    difference = Estimate(value=0.029, low=-0.012, high=0.07)
+    assert difference.text("+.3f") == "+0.029 (-0.012 to +0.070)"
+    assert difference.text() == "0.029 (-0.012 to 0.070)"
+    assert Estimate(value=0.5).text(".2f") == "0.50"

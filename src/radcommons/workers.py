@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import cv2
 import joblib
 
-from radcommons.cluster.opening import Cluster
+from radcommons.cluster.address import Cluster
 from radcommons.errors import WorkerKilled
 from radcommons.signals import ignore_stop_signals, ignored_by_new_processes
 

@@ -1,84 +1,103 @@
-"""Work over a real Dask cluster: in order, with back-pressure, through a killed worker, and never a wait for ever."""
+"""A cluster is refused in one line, before any work, where it cannot be reached or its machines differ."""
 
-import os
-import time
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
-import distributed
 import pytest
 
-from radcommons import workers
+from radcommons.cli import run
 from radcommons.cluster import dask_engine
-from radcommons.cluster.opening import open_cluster
-from radcommons.errors import WorkerKilled
-from radcommons.workers import WAVE, Job, in_order
+from radcommons.cluster.address import Address
+from radcommons.cluster.dask_engine import open_cluster, own_versions, refuse_other_versions
+from radcommons.errors import ClusterRefused
+
+ADDRESS = Address.parse("dask://head:8786")
 
 
-def test_results_come_in_the_order_of_the_jobs_from_other_processes(dask_cluster: Any) -> None:
-    with open_cluster(dask_cluster.address) as cluster:
-        assert cluster.cores() == 2
-        for small in (False, True):
-            with in_order(pow, [(n, 2) for n in range(40)], workers=cluster, small=small) as squares:
-                assert list(squares) == [n * n for n in range(40)]
-        with in_order(os.getpid, [()] * 20, workers=cluster) as pids:
-            assert set(pids) <= {worker.pid for worker in dask_cluster.workers}
-        with in_order(pow, [], workers=cluster) as nothing:
-            assert list(nothing) == []
+def refusal(address: str) -> str:
+    with pytest.raises(ClusterRefused) as refused, open_cluster(address):
+        pass
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
 
 
-def test_a_slow_caller_is_waited_for(dask_cluster: Any, tmp_path: Path) -> None:
-    jobs = [(str(tmp_path / str(n)),) for n in range(5 * WAVE)]
-    with open_cluster(dask_cluster.address) as cluster, in_order(os.mkdir, jobs, workers=cluster) as results:
-        next(results)
-        time.sleep(0.5)
-        assert len(list(tmp_path.iterdir())) <= 2 * WAVE
-        assert len(list(results)) == 5 * WAVE - 1
+def test_machines_with_the_versions_of_this_one_are_taken_whatever_their_builds_and_patches() -> None:
+    own = own_versions()
+    assert {"python", "radcommons", "torch", "numpy"} <= own.keys()
+    release = own["torch"].partition("+")[0]
+    minor = ".".join(own["python"].split(".")[:2])
+    refuse_other_versions(
+        ADDRESS, {"a": own, "b": {**own, "torch": f"{release}+cu130", "python": f"{minor}.99.final.0"}}
+    )
 
 
-def test_a_killed_workers_jobs_go_to_the_other(dask_cluster: Any) -> None:
-    with open_cluster(dask_cluster.address) as cluster:
-        with in_order(time.sleep, [(0.05,)] * 30, workers=cluster) as results:
-            next(results)
-            dask_cluster.kill_a_worker()
-            assert len(list(results)) == 29
+@pytest.mark.parametrize(
+    ("package", "there", "said"),
+    [
+        ("torch", "2.1.0", "worker tcp://w:1 has torch 2.1.0 and this machine has "),
+        ("radcommons", None, "worker tcp://w:1 has no radcommons and this machine has "),
+        ("python", "3.10.2.final.0", "worker tcp://w:1 has python 3.10.2.final.0 and this machine has "),
+    ],
+)
+def test_a_machine_with_another_version_is_named_with_what_differs(package: str, there: str | None, said: str) -> None:
+    machines = {"the scheduler": own_versions(), "worker tcp://w:1": {**own_versions(), package: there}}
+    with pytest.raises(ClusterRefused, match="; install the same versions on both$") as refused:
+        refuse_other_versions(ADDRESS, machines)
+    assert str(refused.value).startswith(f"dask://head:8786: {said}")
+
+
+def test_where_dask_is_not_installed_the_command_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "radcommons.cluster.dask_engine", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    command = ["data", "phantom", "--patients", "4", "--out", str(tmp_path / "out"), "--cluster", "dask://head:8786"]
+    assert run(command) == 2
+    said = "run: pip install 'radcommons[dask]', here and on every worker\n"
+    assert capsys.readouterr().err == f"radcommons: --cluster needs the extra 'dask'; {said}"
+
+
+def test_a_place_where_nothing_answers_is_refused_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_engine, "SECONDS_TO_REACH", 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port = taken.getsockname()[1]
+        said = refusal(f"dask://127.0.0.1:{port}")
+    assert said.startswith(f"no Dask scheduler answers at dask://127.0.0.1:{port} within 1 seconds; check the address")
+
+
+def test_tls_without_certificates_says_where_dask_looks_for_them() -> None:
+    said = refusal("dask+tls://127.0.0.1:8786")
+    assert said.endswith("Dask has no certificates here; name them in its settings under distributed.comm.tls")
+
+
+def test_a_cluster_without_workers_says_how_to_start_one(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_engine, "SECONDS_TO_REACH", 1)
+    said = refusal(running.address)
+    assert said.startswith(f"{running.address} has no worker; start one with 'dask worker tcp://127.0.0.1:")
+
+
+def test_the_versions_of_running_machines_are_compared_scheduler_included(
+    running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.have(1)
+    with open_cluster(running.address) as cluster:
         assert cluster.cores() == 1
-        with in_order(os.getpid, [()] * 4, workers=cluster) as pids:  # joblib would work here with one core
-            assert set(pids) == {dask_cluster.workers[1].pid}
+    monkeypatch.setattr(dask_engine, "own_versions", lambda: {"torch": "1.0.0"})
+    assert "the scheduler has torch 2." in refusal(running.address)
 
 
-def test_an_error_of_a_job_arrives_as_it_is_and_no_log_or_key_holds_its_arguments(dask_cluster: Any) -> None:
-    with open_cluster(dask_cluster.address) as cluster:
-        with pytest.raises(FileNotFoundError), in_order(open, [("/MRN7710/film.png",)] * 4, workers=cluster) as results:
-            list(results)
-        client: distributed.Client = cluster.backend.client
-        keys = client.run_on_scheduler(lambda dask_scheduler: [str(e[0]) for e in dask_scheduler.transition_log])
-    assert any(key.startswith("batch_of_radcommons_job_1_calls-") for key in keys)
-    assert "MRN" not in "".join(keys) + dask_cluster.logs()
-    assert repr(Job(open, ("/MRN7710/film.png",))) == "Job(...)"
-
-
-def test_a_job_that_kills_every_worker_it_meets_ends_with_one_line(
-    dask_cluster: Any, monkeypatch: pytest.MonkeyPatch
+def test_the_command_line_refuses_an_address_before_it_reads_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dask_engine, "SECONDS_WITHOUT_WORKERS", 1.0)
-    with open_cluster(dask_cluster.address) as cluster:
-        with pytest.raises(WorkerKilled, match=r"^dask://127.0.0.1:\d+: its scheduler or all its workers are gone, or"):
-            with in_order(os._exit, [(9,)], workers=cluster) as results:
-                list(results)
-
-
-def test_without_its_scheduler_the_work_ends_with_one_line_and_a_quiet_log(
-    dask_cluster: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with open_cluster(dask_cluster.address) as cluster:
-        with pytest.raises(WorkerKilled, match="see to the cluster, then run the same command again to continue"):
-            with in_order(time.sleep, [(0.05,)] * 30, workers=cluster) as results:
-                next(results)
-                dask_cluster.scheduler.kill()
-                list(results)
-    assert capfd.readouterr().err == ""
-
-
-def test_a_wave_is_two_jobs_a_core_at_least_and_bounded_beyond() -> None:
-    assert [workers.wave(cores) for cores in (1, 2, 8, 100)] == [WAVE, 2 * WAVE, 64, 200]
+    out = tmp_path / "out"
+    for command in (
+        ["data", "phantom", "--patients", "4"],
+        ["data", "import", "nih", str(tmp_path)],
+        ["generate", str(tmp_path), "-n", "4"],
+    ):
+        assert run([*command, "--out", str(out), "--cluster", "dask:8786"]) == 2
+        assert capsys.readouterr().err.startswith("radcommons: --cluster is 'dask:8786'; write it as dask://HOST:PORT")
+        assert not out.exists()

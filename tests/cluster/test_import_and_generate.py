@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from radcommons.cli import run
-from radcommons.cluster.opening import open_cluster
+from radcommons.cluster.dask_engine import open_cluster
 from radcommons.data.ingest import ingest
 from radcommons.data.listing import Listing
 from radcommons.data.sources import list_table

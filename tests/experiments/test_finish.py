@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from radcommons.classify.material import Examples, of_images
-from radcommons.experiments.finish import composition, diversity, versions
+from radcommons.experiments.finish import composition, diversity
 from radcommons.metrics.ssim import ms_ssim
 
 
@@ -61,7 +61,3 @@ def test_images_of_two_sides_are_compared_as_the_classifier_sees_them() -> None:
 
 def test_no_pairs_no_diversity() -> None:
     assert diversity([images(5)], side=32, pairs=0, seed=0) is None
-
-
-def test_the_record_names_the_versions_behind_its_numbers() -> None:
-    assert set(versions()) == {"radcommons", "torch", "monai", "numpy", "scipy"}

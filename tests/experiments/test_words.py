@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radcommons.experiments.compare import RELEVANT, SIGNIFICANCE, verdict
-from radcommons.experiments.words import enrich_sentence, interval, merge_sentence
+from radcommons.experiments.words import enrich_sentence, merge_sentence
 from radcommons.records import Comparison
 
 Make = Callable[..., Comparison]
@@ -133,7 +133,3 @@ def test_merging_is_worded_finding_by_finding(comparison: Make) -> None:
 )
 def test_boundaries_of_the_verdict(low: float, high: float, p: float, expected: str) -> None:
     assert verdict(low, high, p) == expected
-
-
-def test_an_interval_shows_its_signs(comparison: Make) -> None:
-    assert interval(comparison(-0.012, 0.07, 0.2)) == "+0.029 (-0.012 to +0.070)"

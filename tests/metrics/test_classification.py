@@ -5,7 +5,9 @@ from sklearn import metrics as sklearn_metrics
 
 from radcommons.metrics.classification import (
     area_under_roc,
+    auc_by_finding,
     average_precision,
+    binary_labels,
     precision_recall_curve,
     roc_curve,
     split_classes,
@@ -118,3 +120,18 @@ def test_average_precision_and_its_curve_equal_scikit_learns_with_ties(seed: int
     found = precision_recall_curve(positive, negative)
     np.testing.assert_allclose(found[0], precisions[::-1], atol=1e-15)
     np.testing.assert_allclose(found[1], recalls[::-1], atol=1e-15)
+
+
+def test_labels_become_classes_from_a_half_on_and_unknown_ones_stay_unknown() -> None:
+    classes = binary_labels(np.array([[0.0, 0.49, 0.5], [0.9, 1.0, np.nan]]))
+    np.testing.assert_array_equal(classes, np.array([[0, 0, 1], [1, 1, np.nan]], np.float32))
+
+
+def test_the_auc_of_each_finding_is_sklearns_and_nan_where_a_class_is_absent() -> None:
+    rng = np.random.default_rng(3)
+    scores, labels = rng.random((60, 3)), rng.integers(0, 2, (60, 3)).astype(float)
+    labels[rng.random((60, 3)) < 0.2] = np.nan
+    labels[labels[:, 2] == 0, 2] = np.nan
+    known = ~np.isnan(labels)
+    expected = [sklearn_metrics.roc_auc_score(labels[known[:, f], f], scores[known[:, f], f]) for f in (0, 1)]
+    np.testing.assert_allclose(auc_by_finding(scores, labels), [*expected, np.nan], rtol=1e-12)

@@ -4,7 +4,6 @@ A stopped audit finds images, features, results and controls done; the neighbour
 """
 
 import hashlib
-import importlib.metadata
 import json
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from radcommons.files import write_whole
 from radcommons.folders import alone_in
 from radcommons.progress import Track, silent
 from radcommons.records import AuditReport, Control, Diversity, Fidelity, PrivacyTest, QualityScore
+from radcommons.versions import versions
 
 
 def run(
@@ -158,7 +158,7 @@ def _run(
         detectable_share=share,
         settings={**_plain(settings), "policy": rules.model_dump(mode="json"), "controls": controls},
         request_sha256=request,
-        versions={"radcommons": __version__, **{n: importlib.metadata.version(n) for n in ("torch", "numpy")}},
+        versions=versions("torch", "numpy"),
         quality=tuple(scores),
         diversity=tuple(spread),
         fidelity=tuple(faithful),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from radcommons.classify.pgd import AttackSettings, attack, evaluating, noise
 from radcommons.errors import TooFewImages
-from radcommons.metrics.classification import area_under_roc
+from radcommons.metrics.classification import auc_by_finding, binary_labels
 from radcommons.models.classifier import resized
 from radcommons.progress import Advance
 from radcommons.seeds import torch_stream
@@ -65,7 +65,7 @@ class LabelledFilms:
         Raises:
             TooFewImages: no finding has both classes.
         """
-        classes = np.where(np.isnan(labels), np.nan, labels >= 0.5).astype(np.float32)
+        classes = binary_labels(labels)
         positives, negatives = (classes == 1).sum(axis=0), (classes == 0).sum(axis=0)
         judged = np.flatnonzero((positives > 0) & (negatives > 0))
         if not len(judged):
@@ -164,5 +164,4 @@ def noise_scores(
 
 def aucs(scores: np.ndarray, films: LabelledFilms) -> np.ndarray:
     """AUC of each judged finding, (judged,)."""
-    labels = films.labels[:, list(films.judged)]
-    return np.array([area_under_roc(s[known == 1], s[known == 0]) for s, known in zip(scores.T, labels.T, strict=True)])
+    return auc_by_finding(scores, films.labels[:, list(films.judged)])

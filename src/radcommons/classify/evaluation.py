@@ -1,13 +1,11 @@
 """A classifier judged on real films: every number with an interval over patients, thresholds from validation."""
 
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from radcommons import __version__
 from radcommons.classify.estimates import certain, mean_estimate, of_share, patients_behind
 from radcommons.classify.evaluation_page import render, table
 from radcommons.classify.material import Examples, of_store, require_both_classes, with_both_classes
@@ -25,7 +23,7 @@ from radcommons.metrics.bootstrap import (
 )
 from radcommons.metrics.calibration import brier_score, reliability
 from radcommons.metrics.classification import (
-    area_under_roc,
+    auc_by_finding,
     average_precision,
     precision_recall_curve,
     roc_curve,
@@ -36,6 +34,7 @@ from radcommons.models.classifier_files import Classifier, load_classifier_patie
 from radcommons.progress import Track, silent
 from radcommons.records import AtThreshold, Calibration, Estimate, Evaluation, FindingEvaluation
 from radcommons.seeds import numpy_stream
+from radcommons.versions import versions
 
 RECORD, PAGE, TABLE, PREDICTIONS = "evaluation.json", "evaluation.html", "table.md", "predictions.parquet"
 WRITTEN = {RECORD, PAGE, TABLE, PREDICTIONS}
@@ -176,7 +175,7 @@ def judged(
         ]
         means_at[rule] = {m: mean_estimate(v, r) for m, (v, r) in values.items()}
     parts = [split_classes(scores[:, f], labels[:, f]) for f in range(len(films.findings))]
-    points = np.array([area_under_roc(*p) for p in parts])
+    points = auc_by_finding(scores, labels)
     areas = np.array([average_precision(*p) for p in parts])
     found_findings = tuple(
         FindingEvaluation(
@@ -209,7 +208,7 @@ def judged(
             "average precision": certain(areas.mean(), mean_redrawn(precisions)),
         },
         mean_at=means_at,
-        versions={"radcommons": __version__, **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy")}},
+        versions=versions("torch", "monai", "numpy"),
     )
 
 

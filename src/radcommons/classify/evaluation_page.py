@@ -13,14 +13,9 @@ COLUMNS = ("AUC", "average precision", "accuracy", "sensitivity", "specificity",
 NAMES_A_LINE, COLOURS = 6, 10  # of the plots' legend; of matplotlib's lines, before they come again
 
 
-def written(estimate: Estimate | None, form: str = "{:.3f}") -> str:
-    """An estimate with its interval as text, e.g. ``0.812 (0.780 to 0.843)``."""
-    if estimate is None:
-        return "not defined"
-    text = form.format(estimate.value)
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({form.format(estimate.low)} to {form.format(estimate.high)})"
+def written(estimate: Estimate | None, form: str = ".3f") -> str:
+    """An estimate with its interval as text, or that there is none."""
+    return "not defined" if estimate is None else estimate.text(form)
 
 
 def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[str]]]:
@@ -133,8 +128,8 @@ def as_text(evaluation: Evaluation, page: str) -> str:
     for f in evaluation.findings:
         at = f.rules["youden"]
         lines.append(
-            f"  {f.finding:<{width}}  AUC {written(f.auc)}  sensitivity {written(at.sensitivity, '{:.2f}')}  "
-            f"specificity {written(at.specificity, '{:.2f}')}"
+            f"  {f.finding:<{width}}  AUC {written(f.auc)}  sensitivity {written(at.sensitivity, '.2f')}  "
+            f"specificity {written(at.specificity, '.2f')}"
         )
     if caution(evaluation):
         lines.append(caution(evaluation))

@@ -123,8 +123,9 @@ def known_bce(logits: Tensor, labels: Tensor) -> Tensor:
         logits: (n, F).
         labels: (n, F) in [0, 1] or NaN for unknown.
     Returns:
-        (n,), >= 0; 0 where no label is known. Written with softplus, whose gradient stays above 0 up to logits of
-        about 90; sigmoid(z) - 1 in float32 is 0 from 17 on, and an attack would stop there.
+        (n,), >= 0; 0 where no label is known. It is `models.label_loss.known_cross_entropy` written with softplus,
+        whose gradient stays above 0 up to logits of about 90. In float32 the other's gradient, sigmoid(z) - 1, is 0
+        from 17 on, and an attack would stop there.
     """
     known = labels.nan_to_num(0.0)
     return _mean_of_known(known * F.softplus(-logits) + (1 - known) * F.softplus(logits), labels)

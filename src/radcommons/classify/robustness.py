@@ -185,7 +185,7 @@ def _statement(
         for epsilon, where in ((0.0, "On films as they are"), (settings.epsilon, _under(settings))):
             (at,) = (d.mean_auc for d in differences if d.epsilon == epsilon)
             assert at.low is not None and at.high is not None
-            said = f"{at.value:+.3f} ({at.low:+.3f} to {at.high:+.3f})"
+            said = at.text("+.3f")
             ahead = second if at.low > 0 else first if at.high < 0 else None
             if ahead is None:
                 parts.append(f"{where} {second} and {first} cannot be told apart: difference of mean AUC {said}.")

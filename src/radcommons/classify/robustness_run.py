@@ -1,13 +1,11 @@
 """A run's classifier attacked on the films of a store: ``robustness.json``, ``table.md``, ``figure.png``."""
 
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
-from radcommons import __version__
 from radcommons.classify.attacked import LabelledFilms
 from radcommons.classify.evaluation import claim, require_common
 from radcommons.classify.material import of_store, require_both_classes, with_both_classes
@@ -23,6 +21,7 @@ from radcommons.models.classifier_files import Classifier
 from radcommons.progress import Track, silent
 from radcommons.records import AttackedClassifier, Robustness
 from radcommons.seeds import numpy_stream
+from radcommons.versions import versions
 
 RECORD, TABLE, FIGURE = "robustness.json", "table.md", "figure.png"
 WRITTEN = {RECORD, TABLE, FIGURE}
@@ -122,10 +121,7 @@ def attack_run(
             seed=seed,
             redraws=redraws,
             result=result,
-            versions={
-                "radcommons": __version__,
-                **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy")},
-            },
+            versions=versions("torch", "monai", "numpy"),
         )
         robustness_figure(result).savefig(out / FIGURE, dpi=150)
         (out / TABLE).write_text(table(robustness), encoding="utf-8")

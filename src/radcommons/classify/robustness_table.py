@@ -1,6 +1,5 @@
 """Classifiers under attack for people: a Markdown table, and lines for a terminal."""
 
-from radcommons.classify.evaluation_page import written
 from radcommons.records import RobustComparison, Robustness
 
 
@@ -41,7 +40,7 @@ def as_text(robustness: Robustness, figure: str) -> str:
     lines = [f"Left out, one class only among these films: {', '.join(curve.left_out)}."] if curve.left_out else []
     for name, curve in result.curves.items():
         lines.append(f"{name}: mean AUC on {curve.films:,} films under attack (under noise of the same size)")
-        lines += [f"  epsilon {p.epsilon:<5g} {written(p.mean_auc)}  ({p.noise_mean_auc:.3f})" for p in curve.points]
+        lines += [f"  epsilon {p.epsilon:<5g} {p.mean_auc.text()}  ({p.noise_mean_auc:.3f})" for p in curve.points]
         lines += [f"  check '{c.name}' failed: {c.verdict}" for c in result.checks[name] if not c.passed]
     return "\n".join([*lines, result.statement, f"Figure: {figure}"])
 
@@ -56,9 +55,9 @@ def _means(result: RobustComparison) -> list[str]:
     ]
     for place, first in enumerate(result.curves[names[0]].points):
         points = [result.curves[name].points[place] for name in names]
-        cells = [text for p in points for text in (written(p.mean_auc), f"{p.noise_mean_auc:.3f}")]
+        cells = [text for p in points for text in (p.mean_auc.text(), f"{p.noise_mean_auc:.3f}")]
         if difference:
-            cells.append(written(result.differences[place].mean_auc, "{:+.3f}"))
+            cells.append(result.differences[place].mean_auc.text("+.3f"))
         lines.append(f"| {first.epsilon:g} | " + " | ".join(cells) + " |")
     return lines
 

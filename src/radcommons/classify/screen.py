@@ -21,7 +21,7 @@ from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import SettingRefused, TooFewImages
 from radcommons.folders import alone_in
-from radcommons.metrics.classification import area_under_roc, split_classes
+from radcommons.metrics.classification import auc_by_finding, binary_labels
 from radcommons.metrics.label_errors import detection_rate, label_margins, plant_flips, suspects, wrong_labels
 from radcommons.pictures import contact_sheet
 from radcommons.progress import Track, silent
@@ -85,6 +85,7 @@ def screen(
         listed[tuple(suspects(probabilities[PLANTED], flipped_labels).T)] = True
         margins = label_margins(probabilities[PLANTED], flipped_labels)
         wrong = wrong_labels(probabilities[GIVEN], items.labels)
+        aucs = auc_by_finding(probabilities[GIVEN], items.labels)
         lines = []
         for f, finding in enumerate(items.findings):
             rates = detection_rate(
@@ -92,13 +93,12 @@ def screen(
             )
             held = [listed[flipped[:, f] & (flipped_labels[:, f] == kind), f].sum() for kind in (0, 1)]
             right = ~flipped[:, f] & ~np.isnan(flipped_labels[:, f])
-            present, absent = split_classes(probabilities[GIVEN][:, f], items.labels[:, f])
             lines.append(
                 FindingScreen(
                     finding=finding,
-                    present=len(present),
-                    absent=len(absent),
-                    auc=area_under_roc(present, absent),
+                    present=int((items.labels[:, f] == 1).sum()),
+                    absent=int((items.labels[:, f] == 0).sum()),
+                    auc=aucs[f],
                     suspects=int((found[:, 1] == f).sum()),
                     wrong_present=_or_none(wrong[f, 1]),
                     wrong_absent=_or_none(wrong[f, 0]),
@@ -156,8 +156,7 @@ def _items(source: Path, settings: ClassifierSettings, track: Track) -> Examples
         items = of_store(Store.open(source), None, side=settings.side)
     chosen = chosen_findings([items], [items], settings.findings)
     items = items.about(chosen)
-    classes = np.where(np.isnan(items.labels), np.nan, items.labels >= 0.5).astype(np.float32)
-    return replace(items, labels=classes)
+    return replace(items, labels=binary_labels(items.labels))
 
 
 def _folds(patients: np.ndarray, folds: int, seed: int) -> np.ndarray:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from radcommons.classify.batches import augmented, epoch_batches, positive_weights
@@ -19,10 +18,11 @@ from radcommons.classify.material import Mixture, Split
 from radcommons.classify.pgd import attack
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.errors import ClassifierRefused, PathInUse, TrainingDiverged
-from radcommons.metrics.classification import area_under_roc
+from radcommons.metrics.classification import auc_by_finding, binary_labels
 from radcommons.metrics.thresholds import corner_threshold, youden_threshold
 from radcommons.models.classifier import IMAGENET_WEIGHTS, ClassifierNetwork, imagenet_state, start_outputs
 from radcommons.models.classifier_files import RUN_SUBFOLDER, Classifier, save_classifier
+from radcommons.models.label_loss import known_cross_entropy
 from radcommons.models.weights import find_weights, read_weights
 from radcommons.progress import Track, silent
 from radcommons.runs import checkpoint
@@ -97,11 +97,8 @@ def known_loss(logits: Tensor, labels: Tensor, positive_weight: Tensor) -> Tenso
     Returns:
         A number; 0 where no label is known.
     """
-    known = ~labels.isnan()
-    each = F.binary_cross_entropy_with_logits(
-        logits, torch.where(known, labels, 0.0), pos_weight=positive_weight, reduction="none"
-    )
-    return (each * known).sum() / known.sum().clamp(min=1)
+    losses = known_cross_entropy(logits, labels, positive_weight)
+    return losses.sum() / (~labels.isnan()).sum().clamp(min=1)
 
 
 def _train(
@@ -273,12 +270,9 @@ def _validation_logits(
 
 def mean_auc(scores: np.ndarray, labels: np.ndarray) -> float:
     """Mean AUC over the findings with both classes, scores and labels (n, F); NaN where there is none."""
-    found = [
-        area_under_roc(s[known >= 0.5], s[known < 0.5])
-        for s, known in zip(scores.T, labels.T, strict=True)
-        if (known >= 0.5).any() and (known < 0.5).any()
-    ]
-    return float(np.mean(found)) if found else math.nan
+    aucs = auc_by_finding(scores, binary_labels(labels))
+    defined = aucs[~np.isnan(aucs)]
+    return float(defined.mean()) if len(defined) else math.nan
 
 
 def _first_network(
@@ -318,7 +312,7 @@ def _optimiser(network: ClassifierNetwork, settings: ClassifierSettings) -> torc
 def _publish(run: Path, network: ClassifierNetwork, split: Split, logits: Tensor, position: dict[str, Any]) -> None:
     """Write the classifier, with thresholds chosen on its logits of the validation images."""
     scores, labels = logits.double().sigmoid().numpy(), split.validation.labels
-    classes = np.where(np.isnan(labels), np.nan, labels >= 0.5)
+    classes = binary_labels(labels)
     save_classifier(
         run / RUN_SUBFOLDER,
         network,

@@ -260,11 +260,11 @@ def worker_count(asked: int | None) -> int:
 @contextmanager
 def work_on(workers: int | None, cluster: str | None) -> "Iterator[Workers]":
     """Workers here, or the cluster, open as long as the context."""
-    from radcommons.cluster.opening import open_cluster
-
     if cluster is None:
         yield worker_count(workers)
         return
+    from radcommons.cluster.dask_engine import open_cluster
+
     with open_cluster(cluster) as opened:
         yield opened
 

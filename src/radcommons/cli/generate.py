@@ -38,10 +38,12 @@ def generate(
     as_json: bool = AsJson,
 ) -> None:
     """Draw labelled synthetic radiographs; without --label and --balanced, labels occur as in training."""
-    from radcommons.cluster.opening import open_cluster
     from radcommons.models.generator import Generator, LabelChoice
     from radcommons.synthetic.dicom import read_study_date
     from radcommons.synthetic.sampling import write_set
+
+    if cluster:
+        from radcommons.cluster.dask_engine import open_cluster
 
     day = read_study_date(study_date, format)
     choice = LabelChoice(_labels(label) if label else None, balanced)

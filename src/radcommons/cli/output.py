@@ -21,7 +21,7 @@ Cluster = typer.Option(
     None,
     "--cluster",
     metavar="ADDRESS",
-    help="Work on a running cluster: dask://HOST:PORT, dask+tls://HOST:PORT or ray://HOST:PORT. By default here.",
+    help="Work on a running cluster: dask://HOST:PORT or dask+tls://HOST:PORT. By default here.",
     callback=lambda text: text if text is None else str(Address.parse(text)),  # refused before any work
 )
 AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout and nothing else there.")

@@ -1,1 +1,1 @@
-"""Clusters of machines that others run: their addresses, and joblib's backends for them."""
+"""A cluster of machines that others run: its address, and joblib's backend for it."""

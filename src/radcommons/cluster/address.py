@@ -1,12 +1,13 @@
-"""Where a cluster is: ``dask://HOST:PORT``, ``dask+tls://HOST:PORT`` or ``ray://HOST:PORT``."""
+"""Where a cluster is, ``dask://HOST:PORT`` or ``dask+tls://HOST:PORT``, and what an open one offers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from radcommons.errors import ClusterRefused
 
-ENGINES = {"dask": "tcp", "dask+tls": "tls", "ray": "ray"}  # scheme here: scheme of the engine
+SCHEMES = {"dask": "tcp", "dask+tls": "tls"}  # written here: written by Dask
 
 
 @dataclass(frozen=True)
@@ -21,22 +22,39 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read SCHEME://HOST:PORT; raises ClusterRefused."""
-        form = f"--cluster is '{text}'; write it as dask://HOST:PORT, dask+tls://HOST:PORT or ray://HOST:PORT"
+        form = f"--cluster is '{text}'; write it as dask://HOST:PORT or dask+tls://HOST:PORT"
         try:
             parts = urlsplit(text)
             host, port = parts.hostname, parts.port
-        except ValueError:  # a port that is no number or above 65535, a bracket without its other
+        except ValueError:  # a port that is not a number or is above 65535, or an unclosed bracket
             raise ClusterRefused(form) from None
         rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
-        if parts.scheme not in ENGINES or not host or not port or rest:
+        if parts.scheme not in SCHEMES or not host or not port or rest:
             raise ClusterRefused(form)
         return cls(text, parts.scheme, host, port)
 
     @property
-    def of_engine(self) -> str:
-        """The address as the engine writes it."""
+    def of_dask(self) -> str:
+        """The address as Dask writes it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{ENGINES[self.scheme]}://{host}:{self.port}"
+        return f"{SCHEMES[self.scheme]}://{host}:{self.port}"
 
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """An open cluster.
+
+    Attributes:
+        address: where it is.
+        backend: joblib's, for ``joblib.Parallel(backend=...)``.
+        cores: returns how many jobs the cluster runs at once, now.
+        lost: exceptions which mean that workers were killed again and again, or that the scheduler is gone.
+    """
+
+    address: Address
+    backend: Any
+    cores: Callable[[], int]
+    lost: tuple[type[BaseException], ...]

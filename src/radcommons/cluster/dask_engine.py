@@ -1,42 +1,104 @@
-"""Dask: joblib's own backend for it, which ends with an error where it would wait for ever."""
+"""Opens a running Dask cluster: reached within seconds, with workers, and with the same versions on every machine.
+
+joblib's own backend sends it the work; here it ends with an error in three cases where it would wait for ever.
+"""
 
 import asyncio
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
 from typing import Any
 
-import distributed
-from distributed.versions import VersionMismatchWarning
 from joblib._dask import DaskDistributedBackend
 
-from radcommons.cluster.address import Address
-from radcommons.cluster.opening import PACKAGES, SECONDS_TO_REACH, Cluster, WorkersGone, refuse_other_versions
+from radcommons.cluster.address import Address, Cluster
 from radcommons.errors import ClusterRefused
 
+try:
+    import distributed
+    from distributed.versions import VersionMismatchWarning
+except ModuleNotFoundError:
+    raise ClusterRefused(
+        "--cluster needs the extra 'dask'; run: pip install 'radcommons[dask]', here and on every worker"
+    ) from None
+
+SECONDS_TO_REACH = 5  # a scheduler, and then its first worker
 SECONDS_WITHOUT_WORKERS = 60.0  # before work gives up; a supervisor starts a killed worker again within seconds
 SECONDS_BETWEEN_LOOKS = 1.0
+PACKAGES = (  # that decide what a job returns
+    "radcommons",
+    "torch",
+    "numpy",
+    "opencv-python-headless",
+    "pydicom",
+    "imagecodecs",
+    "simplejpeg",
+)
+
+
+class WorkersGone(Exception):
+    """A cluster has had no worker for too long."""
 
 
 @contextmanager
-def connect(address: Address) -> Iterator[Cluster]:
-    """Open a Dask cluster; see `open_cluster`."""
-    with _quiet():
-        with _client(address) as client:
-            try:
-                client.wait_for_workers(1, timeout=SECONDS_TO_REACH)
-            except TimeoutError:
-                start = f"start one with 'dask worker {address.of_engine}'"
-                raise ClusterRefused(f"{address} has no worker; {start}, then run the same command again") from None
-            found = client.get_versions(packages=PACKAGES)
-            machines = {"the scheduler": found["scheduler"], **{f"worker {k}": v for k, v in found["workers"].items()}}
-            refuse_other_versions(address, {name: versions["packages"] for name, versions in machines.items()})
-            backend = _Backend(client=client)
-            lost = (WorkersGone, distributed.KilledWorker, CancelledError, asyncio.CancelledError)
-            yield Cluster(address, backend, backend.cores, lost)
+def open_cluster(address: Address | str) -> Iterator[Cluster]:
+    """Connect to a cluster; it goes on running afterwards.
+
+    Raises:
+        ClusterRefused: the address is malformed, nothing answers there, the cluster has no worker, or one of its
+            machines has other versions.
+    """
+    where = address if isinstance(address, Address) else Address.parse(address)
+    with _quiet(), _client(where) as client:
+        try:
+            client.wait_for_workers(1, timeout=SECONDS_TO_REACH)
+        except TimeoutError:
+            start = f"start one with 'dask worker {where.of_dask}'"
+            raise ClusterRefused(f"{where} has no worker; {start}, then run the same command again") from None
+        found = client.get_versions(packages=PACKAGES)
+        machines = {"the scheduler": found["scheduler"], **{f"worker {k}": v for k, v in found["workers"].items()}}
+        refuse_other_versions(where, {name: versions["packages"] for name, versions in machines.items()})
+        backend = _Backend(client=client)
+        lost = (WorkersGone, distributed.KilledWorker, CancelledError, asyncio.CancelledError)
+        yield Cluster(where, backend, backend.cores, lost)
+
+
+def refuse_other_versions(address: Address, machines: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Raise ClusterRefused where a machine's versions differ from this one's.
+
+    Args:
+        address: the cluster.
+        machines: for each machine its versions: "python", and a distribution's or None where it is absent.
+    """
+    for machine, found in machines.items():
+        for package, here in own_versions().items():
+            there = found.get(package)
+            if _release(package, there) != _release(package, here):
+                has = f"has {package} {there}" if there else f"has no {package}"
+                raise ClusterRefused(
+                    f"{address}: {machine} {has} and this machine has {here}; install the same versions on both"
+                )
+
+
+def own_versions() -> dict[str, str]:
+    """Versions of this process: "python", and every one of PACKAGES that is installed."""
+    found = {"python": python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _release(package: str, found: str | None) -> str | None:
+    """What has to be equal: of Python 3.11, of torch 2.13.0+cpu the 2.13.0."""
+    if found is None:
+        return None
+    return ".".join(found.split(".")[:2]) if package == "python" else found.partition("+")[0]
 
 
 def _client(address: Address) -> Any:
@@ -46,7 +108,7 @@ def _client(address: Address) -> Any:
             f"{address}: Dask has no certificates here; name them in its settings under distributed.comm.tls"
         )
     try:
-        return distributed.Client(address.of_engine, timeout=SECONDS_TO_REACH, set_as_default=False)
+        return distributed.Client(address.of_dask, timeout=SECONDS_TO_REACH, set_as_default=False)
     except OSError:
         raise ClusterRefused(
             f"no Dask scheduler answers at {address} within {SECONDS_TO_REACH} seconds; "

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from radcommons.cluster.opening import Cluster
+from radcommons.cluster.address import Cluster
 from radcommons.data import phantom
 from radcommons.data.colour import MOST_COLOURED_PERCENT
 from radcommons.data.listing import Candidate, Listing

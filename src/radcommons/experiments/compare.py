@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from radcommons.metrics.bootstrap import FEW_PATIENTS, auc_redraws, patients_of_rarer
-from radcommons.metrics.classification import area_under_roc, split_classes
+from radcommons.metrics.classification import auc_by_finding
 from radcommons.metrics.comparison import delong_test, holm, permutation_test
 from radcommons.metrics.replicates import Replicated, replicated
 from radcommons.records import Comparison, Estimate, Verdict
@@ -49,9 +49,7 @@ class Judged:
             shape = (len(repeats), labels.shape[1])
             block = redrawn[:, start : start + shape[0] * shape[1]].reshape(redraws, *shape)
             self._redrawn[arm] = block.mean(axis=1)
-            self._aucs[arm] = np.array(
-                [[area_under_roc(*split_classes(s[:, f], labels[:, f])) for f in range(shape[1])] for s in repeats]
-            )
+            self._aucs[arm] = np.array([auc_by_finding(scores_of_repeat, labels) for scores_of_repeat in repeats])
             start += shape[0] * shape[1]
 
     def notes(self) -> list[str]:

@@ -19,6 +19,7 @@ from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
 from radcommons.seeds import numpy_stream
+from radcommons.versions import versions
 
 LOCAL, KEPT, ENRICHED, ADDED = "local", "kept", "enriched", "added"
 OVERSAMPLED, REWEIGHTED, AUGMENTED = "oversampled", "reweighted", "augmented"
@@ -76,7 +77,7 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
             comparisons=tuple(comparisons.values()),
             relevant=RELEVANT,
             settings=settings.model_dump(mode="json"),
-            versions=finish.versions(),
+            versions=versions("torch", "monai", "numpy", "scipy"),
         )
         report.write(result, out)
         return result

@@ -1,12 +1,10 @@
 """From trained arms to the record of an experiment."""
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
-from radcommons import __version__
 from radcommons.classify.material import Examples
 from radcommons.classify.trials import Trained, Trial
 from radcommons.experiments.compare import Judged
@@ -107,11 +105,3 @@ def diversity(parts: Sequence[Examples], *, side: int, pairs: int, seed: int) ->
 def _at_side(image: np.ndarray, side: int) -> np.ndarray:
     """What the classifier sees of an image: grey levels, float (side, side)."""
     return resized(torch.from_numpy(image.astype(np.float32))[None, None], side)[0, 0].numpy()
-
-
-def versions() -> dict[str, str]:
-    """Of what the numbers depend on."""
-    return {
-        "radcommons": __version__,
-        **{n: importlib.metadata.version(n) for n in ("torch", "monai", "numpy", "scipy")},
-    }

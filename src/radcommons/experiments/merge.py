@@ -21,6 +21,7 @@ from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
 from radcommons.seeds import numpy_stream
+from radcommons.versions import versions
 
 A, MERGED, MERGED_FULL, REAL, REAL_B = "A", "A + B", "A + B full", "real A", "real A + B"
 PAIRS = ((MERGED, A), (MERGED_FULL, A), (REAL_B, REAL), (REAL, A))
@@ -76,7 +77,7 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
             comparisons=comparisons,
             relevant=RELEVANT,
             settings=settings.model_dump(mode="json"),
-            versions=finish.versions(),
+            versions=versions("torch", "monai", "numpy", "scipy"),
         )
         report.write(result, out)
         return result

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radcommons.experiments.words import interval
 from radcommons.pages import plot_style
-from radcommons.records import Arm, Estimate, ExperimentResult
+from radcommons.records import Arm, ExperimentResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +37,7 @@ def table(result: ExperimentResult) -> str:
     ]
     for arm in result.arms:
         spread = "" if arm.diversity is None else f"{arm.diversity:.3f} ± {arm.diversity_sd:.3f}"
-        values = " | ".join(_written(arm.auc[f]) for f in findings)
+        values = " | ".join(arm.auc[f].text() for f in findings)
         lines.append(f"| {arm.name}: {arm.description} | {composition(arm)} | {values} | {spread} |")
     lines += [
         "",
@@ -49,8 +48,8 @@ def table(result: ExperimentResult) -> str:
     for c in result.comparisons:
         p_delong = "" if c.p_delong is None else _p(c.p_delong)
         lines.append(
-            f"| {c.arm} against {c.against} | {c.finding} | {interval(c)} | {_p(c.p_value)} | {_p(c.p_corrected)} | "
-            f"{_p(c.p_permutation)} | {p_delong} | {c.detectable:.3f} | {c.verdict} |"
+            f"| {c.arm} against {c.against} | {c.finding} | {c.difference.text('+.3f')} | {_p(c.p_value)} | "
+            f"{_p(c.p_corrected)} | {_p(c.p_permutation)} | {p_delong} | {c.detectable:.3f} | {c.verdict} |"
         )
     lines += [
         "",
@@ -70,7 +69,7 @@ def as_text(result: ExperimentResult, out: Path) -> str:
     width = max(len(arm.name) for arm in result.arms)
     for finding in result.test_positives:
         lines.append(f"{finding}: AUC")
-        lines += [f"  {arm.name:<{width}}  {_written(arm.auc[finding])}" for arm in result.arms]
+        lines += [f"  {arm.name:<{width}}  {arm.auc[finding].text()}" for arm in result.arms]
     lines += [f"note: {note}" for note in result.notes]
     lines.append(f"{out / TABLE}, {out / FIGURE}, {out / RECORD}")
     return "\n".join(lines)
@@ -141,10 +140,6 @@ def _legend(drawn: "Figure", result: ExperimentResult) -> None:
     if len(next(iter(result.arms[0].aucs.values()))) > 1:
         handles.append(Line2D([], [], color="0.4", marker="|", linestyle="", label="one repeat"))
     drawn.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
-
-
-def _written(e: Estimate) -> str:
-    return f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"
 
 
 def _p(value: float) -> str:

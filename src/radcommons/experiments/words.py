@@ -6,13 +6,6 @@ from radcommons.experiments.compare import POWER
 from radcommons.records import Comparison, Verdict
 
 
-def interval(comparison: Comparison) -> str:
-    """The difference with its interval, e.g. ``+0.041 (+0.012 to +0.070)``."""
-    d = comparison.difference
-    assert d.low is not None and d.high is not None
-    return f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
-
-
 def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle: Comparison | None) -> str:
     """Does enrichment help, and is it the synthetic images that do?
 
@@ -24,13 +17,13 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle
     """
     parts = []
     if baseline.verdict == "better":
-        parts.append(f"Replacing films by synthetic images raised the AUC by {interval(baseline)}.")
+        parts.append(f"Replacing films by synthetic images raised the AUC by {_difference(baseline)}.")
         parts.append(_cause(controls))
     elif baseline.verdict == "worse":
-        parts.append(f"Replacing films by synthetic images lowered the AUC by {interval(baseline)}.")
+        parts.append(f"Replacing films by synthetic images lowered the AUC by {_difference(baseline)}.")
     elif baseline.verdict == "no relevant difference":
         parts.append(
-            f"Replacing films by synthetic images changed nothing that matters: AUC difference {interval(baseline)}."
+            f"Replacing films by synthetic images changed nothing that matters: AUC difference {_difference(baseline)}."
         )
     else:
         found = (
@@ -39,11 +32,11 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle
             else "no difference would have been found for sure"
         )
         parts.append(
-            f"These data do not show that synthetic images help: AUC difference {interval(baseline)}, corrected p "
+            f"These data do not show that synthetic images help: AUC difference {_difference(baseline)}, corrected p "
             f"{baseline.p_corrected:.3f}; {found}."
         )
     if oracle is not None:
-        parts.append(f"As many real positives in their place: {interval(oracle)}.")
+        parts.append(f"As many real positives in their place: {_difference(oracle)}.")
         if (oracle.difference.low or 0.0) <= 0 and baseline.verdict == "undecided":
             parts.append("Not even these made a certain difference: what synthetic images do, this study cannot tell.")
     return " ".join(parts)
@@ -77,8 +70,14 @@ def merge_sentence(merged: Sequence[Comparison]) -> str:
         "no relevant difference": "changed nothing that matters for",
         "undecided": "made no difference that these data could show for",
     }
-    clauses = [f"{words[v]} {'; '.join(f'{c.finding} {interval(c)}' for c in groups[v])}" for v in words if v in groups]
+    clauses = [
+        f"{words[v]} {'; '.join(f'{c.finding} {_difference(c)}' for c in groups[v])}" for v in words if v in groups
+    ]
     return f"Merging ('{merged[0].arm}' against '{merged[0].against}') {', '.join(clauses)}."
+
+
+def _difference(comparison: Comparison) -> str:
+    return comparison.difference.text("+.3f")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,11 +5,11 @@ Odena et al. 2017 for the labels; the data are multi-label, so the label loss is
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from radcommons.models.cpu.convolution import input_gradients_only
 from radcommons.models.families.progan import Critic
+from radcommons.models.label_loss import known_cross_entropy
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -21,10 +21,7 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         (N,), >= 0.
     """
-    known = ~labels.isnan()
-    losses = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(0.0), reduction="none")
-    total: Tensor = torch.where(known, losses, 0.0).sum(dim=1)
-    return total
+    return known_cross_entropy(logits, labels).sum(dim=1)
 
 
 def gradient_norm(critic: Critic, images: Tensor, fade: float) -> Tensor:

@@ -24,6 +24,28 @@ def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
     return float((below + not_above).mean() / 2 / len(ordered))
 
 
+def binary_labels(labels: np.ndarray) -> np.ndarray:
+    """Labels in [0, 1] or NaN, of any shape, as float32: 1 from 0.5 on, 0 below, NaN (unknown) as it is."""
+    return np.where(np.isnan(labels), np.nan, labels >= 0.5).astype(np.float32)
+
+
+def auc_by_finding(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """`area_under_roc` of each finding.
+
+    Args:
+        scores: float (n, F).
+        labels: 1, 0 or NaN for unknown, float (n, F).
+    Returns:
+        (F,) in [0, 1]; NaN where a finding has one class only.
+    """
+    aucs = np.full(labels.shape[1], np.nan)
+    for finding in range(labels.shape[1]):
+        positive, negative = split_classes(scores[:, finding], labels[:, finding])
+        if len(positive) and len(negative):
+            aucs[finding] = area_under_roc(positive, negative)
+    return aucs
+
+
 def roc_curve(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every point of the ROC curve, from the strictest threshold to the loosest.
 

@@ -13,11 +13,11 @@ NORMAL = NormalDist()
 MOST = 10**12  # images; a plan that needs more has no answer
 
 
-def share_interval(successes: int, images: int, level: float = 0.95) -> tuple[float, float]:
+def share_interval(successes: float, images: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share, e.g. of an accuracy measured once on independent images.
 
     Args:
-        successes: images called rightly, [0, images].
+        successes: images called rightly, [0, images]; a half where ties count half.
         images: >= 1.
         level: e.g. 0.95.
     Returns:

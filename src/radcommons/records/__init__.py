@@ -4,7 +4,6 @@ from radcommons.records.audit import (
     AuditReport,
     Control,
     Diversity,
-    Estimate,
     Fidelity,
     Histogram,
     Outcome,
@@ -14,6 +13,7 @@ from radcommons.records.audit import (
     QualityScore,
 )
 from radcommons.records.classifier import ClassifierRecord
+from radcommons.records.estimate import Estimate
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
 from radcommons.records.explain import Correlation, Explanation, MapResult, MorphResult, RegionScore

@@ -4,18 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record
 
 Outcome = Literal["met", "not met", "not tested"]
-
-
-class Estimate(BaseModel):
-    """A number with its 95% interval, where there is one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 class QualityScore(BaseModel):

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from radcommons.records.audit import Estimate
+from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from radcommons.records.audit import Estimate
+from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from radcommons.cluster.opening import Cluster
+from radcommons.cluster.address import Cluster
 from radcommons.errors import ClusterRefused, GeneratorRefused, PathMissing
 from radcommons.models.generator import Batch, Generator, LabelChoice
 from radcommons.workers import in_order

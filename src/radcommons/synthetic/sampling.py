@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from radcommons.cluster.opening import Cluster
+from radcommons.cluster.address import Cluster
 from radcommons.errors import SettingRefused
 from radcommons.folders import alone_in
 from radcommons.models.generator import Batch, Generator, LabelChoice

@@ -16,6 +16,7 @@ from radcommons.audit.tests.membership import membership_test
 from radcommons.audit.tests.permutation import Chance, exchange_test
 from radcommons.errors import TooFewImages
 from radcommons.metrics.copying import data_copying
+from radcommons.metrics.power import share_interval
 from radcommons.progress import Track, silent
 from radcommons.records import Estimate, Histogram, PrivacyTest
 from radcommons.seeds import numpy_stream
@@ -119,10 +120,8 @@ def exchange_tests(
 
 def _proportion(share: float, images: int) -> Estimate:
     """A share with Wilson's interval over the images."""
-    z = 1.96
-    centre = (share + z * z / 2 / images) / (1 + z * z / images)
-    half = z * np.sqrt(share * (1 - share) / images + z * z / 4 / images**2) / (1 + z * z / images)
-    return Estimate(value=share, low=float(centre - half), high=float(centre + half))
+    low, high = share_interval(share * images, images)
+    return Estimate(value=share, low=low, high=high)
 
 
 def _range_of_chance(exchanged: np.ndarray) -> dict[str, float]:
