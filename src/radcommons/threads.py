@@ -1,47 +1,93 @@
-"""Results in order, worked out ahead of the caller on threads that each run torch on one core."""
+"""Work over threads: results in order, and how many threads to use.
+
+Each thread runs torch on one core: threads that each take whole items meet once an item, while torch's own threads
+meet at the end of every operation. torch is imported only where it has a part in the work.
+"""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
-def thread_map(function: Callable[[T], R], items: Iterable[T], *, threads: int) -> Iterator[R]:
-    """``map(function, items)`` on several threads, never more than two items a thread ahead of the caller.
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """`count` running threads; `open_pool` makes one."""
 
-    With one thread the work happens here, when the caller asks, with torch's own threads.
-    """
-    if threads <= 1:
-        yield from map(function, items)
-        return
-    before = torch.get_num_threads()
-    left = iter(items)
-    waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    count: int
+    executor: ThreadPoolExecutor
+
+    def map(self, function: Callable[..., R], *items: Iterable[Any], ahead: int | None = None) -> Generator[R]:
+        """The results of ``map(function, *items)`` in order, worked out on the threads.
+
+        Besides the result that the caller holds, at most `ahead` items are under way or wait for the caller; by
+        default two for each thread. What has not begun when the caller stops is dropped.
+        """
+        left = zip(*items, strict=False)
+        waiting: deque[Future[R]] = deque()
         try:
-            waiting.extend(pool.submit(function, item) for item in islice(left, 2 * threads))
+            waiting.extend(self.executor.submit(function, *item) for item in islice(left, ahead or 2 * self.count))
             while waiting:
                 result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(left, 1))
+                waiting.extend(self.executor.submit(function, *item) for item in islice(left, 1))
                 yield result
         finally:
             for future in waiting:
                 future.cancel()
-            torch.set_num_threads(before)  # part of what the threads set for themselves counts for all
+
+
+@contextmanager
+def open_pool(count: int, *, with_torch: bool = True) -> Iterator[Pool]:
+    """`count` threads until the end of the block; torch runs on one core in each, unless it has no part in the work."""
+    if not with_torch:
+        executor = ThreadPoolExecutor(count)
+        try:
+            yield Pool(count, executor)
+        finally:
+            executor.shutdown(cancel_futures=True)
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    executor = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield Pool(count, executor)
+    finally:
+        executor.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # part of what the threads set for themselves counts for all
+
+
+def thread_map(function: Callable[..., R], *items: Iterable[Any], threads: int) -> Iterator[R]:
+    """`Pool.map` on threads of its own. With one thread the work happens here, when asked for, with torch's threads."""
+    if threads <= 1:
+        yield from map(function, *items)
+        return
+    with open_pool(threads) as pool:
+        yield from pool.map(function, *items)
+
+
+def threads_for(items: int, device: "torch.device") -> int:
+    """How many threads share `items` pieces of work: one for each core that torch may use; one beside a GPU."""
+    import torch
+
+    return max(1, min(torch.get_num_threads(), items)) if device.type == "cpu" else 1
 
 
 @contextmanager
 def one_core() -> Iterator[None]:
     """This thread's torch runs on one core inside, and as before afterwards."""
+    import torch
+
     before = torch.get_num_threads()
-    if before == 1:  # as in thread_map's threads, which keep it
+    if before == 1:  # as in a pool's threads, which keep it
         yield
         return
     torch.set_num_threads(1)

@@ -5,9 +5,7 @@ import pickle
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -18,12 +16,18 @@ import joblib
 from radcommons.cluster.address import Cluster
 from radcommons.errors import WorkerKilled
 from radcommons.signals import ignore_stop_signals, ignored_by_new_processes
+from radcommons.threads import open_pool
 
 T = TypeVar("T")
 Workers = int | Cluster  # processes or threads here, or an open cluster
 WAVE = 8  # jobs of each worker
 MOST_WAITING = 64  # jobs of a cluster's wave, unless that is less than two a core: all their results may wait here
 SECONDS_ALONE = 1.0  # how long a worker outlives its parent, at most
+
+
+def available_cores() -> int:
+    """Cores that this process may use: how many workers there are by default."""
+    return int(joblib.cpu_count())
 
 
 @contextmanager
@@ -67,25 +71,11 @@ def _on_threads(
 ) -> Iterator[Generator[T, None, None]]:
     threads_of_caller = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the workers are the threads
-    pool = ThreadPoolExecutor(workers)
     try:
-        yield _window(pool, function, jobs, len(jobs) if small else WAVE * workers)
+        with open_pool(workers, with_torch=False) as pool:
+            yield pool.map(lambda job: function(*job), jobs, ahead=max(1, (len(jobs) if small else WAVE * workers) - 1))
     finally:
         cv2.setNumThreads(threads_of_caller)
-        pool.shutdown(cancel_futures=True)
-
-
-def _window(
-    pool: ThreadPoolExecutor, function: Callable[..., T], jobs: Sequence[Sequence[Any]], size: int
-) -> Generator[T, None, None]:
-    """Results with `size` jobs always under way: joblib's generator would need waves, whose ends leave threads idle."""
-    under_way: deque[Future[T]] = deque()
-    for job in jobs:
-        if len(under_way) == size:
-            yield under_way.popleft().result()
-        under_way.append(pool.submit(function, *job))
-    while under_way:
-        yield under_way.popleft().result()
 
 
 @contextmanager

@@ -4,8 +4,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from radcommons.classify.training import train_classifier
 from radcommons.errors import TooFewImages
 from radcommons.models.classifier_files import Classifier
 from radcommons.progress import Track
+from radcommons.threads import one_core
 from radcommons.workers import in_order
 
 RECORD, SCORES = "trial.json", "scores.npy"
@@ -94,7 +95,8 @@ def train_one(trial: Trial, place: Path) -> None:
     run = _begin(trial, place)
     findings, side = trial.parts[0].findings, trial.settings.side
     split = Split(Mixture(trial.parts, findings, side=side), Mixture([trial.validation], findings, side=side))
-    with _one_core():
+    # One core, so that the outcome does not depend on how many trainings there are at a time.
+    with nullcontext() if torch.cuda.is_available() else one_core():
         outcome = train_classifier(split, trial.settings, run)
         scores = Classifier.load(run).scores(trial.test.images, rows=trial.test.rows)
     np.save(place / SCORES, scores)
@@ -127,18 +129,6 @@ def take(part: Examples, places: np.ndarray, *, arm: str, what: str, count: int)
             f"arm '{arm}' asks for {count:,} {what} and {part.source} has {len(places):,}; lower the numbers"
         )
     return part.take(places[:count])
-
-
-@contextmanager
-def _one_core() -> Iterator[None]:
-    """One thread for torch on a CPU, so that the outcome does not depend on how many trainings there are at a time."""
-    threads = torch.get_num_threads()
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _is_done(trial: Trial, place: Path) -> bool:

@@ -1,7 +1,7 @@
 """``radcommons data import``: one command a source layout."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -250,11 +250,11 @@ def _ingest(listing: "Listing", options: ImportOptions) -> None:
 def worker_count(asked: int | None) -> int:
     """Workers to use: as asked, else one a core this process may run on."""
     from radcommons.errors import SettingRefused
+    from radcommons.workers import available_cores
 
     if asked is not None and asked < 1:
         raise SettingRefused(f"--workers is {asked}; it must be 1 or more")
-    available: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    return asked or (len(available(0)) if available else os.cpu_count() or 1)
+    return asked or available_cores()
 
 
 @contextmanager

@@ -63,8 +63,9 @@ def merge(
 
 
 def default_workers() -> int:
-    """Cores of this machine, or 1 where a GPU does the work."""
-    import joblib
+    """One for each core, or 1 where a GPU does the work."""
     import torch
 
-    return 1 if torch.cuda.is_available() else int(joblib.cpu_count())
+    from radcommons.workers import available_cores
+
+    return 1 if torch.cuda.is_available() else available_cores()

@@ -9,13 +9,12 @@ import cv2
 import numpy as np
 
 from radcommons.explain.chosen import Chosen
-from radcommons.explain.pseudo_patients import labels, latents, threads_for
+from radcommons.explain.pseudo_patients import labels, latents
 from radcommons.explain.tally import Tally
 from radcommons.metrics.localisation import split_region
 from radcommons.metrics.moments import Moments
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
-from radcommons.threads import thread_map
 
 CLEAR = 3.0  # standard errors that a mean change must exceed to be told from chance
 ONE_LEVEL = 1.0  # grey level; what changes less on average is below the rounding of an image
@@ -96,7 +95,7 @@ def measure(
     starts = range(tally.done, n, size)
     images = 1 + len(sets)
     with track("Difference maps", total=n * images, done=tally.done * images) as advance:
-        for moments, rms in thread_map(block, starts, threads=threads_for(generator, len(starts))):
+        for moments, rms in generator.on_threads(block, starts):
             tally.add(moments, rms)
             advance(moments.count * images)
     tally.save()

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from radcommons.explain.chosen import Chosen
-from radcommons.explain.pseudo_patients import labels, latents, threads_for
+from radcommons.explain.pseudo_patients import labels, latents
 from radcommons.models.generator import Generator
 from radcommons.progress import Track
-from radcommons.threads import thread_map
 
 
 def strengths(frames: int) -> np.ndarray:
@@ -37,7 +36,7 @@ def draw_morphs(
 
     starts = range(0, len(given), size)
     with track("Drawing morphs", total=len(given)) as advance:
-        for first, drawn in thread_map(draw, starts, threads=threads_for(generator, len(starts))):
+        for first, drawn in generator.on_threads(draw, starts):
             images[first : first + len(drawn)] = drawn
             advance(len(drawn))
     shape = (len(sets), patients, frames, *images.shape[1:])

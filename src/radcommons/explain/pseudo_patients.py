@@ -1,7 +1,6 @@
 """The same pseudo-patients under different labels, drawn on every core."""
 
 import numpy as np
-import torch
 
 from radcommons.explain.chosen import Chosen
 from radcommons.models.generator import Generator, LabelChoice
@@ -17,12 +16,6 @@ def labels(generator: Generator, chosen: Chosen, strengths: np.ndarray) -> np.nd
     vectors = np.zeros((len(strengths), len(generator.findings)), np.float32)
     vectors[:, [generator.findings.index(finding) for finding in chosen]] = strengths[:, None]
     return vectors
-
-
-def threads_for(generator: Generator, blocks: int) -> int:
-    """Threads that draw: every core that torch may use, one on a GPU."""
-    generator.draw(latents(generator, 0, 1, 0), np.zeros((1, len(generator.findings)), np.float32))  # made once
-    return 1 if generator.device.type == "cuda" else min(torch.get_num_threads(), blocks)
 
 
 def draw_first(generator: Generator, chosen: Chosen, count: int, seed: int) -> np.ndarray:

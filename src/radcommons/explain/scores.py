@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.explain.pseudo_patients import labels, latents, threads_for
+from radcommons.explain.pseudo_patients import labels, latents
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
 from radcommons.progress import Track
 from radcommons.seeds import derive, numpy_stream
-from radcommons.threads import thread_map
 
 BLOCK = 512  # images drawn and scored together, at least one of the generator's blocks
 
@@ -42,7 +41,6 @@ def score_labels(
     k, outputs = len(findings), [classifier.findings.index(finding) for finding in findings]
     size = generator.block_size
     block = max(1, BLOCK // size) * size
-    threads = threads_for(generator, -(-block // size))
     request = hashlib.sha256(repr((generator.digest, classifier.digest, findings, n, seed, size)).encode()).hexdigest()
     table, done = _table(kept, (k, n, k), request)
     strengths = np.stack([numpy_stream(seed, "correlate", f).random(n, dtype=np.float32) for f in findings])
@@ -56,7 +54,7 @@ def score_labels(
             whole[: len(values[start : start + size])] = values[start : start + size]
             return generator.draw(z, labels(generator, (finding,), whole))
 
-        return np.concatenate(list(thread_map(part, range(first, stop, size), threads=threads)))[: stop - first]
+        return np.concatenate(list(generator.on_threads(part, range(first, stop, size))))[: stop - first]
 
     with track("Drawing and scoring", total=k * n, done=done) as advance:
         while done < k * n:

@@ -16,7 +16,7 @@ from torch import Tensor
 from radcommons.errors import BadInput
 from radcommons.extractors.features import ExtractorRecord, Features
 from radcommons.progress import Track, silent
-from radcommons.threads import one_core, thread_map
+from radcommons.threads import one_core, thread_map, threads_for
 
 GPU_BATCH = 64
 CPU_BLOCK = 16  # images that a thread takes at a time
@@ -109,7 +109,7 @@ def extract(
         span = slice(first, min(first + extractor.block, count))
         return first, extractor(images[span if rows is None else rows[span]])
 
-    threads = min(torch.get_num_threads(), len(starts)) if extractor.device.type == "cpu" else 1
+    threads = threads_for(len(starts), extractor.device)
     with track(description, total=count) as advance:
         for first, found in thread_map(block, starts, threads=threads):
             _check_finite(found, partial(_row, rows, first), extractor.record.name)

@@ -1,7 +1,6 @@
 """The random part of every step, as a pure function of (seed, position): nothing to save, nothing to restore."""
 
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from radcommons.gan.schedule import Phase, Stage, phase_at
 from radcommons.gan.steps import Draw
 from radcommons.runs.distributed import Distributed
 from radcommons.seeds import numpy_stream, torch_stream
+from radcommons.threads import open_pool
 
 
 class Draws:
@@ -59,18 +59,18 @@ class Draws:
     ) -> Generator[tuple[Phase, Draw], None, None]:
         """The phase and draw of every critic step from `step` to the plan's end, the next one read ahead."""
 
-        def prepare(step: int, images_seen: int) -> tuple[Phase, Draw]:
-            phase = phase_at(images_seen, plan)
+        def positions(step: int, images_seen: int) -> Iterator[tuple[Phase, int, int]]:
+            while images_seen < plan[-1].end:
+                phase = phase_at(images_seen, plan)
+                yield phase, step, images_seen
+                step, images_seen = step + 1, images_seen + phase.batch_size
+
+        def prepare(phase: Phase, step: int, images_seen: int) -> tuple[Phase, Draw]:
             batch, resolution = phase.batch_size, phase.resolution
             return phase, self.at(step, images_seen, batch_size=batch, resolution=resolution, world=world)
 
-        with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(prepare, step, images_seen)
-            while images_seen < plan[-1].end:
-                phase, draw = ahead.result()
-                step, images_seen = step + 1, images_seen + phase.batch_size
-                ahead = reader.submit(prepare, step, images_seen)
-                yield phase, draw
+        with open_pool(1, with_torch=False) as reader:  # torch's setting would count for the networks' thread too
+            yield from reader.map(lambda position: prepare(*position), positions(step, images_seen), ahead=1)
 
     def _order(self, first: int, count: int) -> np.ndarray:
         """Positions in `rows` of real images number `first` ... `first + count` of the run."""

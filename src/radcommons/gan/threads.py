@@ -5,7 +5,6 @@ each core works on images that fit its cache. The gradients of the parts are ave
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from radcommons.models.layers import stddev_group
+from radcommons.threads import Pool, open_pool
 
 WORTH_A_THREAD = 6e9  # FLOPs, plainly counted: below, starting the operations takes longer than doing them
 
@@ -26,7 +26,7 @@ class Threads:
     """`count` threads; None for `pool` where there is one."""
 
     count: int
-    pool: ThreadPoolExecutor | None
+    pool: Pool | None
 
     def parts(self, batch: int, flops: float) -> int:
         """In how many parts a batch is dealt out.
@@ -56,16 +56,12 @@ class Threads:
 @contextmanager
 def open_threads(device: torch.device, count: int | None = None) -> Iterator[Threads]:
     """As many threads as torch has, one on a GPU, until the end of the block."""
-    before = torch.get_num_threads()
-    count = count or before
+    count = count or torch.get_num_threads()
     if device.type != "cpu" or count == 1:
         yield Threads(1, None)
         return
-    try:
-        with ThreadPoolExecutor(count) as pool:
-            yield Threads(count, pool)
-    finally:
-        torch.set_num_threads(before)  # part of what the threads set for themselves counts for all
+    with open_pool(count) as pool:
+        yield Threads(count, pool)
 
 
 def set_mean_gradients(network: torch.nn.Module, gradients: list[tuple[Tensor | None, ...]]) -> None:

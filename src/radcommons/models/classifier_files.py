@@ -20,7 +20,7 @@ from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, re
 from radcommons.models.folding import fold_batch_norms
 from radcommons.progress import Track, silent
 from radcommons.records import ClassifierPatients, ClassifierRecord, PatientsRecord, Record, sha256_file
-from radcommons.threads import one_core, thread_map
+from radcommons.threads import one_core, thread_map, threads_for
 
 RUN_SUBFOLDER = "classifier"  # where a run keeps it
 PATIENTS_FILE = "patients.json"
@@ -156,7 +156,7 @@ class Classifier:
             with one_core():
                 return first, self._run(part, batch)
 
-        threads = min(torch.get_num_threads(), len(starts)) if cpu else 1
+        threads = threads_for(len(starts), self.device)
         with track(description, total=count) as advance:
             for first, values in thread_map(run, starts, threads=threads):
                 found[first : first + len(values)] = values

@@ -5,11 +5,11 @@ network always runs on the same aligned blocks of images, because convolutions o
 the last bit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +22,9 @@ from radcommons.models.generator_files import load_generator
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, GeneratorRecord
 from radcommons.seeds import numpy_stream
-from radcommons.threads import thread_map
+from radcommons.threads import thread_map, threads_for
+
+R = TypeVar("R")
 
 BLOCK_PIXELS = 2**19  # of one block of images on a CPU: 8 at 256
 SMALLEST_BLOCK = 4  # fewer would not fill the small layers
@@ -180,10 +182,12 @@ class Generator:
             span = slice(max(start, first) - first, min(stop, first + size) - first)
             return Batch(first + span.start, images[span], labels[span])
 
-        blocks = range(start // size, -(-stop // size))
-        threads = 1 if self.device.type == "cuda" else min(torch.get_num_threads(), len(blocks))
+        yield from self.on_threads(draw, range(start // size, -(-stop // size)))
+
+    def on_threads(self, function: Callable[[int], R], blocks: Sequence[int]) -> Iterator[R]:
+        """``map(function, blocks)`` on every core, for a function that draws a block of images."""
         self._form  # noqa: B018  made once, not by every thread
-        yield from thread_map(draw, blocks, threads=threads)
+        return thread_map(function, blocks, threads=threads_for(len(blocks), self.device))
 
     def labels(self, stop: int, *, choice: LabelChoice, seed: int) -> np.ndarray:
         """Label vectors of images 0 ... `stop` of a seed, float32 (stop, F), without drawing them."""

@@ -7,11 +7,8 @@ the start.
 """
 
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -28,14 +25,13 @@ from radcommons.audit.neighbours.ssim_bounds import (
 from radcommons.audit.neighbours.ssim_kernels import MAPS, WINDOW, describe, scan
 from radcommons.errors import ImageRefused, TooFewImages
 from radcommons.progress import Track, silent
+from radcommons.threads import Pool, open_pool
 
 REFERENCE_BYTES = 256 * 2**20  # maps of the references that are compared at once
 QUERIES_AT_ONCE = 16_384
 QUERY_TILE = 128  # queries that a thread takes at once
 MOST_LANDMARKS = 192
 SEEDS = 4  # references a neighbour that are looked at first
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ def nearest_by_ssim(
         queries: grey levels, uint8 (n, R, R), R >= 7; may be a memory map.
         references: grey levels, uint8 (m, R, R), m >= k; may be a memory map.
         k: how many neighbours.
-        threads: on how many cores, by default all; rows and scores do not depend on it.
+        threads: on how many cores, by default all that torch may use; rows and scores do not depend on it.
         track: shows progress in queries.
     Returns:
         Rows of `references` and their SSIM, 1 = the same image, as scikit-image's structural_similarity by default:
@@ -78,21 +74,24 @@ def nearest_by_ssim(
     block = max(1, REFERENCE_BYTES // (4 * MAPS * queries.shape[1] ** 2))
     blocks = math.ceil(len(references) / block)
     scored = compared = 0
-    with _Workers(threads) as workers, track("Comparing images by SSIM", total=len(queries)) as advance:
-        (landmarks,) = workers.map(_choose_landmarks, [queries], [references])
+    with (
+        open_pool(threads or torch.get_num_threads()) as pool,
+        track("Comparing images by SSIM", total=len(queries)) as advance,
+    ):
+        (landmarks,) = pool.map(_choose_landmarks, [queries], [references])
         for some in _split(range(len(queries)), QUERIES_AT_ONCE):
             tiles = _split(some, QUERY_TILE)
             features = list(
-                workers.map(lambda tile: landmarks.features(image_maps(_part(queries, tile)), of_query=True), tiles)
+                pool.map(lambda tile: landmarks.features(image_maps(_part(queries, tile)), of_query=True), tiles)
             )
             for present in _split(range(len(references)), block):
-                search = _search_among(references, present, landmarks, workers)
+                search = _search_among(references, present, landmarks, pool)
 
                 def find(tile: range, known: Tensor, search: _Search = search) -> int:
                     here = slice(tile.start, tile.stop)
                     return search(_part(queries, tile), known, scores[here], rows[here])
 
-                for tile, found in zip(tiles, workers.map(find, tiles, features), strict=True):
+                for tile, found in zip(tiles, pool.map(find, tiles, features), strict=True):
                     scored += found
                     advance((compared + len(tile)) // blocks - compared // blocks)
                     compared += len(tile)
@@ -102,7 +101,7 @@ def nearest_by_ssim(
 _Search = Callable[[np.ndarray, Tensor, np.ndarray, np.ndarray], int]
 
 
-def _search_among(references: np.ndarray, present: range, landmarks: Landmarks, workers: "_Workers") -> _Search:
+def _search_among(references: np.ndarray, present: range, landmarks: Landmarks, pool: Pool) -> _Search:
     """A function that improves the neighbours of some queries by the references of `present`."""
     images = _part(references, present)
     side = images.shape[1]
@@ -113,7 +112,7 @@ def _search_among(references: np.ndarray, present: range, landmarks: Landmarks, 
         describe(images[here], maps[here])
         return landmarks.features(maps[here], of_query=False)
 
-    features = torch.cat(list(workers.map(describe_tile, _split(range(len(images)), QUERY_TILE))), 1)
+    features = torch.cat(list(pool.map(describe_tile, _split(range(len(images)), QUERY_TILE))), 1)
     weights = part_weights(side)
 
     def search(queries: np.ndarray, known: Tensor, scores: np.ndarray, rows: np.ndarray) -> int:
@@ -169,28 +168,3 @@ def _part(images: np.ndarray, rows: range) -> np.ndarray:
 
 def _split(rows: range, size: int) -> list[range]:
     return [rows[i : i + size] for i in range(0, len(rows), size)]
-
-
-def _cores() -> int:
-    available: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1
-
-
-class _Workers:
-    """Threads that each take whole tiles, so torch has one thread in each of them."""
-
-    def __init__(self, threads: int | None) -> None:
-        self._before = torch.get_num_threads()
-        count = threads or _cores()
-        self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._before)  # part of what the threads set for themselves counts for all
-
-    def map(self, function: Callable[..., R], *items: Sequence[Any]) -> Iterator[R]:
-        """The results in order; what is not started is dropped when the block ends early."""
-        return self._pool.map(function, *items)

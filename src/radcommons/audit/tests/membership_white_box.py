@@ -14,7 +14,7 @@ from radcommons.models.generator import Generator
 from radcommons.models.layers import unchanging_forever
 from radcommons.runs import checkpoint
 from radcommons.seeds import torch_stream
-from radcommons.threads import thread_map
+from radcommons.threads import one_core, thread_map, threads_for
 
 BLOCK = 16  # films inverted together
 STARTS = 64  # random latents; each film begins with the one whose image is nearest
@@ -46,9 +46,10 @@ def inversion_errors(
     def invert(first: int) -> np.ndarray:
         target = to_signed(torch.from_numpy(np.array(films[first : first + BLOCK])).unsqueeze(1).to(generator.device))
         wanted = torch.from_numpy(np.nan_to_num(labels[first : first + BLOCK])).to(generator.device)
-        return _invert(network, generator, target, wanted, starts, steps)
+        with one_core():
+            return _invert(network, generator, target, wanted, starts, steps)
 
-    yield from thread_map(invert, blocks, threads=1 if generator.device.type == "cuda" else torch.get_num_threads())
+    yield from thread_map(invert, blocks, threads=threads_for(len(blocks), generator.device))
 
 
 def _invert(
