@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from support.measuring import ROUNDS, matrix_product_rate, save, seconds_of
 
 from radcommons.models.cpu import winograd
-from radcommons.models.cpu.convolution import Kernel, convolve, fold, make_kernel
+from radcommons.models.cpu.convolution import Kernel, convolve, make_kernel
 from radcommons.models.layers import downsample, upsample
+from radcommons.models.scaled_convolution import fold
 
 LAYERS = [  # images, inputs, outputs, side of the larger image, up, down
     (16, 512, 512, 4, 1, 1),

@@ -12,8 +12,8 @@ from support.measuring import matrix_product_rate, pair, print_table, save
 
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
 from radcommons.models.classifier_files import Classifier
-from radcommons.models.cpu.inference import to_bytes
 from radcommons.models.generator import LabelChoice
+from radcommons.models.grey_levels import to_bytes
 from radcommons.records import ClassifierRecord
 
 RESOLUTION, SIDE, IMAGES, BATCH = 256, 224, 32, 8

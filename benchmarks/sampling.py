@@ -12,9 +12,9 @@ import torch
 from support import plain_networks as plain
 from support.measuring import copy_rate, matrix_product_rate, pair, print_table, save
 
-from radcommons.models.cpu.inference import to_bytes
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig, forward_flops
 from radcommons.models.generator import Generator, LabelChoice
+from radcommons.models.grey_levels import to_bytes
 from radcommons.records import FindingsRecord, GeneratorRecord
 from radcommons.synthetic.sampling import write_set
 
@@ -33,7 +33,6 @@ def random_generator(resolution: int) -> Generator:
         name="random",
         network=network.config.model_dump(mode="json"),
         resolution=resolution,
-        fade=1.0,
         images_seen=0,
         weights_sha256="0" * 64,
     )

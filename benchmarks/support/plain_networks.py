@@ -37,13 +37,13 @@ def generate(net: GeneratorNetwork, latents: Tensor, labels: Tensor, resolution:
         block = net.blocks[str(step)]
         x = norm(leaky(conv(block.up, upsample(x))))
         x = norm(leaky(conv(block.conv, x)))
-    return conv(net.heads[str(resolution)], x)
+    return conv(net.to_rgb[str(resolution)], x)
 
 
 def judge(net: Critic, images: Tensor) -> tuple[Tensor, Tensor]:
     """What `Critic.forward` computes at fade 1."""
     resolution = images.shape[-1]
-    x = leaky(conv(net.heads[str(resolution)], images))
+    x = leaky(conv(net.from_rgb[str(resolution)], images))
     for step in reversed(resolutions_up_to(resolution)[1:]):
         block = net.blocks[str(step)]
         x = leaky(conv(block.conv, x))

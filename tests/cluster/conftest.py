@@ -100,5 +100,5 @@ def generator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ProganConfig(resolution=16, channels={4: 6, 8: 5, 16: 4}, latent_size=5, findings=2)
     combinations = (((0, 0), 60), ((1, 0), 30), ((1, 1), 10))
     record = FindingsRecord(findings=("Effusion", "Mass"), combinations=combinations, smallest_cell=5)
-    save_generator(folder, GeneratorNetwork(config), record, name="site", resolution=16, fade=1.0, images_seen=1)
+    save_generator(folder, GeneratorNetwork(config), record, name="site", family="progan", config=config, images_seen=1)
     return folder

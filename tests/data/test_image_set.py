@@ -30,9 +30,10 @@ def write_pictures(folder: Path, *, count: int = 6, side: int = 16, header: str 
 
 def write_ours(folder: Path, work: Path, *, count: int = 7) -> Path:
     torch.manual_seed(0)
-    network = GeneratorNetwork(ProganConfig(resolution=16, channels={4: 6, 8: 5, 16: 4}, latent_size=5, findings=1))
+    config = ProganConfig(resolution=16, channels={4: 6, 8: 5, 16: 4}, latent_size=5, findings=1)
+    network = GeneratorNetwork(config)
     record = FindingsRecord(findings=("Effusion",), combinations=(((0,), 10), ((1,), 5)), smallest_cell=5)
-    save_generator(work, network, record, name="tiny", resolution=16, fade=1.0, images_seen=1)
+    save_generator(work, network, record, name="tiny", family="progan", config=config, images_seen=1)
     write_set([Generator.load(work, device="cpu")], folder, count, choice=LabelChoice(), seed=0)
     return folder
 

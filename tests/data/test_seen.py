@@ -57,7 +57,9 @@ def forget_fingerprint(store: Store) -> Store:
 
 def publish(folder: Path, patients: PatientsRecord | None) -> Path:
     network = GeneratorNetwork(CONFIG)
-    save_generator(folder, network, FINDINGS, name="own", resolution=4, fade=1.0, images_seen=1, patients=patients)
+    save_generator(
+        folder, network, FINDINGS, name="own", family="progan", config=CONFIG, images_seen=1, patients=patients
+    )
     return folder
 
 

@@ -47,7 +47,7 @@ def test_the_penalty_of_a_linear_critic_pulls_its_weights_to_norm_one() -> None:
 def test_the_gradient_norm_equals_autograds_jacobian(critic: Critic, fade: float) -> None:
     images = torch.randn(4, 1, 8, 8, dtype=torch.float64)
     norms = losses.gradient_norm(critic, images, fade)
-    jacobian = torch.autograd.functional.jacobian(lambda x: critic(x, fade)[0].sum(), images)
+    jacobian = torch.autograd.functional.jacobian(lambda x: critic(x, fade=fade)[0].sum(), images)
     torch.testing.assert_close(norms.detach(), jacobian.flatten(1).norm(dim=1))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from radcommons.data.store import Store
-from radcommons.gan.draws import Draws
+from radcommons.gan.batches import Draws
 from radcommons.gan.networks import build_networks, build_optimisers
 from radcommons.gan.schedule import Phase, phase_at, stages
 from radcommons.gan.settings import TrainSettings
@@ -100,8 +100,8 @@ def test_real_and_fake_are_judged_in_one_pass_as_in_two(tiny: Callable[..., Trai
     critic = build_networks(tiny(), 3, CPU).critic
     real, fake = torch.randn(n, 1, 16, 16), 3 * torch.randn(n, 1, 16, 16)
     real_scores, logits, fake_scores = judge_both(critic, real, fake, 0.5)
-    torch.testing.assert_close((real_scores, logits), critic(real, 0.5))
-    torch.testing.assert_close(fake_scores, critic(fake, 0.5)[0])
+    torch.testing.assert_close((real_scores, logits), critic(real, fade=0.5))
+    torch.testing.assert_close(fake_scores, critic(fake, fade=0.5)[0])
 
 
 def test_the_generator_learns_from_the_fakes_of_the_critics_step(tiny: Callable[..., TrainSettings]) -> None:

@@ -7,10 +7,10 @@ import torch
 
 from radcommons.errors import FindingUnknown, PathInUse, SettingRefused
 from radcommons.models import generator as sampling
-from radcommons.models.cpu.inference import to_bytes
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator import Generator, LabelChoice
 from radcommons.models.generator_files import save_generator
+from radcommons.models.grey_levels import to_bytes
 from radcommons.records import FindingsRecord
 from radcommons.synthetic.reading import SyntheticSet
 from radcommons.synthetic.sampling import write_set
@@ -24,7 +24,7 @@ def save(folder: Path, seed: int = 0, combinations: tuple[tuple[tuple[int, ...],
     if combinations is None:
         combinations = (((0, 0, 0), 60), ((1, 0, 0), 30), ((1, 1, 0), 10))  # the third never published
     record = FindingsRecord(findings=("Effusion", "Cardiomegaly", "Hernia"), combinations=combinations, smallest_cell=5)
-    save_generator(folder, GeneratorNetwork(config), record, name="site", resolution=16, fade=1.0, images_seen=1)
+    save_generator(folder, GeneratorNetwork(config), record, name="site", family="progan", config=config, images_seen=1)
     return folder
 
 

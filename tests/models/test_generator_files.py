@@ -2,12 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from radcommons.errors import GeneratorRefused, PathMissing
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator_files import is_saved, load_generator, load_patients, save_generator
-from radcommons.records import FindingsRecord, PatientsRecord
+from radcommons.records import FindingsRecord, PatientsRecord, sha256_file
 
 CONFIG = ProganConfig(resolution=8, channels={4: 4, 8: 3}, latent_size=5, findings=2)
 FINDINGS = FindingsRecord(findings=("Effusion", "Mass"), combinations=(((0, 0), 7), ((1, 0), 3)), smallest_cell=5)
@@ -19,7 +20,7 @@ PATIENTS = PatientsRecord(salt="0a" * 16, source="nih", key_fingerprint="0b" * 8
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     network = GeneratorNetwork(CONFIG)
-    save_generator(tmp_path / "package", network, FINDINGS, name="site", resolution=8, fade=1.0, images_seen=9)
+    save_generator(tmp_path / "package", network, FINDINGS, name="site", family="progan", config=CONFIG, images_seen=9)
     return tmp_path / "package"
 
 
@@ -41,14 +42,18 @@ def test_a_folder_holds_weights_and_json_and_nothing_that_runs(folder: Path) -> 
 
 def test_saving_again_replaces_the_whole_folder(folder: Path) -> None:
     (folder / "stray.txt").write_text("old")
-    save_generator(folder, GeneratorNetwork(CONFIG), FINDINGS, name="later", resolution=4, fade=1.0, images_seen=10)
+    save_generator(
+        folder, GeneratorNetwork(CONFIG), FINDINGS, name="later", family="progan", config=CONFIG, images_seen=10
+    )
     assert load_generator(folder)[1].name == "later"
     assert not (folder / "stray.txt").exists()
 
 
 def save_with(folder: Path, patients: PatientsRecord | None) -> None:
     network = GeneratorNetwork(CONFIG)
-    save_generator(folder, network, FINDINGS, name="s", resolution=8, fade=1.0, images_seen=9, patients=patients)
+    save_generator(
+        folder, network, FINDINGS, name="s", family="progan", config=CONFIG, images_seen=9, patients=patients
+    )
 
 
 def test_the_list_of_patients_comes_back_from_a_package_and_from_a_run(tmp_path: Path) -> None:
@@ -126,7 +131,37 @@ def test_an_architecture_outside_the_closed_list_is_refused(folder: Path) -> Non
 
 def test_another_format_version_is_refused(folder: Path) -> None:
     edit(folder / "config.json", format_version=99)
-    with pytest.raises(GeneratorRefused, match="format version 99, this radcommons reads 1"):
+    with pytest.raises(GeneratorRefused, match="format version 99, this radcommons reads 2"):
+        load_generator(folder)
+
+
+def as_version_1(folder: Path) -> None:
+    """Write a generator as it was written before `fade` was the family's and `to_rgb` had its name."""
+    weights = folder / "generator.safetensors"
+    tensors = safetensors.torch.load_file(weights)
+    safetensors.torch.save_file({k.replace("to_rgb.", "heads."): v for k, v in tensors.items()}, weights)
+    config = json.loads((folder / "config.json").read_text())
+    growth = {"resolution": config["network"].pop("grown_to"), "fade": config["network"].pop("fade")}
+    edit(folder / "config.json", **config | growth | {"format_version": 1, "weights_sha256": sha256_file(weights)})
+
+
+def test_a_generator_of_format_version_1_is_read_at_its_fade(tmp_path: Path) -> None:
+    network, inputs = GeneratorNetwork(CONFIG), (torch.randn(2, 5), torch.rand(2, 2))
+    growing = CONFIG.model_copy(update={"grown_to": 8, "fade": 0.5})
+    options = {"family": "progan", "name": "site", "images_seen": 9}
+    save_generator(tmp_path, network, FINDINGS, config=growing, **options)
+    new = load_generator(tmp_path)
+    as_version_1(tmp_path)
+    old = load_generator(tmp_path)
+    assert torch.equal(old[0](*inputs), network(*inputs, 8, 0.5)) and not torch.equal(
+        old[0](*inputs), network(*inputs, 8)
+    )
+    assert old[1].model_copy(update={"weights_sha256": new[1].weights_sha256}) == new[1]
+
+
+def test_a_side_that_its_configuration_does_not_have_is_refused(folder: Path) -> None:
+    edit(folder / "config.json", resolution=4)
+    with pytest.raises(GeneratorRefused, match="do not belong together"):
         load_generator(folder)
 
 

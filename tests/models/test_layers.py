@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from radcommons.models.cpu.convolution import fold_downsample, fold_upsample
 from radcommons.models.layers import (
     EqualisedConv,
     EqualisedLinear,
@@ -13,6 +12,7 @@ from radcommons.models.layers import (
     pixel_norm,
     upsample,
 )
+from radcommons.models.scaled_convolution import fold_downsample, fold_upsample
 
 
 @pytest.fixture(autouse=True)

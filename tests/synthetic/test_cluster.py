@@ -22,7 +22,7 @@ def generator(tmp_path: Path) -> Generator:
     config = ProganConfig(resolution=16, channels={4: 6, 8: 5, 16: 4}, latent_size=5, findings=1)
     findings = FindingsRecord(findings=("Effusion",), combinations=(((0,), 60), ((1,), 30)), smallest_cell=5)
     network = GeneratorNetwork(config)
-    save_generator(tmp_path / "package", network, findings, name="site", resolution=16, fade=1.0, images_seen=1)
+    save_generator(tmp_path / "package", network, findings, name="site", family="progan", config=config, images_seen=1)
     return Generator.load(tmp_path / "package", device="cpu")
 
 

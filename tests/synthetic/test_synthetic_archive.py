@@ -31,7 +31,9 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     torch.manual_seed(0)
     config = ProganConfig(resolution=16, channels={4: 6, 8: 5, 16: 4}, latent_size=5, findings=2)
     record = FindingsRecord(findings=("Effusion", "Mass"), combinations=(((1, 0), 30), ((1, 1), 10)), smallest_cell=5)
-    save_generator(folder, GeneratorNetwork(config), record, name="Zürich", resolution=16, fade=1.0, images_seen=1)
+    save_generator(
+        folder, GeneratorNetwork(config), record, name="Zürich", family="progan", config=config, images_seen=1
+    )
     return Generator.load(folder, device="cpu")
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from radcommons.gan.draws import to_signed
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig, resolutions_up_to
 from radcommons.models.generator import Generator
+from radcommons.models.grey_levels import to_signed
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, GeneratorRecord
 from radcommons.seeds import derive, torch_stream
@@ -96,7 +96,6 @@ def overfitted_generator(films: np.ndarray, *, seed: int, track: Track = silent)
         name="overfitted control",
         network=config.model_dump(mode="json"),
         resolution=resolution,
-        fade=1.0,
         images_seen=OVERFITTED_STEPS * BATCH,
         weights_sha256="0" * 64,
     )

@@ -7,7 +7,7 @@ Odena et al. 2017 for the labels; the data are multi-label, so the label loss is
 import torch
 from torch import Tensor
 
-from radcommons.models.cpu.convolution import input_gradients_only
+from radcommons.models.cpu import input_gradients_only
 from radcommons.models.families.progan import Critic
 from radcommons.models.label_loss import known_cross_entropy
 
@@ -27,7 +27,7 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def gradient_norm(critic: Critic, images: Tensor, fade: float) -> Tensor:
     """|d score / d image|_2 of each image, differentiable; images (N, 1, R, R) -> (N,)."""
     images = images.detach().requires_grad_(True)
-    scores, _ = critic(images, fade)
+    scores, _ = critic(images, fade=fade)
     with input_gradients_only():
         (gradients,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     norms: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)

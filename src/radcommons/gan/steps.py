@@ -115,7 +115,7 @@ def generator_step(
 
     def part_of_it(fake: Fake) -> tuple[dict[str, Tensor], tuple[Tensor | None, ...]]:
         with autocast():
-            scores, logits = critic(fake.images, phase.fade)
+            scores, logits = critic(fake.images, fade=phase.fade)
         labels = losses.label_loss(logits.float(), fake.labels)
         loss = (settings.label_weight * labels - scores.float()).mean()
         gradients = torch.autograd.grad(loss, list(generator.parameters()), allow_unused=True)
@@ -139,8 +139,8 @@ def judge_both(critic: Critic, real: Tensor, fake: Tensor, fade: float) -> tuple
     """
     n = len(real)
     if stddev_group(2 * n) != stddev_group(n):
-        return *critic(real, fade), critic(fake, fade)[0]
-    scores, logits = critic(torch.stack([real, fake], dim=1).flatten(0, 1), fade)
+        return *critic(real, fade=fade), critic(fake, fade=fade)[0]
+    scores, logits = critic(torch.stack([real, fake], dim=1).flatten(0, 1), fade=fade)
     return scores[0::2], logits[0::2], scores[1::2]
 
 

@@ -14,16 +14,16 @@ from PIL import Image
 from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingDiverged
-from radcommons.gan.draws import Draws
+from radcommons.gan.batches import Draws
 from radcommons.gan.findings import chosen_findings, findings_record
 from radcommons.gan.networks import build_networks, build_optimisers, restore, snapshot
 from radcommons.gan.schedule import Phase, phase_at, stage_at, stages
 from radcommons.gan.settings import TrainSettings, changed_settings
 from radcommons.gan.steps import critic_step, generator_step
 from radcommons.gan.threads import open_threads
-from radcommons.models.cpu.inference import to_bytes
 from radcommons.models.families.progan import GeneratorNetwork
 from radcommons.models.generator_files import RUN_SUBFOLDER, is_saved, save_generator
+from radcommons.models.grey_levels import to_bytes
 from radcommons.pictures import contact_sheet
 from radcommons.progress import Track, silent
 from radcommons.runs import checkpoint
@@ -147,9 +147,9 @@ def _train(
             run / RUN_SUBFOLDER,
             networks.average,
             published,
+            family="progan",
+            config=networks.average.config.model_copy(update={"grown_to": reached.resolution, "fade": reached.fade}),
             name=store.name,
-            resolution=reached.resolution,
-            fade=reached.fade,
             images_seen=images_seen,
             patients=patients,
         )

@@ -13,11 +13,12 @@ from typing import Self, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import TensorDataset
 
 from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
-from radcommons.models.cpu.inference import InferenceGenerator
-from radcommons.models.families.progan import GeneratorNetwork
+from radcommons.models.families import FAMILIES
+from radcommons.models.families.family import Family, FamilyConfig, Sampler
 from radcommons.models.generator_files import load_generator
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, GeneratorRecord
@@ -102,7 +103,7 @@ class SyntheticImages:
 class Generator:
     """A trained generator, ready to draw."""
 
-    network: GeneratorNetwork
+    network: nn.Module
     record: GeneratorRecord
     findings_record: FindingsRecord
     device: torch.device
@@ -133,6 +134,16 @@ class Generator:
     def resolution(self) -> int:
         """Side of the images, pixels."""
         return self.record.resolution
+
+    @property
+    def family(self) -> Family:
+        """The family that its network belongs to."""
+        return FAMILIES[self.record.architecture]
+
+    @cached_property
+    def config(self) -> FamilyConfig:
+        """What its network was made from."""
+        return self.family.config.parse(self.record.network, source=self.name)
 
     @property
     def digest(self) -> str:
@@ -186,7 +197,7 @@ class Generator:
 
     def on_threads(self, function: Callable[[int], R], blocks: Sequence[int]) -> Iterator[R]:
         """``map(function, blocks)`` on every core, for a function that draws a block of images."""
-        self._form  # noqa: B018  made once, not by every thread
+        self._sampler  # noqa: B018  made once, not by every thread
         return thread_map(function, blocks, threads=threads_for(len(blocks), self.device))
 
     def labels(self, stop: int, *, choice: LabelChoice, seed: int) -> np.ndarray:
@@ -196,11 +207,12 @@ class Generator:
 
     def draw(self, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Images of given inputs: latents float32 (n, L), labels float32 (n, F) -> uint8 (n, R, R)."""
-        return self._form.draw(torch.from_numpy(latents).to(self.device), torch.from_numpy(labels).to(self.device))
+        with torch.no_grad():
+            return self._sampler(torch.from_numpy(latents).to(self.device), torch.from_numpy(labels).to(self.device))
 
     @cached_property
-    def _form(self) -> InferenceGenerator:
-        return InferenceGenerator(self.network, self.resolution, self.record.fade)
+    def _sampler(self) -> Sampler:
+        return self.family.sampler(self.network)
 
     @property
     def block_size(self) -> int:
@@ -210,7 +222,7 @@ class Generator:
 
     def inputs(self, indices: Sequence[int], choice: LabelChoice, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Latents float32 (n, L) and label vectors float32 (n, F) of some images of a seed."""
-        latents = np.empty((len(indices), self.network.config.latent_size), np.float32)
+        latents = np.empty((len(indices), self.config.latent_size), np.float32)
         labels = np.zeros((len(indices), len(self.findings)), np.float32)
         for place, index in enumerate(indices):
             stream = numpy_stream(seed, "image", index)
@@ -220,12 +232,12 @@ class Generator:
                 for finding, value in choice.given.items():
                     labels[place, self.findings.index(finding)] = value
             elif choice.balanced:
-                labels[place] = self._draw_label(share, index % len(self.findings))
+                labels[place] = self._sample_label(share, index % len(self.findings))
             else:
-                labels[place] = self._draw_label(share, None)
+                labels[place] = self._sample_label(share, None)
         return latents, labels
 
-    def _draw_label(self, share: float, finding: int | None) -> np.ndarray:
+    def _sample_label(self, share: float, finding: int | None) -> np.ndarray:
         """A label vector from those that contain `finding` (any where None), by their frequency in training."""
         vectors, cumulative = self._label_tables[finding]
         if len(vectors) == 0:  # too rare to be published: the finding alone, or no finding

@@ -7,12 +7,13 @@ from typing import TypeVar
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from torch import nn
 
 from radcommons.errors import GeneratorRefused, PathMissing, SettingRefused
-from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
+from radcommons.models.families import FAMILIES
+from radcommons.models.families.family import FamilyConfig
 from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record, sha256_file
 
-ARCHITECTURES = ("progan",)
 PATIENTS_FILE = "patients.json"
 RUN_SUBFOLDER = "generator"  # where a training run keeps its generator
 R = TypeVar("R", bound=Record)
@@ -20,18 +21,20 @@ R = TypeVar("R", bound=Record)
 
 def save_generator(
     folder: Path,
-    network: GeneratorNetwork,
+    network: nn.Module,
     findings: FindingsRecord,
     *,
+    family: str,
+    config: FamilyConfig,
     name: str,
-    resolution: int,
-    fade: float,
     images_seen: int,
     patients: PatientsRecord | None = None,
 ) -> None:
-    """Write a generator folder in one exchange: the old one stands until the new one is whole.
+    """Write a generator's folder; the old one stays until the new one is whole.
 
-    `patients` lists who was in training, under salted hashes; without it nobody can check that test patients were not.
+    Args:
+        config: of the network, as far as it has been trained.
+        patients: who was in training, under salted hashes. Without it nobody can check that test patients were not.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -40,11 +43,10 @@ def save_generator(
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     safetensors.torch.save_file(tensors, weights)
     record = GeneratorRecord(
-        architecture="progan",
+        architecture=family,
         name=name,
-        network=network.config.model_dump(mode="json"),
-        resolution=resolution,
-        fade=fade,
+        network=config.model_dump(mode="json"),
+        resolution=config.side,
         images_seen=images_seen,
         weights_sha256=sha256_file(weights),
     )
@@ -67,7 +69,7 @@ def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> boo
 
 def load_generator(
     reference: Path, device: torch.device | str = "cpu"
-) -> tuple[GeneratorNetwork, GeneratorRecord, FindingsRecord]:
+) -> tuple[nn.Module, GeneratorRecord, FindingsRecord]:
     """Read a run's or a package's generator.
 
     Raises:
@@ -76,22 +78,24 @@ def load_generator(
     folder = _folder(reference)
     record = _read_record(folder / "config.json", GeneratorRecord)
     findings = _read_record(folder / "findings.json", FindingsRecord)
-    if record.architecture not in ARCHITECTURES:
+    family = FAMILIES.get(record.architecture)
+    if family is None:
         raise GeneratorRefused(
-            f"{folder}: architecture '{record.architecture}' is not known; known are {', '.join(ARCHITECTURES)}"
+            f"{folder}: architecture '{record.architecture}' is not known; known are {', '.join(FAMILIES)}"
         )
     weights = folder / "generator.safetensors"
     damaged = GeneratorRefused(f"{weights} is missing or not the file that config.json names; fetch or train it again")
     if not weights.is_file() or sha256_file(weights) != record.weights_sha256:
         raise damaged
     try:
-        network = GeneratorNetwork(ProganConfig.parse(record.network, source=str(folder / "config.json")))
+        config = family.config.parse(record.network, source=str(folder / "config.json"))
+        network = family.generator(config)
         network.load_state_dict(safetensors.torch.load_file(weights))
     except SettingRefused as error:
         raise GeneratorRefused(str(error)) from None
     except (SafetensorError, RuntimeError):
         raise damaged from None
-    if network.config.findings != len(findings.findings) or record.resolution not in network.config.resolutions:
+    if config.findings != len(findings.findings) or config.side != record.resolution:
         raise GeneratorRefused(f"{folder}: config.json and findings.json do not belong together")
     network.requires_grad_(False)
     return network.to(device).eval(), record, findings

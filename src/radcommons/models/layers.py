@@ -1,7 +1,8 @@
 """Layers of the progressive GAN (Karras et al. 2018, arXiv 1710.10196), written from the paper.
 
 Weights are drawn from N(0, 1) and scaled at run time (equalised learning rate, section 4.1), so that every layer
-learns at the same speed under Adam.
+learns at the same speed under Adam. The formulas here run on any device; on a CPU in float32 the kernels of `cpu` take
+the place of two of them.
 """
 
 import math
@@ -13,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radcommons.models.cpu import pixel_norm as fused
-from radcommons.models.cpu.convolution import Kernel, convolve, convolve_plainly, make_kernel
+from radcommons.models import cpu
+from radcommons.models.scaled_convolution import scaled_convolution
 
 LEAK = 0.2
 EPSILON = 1e-8
@@ -59,30 +60,30 @@ class EqualisedConv(nn.Module):
         self.scale = gain / math.sqrt(inputs * kernel**2)
         self.up, self.down, self.leak = up, down, leak
         self._keeps = False
-        self._kernel: Kernel | None = None
+        self._kernel: cpu.Kernel | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H * up / down, W * up / down)."""
         if self.weight.shape[-1] == 1:  # a dense layer over the channels, which then lie innermost
             weight = self.weight.flatten(1) * self.scale
             y = F.linear(x.permute(0, 2, 3, 1), weight, self.bias).permute(0, 3, 1, 2)
-        elif runs_compiled(x):
-            return convolve(x, self.weight, self.bias, self._kernel_for(x))
+        elif cpu.suits(x):
+            return cpu.convolve(x, self.weight, self.bias, self._kernel_for(x))
         else:
-            y = convolve_plainly(x, self.weight * self.scale, self.bias, up=self.up, down=self.down)
+            y = scaled_convolution(x, self.weight * self.scale, self.bias, up=self.up, down=self.down)
         return F.leaky_relu(y, self.leak) if self.leak != 1 else y
 
     def keep_kernel(self, yes: bool) -> None:
-        """Whether to keep the prepared weight, for images of one size; the caller leaves the weight as it is."""
+        """Keep the prepared weight, or stop. While it is kept, the weight and the image size must not change."""
         self._keeps, self._kernel = yes, None
 
-    def _kernel_for(self, x: Tensor) -> Kernel:
+    def _kernel_for(self, x: Tensor) -> cpu.Kernel:
         with _preparing:  # threads of one network: the first does it for all
             kernel = self._kernel
             if kernel is None:
                 side = math.gcd(x.shape[2], x.shape[3])
                 how = {"up": self.up, "down": self.down, "leak": self.leak}
-                kernel = make_kernel(self.weight, self.scale, side=side, **how)  # type: ignore[arg-type]
+                kernel = cpu.make_kernel(self.weight, self.scale, side=side, **how)  # type: ignore[arg-type]
                 self._kernel = kernel if self._keeps else None
             return kernel
 
@@ -107,11 +108,6 @@ def unchanging_forever(network: nn.Module) -> None:
             layer.keep_kernel(True)
 
 
-def runs_compiled(x: Tensor) -> bool:
-    """Whether the forms made for CPUs can take this."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-
-
 def leaky(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2, any shape."""
     return F.leaky_relu(x, LEAK)
@@ -130,7 +126,7 @@ def pixel_norm(x: Tensor, epsilon: float = EPSILON) -> Tensor:
 
 def leaky_pixel_norm(x: Tensor) -> Tensor:
     """`pixel_norm` of `leaky` of x (N, C, H, W), in one pass where that is possible."""
-    return fused.leaky_pixel_norm(x, LEAK, EPSILON) if runs_compiled(x) else pixel_norm(leaky(x))
+    return cpu.leaky_pixel_norm(x, LEAK, EPSILON) if cpu.suits(x) else pixel_norm(leaky(x))
 
 
 def stddev_group(batch: int, group_size: int = 4) -> int:

@@ -1,6 +1,6 @@
 """The records beside a generator's weights."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -33,20 +33,33 @@ class FindingsRecord(Record):
 class GeneratorRecord(Record):
     """``config.json`` beside a generator's weights: architecture and how far it was trained.
 
+    Version 1 knew only "progan" and kept `fade` here; it is read as version 2.
+
     Attributes:
-        architecture: one of a closed list; "progan" so far.
+        architecture: the family, one of a closed list, see models.families.
         name: who trained it on what, for people.
-        network: the settings of the network, see models.progan.ProganConfig.
-        resolution: side of the images it was trained to draw, pixels (may be below the network's final one).
-        fade: weight of that resolution's head, in [0, 1].
+        network: the family's own configuration.
+        resolution: side of the images, pixels.
         images_seen: real images shown in training.
         weights_sha256: digest of ``generator.safetensors``.
     """
+
+    FORMAT_VERSION: ClassVar[int] = 2
 
     architecture: str
     name: str
     network: dict[str, Any]
     resolution: int
-    fade: float
     images_seen: int
     weights_sha256: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("format_version") != 1:
+            return values
+        values = {**values, "format_version": 2}
+        if isinstance(values.get("network"), dict) and "fade" in values:
+            growth = {"grown_to": values.get("resolution"), "fade": values.pop("fade")}
+            values["network"] = {**values["network"], **growth}
+        return values

@@ -29,15 +29,14 @@ def write_generator(folder: Path, findings: tuple[str, ...], *, resolution: int 
     channels = {4: 6, 8: 5, 16: 4, 32: 3, 64: 2}
     channels = {r: c for r, c in channels.items() if r <= resolution}
     torch.manual_seed(0)
-    network = GeneratorNetwork(
-        ProganConfig(resolution=resolution, channels=channels, latent_size=5, findings=len(findings))
-    )
+    config = ProganConfig(resolution=resolution, channels=channels, latent_size=5, findings=len(findings))
+    network = GeneratorNetwork(config)
     if spoil:
         with torch.no_grad():
             network.conv.weight[0, 0, 0, 0] = float("nan")
     combinations = (((0,) * len(findings), 10), ((1,) * len(findings), 5)) if findings else (((), 10),)
     record = FindingsRecord(findings=findings, combinations=combinations, smallest_cell=5)
-    save_generator(folder, network, record, name="tiny", resolution=resolution, fade=1.0, images_seen=1)
+    save_generator(folder, network, record, name="tiny", family="progan", config=config, images_seen=1)
     return folder
 
 

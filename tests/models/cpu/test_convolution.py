@@ -5,11 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from radcommons.models import layers
-from radcommons.models.cpu import compiled, convolution, winograd
-from radcommons.models.cpu.convolution import fold, fold_adjoint, input_gradients_only
+from radcommons.models import cpu
+from radcommons.models.cpu import compiled, convolution, input_gradients_only, winograd
 from radcommons.models.families.progan import Critic, GeneratorNetwork, ProganConfig, forward_flops
 from radcommons.models.layers import EqualisedConv, downsample, unchanging, upsample
+from radcommons.models.scaled_convolution import fold, fold_adjoint
 
 SCALINGS = [(1, 1), (2, 1), (1, 2)]
 FORMS = {"folded": 5, "winograd": 64}  # channels that choose the form
@@ -110,8 +110,8 @@ def test_a_third_derivative_that_no_loss_needs_is_refused_not_wrong() -> None:
 
 def test_a_kept_kernel_is_made_once_and_forgotten_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    make = layers.make_kernel
-    monkeypatch.setattr(layers, "make_kernel", lambda *a, **k: made.append(1) or make(*a, **k))
+    make = cpu.make_kernel
+    monkeypatch.setattr(cpu, "make_kernel", lambda *a, **k: made.append(1) or make(*a, **k))
     layer, x = EqualisedConv(4, 4), torch.randn(1, 4, 8, 8)
     with unchanging(layer):
         before = layer(x)
@@ -132,9 +132,9 @@ def test_both_networks_equal_their_plain_form_at_every_resolution_and_fade(resol
             torch.nn.init.normal_(parameter, std=0.2)
     latents, labels = torch.randn(4, 8), torch.rand(4, 3)
     images = generator(latents, labels, resolution, fade)
-    scores, logits = critic(images, fade)
+    scores, logits = critic(images, fade=fade)
     exact = generator.double()(latents.double(), labels.double(), resolution, fade)
-    exact_scores, exact_logits = critic.double()(exact, fade)
+    exact_scores, exact_logits = critic.double()(exact, fade=fade)
     close(images, exact, 2e-5)
     close(scores, exact_scores, 5e-5)
     close(logits, exact_logits, 5e-5)

@@ -5,7 +5,7 @@ from radcommons.errors import SettingRefused
 from radcommons.models.families.progan import Critic, GeneratorNetwork, ProganConfig, parameter_count, resolutions_up_to
 from radcommons.models.layers import downsample, upsample
 
-# paper.md section 1: parameters with 14 labels, one image channel, all heads included
+# paper.md section 1: parameters with 14 labels, one image channel, the 1x1 convolutions of every resolution included
 PAPER_CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
 AUTHORS_CHANNELS = {**PAPER_CHANNELS, 512: 64, 1024: 32}
 SMALL = ProganConfig(resolution=16, channels={4: 12, 8: 10, 16: 6}, latent_size=8, findings=3)
@@ -64,16 +64,16 @@ def test_the_generators_fade_is_linear_between_its_ends(generator, inputs, resol
 @pytest.mark.parametrize("resolution", [8, 16])
 def test_at_fade_zero_the_critic_judges_the_halved_image(critic, resolution: int) -> None:
     images = torch.randn(4, 1, resolution, resolution)
-    for faded, below in zip(critic(images, 0.0), critic(downsample(images)), strict=True):
+    for faded, below in zip(critic(images, fade=0.0), critic(downsample(images)), strict=True):
         torch.testing.assert_close(faded, below)
 
 
 def test_at_fade_one_the_critic_ignores_the_head_below(critic) -> None:
     images = torch.randn(4, 1, 16, 16)
-    before = critic(images, 1.0)[0]
+    before = critic(images, fade=1.0)[0]
     with torch.no_grad():
-        critic.heads["8"].weight.add_(1.0)
-    assert torch.equal(critic(images, 1.0)[0], before)
+        critic.from_rgb["8"].weight.add_(1.0)
+    assert torch.equal(critic(images, fade=1.0)[0], before)
 
 
 def test_a_growing_generator_keeps_every_lower_image(generator, inputs) -> None:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from radcommons.gan.draws import to_signed
-from radcommons.gan.settings import TrainSettings
-from radcommons.models.families.progan import Critic, GeneratorNetwork
 from radcommons.models.generator import Generator
+from radcommons.models.grey_levels import to_signed
 from radcommons.models.layers import unchanging_forever
 from radcommons.runs import checkpoint
 from radcommons.seeds import torch_stream
@@ -39,7 +37,7 @@ def inversion_errors(
     Source: Chen et al. 2020 (GAN-Leaks), white-box attack.
     """
     network = generator.network
-    size = network.config.latent_size
+    size = generator.config.latent_size
     starts = torch.randn(STARTS, size, generator=torch_stream(seed, "inversion")).to(generator.device)
     blocks = range(0, len(films), BLOCK)
 
@@ -47,18 +45,14 @@ def inversion_errors(
         target = to_signed(torch.from_numpy(np.array(films[first : first + BLOCK])).unsqueeze(1).to(generator.device))
         wanted = torch.from_numpy(np.nan_to_num(labels[first : first + BLOCK])).to(generator.device)
         with one_core():
-            return _invert(network, generator, target, wanted, starts, steps)
+            return _invert(network, target, wanted, starts, steps)
 
     yield from thread_map(invert, blocks, threads=threads_for(len(blocks), generator.device))
 
 
-def _invert(
-    network: GeneratorNetwork, generator: Generator, target: Tensor, labels: Tensor, starts: Tensor, steps: int
-) -> np.ndarray:
-    fade, resolution = generator.record.fade, generator.resolution
-
+def _invert(network: nn.Module, target: Tensor, labels: Tensor, starts: Tensor, steps: int) -> np.ndarray:
     def error(latents: Tensor) -> Tensor:
-        drawn: Tensor = network(latents, labels, resolution, fade)
+        drawn: Tensor = network(latents, labels)
         return (drawn - target).square().mean((1, 2, 3))
 
     with torch.no_grad():
@@ -76,23 +70,24 @@ def _invert(
     return best.double().cpu().numpy()
 
 
-def load_critic(run: Path, findings: int) -> tuple[Critic, str] | None:
+def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None:
     """The critic of a run and the digest of the store that it was trained on; None where the run keeps none."""
     found = checkpoint.load(run, torch.device("cpu"))
     if found is None:
         return None
     state, _ = found
-    critic = Critic(TrainSettings.load(run / "config.toml").network(findings))
+    critic = generator.family.critic(generator.config)
     critic.load_state_dict(state["critic"])
     unchanging_forever(critic)
     return critic.requires_grad_(False).eval(), state["manifest_sha256"]
 
 
-def critic_scores(critic: Critic, images: np.ndarray, rows: np.ndarray, fade: float) -> np.ndarray:
+def critic_scores(critic: nn.Module, images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The critic's score of each film alone, higher = more real.
 
     Args:
         images: uint8 (N, R, R), may be a memory map.
+        labels: float32 (N, F) in the generator's order, NaN unknown.
         rows: which of them, (n,).
     Returns:
         float64 (n,).
@@ -101,5 +96,5 @@ def critic_scores(critic: Critic, images: np.ndarray, rows: np.ndarray, fade: fl
     with torch.no_grad():
         for place, row in enumerate(rows):  # one at a time: it compares the images of a batch with each other
             film = to_signed(torch.from_numpy(np.array(images[row]))[None, None])
-            scores[place] = float(critic(film, fade)[0])
+            scores[place] = float(critic(film, torch.from_numpy(np.nan_to_num(labels[row]))[None])[0])
     return scores

@@ -169,7 +169,7 @@ def weight_tests(scene: Scene, material: Material, work: Work) -> tuple[list[Pri
     tests = [inversion_test(scene, material, work)]
     question = "Can somebody who has the critic tell whose films were in training?"
     subject = material.subject
-    loaded = load_critic(subject.run, len(subject.findings)) if subject.run is not None else None
+    loaded = load_critic(subject.run, subject.generator) if subject.run and subject.generator else None
     if loaded is None:
         why = "a set has no weights" if subject.kind == "set" else "no checkpoint lies beside the generator"
         return [
@@ -177,8 +177,9 @@ def weight_tests(scene: Scene, material: Material, work: Work) -> tuple[list[Pri
             PrivacyTest(name="membership by critic", access="critic", question=question, skipped=why),
         ], None
     critic, manifest = loaded
-    fade = subject.generator.record.fade if subject.generator else 1.0
-    inside, outside = (critic_scores(critic, material.images, material.rows[part], fade) for part in COMPARED)
+    inside, outside = (
+        critic_scores(critic, material.images, material.labels, material.rows[part]) for part in COMPARED
+    )
     test = membership_test(
         inside,
         outside,

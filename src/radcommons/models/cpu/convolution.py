@@ -1,7 +1,6 @@
-"""The 3x3 convolutions of the networks, each in the cheapest exact form for its shape and device.
+"""The 3x3 convolutions of the networks on a CPU, each in the cheapest exact form for its shape.
 
-A convolution after nearest-neighbour doubling, or before a 2x2 mean, is one 4x4 convolution of stride 2 (4/9 of the
-arithmetic); on a CPU, Winograd's form (1/4 of the arithmetic) wins where there are enough channels.
+Winograd's form (1/4 of the arithmetic) wins where there are enough channels; elsewhere the folded form is used.
 
 The three forms of a convolution (forward, towards the input, towards the weight) are each other's derivatives, so
 that the second derivatives that the gradient penalty needs come out of the same three functions.
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radcommons.models.cpu import winograd
+from radcommons.models.scaled_convolution import fold, fold_adjoint
 
 # Measured in benchmarks/convolution.py: below these, transforming the tiles costs more than it saves.
 WINOGRAD_CHANNELS = 32
@@ -28,7 +28,10 @@ _mode = threading.local()
 
 @contextmanager
 def input_gradients_only() -> Iterator[None]:
-    """Backward passes of this thread skip the weights: autograd asks a function of ours for all or nothing."""
+    """Backward passes of this thread compute no gradients of weights, which the gradient penalty does not need.
+
+    Autograd cannot say so to a custom function: it asks for the gradients of all inputs.
+    """
     _mode.input_only = True
     try:
         yield
@@ -77,14 +80,6 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, kernel: Kernel) -> Tensor:
         (N, O, H * up / down, W * up / down), channels_last.
     """
     return _apply(_Forward, x, weight, bias, kernel)
-
-
-def convolve_plainly(x: Tensor, weight: Tensor, bias: Tensor, *, up: int, down: int) -> Tensor:
-    """The same for any device and precision, in the folded form, without the leaky ReLU."""
-    folded = fold(weight, up=up, down=down)
-    if up == 2:
-        return F.conv_transpose2d(x, folded, bias, stride=2, padding=1)
-    return F.conv2d(x, folded, bias, stride=down, padding=1)
 
 
 def _apply(function: type[torch.autograd.Function], *inputs: Any) -> Tensor:
@@ -177,47 +172,3 @@ def _towards_weight(x: Tensor, gradient: Tensor, kernel: Kernel) -> Tensor:
 
 def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def fold(weight: Tensor, *, up: int, down: int) -> Tensor:
-    """`fold_upsample`, `fold_downsample` or the weight itself."""
-    if up == 2:
-        return fold_upsample(weight)
-    return fold_downsample(weight) if down == 2 else weight
-
-
-def fold_adjoint(folded: Tensor, *, up: int, down: int) -> Tensor:
-    """The adjoint of `fold`: from the gradient of the folded weight to that of the weight, (O, C, 3, 3)."""
-    if up == down == 1:
-        return folded
-    total = folded[..., :-1, :-1] + folded[..., :-1, 1:] + folded[..., 1:, :-1] + folded[..., 1:, 1:]  # 3x3
-    return total.transpose(0, 1).flip(2, 3) if up == 2 else total / 4
-
-
-def fold_upsample(weight: Tensor) -> Tensor:
-    """The transposed 4x4 kernel equal to "double every pixel, then convolve with `weight`".
-
-    In one dimension an even output pixel sees w0 x[i-1] + (w1 + w2) x[i], an odd one (w0 + w1) x[i] + w2 x[i+1].
-
-    Args:
-        weight: (outputs, inputs, 3, 3).
-    Returns:
-        (inputs, outputs, 4, 4) for ``conv_transpose2d(stride=2, padding=1)``: 4/9 of the arithmetic.
-    """
-    return _sum_of_shifts(weight.flip(2, 3).transpose(0, 1))
-
-
-def fold_downsample(weight: Tensor) -> Tensor:
-    """The 4x4 kernel equal to "convolve with `weight`, then take the mean of 2x2 pixels".
-
-    Args:
-        weight: (outputs, inputs, 3, 3).
-    Returns:
-        (outputs, inputs, 4, 4) for ``conv2d(stride=2, padding=1)``.
-    """
-    return _sum_of_shifts(weight) / 4
-
-
-def _sum_of_shifts(weight: Tensor) -> Tensor:
-    padded = F.pad(weight, (1, 1, 1, 1))
-    return padded[..., 1:, 1:] + padded[..., 1:, :-1] + padded[..., :-1, 1:] + padded[..., :-1, :-1]

@@ -4,12 +4,13 @@ Source: Karras et al. 2018 (arXiv 1710.10196) with the AC-GAN conditioning of Od
 channels and details as in Han et al. 2020. Images are (N, 1, R, R) in [-1, 1]; labels are (N, F) in [0, 1].
 """
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from radcommons.models.families.family import FamilyConfig
 from radcommons.models.layers import (
     GAIN,
     LEAK,
@@ -22,7 +23,6 @@ from radcommons.models.layers import (
     pixel_norm,
     upsample,
 )
-from radcommons.settings import Settings
 
 SMALLEST = 4
 
@@ -32,13 +32,13 @@ def resolutions_up_to(resolution: int) -> list[int]:
     return [2**k for k in range(2, resolution.bit_length())]
 
 
-class ProganConfig(Settings):
-    """Everything that determines the two networks' shapes; saved beside the weights as JSON."""
+class ProganConfig(FamilyConfig):
+    """Everything that determines the two networks' shapes, and how far they have grown; saved as JSON."""
 
     resolution: int = Field(256, ge=SMALLEST, le=1024, description="final image side, pixels, a power of two")
     channels: dict[int, int] = Field(description="feature maps of the blocks at each resolution")
-    latent_size: int = Field(512, ge=1, description="entries of the latent vector")
-    findings: int = Field(ge=0, description="entries of the label vector")
+    grown_to: int | None = Field(None, description="image side that training has reached, pixels; off = the final one")
+    fade: float = Field(1.0, ge=0, le=1, description="weight of that side's own layers; below 1 in a fade-in")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -47,12 +47,29 @@ class ProganConfig(Settings):
         missing = [r for r in resolutions_up_to(self.resolution) if self.channels.get(r, 0) < 1]
         if missing:
             raise ValueError(f"'channels' has no entry for {', '.join(map(str, missing))}")
+        if self.side not in self.resolutions:
+            raise ValueError(f"'grown_to' is {self.grown_to}: not a step on the way to {self.resolution}")
         return self
+
+    @property
+    def side(self) -> int:
+        """Side of the images at this stage of growth, pixels."""
+        return self.grown_to or self.resolution
 
     @property
     def resolutions(self) -> list[int]:
         """4 ... the final resolution."""
         return resolutions_up_to(self.resolution)
+
+
+def read_old_names(network: nn.Module, name: str) -> None:
+    """Let a network load weights that were saved when `to_rgb` and `from_rgb` were named `heads`."""
+
+    def rename(_: nn.Module, state: dict[str, Any], *__: Any) -> None:
+        for key in [key for key in state if key.startswith("heads.")]:
+            state[name + key.removeprefix("heads")] = state.pop(key)
+
+    network.register_load_state_dict_pre_hook(rename)
 
 
 class GeneratorBlock(nn.Module):
@@ -70,7 +87,7 @@ class GeneratorBlock(nn.Module):
 
 
 class GeneratorNetwork(nn.Module):
-    """Latent and label vector to image, at any resolution of the ladder and any fade between two."""
+    """Latent and label vector to image, at any step of the growth and any fade between two."""
 
     def __init__(self, config: ProganConfig) -> None:
         super().__init__()
@@ -80,34 +97,40 @@ class GeneratorNetwork(nn.Module):
         self.dense.bias = nn.Parameter(torch.zeros(width))  # one a channel, shared by the 16 pixels
         self.conv = EqualisedConv(width, width)
         self.blocks = nn.ModuleDict()
-        self.heads = nn.ModuleDict({str(SMALLEST): EqualisedConv(width, 1, kernel=1, gain=1)})
+        self.to_rgb = nn.ModuleDict({str(SMALLEST): EqualisedConv(width, 1, kernel=1, gain=1)})
         for resolution in config.resolutions[1:]:
             inputs, outputs = config.channels[resolution // 2], config.channels[resolution]
             self.blocks[str(resolution)] = GeneratorBlock(inputs, outputs)
-            self.heads[str(resolution)] = EqualisedConv(outputs, 1, kernel=1, gain=1)
+            self.to_rgb[str(resolution)] = EqualisedConv(outputs, 1, kernel=1, gain=1)
+        read_old_names(self, "to_rgb")
 
-    def forward(self, latents: Tensor, labels: Tensor, resolution: int, fade: float = 1.0) -> Tensor:
-        """Draw images.
+    def forward(
+        self, latents: Tensor, labels: Tensor, resolution: int | None = None, fade: float | None = None
+    ) -> Tensor:
+        """Generate images.
 
         Args:
             latents: (N, latent_size), standard normal.
             labels: (N, findings), each in [0, 1].
-            resolution: side of the images to draw, one of the ladder.
-            fade: 1 = this resolution's head alone, 0 = the doubled image of the resolution below.
+            resolution: side of the images, a step of the growth; by default the configuration's.
+            fade: 1 = this resolution's own layers alone, 0 = the doubled image of the resolution below; by default the
+                configuration's.
         Returns:
             (N, 1, resolution, resolution), linear, about [-1, 1].
         """
+        resolution = self.config.side if resolution is None else resolution
+        fade = self.config.fade if fade is None else fade
         if resolution == SMALLEST:
-            image: Tensor = self.heads[str(resolution)](self.features(latents, labels, resolution))
+            image: Tensor = self.to_rgb[str(resolution)](self.features(latents, labels, resolution))
             return image
         below = self.features(latents, labels, resolution // 2)
-        image = self.heads[str(resolution)](self.block(resolution)(below))
+        image = self.to_rgb[str(resolution)](self.block(resolution)(below))
         if fade < 1:
-            image = torch.lerp(upsample(self.heads[str(resolution // 2)](below)), image, fade)
+            image = torch.lerp(upsample(self.to_rgb[str(resolution // 2)](below)), image, fade)
         return image
 
     def features(self, latents: Tensor, labels: Tensor, resolution: int) -> Tensor:
-        """What the head of `resolution` sees: (N, C, resolution, resolution); inputs as in `forward`."""
+        """Feature maps that `to_rgb` of `resolution` takes, (N, C, resolution, resolution); inputs as in `forward`."""
         x = pixel_norm(torch.cat([latents, labels.to(latents.dtype)], dim=1))
         x = nn.functional.linear(x, self.dense.weight * self.dense.scale).unflatten(1, (-1, 4, 4))
         x = leaky_pixel_norm(x + self.dense.bias.view(1, -1, 1, 1))
@@ -138,38 +161,44 @@ class CriticBlock(nn.Module):
 
 
 class Critic(nn.Module):
-    """Image to a score (higher = more real) and a logit a finding. Never leaves the hospital."""
+    """Image to a score (higher = more real) and one logit per finding. Never leaves the hospital."""
 
     def __init__(self, config: ProganConfig) -> None:
         super().__init__()
         self.config = config
         width = config.channels[SMALLEST]
-        self.heads = nn.ModuleDict()
+        self.from_rgb = nn.ModuleDict()
         self.blocks = nn.ModuleDict()
         for resolution in config.resolutions:
-            self.heads[str(resolution)] = EqualisedConv(1, config.channels[resolution], kernel=1, leak=LEAK)
+            self.from_rgb[str(resolution)] = EqualisedConv(1, config.channels[resolution], kernel=1, leak=LEAK)
         for resolution in config.resolutions[1:]:
             inputs, outputs = config.channels[resolution], config.channels[resolution // 2]
             self.blocks[str(resolution)] = CriticBlock(inputs, outputs)
         self.conv = EqualisedConv(width + 1, width, leak=LEAK)
         self.dense = EqualisedLinear(width * 16, width)
         self.output = EqualisedLinear(width, 1 + config.findings, gain=1)
+        read_old_names(self, "from_rgb")
 
-    def forward(self, images: Tensor, fade: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Judge images of any resolution of the ladder.
+    def forward(
+        self, images: Tensor, labels: Tensor | None = None, *, fade: float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Score images of any resolution of the growth.
 
         Args:
             images: (N, 1, R, R), about [-1, 1].
-            fade: 1 = the block of resolution R counts in full, 0 = the halved image alone.
+            labels: not needed: this critic tells the findings from the image.
+            fade: 1 = the block of resolution R counts in full, 0 = the halved image alone; by default the
+                configuration's.
         Returns:
             Scores (N,) and label logits (N, findings).
         """
         resolution = images.shape[-1]
-        x = self.heads[str(resolution)](images)
+        fade = self.config.fade if fade is None else fade
+        x = self.from_rgb[str(resolution)](images)
         for step in reversed(resolutions_up_to(resolution)[1:]):
             x = self.blocks[str(step)](x)
             if step == resolution and fade < 1:
-                halved = self.heads[str(resolution // 2)](downsample(images))
+                halved = self.from_rgb[str(resolution // 2)](downsample(images))
                 x = torch.lerp(halved, x, fade)
         x = self.conv(minibatch_stddev(x))
         x = leaky(self.dense(x.flatten(1)))
@@ -178,7 +207,7 @@ class Critic(nn.Module):
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Trainable numbers of a network, all heads included."""
+    """Trainable numbers of a network, those of every resolution included."""
     return sum(p.numel() for p in network.parameters())
 
 

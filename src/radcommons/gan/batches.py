@@ -9,6 +9,7 @@ from torch import Tensor
 from radcommons.data.store import Store
 from radcommons.gan.schedule import Phase, Stage, phase_at
 from radcommons.gan.steps import Draw
+from radcommons.models.grey_levels import to_signed
 from radcommons.runs.distributed import Distributed
 from radcommons.seeds import numpy_stream, torch_stream
 from radcommons.threads import open_pool
@@ -81,8 +82,3 @@ class Draws:
                 self._epoch = epoch, numpy_stream(self.seed, "order", epoch).permutation(len(self.rows))
             result[i] = self._epoch[1][place]
         return result
-
-
-def to_signed(images: Tensor) -> Tensor:
-    """uint8 0 .. 255 to float32 -1 .. 1, same shape."""
-    return images.float() / 127.5 - 1

@@ -1,4 +1,4 @@
-"""The form of a generator that draws: made once from its weights, equal to the training form within rounding.
+"""Fast sampling from a progressive GAN; equal to the network as it is trained, within rounding.
 
 The weights of every layer are prepared once. On a CPU the large layers run in strips of an image, so that what
 passes between two layers stays in the cache: an activation of 1024 x 1024 pixels and 16 channels is 64 MiB.
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from radcommons.models.cpu.convolution import Kernel, make_kernel
-from radcommons.models.cpu.convolution import run as run_kernel
-from radcommons.models.cpu.pixel_norm import leaky_pixel_norm_
+from radcommons.models import cpu
+from radcommons.models.families.family import plain_sampler
 from radcommons.models.families.progan import GeneratorBlock, GeneratorNetwork, resolutions_up_to
+from radcommons.models.grey_levels import to_bytes
 from radcommons.models.layers import EPSILON, LEAK, EqualisedConv, unchanging_forever, upsample
 
 STRIPS_FROM = 256  # resolution of the first block that runs in strips
@@ -25,58 +25,52 @@ HALO = 2  # rows more at each inner edge: a doubling and two 3x3 convolutions lo
 class StripBlock:
     """A generator's block, prepared for strips."""
 
-    up: Kernel
+    up: cpu.Kernel
     up_bias: Tensor
-    conv: Kernel
+    conv: cpu.Kernel
     conv_bias: Tensor
 
     @classmethod
     def of(cls, block: GeneratorBlock, resolution: int) -> "StripBlock":
         """Prepare the block whose images have `resolution` pixels a side."""
 
-        def kernel(layer: EqualisedConv) -> Kernel:
+        def kernel(layer: EqualisedConv) -> cpu.Kernel:
             side = resolution // layer.up
-            return make_kernel(layer.weight, layer.scale, side=side, up=layer.up, down=1, leak=1.0)
+            return cpu.make_kernel(layer.weight, layer.scale, side=side, up=layer.up, down=1, leak=1.0)
 
         return cls(kernel(block.up), block.up.bias.detach(), kernel(block.conv), block.conv.bias.detach())
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, 2H, 2W)."""
-        x = leaky_pixel_norm_(run_kernel(x, self.up_bias, self.up), LEAK, EPSILON)
-        return leaky_pixel_norm_(run_kernel(x, self.conv_bias, self.conv), LEAK, EPSILON)
+        x = cpu.leaky_pixel_norm_(cpu.run(x, self.up_bias, self.up), LEAK, EPSILON)
+        return cpu.leaky_pixel_norm_(cpu.run(x, self.conv_bias, self.conv), LEAK, EPSILON)
 
 
-class InferenceGenerator:
-    """Draws grey levels with the weights of a `GeneratorNetwork`, which must not change afterwards."""
+class ProganSampler:
+    """Generates grey levels with a network whose weights do not change any more, at its configuration's growth."""
 
-    def __init__(self, network: GeneratorNetwork, resolution: int, fade: float) -> None:
-        """`resolution` and `fade` as in `GeneratorNetwork.forward`."""
+    def __init__(self, network: GeneratorNetwork) -> None:
         self.network = network
-        self.resolution = resolution
-        self.fade = fade
-        device = network.dense.weight.device
-        self.ladder = resolutions_up_to(resolution)
-        in_strips = [r for r in self.ladder if r >= STRIPS_FROM] if device.type == "cpu" else []
-        self.strips = {r: StripBlock.of(network.block(r), r) for r in in_strips}
+        self.side, self.fade = network.config.side, network.config.fade
+        in_strips = [r for r in resolutions_up_to(self.side) if r >= STRIPS_FROM]
+        on_cpu = network.dense.weight.device.type == "cpu"
+        self.strips = {r: StripBlock.of(network.block(r), r) for r in in_strips} if on_cpu else {}
         unchanging_forever(network)
 
-    @torch.no_grad()
-    def draw(self, latents: Tensor, labels: Tensor) -> np.ndarray:
+    def __call__(self, latents: Tensor, labels: Tensor) -> np.ndarray:
         """Images of given inputs: latents (n, L), labels (n, F) on the network's device -> uint8 (n, R, R)."""
         if not self.strips:
-            images = self.network(latents, labels, self.resolution, self.fade)
-            whole: np.ndarray = to_bytes(images)[:, 0].cpu().numpy()
-            return whole
+            return plain_sampler(self.network)(latents, labels)
         x = self.network.features(latents, labels, next(iter(self.strips)) // 2)
-        grey = np.empty((len(x), self.resolution, self.resolution), np.uint8)
+        grey = np.empty((len(x), self.side, self.side), np.uint8)
         for image, target in zip(x.split(1), grey, strict=True):
-            self._draw_in_strips(image, target)
+            self._sample_in_strips(image, target)
         return grey
 
-    def _draw_in_strips(self, x: Tensor, target: np.ndarray) -> None:
+    def _sample_in_strips(self, x: Tensor, target: np.ndarray) -> None:
         """Features of one image, (1, C, H, W) below the first block in strips, to grey levels (R, R)."""
         for resolution, block in self.strips.items():
-            last = resolution == self.resolution
+            last = resolution == self.side
             outputs = block.conv_bias.shape[0]
             whole = None
             if not last:
@@ -89,15 +83,10 @@ class InferenceGenerator:
                 if whole is not None:
                     whole[:, :, 2 * first : 2 * stop] = y
                     continue
-                image = self.network.heads[str(resolution)](y)
+                image = self.network.to_rgb[str(resolution)](y)
                 if self.fade < 1:
-                    coarse = self.network.heads[str(resolution // 2)](x[:, :, first:stop])
+                    coarse = self.network.to_rgb[str(resolution // 2)](x[:, :, first:stop])
                     image = torch.lerp(upsample(coarse), image, self.fade)
                 target[2 * first : 2 * stop] = to_bytes(image)[0, 0].numpy()
             if whole is not None:
                 x = whole
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """float -1 .. 1 to uint8 0 .. 255, rounded and clipped, same shape."""
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

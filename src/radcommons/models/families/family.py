@@ -1,0 +1,55 @@
+"""What every family of generators gives the rest of the package."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor, nn
+
+from radcommons.models.grey_levels import to_bytes
+from radcommons.settings import Settings
+
+Sampler = Callable[[Tensor, Tensor], np.ndarray]  # latents (n, L), labels (n, F) -> grey levels uint8 (n, R, R)
+
+
+class FamilyConfig(Settings):
+    """What determines the shapes of a family's networks; a family adds its own settings and says `side`."""
+
+    latent_size: int = Field(512, ge=1, description="entries of the latent vector")
+    findings: int = Field(ge=0, description="entries of the label vector")
+
+    @property
+    def side(self) -> int:
+        """Side of the images, pixels."""
+        raise NotImplementedError
+
+
+def plain_sampler(network: nn.Module) -> Sampler:
+    """Samples with the network as it is trained."""
+
+    def sample(latents: Tensor, labels: Tensor) -> np.ndarray:
+        grey: np.ndarray = to_bytes(network(latents, labels))[:, 0].cpu().numpy()
+        return grey
+
+    return sample
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of generators.
+
+    Attributes:
+        config: its configuration; saved beside the weights.
+        generator: makes the network of a configuration: ``network(latents, labels)`` -> images (N, 1, R, R), about
+            -1 .. 1, of latents (N, latent_size) and labels (N, findings) in [0, 1].
+        critic: makes the critic of a configuration: ``critic(images, labels)`` -> scores (N,), higher = more real, and
+            label logits (N, findings).
+        sampler: the fastest way to generate grey levels with a network whose weights do not change any more.
+    """
+
+    config: type[FamilyConfig]
+    generator: Callable[[Any], nn.Module]
+    critic: Callable[[Any], nn.Module]
+    sampler: Callable[[Any], Sampler] = plain_sampler
