@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from support.measuring import pair, save, seconds_of
 
-from radcommons.metrics.bootstrap import auc_redraws, average_precision_redraws, confusion_redraws, grouped_counts
+from radcommons.metrics.bootstrap import auc_redraws, average_precision_redraws, confusion_redraws
 from radcommons.metrics.comparison import permutation_test
 
 IMAGES, PATIENTS, REDRAWS, OF_LOOP, ROUNDS = 22_433, 6_187, 10_000, 20, 3
@@ -51,9 +51,10 @@ def clustered_films(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, n
 
 def loop(scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, redraws: int) -> np.ndarray:
     rng = np.random.default_rng(1)
+    names, rows = np.unique(patients, return_inverse=True)
     values = np.empty((redraws, scores.shape[1]))
     for row in values:
-        weights = grouped_counts(patients, rng=rng)
+        weights = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))[rows]
         row[:] = [roc_auc_score(labels[:, f], scores[:, f], sample_weight=weights) for f in range(scores.shape[1])]
     return values
 

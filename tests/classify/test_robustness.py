@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from radcommons.classify.attacked import LabelledFilms, aucs, pgd_scores
 from radcommons.classify.masking import falling_check, judge, masking_checks
 from radcommons.classify.pgd import AttackSettings, attack, known_bce
-from radcommons.classify.robustness import compare, robust_curve
+from radcommons.classify.robustness import compare
 from radcommons.classify.robustness_figure import robustness_figure
 from radcommons.errors import SettingRefused, TooFewImages
 from radcommons.pages import plot
@@ -155,11 +155,13 @@ def test_a_linear_network_is_attacked_to_its_closed_form(plain: nn.Module, films
 def test_results_follow_from_the_seed_and_do_not_hang_on_the_order_of_epsilons(
     robust: nn.Module, films: LabelledFilms
 ) -> None:
-    settings = AttackSettings(steps=2)
-    one, same = (robust_curve(robust, films, order, settings, seed=3, redraws=100) for order in ([3, 6], [6, 3, 0]))
-    other = robust_curve(robust, films, [3, 6], settings, seed=4, redraws=100)
+    settings = AttackSettings(epsilon=3, steps=2)
+    one, same, other = (
+        compare({"robust": robust}, films, order, settings, seed=seed, redraws=100)
+        for order, seed in (([3, 6], 3), ([6, 3, 0], 3), ([3, 6], 4))
+    )
     assert one == same
-    assert one.points[1].noise_auc != other.points[1].noise_auc
+    assert one.curves["robust"].points[1].noise_auc != other.curves["robust"].points[1].noise_auc
 
 
 def test_batches_hold_no_more_films_than_asked_and_progress_counts_every_pass(
@@ -215,7 +217,7 @@ def test_films_without_both_classes_are_refused_with_their_counts() -> None:
 
 def test_an_epsilon_off_the_grey_scale_is_refused(plain: nn.Module, films: LabelledFilms) -> None:
     with pytest.raises(SettingRefused, match="epsilon is 300 grey levels; give it between 0 and 255"):
-        robust_curve(plain, films, [1, 300], SETTINGS)
+        compare({"plain": plain}, films, [1, 300], SETTINGS)
     with pytest.raises(SettingRefused, match="'epsilon' is 0, an attack that changes nothing; set it above 0"):
         masking_checks(plain, films, AttackSettings(epsilon=0))
 

@@ -10,7 +10,6 @@ from radcommons.metrics.bootstrap import (
     auc_redraws,
     average_precision_redraws,
     confusion_redraws,
-    grouped_counts,
     percentile_interval,
     true_positive_rate_interval,
 )
@@ -20,20 +19,10 @@ from radcommons.metrics.thresholds import confusion
 NAN = np.nan
 
 
-def test_rows_of_a_patient_are_drawn_together_and_as_many_patients_as_there_are() -> None:
-    groups = np.array(["b", "a", "b", "c", "a", "b"])
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        counts = grouped_counts(groups, rng=rng)
-        drawn = {name: set(counts[groups == name].tolist()) for name in "abc"}
-        assert all(len(values) == 1 for values in drawn.values())
-        assert sum(values.pop() for values in drawn.values()) == 3
-
-
-def test_a_patient_is_left_out_as_often_as_chance_says() -> None:
-    rng = np.random.default_rng(1)
-    left_out = np.mean([grouped_counts(np.arange(10), rng=rng) == 0 for _ in range(2000)])
-    assert left_out == pytest.approx(0.9**10, abs=0.01)
+def counts_of(groups: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+    """How often each row stands in one bootstrap sample of its groups, drawn as `metrics.bootstrap` draws."""
+    names, rows = np.unique(groups, return_inverse=True)
+    return np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))[rows]
 
 
 def test_the_middle_of_a_hundred_and_one_values_by_hand() -> None:
@@ -57,8 +46,8 @@ def test_both_intervals_equal_the_loop_that_repeats_rows(redraws: int, monkeypat
     again = np.random.default_rng(3)
     aucs, rates = [], []
     for _ in range(redraws):
-        one = np.repeat(positive, grouped_counts(ours, rng=again))
-        other = np.repeat(negative, grouped_counts(theirs, rng=again))
+        one = np.repeat(positive, counts_of(ours, rng=again))
+        other = np.repeat(negative, counts_of(theirs, rng=again))
         aucs.append(area_under_roc(one, other))
         rates.append(true_positive_rate_at(one, other, false_positive_rate=0.1))
     found = auc_interval(positive, negative, ours, theirs, redraws=redraws, rng=np.random.default_rng(3), level=0.8)
@@ -76,7 +65,7 @@ def test_a_patient_in_both_classes_brings_all_rows_along() -> None:
     wins = Counter()
     again = np.random.default_rng(4)
     for _ in range(200):
-        counts = grouped_counts(patients, rng=again)
+        counts = counts_of(patients, rng=again)
         wins[area_under_roc(np.repeat(positive, counts), np.repeat(negative, counts))] += 1
     low, high = auc_interval(positive, negative, patients, patients, redraws=200, rng=np.random.default_rng(4), level=1)
     assert (low, high) == pytest.approx((min(wins), max(wins)))
@@ -126,7 +115,7 @@ def test_every_redraw_of_every_finding_equals_scikit_learn_on_the_same_images() 
     precisions = average_precision_redraws(scores, labels, patients, redraws=70, rng=np.random.default_rng(1))
     again = np.random.default_rng(1)
     for redraw in range(70):
-        counts = grouped_counts(patients, rng=again)
+        counts = counts_of(patients, rng=again)
         drawn = np.repeat(np.arange(len(patients)), counts)
         for f in range(3):
             rows = drawn[~np.isnan(labels[drawn, f])]
@@ -141,7 +130,7 @@ def test_the_outcomes_of_a_redraw_are_those_of_the_repeated_rows() -> None:
     found = confusion_redraws(scores, labels, thresholds, patients, redraws=20, rng=np.random.default_rng(3))
     again = np.random.default_rng(3)
     for redraw in range(20):
-        rows = np.repeat(np.arange(len(patients)), grouped_counts(patients, rng=again))
+        rows = np.repeat(np.arange(len(patients)), counts_of(patients, rng=again))
         expected = confusion(scores[rows], labels[rows], thresholds)
         assert found.true_positive[redraw].tolist() == expected.true_positive.tolist()
         assert found.false_positive[redraw].tolist() == expected.false_positive.tolist()

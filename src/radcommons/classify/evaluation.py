@@ -213,7 +213,7 @@ def judged(
 
 
 def _calibration(scores: np.ndarray, labels: np.ndarray) -> Calibration:
-    curve = reliability(scores, labels, bins=BINS, equal="count")
+    curve = reliability(scores, labels, bins=BINS)
     filled = curve.counts > 0
     return Calibration(
         predicted=tuple(curve.predicted[filled].tolist()),

@@ -22,33 +22,6 @@ from radcommons.seeds import numpy_stream
 REDRAWS = 1_000
 
 
-def robust_curve(
-    network: nn.Module,
-    films: LabelledFilms,
-    epsilons: Sequence[float],
-    settings: AttackSettings,
-    *,
-    seed: int = 0,
-    batch_size: int = 64,
-    redraws: int = REDRAWS,
-    track: Track = silent,
-) -> RobustCurve:
-    """The AUC of each finding under attack and under noise at each epsilon.
-
-    Args:
-        network: see `radcommons.classify.pgd`.
-        films: to attack, at the network's side.
-        epsilons: grey levels, [0, 255]; 0 is added.
-        settings: the attack; its own epsilon is not used.
-        seed, batch_size: they determine every random number; memory goes with the batch.
-        redraws: bootstrap samples of patients behind the intervals.
-    Raises:
-        SettingRefused: an epsilon out of range.
-    """
-    sizes = _sizes(epsilons)
-    return _curve(films, sizes, settings, *_scores(network, films, sizes, settings, seed, batch_size, track), redraws)
-
-
 def compare(
     networks: Mapping[str, nn.Module],
     films: LabelledFilms,
@@ -64,9 +37,11 @@ def compare(
 
     Args:
         networks: one or two by name, with the films' findings; each gives the other's transfer attack.
-        films, seed, batch_size, redraws: as in `robust_curve`.
-        epsilons: as in `robust_curve`; that of the settings is added.
+        films: to attack, at the networks' side.
+        epsilons: grey levels, [0, 255]; 0 and that of the settings are added.
         settings: the attack; the checks are made at its epsilon, > 0.
+        seed, batch_size: they determine every random number; memory grows with the batch.
+        redraws: bootstrap samples of patients behind the intervals.
     Raises:
         SettingRefused: an epsilon out of range, or that of the settings is 0.
     """

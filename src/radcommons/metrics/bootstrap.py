@@ -14,20 +14,6 @@ SAMPLES_AT_ONCE = 64  # more at once are slower; a block takes 512 bytes a patie
 Prepare = Callable[[np.ndarray, np.ndarray, np.ndarray], Statistic]
 
 
-def grouped_counts(groups: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
-    """How often each row stands in one bootstrap sample of groups.
-
-    Args:
-        groups: group of each row, e.g. its patient, (n,), of any sortable type.
-        rng: draws as many groups as there are, with replacement.
-    Returns:
-        int (n,), equal within a group; `np.repeat(rows, counts)` is the sample.
-    Source: Davison and Hinkley 1997 (resampling of clusters).
-    """
-    names, rows = np.unique(groups, return_inverse=True)
-    return _drawn(len(names), rng)[rows]
-
-
 def patients_of_rarer(labels: np.ndarray, patients: np.ndarray) -> int:
     """How many patients have images of the class that fewer have; below `FEW_PATIENTS` go by no interval.
 
