@@ -90,7 +90,9 @@ def test_a_densenet_keeps_more_of_its_auc_where_it_was_trained_under_attack(spli
     for name, adversarial in (("plain", "off"), ("robust", {"epsilon": 8, "steps": 2})):
         train_classifier(split, settings(epochs=5, epoch_images=None, adversarial=adversarial), tmp_path / name)
         network = Classifier.load(tmp_path / name, device="cpu").network
-        curve = compare({name: network}, films, [], AttackSettings(epsilon=8, steps=6), redraws=100).curves[name]
+        curve = compare({name: network}, films, [], AttackSettings(epsilon=8, steps=6), bootstrap_samples=100).curves[
+            name
+        ]
         auc[name] = [point.mean_auc.value for point in curve.points]
     assert auc["plain"][0] > 0.95
     assert auc["plain"][1] < 0.2 < 0.6 < auc["robust"][1]

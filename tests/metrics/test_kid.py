@@ -67,7 +67,7 @@ def test_the_interval_covers_the_distance_of_the_distributions() -> None:
     covered = 0
     for _ in range(200):
         real, fake = rng.standard_normal((150, 1)), rng.standard_normal((150, 1)) + 0.6
-        low, high = kid_interval(real, fake, redraws=40, rng=rng)
+        low, high = kid_interval(real, fake, halves=40, rng=rng)
         covered += low <= truth <= high
     assert covered / 200 == pytest.approx(0.95, abs=0.045)
 
@@ -76,7 +76,7 @@ def test_the_interval_holds_nought_for_sets_of_one_distribution() -> None:
     rng = np.random.default_rng(7)
     held = 0
     for _ in range(100):
-        low, high = kid_interval(rng.standard_normal((80, 3)), rng.standard_normal((80, 3)), redraws=40, rng=rng)
+        low, high = kid_interval(rng.standard_normal((80, 3)), rng.standard_normal((80, 3)), halves=40, rng=rng)
         held += low <= 0 <= high
     assert held >= 93
 
@@ -89,7 +89,7 @@ def test_several_films_of_a_patient_widen_the_interval_and_it_still_covers() -> 
         real = 0.95 * rng.standard_normal((30, 1))[patients] + np.sqrt(1 - 0.95**2) * rng.standard_normal((300, 1))
         fake = rng.standard_normal((300, 1)) + 0.6
         for name, groups in (("patients", patients), ("films", None)):
-            low, high = kid_interval(real, fake, redraws=40, rng=rng, real_groups=groups)
+            low, high = kid_interval(real, fake, halves=40, rng=rng, real_groups=groups)
             covered[name] += low <= truth <= high
     assert covered["patients"] >= 85
     assert covered["films"] <= 75
@@ -107,5 +107,5 @@ def test_the_interval_is_that_of_the_estimator_computed_half_by_half() -> None:
         halves.append(squared_mmd(real[kept], fake[random_half(np.arange(24), rng=again)]))
     expected = half_sample_interval(squared_mmd(real, fake), halves, level=0.9)
     names = np.array([f"patient {n:02}" for n in patients])
-    found = kid_interval(real, fake, redraws=6, rng=np.random.default_rng(10), level=0.9, real_groups=names)
+    found = kid_interval(real, fake, halves=6, rng=np.random.default_rng(10), level=0.9, real_groups=names)
     assert found == pytest.approx(expected, rel=1e-9)

@@ -43,7 +43,7 @@ def permutation_test(
     labels: np.ndarray,
     patients: np.ndarray,
     *,
-    redraws: int,
+    permutations: int,
     rng: np.random.Generator,
 ) -> PermutationTest:
     """Exchange the two classifiers' ranks in random patients: how often is the difference of AUC as large by chance?
@@ -61,10 +61,10 @@ def permutation_test(
         second: scores of the other for the same images, float (n, F).
         labels: 1, 0 or NaN for unknown, float (n, F).
         patients: patient of each image, (n,); `np.arange(n)` takes images for independent.
-        redraws: exchanges, >= 1; the smallest p is 1 / (1 + redraws).
+        permutations: exchanges, >= 1; the smallest p is 1 / (1 + permutations).
         rng: draws the signs.
     Returns:
-        PermutationTest, p = (1 + exchanges at least as far from 0) / (1 + redraws).
+        PermutationTest, p = (1 + exchanges at least as far from 0) / (1 + permutations).
     Source: Venkatraman and Begg 1996 (exchange of ranks); Bandos, Rockette and Gur 2005 (the AUC, linear form);
         Phipson and Smyth 2010 (the 1 +).
     """
@@ -82,10 +82,10 @@ def permutation_test(
     limits = np.abs(observed) - ROUNDING * np.abs(terms).sum(axis=0)
     as_far = np.zeros(findings)
     step = max(1, BLOCK_CELLS // len(names))
-    for start in range(0, redraws, step):
-        signs = np.where(rng.random((min(step, redraws - start), len(names))) < 0.5, -1.0, 1.0)
+    for start in range(0, permutations, step):
+        signs = np.where(rng.random((min(step, permutations - start), len(names))) < 0.5, -1.0, 1.0)
         as_far += (np.abs(signs @ terms) >= limits).sum(axis=0)
-    p_values = np.where(np.isnan(observed), np.nan, (1 + as_far) / (1 + redraws))
+    p_values = np.where(np.isnan(observed), np.nan, (1 + as_far) / (1 + permutations))
     return PermutationTest(observed, p_values)
 
 

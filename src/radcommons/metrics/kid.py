@@ -28,7 +28,7 @@ def kid_interval(
     real: np.ndarray,
     fake: np.ndarray,
     *,
-    redraws: int,
+    halves: int,
     rng: np.random.Generator,
     level: float = 0.95,
     real_groups: np.ndarray | None = None,
@@ -44,7 +44,7 @@ def kid_interval(
     Args:
         real: features of real images, float (n, d).
         fake: features of synthetic images, float (m, d), same extractor.
-        redraws: number of pairs of halves, two or more.
+        halves: number of pairs of halves, two or more.
         rng: draws the halves.
         level: e.g. 0.95.
         real_groups: patient of each real row, (n,); a patient's rows are kept or left out together.
@@ -56,14 +56,14 @@ def kid_interval(
     """
     real_rows = group_numbers(real_groups, len(real), "real")
     fake_rows = group_numbers(None, len(fake), "synthetic")
-    real_in = np.empty((redraws + 1, len(real)))
-    fake_in = np.empty((redraws + 1, len(fake)))
+    real_in = np.empty((halves + 1, len(real)))
+    fake_in = np.empty((halves + 1, len(fake)))
     real_in[0], fake_in[0] = 1, 1  # the whole sample
-    for redraw in range(1, redraws + 1):
-        real_in[redraw] = random_half(real_rows, rng=rng)
-        fake_in[redraw] = random_half(fake_rows, rng=rng)
-    whole, *halves = _squared_mmd_of(real, fake, real_in, fake_in)
-    return half_sample_interval(float(whole), halves, level=level)
+    for half in range(1, halves + 1):
+        real_in[half] = random_half(real_rows, rng=rng)
+        fake_in[half] = random_half(fake_rows, rng=rng)
+    whole, *of_halves = _squared_mmd_of(real, fake, real_in, fake_in)
+    return half_sample_interval(float(whole), of_halves, level=level)
 
 
 def _squared_mmd_of(real: np.ndarray, fake: np.ndarray, real_in: np.ndarray, fake_in: np.ndarray) -> np.ndarray:
