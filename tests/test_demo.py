@@ -50,13 +50,19 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
             "images=60",
             "balanced_images=60",
             "permutations=1_100",
-            "redraws=100",
+            "bootstrap_samples=100",
             "pairs=20",
             "inverted_films=16",
         )
         patch.setattr(demo, "AUDIT_SIZES", (*sizes, "inversion_steps=2", "sheet_images=2"))
         patch.setattr(planted, "OVERFITTED_STEPS", 10)
-        few = ("repeats=2", "redraws=200", "classifier.epochs=1", "classifier.epoch_images=32", "diversity_pairs=10")
+        few = (
+            "repeats=2",
+            "bootstrap_samples=200",
+            "classifier.epochs=1",
+            "classifier.epoch_images=32",
+            "diversity_pairs=10",
+        )
         real = ("real_images=80", "real_positives=4", "kept_images=40", "kept_positives=4")
         patch.setattr(demo, "EXPLAINED", 24)
         patch.setattr(demo, "JUDGE_SIZES", ("epochs=1", "epoch_images=64"))

@@ -37,9 +37,9 @@ def sizes() -> AuditSettings:
     return AuditSettings(
         images=150,
         balanced_images=120,
-        redraws=100,
+        bootstrap_samples=100,
         permutations=1200,
-        fid_redraws=10,
+        fid_halves=10,
         classifier_images=160,
         pairs=30,
         fewest=8,

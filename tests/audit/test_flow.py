@@ -45,7 +45,7 @@ def write_set(folder: Path, films: np.ndarray, *, first: int = 0) -> Path:
 def gathered(
     hospital: Store, short_run: Path, projection: Extractor, tmp_path_factory: pytest.TempPathFactory
 ) -> Material:
-    sizes = AuditSettings(images=150, balanced_images=60, permutations=1200, fewest=8, redraws=100)
+    sizes = AuditSettings(images=150, balanced_images=60, permutations=1200, fewest=8, bootstrap_samples=100)
     subject = open_subject(short_run, hospital, track=silent)
     work = Work.open(tmp_path_factory.mktemp("scene") / "a", "request")
     return gather(hospital, subject, sizes, projection, work, silent)

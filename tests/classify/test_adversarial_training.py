@@ -9,7 +9,7 @@ import torch
 from radcommons.classify.attacked import LabelledFilms
 from radcommons.classify.material import Examples, Mixture, Split, of_images
 from radcommons.classify.pgd import AttackSettings
-from radcommons.classify.robustness import robust_curve
+from radcommons.classify.robustness import compare
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
 from radcommons.models.classifier_files import Classifier
@@ -90,7 +90,9 @@ def test_a_densenet_keeps_more_of_its_auc_where_it_was_trained_under_attack(spli
     for name, adversarial in (("plain", "off"), ("robust", {"epsilon": 8, "steps": 2})):
         train_classifier(split, settings(epochs=5, epoch_images=None, adversarial=adversarial), tmp_path / name)
         network = Classifier.load(tmp_path / name, device="cpu").network
-        curve = robust_curve(network, films, [8], AttackSettings(steps=6), redraws=100)
+        curve = compare({name: network}, films, [], AttackSettings(epsilon=8, steps=6), bootstrap_samples=100).curves[
+            name
+        ]
         auc[name] = [point.mean_auc.value for point in curve.points]
     assert auc["plain"][0] > 0.95
     assert auc["plain"][1] < 0.2 < 0.6 < auc["robust"][1]

@@ -26,7 +26,7 @@ from radcommons.models.classifier_files import Classifier, save_classifier
 from radcommons.records import Estimate, Evaluation
 
 Films = Callable[..., Examples]
-REDRAWS = 300
+BOOTSTRAP_SAMPLES = 300
 FINDINGS = ["Cardiomegaly", "Effusion"]
 
 
@@ -42,7 +42,7 @@ def run(clinic: Store, quick: Callable[..., ClassifierSettings], tmp_path_factor
 @pytest.fixture(scope="module")
 def found(run: Path, clinic: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Path]:
     out = tmp_path_factory.mktemp("evaluations") / "e"
-    return evaluate(run, clinic.path, out, redraws=REDRAWS), out
+    return evaluate(run, clinic.path, out, bootstrap_samples=BOOTSTRAP_SAMPLES), out
 
 
 def of_one(out: Path, finding: str) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +126,7 @@ def test_an_evaluation_is_the_same_each_time_and_takes_its_own_place(
     evaluation, out = found
     (out / "evaluation.json").write_text("{")  # of a killed call
     before = (out / "table.md").read_text()
-    assert evaluate(run, clinic.path, out, redraws=REDRAWS) == evaluation
+    assert evaluate(run, clinic.path, out, bootstrap_samples=BOOTSTRAP_SAMPLES) == evaluation
     assert (out / "table.md").read_text() == before
 
 
@@ -143,7 +143,7 @@ def test_thresholds_come_from_validation_whatever_the_test_labels_say(
     turned = relabelled(
         clinic, tmp_path / "turned", lambda frame: frame.with_columns((1 - pl.col(f)).alias(f) for f in FINDINGS)
     )
-    other = evaluate(run, turned, tmp_path / "e", redraws=REDRAWS)
+    other = evaluate(run, turned, tmp_path / "e", bootstrap_samples=BOOTSTRAP_SAMPLES)
     chosen = Classifier.load(run).record.thresholds
     for column, (f, g) in enumerate(zip(found[0].findings, other.findings, strict=True)):
         assert g.auc.value == pytest.approx(1 - f.auc.value)
@@ -152,7 +152,7 @@ def test_thresholds_come_from_validation_whatever_the_test_labels_say(
 
 
 def test_on_validation_youdens_threshold_is_the_best_there_is(run: Path, clinic: Store, tmp_path: Path) -> None:
-    evaluation = evaluate(run, clinic.path, tmp_path / "e", part="val", redraws=REDRAWS)
+    evaluation = evaluate(run, clinic.path, tmp_path / "e", part="val", bootstrap_samples=BOOTSTRAP_SAMPLES)
     for text in (table(evaluation), as_text(evaluation, ""), render(evaluation)):
         assert "thresholds and the end of training were chosen on, and the numbers flatter." in text
     assert "never on these" not in render(evaluation)
@@ -168,7 +168,8 @@ def test_intervals_over_patients_are_wider_where_they_have_many_films(films: Fil
     many = films(40, seed=4).take(np.repeat(np.arange(40), 6))  # six films a patient, all alike
     scores = np.random.default_rng(0).random((40, 2)).repeat(6, axis=0)
     by_patient, by_image = (
-        judged(classifier, many, scores, by_image=by_image, redraws=REDRAWS, seed=0) for by_image in (False, True)
+        judged(classifier, many, scores, by_image=by_image, bootstrap_samples=BOOTSTRAP_SAMPLES, seed=0)
+        for by_image in (False, True)
     )
     assert (by_patient.images, by_patient.patients, by_patient.unit) == (240, 40, "patients")
     assert by_image.unit == "images"
@@ -201,7 +202,7 @@ def test_findings_that_only_one_side_knows_are_refused_with_those_of_both(
 def test_some_of_the_findings_may_be_judged_alone(
     found: tuple[Evaluation, Path], run: Path, clinic: Store, tmp_path: Path
 ) -> None:
-    alone = evaluate(run, clinic.path, tmp_path / "e", findings=["Effusion"], redraws=REDRAWS)
+    alone = evaluate(run, clinic.path, tmp_path / "e", findings=["Effusion"], bootstrap_samples=BOOTSTRAP_SAMPLES)
     assert alone.findings == found[0].findings[1:]
     assert alone.mean["auc"] == alone.findings[0].auc
     assert "| mean |" not in table(alone)
@@ -212,7 +213,7 @@ def test_a_finding_that_no_film_has_is_named_everywhere_and_the_others_are_judge
 ) -> None:
     healthy = relabelled(clinic, tmp_path / "healthy", lambda frame: frame.with_columns(Effusion=pl.lit(0)))
     out, films = tmp_path / "e", len(clinic.rows("test"))
-    evaluation = evaluate(run, healthy, out, redraws=REDRAWS)
+    evaluation = evaluate(run, healthy, out, bootstrap_samples=BOOTSTRAP_SAMPLES)
     assert evaluation.findings == found[0].findings[:1] and evaluation.mean["auc"] == evaluation.findings[0].auc
     assert evaluation.one_class == {"Effusion": (0, films)}
     sentence = f"Not judged, for want of films of both kinds: Effusion (0 films with, {films} without)."
@@ -249,7 +250,7 @@ def test_the_table_and_the_page_name_what_was_judged_and_how(found: tuple[Evalua
     assert text.startswith(
         f"clinic (train), judged on the part 'test' of {evaluation.store}: {evaluation.images} films"
     )
-    assert "95% intervals from 300 redraws of patients; thresholds by Youden's rule on validation." in text
+    assert "95% intervals from 300 bootstrap samples of patients; thresholds by Youden's rule on validation." in text
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     assert [line.split(" | ")[0] for line in lines] == ["| finding", *(f"| {f}" for f in FINDINGS), "| mean"]
     f = evaluation.findings[0]
@@ -285,7 +286,9 @@ def test_a_measure_that_is_not_defined_is_said_to_be(films: Films, trained: Path
     scores = np.random.default_rng(1).random((60, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluation = judged(Classifier.load(tmp_path / "c"), part, scores, by_image=False, redraws=100, seed=0)
+        evaluation = judged(
+            Classifier.load(tmp_path / "c"), part, scores, by_image=False, bootstrap_samples=100, seed=0
+        )
     at = evaluation.findings[0].rules["youden"]
     assert at.ppv is None and at.sensitivity is not None and at.sensitivity.value == 0
     few = len(np.unique(part.patients[part.labels[:, 0] == 1]))
@@ -293,8 +296,10 @@ def test_a_measure_that_is_not_defined_is_said_to_be(films: Films, trained: Path
     assert (at.sensitivity.low, at.sensitivity.high) == pytest.approx(expected, abs=1e-9)
     assert evaluation.findings[0].patients_of_rarer == min(few, len(np.unique(part.patients[part.labels[:, 0] == 0])))
     mean = evaluation.mean_at["youden"]["sensitivity"]
-    assert mean is not None and (mean.low, mean.high) == (None, None), "one of its parts is the same in every redraw"
-    by_image = judged(Classifier.load(tmp_path / "c"), part, scores, by_image=True, redraws=100, seed=0)
+    assert mean is not None and (mean.low, mean.high) == (None, None), (
+        "one of its parts is the same in every bootstrap sample"
+    )
+    by_image = judged(Classifier.load(tmp_path / "c"), part, scores, by_image=True, bootstrap_samples=100, seed=0)
     assert by_image.findings[0].patients_of_rarer == evaluation.findings[0].patients_of_rarer
     assert at.f1 is not None and (at.f1.value, at.f1.low, at.f1.high) == (0, None, None), "no interval known"
     assert evaluation.mean_at["youden"]["ppv"] is None, "a mean with a part that is not defined is not defined"
@@ -331,13 +336,18 @@ def test_test_patients_that_the_classifier_has_seen_are_refused(
     )
     ingest_phantoms(tmp_path / "again", patients=120, site="A", resolution=32, seed=11, split_salt="another way")
     with pytest.raises(PatientsSeen, match=r"\d+ of \d+ test patients were in this classifier's training") as refusal:
-        evaluate(run, tmp_path / "again", tmp_path / "e", redraws=100)
+        evaluate(run, tmp_path / "again", tmp_path / "e", bootstrap_samples=100)
     assert refusal.value.exit_code == 3 and not (tmp_path / "e").exists()
     silent_run = shutil.copytree(run, tmp_path / "silent")
     (silent_run / "classifier" / "patients.json").unlink()
-    untold = evaluate(silent_run, clinic.path, tmp_path / "f", redraws=100)
+    untold = evaluate(silent_run, clinic.path, tmp_path / "f", bootstrap_samples=100)
     assert untold.overlap.endswith("training or validation: it comes without patients.json")
     assert "it comes without patients.json" in (tmp_path / "f" / "evaluation.html").read_text()
     (silent_run / "classifier" / "patients.json").write_text("{ half")
     with pytest.raises(ClassifierRefused, match=r"patients\.json is damaged; train the classifier again"):
-        evaluate(silent_run, clinic.path, tmp_path / "g", redraws=100)
+        evaluate(silent_run, clinic.path, tmp_path / "g", bootstrap_samples=100)
+
+
+def test_an_evaluation_with_the_older_name_of_its_bootstrap_samples_is_read(found: tuple[Evaluation, Path]) -> None:
+    text = found[0].to_json().replace('"bootstrap_samples"', '"redraws"')
+    assert Evaluation.model_validate_json(text) == found[0]

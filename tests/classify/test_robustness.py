@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from radcommons.classify.attacked import LabelledFilms, aucs, pgd_scores
 from radcommons.classify.masking import falling_check, judge, masking_checks
 from radcommons.classify.pgd import AttackSettings, attack, known_bce
-from radcommons.classify.robustness import compare, robust_curve
+from radcommons.classify.robustness import compare
 from radcommons.classify.robustness_figure import robustness_figure
 from radcommons.errors import SettingRefused, TooFewImages
 from radcommons.pages import plot
@@ -107,7 +107,7 @@ def films() -> LabelledFilms:
 
 @pytest.fixture(scope="module")
 def both(plain: nn.Module, robust: nn.Module, films: LabelledFilms) -> RobustComparison:
-    return compare({"plain": plain, "robust": robust}, films, [3, 6, 24], SETTINGS, redraws=200)
+    return compare({"plain": plain, "robust": robust}, films, [3, 6, 24], SETTINGS, bootstrap_samples=200)
 
 
 def failed(checks: tuple[MaskingCheck, ...]) -> set[str]:
@@ -155,11 +155,13 @@ def test_a_linear_network_is_attacked_to_its_closed_form(plain: nn.Module, films
 def test_results_follow_from_the_seed_and_do_not_hang_on_the_order_of_epsilons(
     robust: nn.Module, films: LabelledFilms
 ) -> None:
-    settings = AttackSettings(steps=2)
-    one, same = (robust_curve(robust, films, order, settings, seed=3, redraws=100) for order in ([3, 6], [6, 3, 0]))
-    other = robust_curve(robust, films, [3, 6], settings, seed=4, redraws=100)
+    settings = AttackSettings(epsilon=3, steps=2)
+    one, same, other = (
+        compare({"robust": robust}, films, order, settings, seed=seed, bootstrap_samples=100)
+        for order, seed in (([3, 6], 3), ([6, 3, 0], 3), ([3, 6], 4))
+    )
     assert one == same
-    assert one.points[1].noise_auc != other.points[1].noise_auc
+    assert one.curves["robust"].points[1].noise_auc != other.curves["robust"].points[1].noise_auc
 
 
 def test_batches_hold_no_more_films_than_asked_and_progress_counts_every_pass(
@@ -176,7 +178,15 @@ def test_batches_hold_no_more_films_than_asked_and_progress_counts_every_pass(
         counted.append((description, total))
 
     handle = plain.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    compare({"plain": plain}, films, [3], AttackSettings(epsilon=6, steps=1), batch_size=64, redraws=100, track=track)
+    compare(
+        {"plain": plain},
+        films,
+        [3],
+        AttackSettings(epsilon=6, steps=1),
+        batch_size=64,
+        bootstrap_samples=100,
+        track=track,
+    )
     handle.remove()
     assert set(seen) == {64, 200 % 64}
     assert counted == [("Attacking", 2 * 3 * 200), ("Checking the attack", 8 * 200)]
@@ -215,7 +225,7 @@ def test_films_without_both_classes_are_refused_with_their_counts() -> None:
 
 def test_an_epsilon_off_the_grey_scale_is_refused(plain: nn.Module, films: LabelledFilms) -> None:
     with pytest.raises(SettingRefused, match="epsilon is 300 grey levels; give it between 0 and 255"):
-        robust_curve(plain, films, [1, 300], SETTINGS)
+        compare({"plain": plain}, films, [1, 300], SETTINGS)
     with pytest.raises(SettingRefused, match="'epsilon' is 0, an attack that changes nothing; set it above 0"):
         masking_checks(plain, films, AttackSettings(epsilon=0))
 
@@ -229,7 +239,7 @@ def test_networks_with_honest_gradients_pass_every_check(both: RobustComparison)
 
 
 def test_a_quantising_layer_looks_robust_and_is_caught(plain: nn.Module, films: LabelledFilms) -> None:
-    found = compare({"quantising": Quantising(plain), "plain": plain}, films, [], SETTINGS, redraws=200)
+    found = compare({"quantising": Quantising(plain), "plain": plain}, films, [], SETTINGS, bootstrap_samples=200)
     looks = found.curves["quantising"].points[-1].mean_auc.value
     assert looks > 0.85 > 0.2 > found.curves["plain"].points[-1].mean_auc.value
     assert failed(found.checks["quantising"]) >= {"gradients", "any change", "transfer"}
@@ -329,14 +339,14 @@ def test_an_order_is_told_where_the_interval_leaves_no_doubt(both: RobustCompari
 def test_a_network_against_its_own_copy_is_never_worded_as_an_order(plain: nn.Module, films: LabelledFilms) -> None:
     copy = Scaled()
     copy.load_state_dict(plain.state_dict())
-    found = compare({"one": plain, "copy": copy}, films, [], AttackSettings(epsilon=3, steps=3), redraws=100)
+    found = compare({"one": plain, "copy": copy}, films, [], AttackSettings(epsilon=3, steps=3), bootstrap_samples=100)
     assert [(d.mean_auc.value, d.mean_auc.low, d.mean_auc.high) for d in found.differences] == [(0, 0, 0)] * 2
     assert found.statement.count("copy and one cannot be told apart") == 2
     assert "higher" not in found.statement and "lower" not in found.statement
 
 
 def test_one_network_alone_has_a_curve_and_checks_but_no_difference(plain: nn.Module, films: LabelledFilms) -> None:
-    found = compare({"plain": plain}, films, [], AttackSettings(norm="l2", epsilon=4, steps=5), redraws=100)
+    found = compare({"plain": plain}, films, [], AttackSettings(norm="l2", epsilon=4, steps=5), bootstrap_samples=100)
     assert found.differences == ()
     assert "transfer" not in {check.name for check in found.checks["plain"]}
     assert found.curves["plain"].attack["norm"] == "l2"

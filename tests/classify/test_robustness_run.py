@@ -53,7 +53,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quick(first: Path, store: Store, out: Path, **changes: object) -> Robustness:
-    asked: dict[str, object] = {"part": "train", "epsilons": [4.0], "redraws": 100, **changes}
+    asked: dict[str, object] = {"part": "train", "epsilons": [4.0], "bootstrap_samples": 100, **changes}
     return attack_run(first, store.path, out, QUICK, **asked)  # type: ignore[arg-type]
 
 

@@ -73,13 +73,13 @@ def test_training_prints_one_json_object_and_repeats_as_a_no_op(
 def test_an_evaluation_prints_one_json_object_without_nan(
     classifier: Path, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judge = ["classify", "eval", str(classifier), str(site), "--out", str(tmp_path / "e"), "--redraws", "200"]
+    judge = ["classify", "eval", str(classifier), str(site), "--out", str(tmp_path / "e"), "--bootstrap-samples", "200"]
     assert run([*judge, "--json"]) == 0
     found = printed(capsys)
     assert found["report"] == str(tmp_path / "e" / "evaluation.html")
     (effusion,) = found["findings"]
     assert effusion["finding"] == "Effusion" and 0 <= effusion["auc"]["low"] <= effusion["auc"]["high"] <= 1
-    assert found["images"] == len(Store.open(site).rows("test")) and found["redraws"] == 200
+    assert found["images"] == len(Store.open(site).rows("test")) and found["bootstrap_samples"] == 200
     assert run([*judge, "--part", "val", "--by-image"]) == 0, "its own results may be replaced"
     out = capsys.readouterr().out
     assert out.startswith("val part of ") and "AUC" in out and "95% intervals over images" in out
@@ -92,7 +92,7 @@ def test_an_evaluation_prints_one_json_object_without_nan(
         (["--part", "all"], "--part is 'all'; it must be train, val or test"),
         (["--finding", "Efusion"], "does not know Efusion; the nearest is 'Effusion'"),
         (["--finding", "Effusion", "--finding", "Mass"], "does not know Mass; in both are Effusion: name them with"),
-        (["--redraws", "5"], "5 is not in the range x>=100"),
+        (["--bootstrap-samples", "5"], "5 is not in the range x>=100"),
     ],
 )
 def test_a_bad_request_to_judge_is_one_line(

@@ -17,7 +17,7 @@ from radcommons.gan.settings import TrainSettings
 
 SIZES = """
 repeats = 1
-redraws = 100
+bootstrap_samples = 100
 diversity_pairs = 10
 {sizes}
 [classifier]

@@ -21,7 +21,7 @@ COMMANDS = {
     "generate": ["generate", "RUN", "-n", "3"],
     "audit": ["audit", "RUN", "SITE", "--preset", "quick"],
     "classify train": TRAIN_CLASSIFIER,
-    "classify eval": ["classify", "eval", "CLASSIFIER", "SITE", "--redraws", "100"],
+    "classify eval": ["classify", "eval", "CLASSIFIER", "SITE", "--bootstrap-samples", "100"],
     "classify attack": ["classify", "attack", "CLASSIFIER", "SITE", "--films", "20", "--epsilon", "1"],
     "classify screen": ["classify", "screen", "SITE", "--preset", "small-32"],
     "explain morph": ["explain", "morph", "RUN", "--finding", "Effusion", "--frames", "2"],

@@ -13,7 +13,7 @@ from radcommons.gan.settings import TrainSettings
 from radcommons.records import Comparison, Estimate
 
 CLASSIFIER = {"network": "densenet-small", "side": 32, "epochs": 1, "optimiser": "adam", "learning_rate": 0.001}
-QUICK = {"redraws": 200, "diversity_pairs": 20, "repeats": 1, "classifier": CLASSIFIER}
+QUICK = {"bootstrap_samples": 200, "diversity_pairs": 20, "repeats": 1, "classifier": CLASSIFIER}
 SIZES = {
     "finding": "Effusion",
     "real_images": 32,

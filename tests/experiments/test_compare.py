@@ -1,4 +1,4 @@
-"""Arms on the same films: AUC as scikit-learn's, the same redraws for all, and no gain where there is none."""
+"""Arms on the same films: scikit-learn's AUC, the same bootstrap samples for all, and no gain where there is none."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from radcommons.experiments.compare import Judged
 from radcommons.experiments.enrich import CONTROLS, ENRICHED, LOCAL, ORACLE
 from radcommons.experiments.words import enrich_sentence
-from radcommons.metrics.bootstrap import auc_redraws
+from radcommons.metrics.bootstrap import bootstrap_auc
 from radcommons.metrics.comparison import delong_test, holm
 from radcommons.seeds import numpy_stream
 
@@ -35,7 +35,7 @@ def scores_of(labels: np.ndarray, rng: np.random.Generator, *, gap: float, repea
 def test_auc_of_every_arm_repeat_and_finding_is_scikit_learns() -> None:
     labels, patients, rng = films()
     arms = {name: scores_of(labels, rng, gap=gap, repeats=3) for name, gap in (("weak", 0.3), ("strong", 1.5))}
-    judged = Judged(arms, labels, patients, FINDINGS, redraws=100, seed=1)
+    judged = Judged(arms, labels, patients, FINDINGS, bootstrap_samples=100, seed=1)
     for arm, repeats in arms.items():
         for f, finding in enumerate(FINDINGS):
             known = ~np.isnan(labels[:, f])
@@ -44,24 +44,28 @@ def test_auc_of_every_arm_repeat_and_finding_is_scikit_learns() -> None:
             assert judged.auc(arm, finding).value == pytest.approx(np.mean(expected))
 
 
-def test_all_arms_are_judged_in_the_same_redraws_so_that_what_they_share_cancels() -> None:
+def test_all_arms_are_judged_in_the_same_bootstrap_samples_so_that_what_they_share_cancels() -> None:
     labels, patients, rng = films(unknown=False)
     first = scores_of(labels, rng, gap=1.0, repeats=1)
     close = [first[0] + rng.normal(0, 0.05, labels.shape).astype(np.float32)]
     apart = scores_of(labels, rng, gap=1.0, repeats=1)
-    judged = Judged({"a": first, "close": close, "apart": apart}, labels, patients, FINDINGS, redraws=400, seed=1)
+    judged = Judged(
+        {"a": first, "close": close, "apart": apart}, labels, patients, FINDINGS, bootstrap_samples=400, seed=1
+    )
     near, far = (c.difference for c in judged.comparisons([("close", "a"), ("apart", "a")]) if c.finding == "Effusion")
     assert near.high - near.low < 0.3 * (far.high - far.low)  # type: ignore[operator]
 
 
-def test_the_interval_of_one_repeat_is_that_of_the_difference_in_each_redraw() -> None:
+def test_the_interval_of_one_repeat_is_that_of_the_difference_in_each_bootstrap_sample() -> None:
     labels, patients, rng = films(findings=1)
     a, b = (scores_of(labels, rng, gap=gap, repeats=1) for gap in (1.0, 0.5))
-    judged = Judged({"a": a, "b": b}, labels, patients, ["Effusion"], redraws=500, seed=3)
+    judged = Judged({"a": a, "b": b}, labels, patients, ["Effusion"], bootstrap_samples=500, seed=3)
     (found,) = judged.comparisons([("a", "b")])
     both = np.hstack([a[0], b[0]])
-    redrawn = auc_redraws(both, np.hstack([labels] * 2), patients, redraws=500, rng=numpy_stream(3, "patients"))
-    error = np.std(redrawn[:, 0] - redrawn[:, 1], ddof=1)
+    resampled = bootstrap_auc(
+        both, np.hstack([labels] * 2), patients, bootstrap_samples=500, rng=numpy_stream(3, "patients")
+    )
+    error = np.std(resampled[:, 0] - resampled[:, 1], ddof=1)
     assert found.difference.high - found.difference.value == pytest.approx(1.959964 * error, rel=1e-6)  # type: ignore[operator]
     assert found.p_delong == pytest.approx(delong_test(a[0], b[0], labels, patients).p_value[0])
 
@@ -69,7 +73,9 @@ def test_the_interval_of_one_repeat_is_that_of_the_difference_in_each_redraw() -
 def test_identical_arms_differ_by_exactly_nothing() -> None:
     labels, patients, rng = films()
     same = scores_of(labels, rng, gap=0.5, repeats=3)
-    judged = Judged({"a": same, "b": [s.copy() for s in same]}, labels, patients, FINDINGS, redraws=200, seed=1)
+    judged = Judged(
+        {"a": same, "b": [s.copy() for s in same]}, labels, patients, FINDINGS, bootstrap_samples=200, seed=1
+    )
     for found in judged.comparisons([("a", "b")]):
         assert (found.difference.low, found.difference.value, found.difference.high) == (0, 0, 0)
         assert found.p_value == found.p_corrected == found.p_permutation == found.p_delong == 1
@@ -79,7 +85,7 @@ def test_identical_arms_differ_by_exactly_nothing() -> None:
 def test_an_auc_and_its_interval_stay_within_0_and_1() -> None:
     labels, patients, rng = films(30, findings=1, unknown=False)
     judged = Judged(
-        {"a": scores_of(labels, rng, gap=3.0, repeats=1)}, labels, patients, ["Effusion"], redraws=200, seed=1
+        {"a": scores_of(labels, rng, gap=3.0, repeats=1)}, labels, patients, ["Effusion"], bootstrap_samples=200, seed=1
     )
     found = judged.auc("a", "Effusion")
     assert found.low is not None and found.low < found.value < 1 and found.high == 1
@@ -88,7 +94,7 @@ def test_an_auc_and_its_interval_stay_within_0_and_1() -> None:
 def test_all_comparisons_of_all_findings_are_corrected_together_and_a_real_gain_survives() -> None:
     labels, patients, rng = films(300)
     arms = {name: scores_of(labels, rng, gap=gap, repeats=5) for name, gap in (("a", 0.2), ("b", 0.2), ("c", 2.0))}
-    judged = Judged(arms, labels, patients, FINDINGS, redraws=300, seed=1)
+    judged = Judged(arms, labels, patients, FINDINGS, bootstrap_samples=300, seed=1)
     found = judged.comparisons([("b", "a"), ("c", "a"), ("a", "c")])
     assert len(found) == 6
     assert [c.p_corrected for c in found] == pytest.approx(holm(np.array([c.p_value for c in found])))
@@ -103,7 +109,9 @@ def test_a_difference_as_large_as_the_detectable_one_is_found_in_four_of_five_st
     for study in range(studies):
         labels, patients, rng = films(400, findings=1, seed=study, unknown=False)
         a, b = (scores_of(labels, rng, gap=gap, repeats=1) for gap in (1.0, 0.575))
-        made += Judged({"a": a, "b": b}, labels, patients, ["x"], redraws=100, seed=study).comparisons([("a", "b")])
+        made += Judged({"a": a, "b": b}, labels, patients, ["x"], bootstrap_samples=100, seed=study).comparisons(
+            [("a", "b")]
+        )
     true_difference = float(ndtr(1.0 / np.sqrt(2)) - ndtr(0.575 / np.sqrt(2)))  # AUC of two normals
     assert np.mean([c.detectable for c in made]) == pytest.approx(true_difference, rel=0.05), "the study is so large"
     assert np.mean([c.verdict == "better" for c in made]) == pytest.approx(0.8, abs=3 * np.sqrt(0.16 / studies))
@@ -116,7 +124,7 @@ def test_where_all_arms_are_equal_hardly_any_study_claims_a_difference() -> None
     for study in range(studies):
         labels, patients, rng = films(80, findings=1, seed=study)
         arms = {name: scores_of(labels, rng, gap=0.7, repeats=3) for name in names}
-        judged = Judged(arms, labels, patients, ["Effusion"], redraws=100, seed=study)
+        judged = Judged(arms, labels, patients, ["Effusion"], bootstrap_samples=100, seed=study)
         found = judged.comparisons(pairs)
         differences += any(c.verdict in ("better", "worse") for c in found)
         claims += "raised" in enrich_sentence(found[0], found[1:-1], found[-1])
@@ -129,7 +137,7 @@ def test_of_fewer_than_ten_patients_no_difference_is_claimed() -> None:
     labels[:20, 0], labels[:18, 1] = 1, 1  # two films a patient: ten patients, and nine
     patients = np.array([f"p{i // 2}" for i in range(200)])
     arms = {name: scores_of(labels, rng, gap=gap, repeats=3) for name, gap in (("poor", 0.0), ("good", 3.0))}
-    judged = Judged(arms, labels, patients, FINDINGS, redraws=400, seed=1)
+    judged = Judged(arms, labels, patients, FINDINGS, bootstrap_samples=400, seed=1)
     verdicts = {c.finding: c.verdict for c in judged.comparisons([("good", "poor")])}
     assert verdicts == {"Effusion": "better", "Nodule": "undecided"}
     (note,) = judged.notes()
@@ -139,5 +147,5 @@ def test_of_fewer_than_ten_patients_no_difference_is_claimed() -> None:
 def test_two_arms_that_never_err_are_not_said_to_be_alike() -> None:
     labels, patients, _ = films(unknown=False)
     perfect = [labels.copy()]
-    judged = Judged({"a": perfect, "b": [2 * labels]}, labels, patients, FINDINGS, redraws=100, seed=1)
+    judged = Judged({"a": perfect, "b": [2 * labels]}, labels, patients, FINDINGS, bootstrap_samples=100, seed=1)
     assert {(c.verdict, c.detectable) for c in judged.comparisons([("a", "b")])} == {("undecided", 1.0)}

@@ -128,3 +128,11 @@ def test_findings_on_the_command_line_are_a_list_with_commas(tmp_path: Path) -> 
     named = read_settings(MergeSettings, "merge", file, ["findings=Effusion, Nodule"])
     assert named.findings == ("Effusion", "Nodule")
     assert read_settings(MergeSettings, "merge", file, ["findings=off"]).findings is None
+
+
+def test_settings_saved_under_an_older_name_are_read_and_saved_under_the_new_one(tmp_path: Path) -> None:
+    older = enrich(redraws=300)
+    assert older.bootstrap_samples == 300
+    older.save(tmp_path / "config.toml")
+    assert "bootstrap_samples = 300" in (tmp_path / "config.toml").read_text()
+    assert EnrichSettings.load(tmp_path / "config.toml") == older

@@ -87,20 +87,20 @@ def test_one_image_is_too_few() -> None:
 
 def test_the_interval_covers_the_true_distance_where_the_percentile_bootstrap_never_does() -> None:
     """120 pairs of Gaussian samples, n = 200 and d = 16: true distance 16 (0.5^2 + 0.2^2) = 4.64."""
-    truth, trials, redraws = 16 * (0.5**2 + 0.2**2), 120, 20
+    truth, trials, halves = 16 * (0.5**2 + 0.2**2), 120, 20
     rng = np.random.default_rng(5)
     covered = percentile = 0
     centres = []
     for _ in range(trials):
         real, fake = gaussian(rng, 200, 16), gaussian(rng, 200, 16, shift=0.5, scale=1.2)
-        low, high = frechet_interval(real, fake, redraws=redraws, rng=rng)
+        low, high = frechet_interval(real, fake, halves=halves, rng=rng)
         covered += low <= truth <= high
         centres.append((low + high) / 2)
-        redrawn = [
+        resampled = [
             frechet_distance(real[rng.integers(200, size=200)], fake[rng.integers(200, size=200)])
-            for _ in range(redraws)
+            for _ in range(halves)
         ]
-        percentile += min(redrawn) <= truth <= max(redrawn)
+        percentile += min(resampled) <= truth <= max(resampled)
     assert covered / trials == pytest.approx(0.95, abs=0.05)
     assert percentile / trials < 0.1
     assert np.mean(centres) == pytest.approx(truth, abs=0.15)  # 0.5 / sqrt(120) is the standard error
@@ -111,7 +111,7 @@ def test_the_interval_reaches_nought_for_sets_of_one_distribution_though_their_d
     reached = 0
     for _ in range(40):
         real, fake = gaussian(rng, 200, 16), gaussian(rng, 200, 16)
-        low, high = frechet_interval(real, fake, redraws=20, rng=rng)
+        low, high = frechet_interval(real, fake, halves=20, rng=rng)
         reached += low == 0
         assert high < frechet_distance(real, fake)
     assert reached >= 38
@@ -122,7 +122,7 @@ def test_left_uncorrected_it_is_the_range_of_distances_of_sets_of_this_size() ->
     rng = np.random.default_rng(7)
     others = [frechet_distance(gaussian(rng, 60, 60), gaussian(rng, 60, 60, shift=0.3)) for _ in range(60)]
     real, fake = gaussian(rng, 60, 60), gaussian(rng, 60, 60, shift=0.3)
-    low, high = frechet_interval(real, fake, redraws=30, rng=rng, corrected=False)
+    low, high = frechet_interval(real, fake, halves=30, rng=rng, corrected=False)
     assert (low + high) / 2 == pytest.approx(frechet_distance(real, fake), rel=1e-9)
     assert np.mean([low <= other <= high for other in others]) > 0.9
 
@@ -137,7 +137,7 @@ def test_several_films_of_a_patient_widen_the_interval_and_it_still_covers() -> 
         real = 0.95 * gaussian(rng, 40, 4)[patients] + np.sqrt(1 - 0.95**2) * gaussian(rng, 400, 4)
         fake = gaussian(rng, 400, 4, shift=0.5)
         for name, groups in (("patients", patients), ("films", None)):
-            low, high = frechet_interval(real, fake, redraws=20, rng=rng, real_groups=groups)
+            low, high = frechet_interval(real, fake, halves=20, rng=rng, real_groups=groups)
             covered[name] += low <= truth <= high
             widths[name] += high - low
     assert widths["patients"] > 1.3 * widths["films"]
@@ -149,16 +149,14 @@ def test_an_interval_needs_four_patients() -> None:
     rng = np.random.default_rng(9)
     features = gaussian(rng, 30, 3)
     with pytest.raises(TooFewImages, match="needs 4 real patients or more, not 3"):
-        frechet_interval(features, features, redraws=5, rng=rng, real_groups=np.repeat(["a", "b", "c"], 10))
+        frechet_interval(features, features, halves=5, rng=rng, real_groups=np.repeat(["a", "b", "c"], 10))
     with pytest.raises(TooFewImages, match="needs 4 synthetic images or more, not 2"):
-        frechet_interval(features, features[:2], redraws=5, rng=rng)
+        frechet_interval(features, features[:2], halves=5, rng=rng)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     features = gaussian(np.random.default_rng(10), 40, 3)
-    first, second = (
-        frechet_interval(features, features + 1, redraws=5, rng=np.random.default_rng(1)) for _ in range(2)
-    )
+    first, second = (frechet_interval(features, features + 1, halves=5, rng=np.random.default_rng(1)) for _ in range(2))
     assert first == second
 
 

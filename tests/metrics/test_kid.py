@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics.pairwise import polynomial_kernel
-from torchmetrics.image.kid import KernelInceptionDistance, maximum_mean_discrepancy
+from torchmetrics.image.kid import KernelInceptionDistance
 
 from radcommons.errors import TooFewImages
 from radcommons.metrics import kid as module
 from radcommons.metrics.half_samples import half_sample_interval, random_half
-from radcommons.metrics.kid import kid, kid_interval, squared_mmd
+from radcommons.metrics.kid import kid_interval, squared_mmd
 
 
 def test_two_images_each_by_hand() -> None:
@@ -31,30 +31,19 @@ def test_it_is_the_double_loop_over_pairs_with_scikit_learns_kernel(monkeypatch:
 
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save all extracted features")
-def test_one_subset_of_all_images_equals_torchmetrics() -> None:
+def test_the_distance_of_all_images_equals_torchmetrics() -> None:
     rng = np.random.default_rng(1)
     real, fake = rng.random((50, 3, 2, 2)), rng.random((50, 3, 2, 2)) ** 2
     theirs = KernelInceptionDistance(torch.nn.Flatten(), subsets=1, subset_size=50, normalize=True)
     theirs.update(torch.from_numpy(real), real=True)
     theirs.update(torch.from_numpy(fake), real=False)
-    ours = kid(real.reshape(50, -1), fake.reshape(50, -1), subset_size=50, subsets=1, rng=rng)
-    assert ours.mean == pytest.approx(float(theirs.compute()[0]), rel=1e-6)
-    assert ours.sd == 0
+    ours = squared_mmd(real.reshape(50, -1), fake.reshape(50, -1))
+    assert ours == pytest.approx(float(theirs.compute()[0]), rel=1e-6)
 
 
-def test_mean_and_deviation_over_subsets_are_those_of_torchmetrics_on_the_same_subsets() -> None:
-    rng = np.random.default_rng(2)
-    real, fake = rng.standard_normal((40, 5)), rng.standard_normal((60, 5)) * 1.5
-    ours = kid(real, fake, subset_size=25, subsets=8, rng=np.random.default_rng(3))
-    again = np.random.default_rng(3)
-    values = []
-    for _ in range(8):
-        a, b = real[again.choice(40, 25, replace=False)], fake[again.choice(60, 25, replace=False)]
-        kernels = [torch.from_numpy(polynomial_kernel(x, y, degree=3)) for x, y in ((a, a), (a, b), (b, b))]
-        values.append(float(maximum_mean_discrepancy(*kernels)))
-    assert (ours.subset_size, ours.subsets) == (25, 8)
-    assert ours.mean == pytest.approx(np.mean(values), rel=1e-9)
-    assert ours.sd == pytest.approx(np.std(values), rel=1e-9)
+def test_one_image_of_a_kind_is_too_few() -> None:
+    with pytest.raises(TooFewImages, match="needs 2 images or more of each kind, not 1"):
+        squared_mmd(np.zeros((1, 2)), np.zeros((9, 2)))
 
 
 def test_sets_of_one_distribution_are_at_nought_on_average_whatever_the_subset_and_others_are_not() -> None:
@@ -68,17 +57,6 @@ def test_sets_of_one_distribution_are_at_nought_on_average_whatever_the_subset_a
     assert apart == sorted(apart)
 
 
-def test_too_large_a_subset_says_what_to_pass() -> None:
-    rng = np.random.default_rng(5)
-    with pytest.raises(TooFewImages) as caught:
-        kid(np.zeros((400, 2)), np.zeros((900, 2)), subset_size=1000, subsets=10, rng=rng)
-    assert str(caught.value) == (
-        "subset_size is 1000 but the smaller set has 400 images; pass subset_size=400 or fewer"
-    )
-    with pytest.raises(TooFewImages, match="needs 2 images or more of each kind, not 1"):
-        kid(np.zeros((4, 2)), np.zeros((9, 2)), subset_size=1, subsets=10, rng=rng)
-
-
 def true_distance(shift: float) -> float:
     """Squared MMD of N(0, 1) and N(shift, 1) under (xy + 1)^3, from the moments: sum_p binom(3, p) (difference)^2."""
     return 3 * shift**2 + 3 * (shift**2) ** 2 + (shift**3 + 3 * shift) ** 2
@@ -89,7 +67,7 @@ def test_the_interval_covers_the_distance_of_the_distributions() -> None:
     covered = 0
     for _ in range(200):
         real, fake = rng.standard_normal((150, 1)), rng.standard_normal((150, 1)) + 0.6
-        low, high = kid_interval(real, fake, redraws=40, rng=rng)
+        low, high = kid_interval(real, fake, halves=40, rng=rng)
         covered += low <= truth <= high
     assert covered / 200 == pytest.approx(0.95, abs=0.045)
 
@@ -98,7 +76,7 @@ def test_the_interval_holds_nought_for_sets_of_one_distribution() -> None:
     rng = np.random.default_rng(7)
     held = 0
     for _ in range(100):
-        low, high = kid_interval(rng.standard_normal((80, 3)), rng.standard_normal((80, 3)), redraws=40, rng=rng)
+        low, high = kid_interval(rng.standard_normal((80, 3)), rng.standard_normal((80, 3)), halves=40, rng=rng)
         held += low <= 0 <= high
     assert held >= 93
 
@@ -111,7 +89,7 @@ def test_several_films_of_a_patient_widen_the_interval_and_it_still_covers() -> 
         real = 0.95 * rng.standard_normal((30, 1))[patients] + np.sqrt(1 - 0.95**2) * rng.standard_normal((300, 1))
         fake = rng.standard_normal((300, 1)) + 0.6
         for name, groups in (("patients", patients), ("films", None)):
-            low, high = kid_interval(real, fake, redraws=40, rng=rng, real_groups=groups)
+            low, high = kid_interval(real, fake, halves=40, rng=rng, real_groups=groups)
             covered[name] += low <= truth <= high
     assert covered["patients"] >= 85
     assert covered["films"] <= 75
@@ -129,5 +107,5 @@ def test_the_interval_is_that_of_the_estimator_computed_half_by_half() -> None:
         halves.append(squared_mmd(real[kept], fake[random_half(np.arange(24), rng=again)]))
     expected = half_sample_interval(squared_mmd(real, fake), halves, level=0.9)
     names = np.array([f"patient {n:02}" for n in patients])
-    found = kid_interval(real, fake, redraws=6, rng=np.random.default_rng(10), level=0.9, real_groups=names)
+    found = kid_interval(real, fake, halves=6, rng=np.random.default_rng(10), level=0.9, real_groups=names)
     assert found == pytest.approx(expected, rel=1e-9)

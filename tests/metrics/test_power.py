@@ -5,7 +5,7 @@ from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_confint, proportion_effectsize, samplesize_confint_proportion
 
 from radcommons.errors import SettingRefused, TooFewImages
-from radcommons.metrics.bootstrap import auc_redraws
+from radcommons.metrics.bootstrap import bootstrap_auc
 from radcommons.metrics.power import (
     detectable_auc,
     hanley_mcneil_error,
@@ -92,7 +92,7 @@ def test_the_planned_error_of_a_difference_is_about_that_of_binormal_scores() ->
     rng = np.random.default_rng(0)
     labels = np.repeat([1.0, 0.0], [300, 600])
     scores = np.stack([rng.standard_normal(900) + labels * shift for shift in (1.0, 1.3)], axis=1)
-    values = auc_redraws(scores, np.stack([labels] * 2, axis=1), np.arange(900), redraws=1000, rng=rng)
+    values = bootstrap_auc(scores, np.stack([labels] * 2, axis=1), np.arange(900), bootstrap_samples=1000, rng=rng)
     correlation = float(np.corrcoef(values.T)[0, 1])
     planned = paired_auc_error(*values.mean(axis=0), 300, 600, correlation=correlation)
     assert planned == pytest.approx((values[:, 0] - values[:, 1]).std(), rel=0.1)

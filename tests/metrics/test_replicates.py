@@ -9,14 +9,14 @@ from radcommons.metrics.replicates import Replicated, replicated
 STEADY = np.zeros(10)
 
 
-def redraws_of_error(error: float) -> np.ndarray:
+def resampled_with_error(error: float) -> np.ndarray:
     """Bootstrap values whose standard deviation is `error`."""
     values = np.array([-1.0, 1.0])
     return error * values / values.std(ddof=1)
 
 
 def test_by_hand_the_errors_of_both_causes_add_as_squares() -> None:
-    found = replicated(np.array([0.1, 0.2, 0.3]), redraws_of_error(0.03))
+    found = replicated(np.array([0.1, 0.2, 0.3]), resampled_with_error(0.03))
     assert found.value == pytest.approx(0.2)
     assert found.patients_error == pytest.approx(0.03)
     assert found.trainings_error == pytest.approx(0.1 / np.sqrt(3))
@@ -35,7 +35,7 @@ def test_where_patients_do_not_vary_it_is_students_test_of_the_trainings() -> No
 
 @pytest.mark.parametrize("values", [[0.04], [0.04, 0.04, 0.04]])
 def test_where_trainings_do_not_vary_or_there_is_one_it_is_the_normal_test_of_the_patients(values: list[float]) -> None:
-    found = replicated(np.array(values), redraws_of_error(0.02))
+    found = replicated(np.array(values), resampled_with_error(0.02))
     assert found.reach() == pytest.approx(0.02 * norm.ppf(0.975))
     assert found.p_value == pytest.approx(2 * norm.sf(2), rel=1e-6)
 
@@ -78,8 +78,8 @@ def test_95_per_cent_intervals_cover_at_least_so_often_whichever_luck_prevails(t
     patients_error, studies = 0.02, 4_000
     values = rng.normal(0, luck * patients_error * np.sqrt(trainings), (studies, trainings))
     values += rng.normal(0, patients_error, (studies, 1))  # the same patients for all trainings
-    redrawn = redraws_of_error(patients_error)
-    found = [replicated(v, redrawn) for v in values]
+    resampled = resampled_with_error(patients_error)
+    found = [replicated(v, resampled) for v in values]
     covered = np.mean([abs(f.value) <= f.reach() for f in found])
     assert covered > 0.95 - 3 * np.sqrt(0.05 * 0.95 / studies)
 
@@ -87,7 +87,7 @@ def test_95_per_cent_intervals_cover_at_least_so_often_whichever_luck_prevails(t
 def test_two_trainings_are_not_certain_to_one_in_a_hundred_more_often_than_that() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0, 0.05, (4_000, 2))
-    found = [replicated(v, redraws_of_error(0.01)) for v in values]
+    found = [replicated(v, resampled_with_error(0.01)) for v in values]
     assert np.mean([f.reach(0.99) < abs(f.value) for f in found]) < 0.015
     satterthwaite = [_satterthwaite(v, 0.01) for v in values]
     assert np.mean([p < 0.01 for p in satterthwaite]) > 0.03, "the rule that is not used, and why"

@@ -119,7 +119,7 @@ def _fidelity(
         present, absent = labels[name] >= 0.5, labels[name] < 0.5
         s, patients = scores[name][:, output], material.films[name].patients
         groups = patients[present], patients[absent]
-        interval = auc_interval(s[present], s[absent], *groups, redraws=settings.redraws, rng=rng)
+        interval = auc_interval(s[present], s[absent], *groups, bootstrap_samples=settings.bootstrap_samples, rng=rng)
         return Estimate(value=area_under_roc(s[present], s[absent]), low=interval[0], high=interval[1])
 
     strengths: tuple[float, ...] = ()

@@ -57,7 +57,7 @@ def quality_scores(material: Material) -> list[QualityScore]:
                     names=(images, reference),
                     finding=finding,
                     patients=patients,
-                    redraws=settings.fid_redraws,
+                    halves=settings.fid_halves,
                     rng=rng,
                 )
             )
@@ -72,7 +72,7 @@ def compare_sets(
     names: tuple[str, str],
     finding: str | None,
     patients: np.ndarray,
-    redraws: int,
+    halves: int,
     rng: np.random.Generator,
 ) -> QualityScore:
     """All distances between two sets of images.
@@ -81,14 +81,14 @@ def compare_sets(
         images, reference: features of one extractor.
         names: of the two sets, in words.
         finding: the finding that all of them show, if one.
-        patients: patient of each reference film; patients are redrawn, not films.
-        redraws: of the intervals.
+        patients: patient of each reference film; halves are drawn by patient.
+        halves: pairs of random halves behind each interval.
     """
     extractor = same_extractor(images, reference)
     ours, theirs = images.values, reference.values
     found = manifold(theirs, ours, neighbours=NEIGHBOURS)
-    frechet = frechet_interval(theirs, ours, redraws=redraws, rng=rng, real_groups=patients, corrected=False)
-    kernel = kid_interval(theirs, ours, redraws=redraws, rng=rng, real_groups=patients)
+    frechet = frechet_interval(theirs, ours, halves=halves, rng=rng, real_groups=patients, corrected=False)
+    kernel = kid_interval(theirs, ours, halves=halves, rng=rng, real_groups=patients)
     return QualityScore(
         images=names[0],
         reference=names[1],

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from radcommons.settings import Seed, Settings
 
@@ -29,11 +29,21 @@ class AuditSettings(Settings):
     largest_sample: int = Field(
         10_000, ge=100, description="films of one part that are compared at most, whole patients drawn by the seed"
     )
-    redraws: int = Field(1_000, ge=100, description="bootstrap redraws of an interval")
+    bootstrap_samples: int = Field(
+        1_000,
+        ge=100,
+        validation_alias=AliasChoices("bootstrap_samples", "redraws"),
+        description="bootstrap samples behind an interval",
+    )
     permutations: int = Field(
         4_000, ge=100, description="exchanges of patients behind a p value; it cannot be below 1 / (permutations + 1)"
     )
-    fid_redraws: int = Field(30, ge=10, description="redraws of the interval of a Frechet distance")
+    fid_halves: int = Field(
+        30,
+        ge=10,
+        validation_alias=AliasChoices("fid_halves", "fid_redraws"),
+        description="pairs of random halves behind the interval of a Frechet distance",
+    )
     pairs: int = Field(1_000, ge=10, description="pairs a finding for MS-SSIM")
     fewest: int = Field(20, ge=8, description="images that a comparison by finding needs at least, of each kind")
     ssim_side: int = Field(64, ge=8, description="side at which films are compared by SSIM, pixels, at most")

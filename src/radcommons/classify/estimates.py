@@ -1,8 +1,8 @@
-"""A classifier's numbers with their intervals, and what the interval is where redraws show no spread."""
+"""A classifier's numbers with their intervals, also where all bootstrap samples give the same value."""
 
 import numpy as np
 
-from radcommons.metrics.bootstrap import mean_redrawn, percentile_interval
+from radcommons.metrics.bootstrap import bootstrap_mean, percentile_interval
 from radcommons.metrics.power import share_interval
 from radcommons.metrics.thresholds import outcomes
 from radcommons.records import Estimate
@@ -23,31 +23,35 @@ def patients_behind(
     return {measure: [len(np.unique(groups[films])) for films in mask.T] for measure, mask in of.items()}
 
 
-def of_share(value: float, redrawn: np.ndarray, patients: int | None) -> Estimate | None:
-    """`estimate`, but of 0 or 1, which every redraw repeats, the interval of so many patients all alike (Wilson).
+def of_share(value: float, resampled: np.ndarray, patients: int | None) -> Estimate | None:
+    """A share with its interval; None where it is not defined.
 
-    Without a number of patients there is no interval then.
+    Every bootstrap sample repeats a share of 0 or 1. Its interval is Wilson's, from the number of patients, where that
+    is given.
     """
     if value not in (0, 1):
-        return estimate(value, redrawn)
+        return estimate(value, resampled)
     low, high = (None, None) if patients is None else share_interval(int(value) * patients, patients)
     return Estimate(value=float(value), low=low, high=high)
 
 
-def estimate(value: float, redrawn: np.ndarray) -> Estimate | None:
+def estimate(value: float, resampled: np.ndarray) -> Estimate | None:
     """A value with its percentile interval; None where it is not defined."""
-    return None if np.isnan(value) else certain(value, redrawn)
+    return None if np.isnan(value) else certain(value, resampled)
 
 
-def mean_estimate(values: np.ndarray, redrawn: np.ndarray) -> Estimate | None:
-    """Mean over findings of shares (F,), redrawn (r, F); no interval where redraws only repeat a share of 0 or 1."""
+def mean_estimate(values: np.ndarray, resampled: np.ndarray) -> Estimate | None:
+    """Mean over findings of shares (F,), with their values in bootstrap samples (r, F).
+
+    There is no interval where a share is 0 or 1, which every bootstrap sample repeats.
+    """
     if np.isnan(values).any():
         return None
     mean = float(values.mean())
-    return Estimate(value=mean) if np.isin(values, (0, 1)).any() else certain(mean, mean_redrawn(redrawn))
+    return Estimate(value=mean) if np.isin(values, (0, 1)).any() else certain(mean, bootstrap_mean(resampled))
 
 
-def certain(value: float, redrawn: np.ndarray) -> Estimate:
+def certain(value: float, resampled: np.ndarray) -> Estimate:
     """A value that is defined, with its percentile interval."""
-    low, high = (None if np.isnan(end) else end for end in percentile_interval(redrawn))
+    low, high = (None if np.isnan(end) else end for end in percentile_interval(resampled))
     return Estimate(value=float(value), low=low, high=high)

@@ -15,10 +15,10 @@ from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, PathInUse, PatientsSeen, TooFewImages, nearest_hint
 from radcommons.folders import alone_in, holds_other_than
 from radcommons.metrics.bootstrap import (
-    auc_redraws,
-    average_precision_redraws,
-    confusion_redraws,
-    mean_redrawn,
+    bootstrap_auc,
+    bootstrap_average_precision,
+    bootstrap_confusion,
+    bootstrap_mean,
     patients_of_rarer,
 )
 from radcommons.metrics.calibration import brier_score, reliability
@@ -51,7 +51,7 @@ def evaluate(
     part: Part = "test",
     findings: Sequence[str] | None = None,
     by_image: bool = False,
-    redraws: int = 10_000,
+    bootstrap_samples: int = 10_000,
     seed: int = 0,
     track: Track = silent,
 ) -> Evaluation:
@@ -64,8 +64,9 @@ def evaluate(
         run: of `train_classifier`.
         folder: the store.
         findings: which to judge; all that the classifier knows by default; each once.
-        by_image: redraw images instead of patients: intervals are too narrow where patients have several films.
-        redraws: bootstrap samples.
+        by_image: draw bootstrap samples of images, not of patients; intervals are then too narrow where patients
+            have several films.
+        bootstrap_samples: behind each interval.
     Raises:
         FindingUnknown: the store does not label a finding.
         TooFewImages: no finding has both classes in the part; where some have, the others are named and left out.
@@ -91,13 +92,13 @@ def evaluate(
             raise PatientsSeen(f"{run}: {overlap}; judge it on films of patients that it has not seen")
         scores = classifier.scores(films.images, rows=films.rows, track=track)
         columns = [classifier.findings.index(f) for f in chosen]
-        with track("Redrawing patients", total=1, unit="tables") as advance:
+        with track("Bootstrap over patients", total=1, unit="tables") as advance:
             evaluation = judged(
                 classifier,
                 films.about([chosen[f] for f in kept]),
                 scores[:, [columns[f] for f in kept]],
                 by_image=by_image,
-                redraws=redraws,
+                bootstrap_samples=bootstrap_samples,
                 seed=seed,
             )
             advance(1)
@@ -147,7 +148,7 @@ def predictions(store: Store, films: Examples, scores: np.ndarray) -> pl.DataFra
 
 
 def judged(
-    classifier: Classifier, films: Examples, scores: np.ndarray, *, by_image: bool, redraws: int, seed: int
+    classifier: Classifier, films: Examples, scores: np.ndarray, *, by_image: bool, bootstrap_samples: int, seed: int
 ) -> Evaluation:
     """The record of scores (n, F) of films whose labels have both classes of every finding."""
     labels = films.labels
@@ -156,15 +157,15 @@ def judged(
     def rng() -> np.random.Generator:
         return numpy_stream(seed, "evaluation")  # the same patients for every measure
 
-    aucs = auc_redraws(scores, labels, groups, redraws=redraws, rng=rng())
-    precisions = average_precision_redraws(scores, labels, groups, redraws=redraws, rng=rng())
+    aucs = bootstrap_auc(scores, labels, groups, bootstrap_samples=bootstrap_samples, rng=rng())
+    precisions = bootstrap_average_precision(scores, labels, groups, bootstrap_samples=bootstrap_samples, rng=rng())
     rules: dict[str, list[AtThreshold]] = {}
     means_at: dict[str, dict[str, Estimate | None]] = {}
     for rule, thresholds in classifier.record.thresholds.items():
         chosen = np.array([thresholds[classifier.findings.index(f)] for f in films.findings], float)
         found = confusion(scores, labels, chosen)
-        redrawn = confusion_redraws(scores, labels, chosen, groups, redraws=redraws, rng=rng())
-        values = {m: (getattr(found, m), getattr(redrawn, m)) for m in MEASURES}
+        resampled = bootstrap_confusion(scores, labels, chosen, groups, bootstrap_samples=bootstrap_samples, rng=rng())
+        values = {m: (getattr(found, m), getattr(resampled, m)) for m in MEASURES}
         behind = patients_behind(scores, labels, chosen, groups)
         rules[rule] = [
             AtThreshold(
@@ -200,12 +201,12 @@ def judged(
         images=len(films),
         patients=len(np.unique(films.patients)),
         unit="images" if by_image else "patients",
-        redraws=redraws,
+        bootstrap_samples=bootstrap_samples,
         seed=seed,
         findings=found_findings,
         mean={
-            "auc": certain(points.mean(), mean_redrawn(aucs)),
-            "average precision": certain(areas.mean(), mean_redrawn(precisions)),
+            "auc": certain(points.mean(), bootstrap_mean(aucs)),
+            "average precision": certain(areas.mean(), bootstrap_mean(precisions)),
         },
         mean_at=means_at,
         versions=versions("torch", "monai", "numpy"),
@@ -213,7 +214,7 @@ def judged(
 
 
 def _calibration(scores: np.ndarray, labels: np.ndarray) -> Calibration:
-    curve = reliability(scores, labels, bins=BINS, equal="count")
+    curve = reliability(scores, labels, bins=BINS)
     filled = curve.counts > 0
     return Calibration(
         predicted=tuple(curve.predicted[filled].tolist()),

@@ -68,7 +68,7 @@ def table(evaluation: Evaluation) -> str:
     lines = [
         f"{evaluation.classifier}, judged on the part '{evaluation.part}' of {evaluation.store}: "
         f"{evaluation.images:,} films of {evaluation.patients:,} patients. "
-        f"95% intervals from {evaluation.redraws:,} redraws of {evaluation.unit}; "
+        f"95% intervals from {evaluation.bootstrap_samples:,} bootstrap samples of {evaluation.unit}; "
         f"thresholds by Youden's rule on validation. {caution(evaluation)}".rstrip(),
         "",
         "| finding | films with / without | " + " | ".join(COLUMNS) + " |",

@@ -14,39 +14,12 @@ from radcommons.classify.attacked import LabelledFilms, aucs, noise_scores, pgd_
 from radcommons.classify.masking import falling_check, masking_checks, require_change
 from radcommons.classify.pgd import WHITE, AttackSettings
 from radcommons.errors import SettingRefused
-from radcommons.metrics.bootstrap import auc_redraws, mean_redrawn, percentile_interval
+from radcommons.metrics.bootstrap import bootstrap_auc, bootstrap_mean, percentile_interval
 from radcommons.progress import Track, silent
 from radcommons.records import Estimate, MaskingCheck, RobustComparison, RobustCurve, RobustDifference, RobustPoint
 from radcommons.seeds import numpy_stream
 
-REDRAWS = 1_000
-
-
-def robust_curve(
-    network: nn.Module,
-    films: LabelledFilms,
-    epsilons: Sequence[float],
-    settings: AttackSettings,
-    *,
-    seed: int = 0,
-    batch_size: int = 64,
-    redraws: int = REDRAWS,
-    track: Track = silent,
-) -> RobustCurve:
-    """The AUC of each finding under attack and under noise at each epsilon.
-
-    Args:
-        network: see `radcommons.classify.pgd`.
-        films: to attack, at the network's side.
-        epsilons: grey levels, [0, 255]; 0 is added.
-        settings: the attack; its own epsilon is not used.
-        seed, batch_size: they determine every random number; memory goes with the batch.
-        redraws: bootstrap samples of patients behind the intervals.
-    Raises:
-        SettingRefused: an epsilon out of range.
-    """
-    sizes = _sizes(epsilons)
-    return _curve(films, sizes, settings, *_scores(network, films, sizes, settings, seed, batch_size, track), redraws)
+BOOTSTRAP_SAMPLES = 1_000
 
 
 def compare(
@@ -57,16 +30,18 @@ def compare(
     *,
     seed: int = 0,
     batch_size: int = 64,
-    redraws: int = REDRAWS,
+    bootstrap_samples: int = BOOTSTRAP_SAMPLES,
     track: Track = silent,
 ) -> RobustComparison:
     """Curves and checks of one or two networks on the same films, and the difference of the two.
 
     Args:
         networks: one or two by name, with the films' findings; each gives the other's transfer attack.
-        films, seed, batch_size, redraws: as in `robust_curve`.
-        epsilons: as in `robust_curve`; that of the settings is added.
+        films: to attack, at the networks' side.
+        epsilons: grey levels, [0, 255]; 0 and that of the settings are added.
         settings: the attack; the checks are made at its epsilon, > 0.
+        seed, batch_size: they determine every random number; memory grows with the batch.
+        bootstrap_samples: of patients, behind the intervals.
     Raises:
         SettingRefused: an epsilon out of range, or that of the settings is 0.
     """
@@ -76,13 +51,15 @@ def compare(
     for name, network in networks.items():
         by_attack, by_noise = _scores(network, films, sizes, settings, seed, batch_size, track)
         attacked.append(by_attack)
-        curves[name] = _curve(films, sizes, settings, by_attack, by_noise, redraws)
+        curves[name] = _curve(films, sizes, settings, by_attack, by_noise, bootstrap_samples)
         other = next((n for n in networks.values() if n is not network), None)
         checks[name] = (
             *masking_checks(network, films, settings, seed=seed, batch_size=batch_size, other=other, track=track),
             falling_check(sizes, [point.mean_auc.value for point in curves[name].points]),
         )
-    differences = _differences(films, sizes, *attacked, redraws=redraws) if len(attacked) == 2 else ()
+    differences = (
+        _differences(films, sizes, *attacked, bootstrap_samples=bootstrap_samples) if len(attacked) == 2 else ()
+    )
     return RobustComparison(
         epsilon=settings.epsilon,
         curves=curves,
@@ -122,17 +99,17 @@ def _curve(
     settings: AttackSettings,
     attacked: Sequence[np.ndarray],
     noisy: Sequence[np.ndarray],
-    redraws: int,
+    bootstrap_samples: int,
 ) -> RobustCurve:
     points = []
     for size, by_attack, by_noise in zip(sizes, attacked, noisy, strict=True):
         under_attack, under_noise = aucs(by_attack, films), aucs(by_noise, films)
-        redrawn = _redrawn(by_attack, films, redraws)
+        resampled = _resampled(by_attack, films, bootstrap_samples)
         points.append(
             RobustPoint(
                 epsilon=size,
                 auc=dict(zip(films.names, under_attack.tolist(), strict=True)),
-                mean_auc=_mean(under_attack, redrawn),
+                mean_auc=_mean(under_attack, resampled),
                 noise_auc=dict(zip(films.names, under_noise.tolist(), strict=True)),
                 noise_mean_auc=float(under_noise.mean()),
             )
@@ -148,29 +125,35 @@ def _curve(
 
 
 def _differences(
-    films: LabelledFilms, sizes: Sequence[float], first: list[np.ndarray], second: list[np.ndarray], *, redraws: int
+    films: LabelledFilms,
+    sizes: Sequence[float],
+    first: list[np.ndarray],
+    second: list[np.ndarray],
+    *,
+    bootstrap_samples: int,
 ) -> tuple[RobustDifference, ...]:
     """Second minus first at each epsilon, both in the same bootstrap samples."""
     found = []
     for size, one, other in zip(sizes, first, second, strict=True):
         values = aucs(other, films) - aucs(one, films)
-        redrawn = _redrawn(other, films, redraws) - _redrawn(one, films, redraws)
-        found.append(RobustDifference(epsilon=size, mean_auc=_mean(values, redrawn)))
+        resampled = _resampled(other, films, bootstrap_samples) - _resampled(one, films, bootstrap_samples)
+        found.append(RobustDifference(epsilon=size, mean_auc=_mean(values, resampled)))
     return tuple(found)
 
 
-def _redrawn(scores: np.ndarray, films: LabelledFilms, redraws: int) -> np.ndarray:
-    """AUCs in bootstrap samples of patients, (redraws, judged); the samples are the same at every call."""
+def _resampled(scores: np.ndarray, films: LabelledFilms, bootstrap_samples: int) -> np.ndarray:
+    """AUCs in bootstrap samples of patients, (bootstrap_samples, judged); the samples are the same at every call."""
     labels = films.labels[:, list(films.judged)]
-    return auc_redraws(scores, labels, films.patients, redraws=redraws, rng=numpy_stream(0, "redraws"))
+    rng = numpy_stream(0, "redraws")
+    return bootstrap_auc(scores, labels, films.patients, bootstrap_samples=bootstrap_samples, rng=rng)
 
 
-def _mean(values: np.ndarray, redrawn: np.ndarray) -> Estimate:
+def _mean(values: np.ndarray, resampled: np.ndarray) -> Estimate:
     """Mean over findings of values (judged,), with its interval from bootstrap samples (r, judged).
 
     A sample without both classes of a finding has no say in that finding.
     """
-    low, high = percentile_interval(mean_redrawn(redrawn))
+    low, high = percentile_interval(bootstrap_mean(resampled))
     return Estimate(value=float(values.mean()), low=low, high=high)
 
 

@@ -10,7 +10,7 @@ from radcommons.classify.attacked import LabelledFilms
 from radcommons.classify.evaluation import claim, require_common
 from radcommons.classify.material import of_store, require_both_classes, with_both_classes
 from radcommons.classify.pgd import AttackSettings
-from radcommons.classify.robustness import REDRAWS, compare
+from radcommons.classify.robustness import BOOTSTRAP_SAMPLES, compare
 from radcommons.classify.robustness_figure import robustness_figure
 from radcommons.classify.robustness_table import table
 from radcommons.data.listing import Part
@@ -54,7 +54,7 @@ def attack_run(
     findings: Sequence[str] | None = None,
     epsilons: Sequence[float] = EPSILONS,
     films: int | None = None,
-    redraws: int = REDRAWS,
+    bootstrap_samples: int = BOOTSTRAP_SAMPLES,
     seed: int = 0,
     track: Track = silent,
 ) -> Robustness:
@@ -107,7 +107,7 @@ def attack_run(
             settings,
             seed=seed,
             batch_size=GPU_BATCH if classifier.device.type == "cuda" else CPU_BATCH,
-            redraws=redraws,
+            bootstrap_samples=bootstrap_samples,
             track=track,
         )
         robustness = Robustness(
@@ -119,7 +119,7 @@ def attack_run(
             part=part,
             films_in_part=len(examples),
             seed=seed,
-            redraws=redraws,
+            bootstrap_samples=bootstrap_samples,
             result=result,
             versions=versions("torch", "monai", "numpy"),
         )

@@ -28,8 +28,8 @@ def conditions(robustness: Robustness) -> str:
         + (f" (left out, one class only: {', '.join(curve.left_out)})" if curve.left_out else "")
         + f". Epsilon is the {size}, grey levels of 0 to 255. Projected gradient ascent ("
         + ", ".join(f"{name} = {'default' if value is None else value}" for name, value in known.items())
-        + f"), seed {robustness.seed}. 95% intervals from {robustness.redraws:,} redraws of patients. "
-        "Another attack may do better: no AUC here is a lower bound."
+        + f"), seed {robustness.seed}. 95% intervals from {robustness.bootstrap_samples:,} bootstrap samples of "
+        "patients. Another attack may do better: no AUC here is a lower bound."
     )
 
 

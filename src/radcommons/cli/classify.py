@@ -29,7 +29,7 @@ radcommons classify attack classifiers/site-a stores/site-a --out attacks/site-a
 radcommons classify attack classifiers/plain stores/site-a --out attacks/both --other classifiers/robust --set norm=l2
 """
 PARTS = ("train", "val", "test")
-EVAL_SEED = seed_option("Root of the redraws.")
+EVAL_SEED = seed_option("Root of the bootstrap samples.")
 ATTACK_SEED = seed_option("Root of the draw, the random starts and the noise.")
 
 
@@ -108,9 +108,13 @@ def evaluate(
     part: str = typer.Option("test", "--part", help="Which part of the store: train, val or test."),
     finding: list[str] = typer.Option([], "--finding", help="Judge this finding only; may repeat. All by default."),
     by_image: bool = typer.Option(
-        False, "--by-image", help="Redraw images instead of patients; too narrow where patients have several."
+        False,
+        "--by-image",
+        help="Bootstrap over images, not patients; intervals are too narrow where patients have several.",
     ),
-    redraws: int = typer.Option(10_000, "--redraws", min=100, help="Bootstrap samples of the intervals."),
+    bootstrap_samples: int = typer.Option(
+        10_000, "--bootstrap-samples", min=100, help="Bootstrap samples of the intervals."
+    ),
     seed: int = EVAL_SEED,
     as_json: bool = AsJson,
 ) -> None:
@@ -129,7 +133,7 @@ def evaluate(
         part=part,  # type: ignore[arg-type]
         findings=finding or None,
         by_image=by_image,
-        redraws=redraws,
+        bootstrap_samples=bootstrap_samples,
         seed=seed,
         track=bar,
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from radcommons.metrics.bootstrap import FEW_PATIENTS, auc_redraws, patients_of_rarer
+from radcommons.metrics.bootstrap import FEW_PATIENTS, bootstrap_auc, patients_of_rarer
 from radcommons.metrics.classification import auc_by_finding
 from radcommons.metrics.comparison import delong_test, holm, permutation_test
 from radcommons.metrics.replicates import Replicated, replicated
@@ -18,7 +18,7 @@ PERMUTATIONS = 10_000
 
 
 class Judged:
-    """AUC of every arm, repeat and finding on the same test films, and in the same redraws of their patients."""
+    """AUC of every arm, repeat and finding, on the same test films and in the same bootstrap samples of patients."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Judged:
         patients: np.ndarray,
         findings: Sequence[str],
         *,
-        redraws: int,
+        bootstrap_samples: int,
         seed: int,
     ) -> None:
         """`scores`: by arm, of each repeat, (n, F); `labels` (n, F) and `patients` (n,) of the test films."""
@@ -36,19 +36,21 @@ class Judged:
         self._labels, self._patients = labels, patients
         columns = np.concatenate([s.transpose(1, 0, 2).reshape(len(labels), -1) for s in self._scores.values()], axis=1)
         repeated = np.tile(labels, columns.shape[1] // labels.shape[1])
-        redrawn = auc_redraws(columns, repeated, patients, redraws=redraws, rng=numpy_stream(seed, "patients"))
+        resampled = bootstrap_auc(
+            columns, repeated, patients, bootstrap_samples=bootstrap_samples, rng=numpy_stream(seed, "patients")
+        )
         self.few = {  # findings, and their patients, of which no difference is claimed
             f: count
             for f, column in zip(findings, labels.T, strict=True)
             if (count := patients_of_rarer(column, patients)) < FEW_PATIENTS
         }
         self._aucs: dict[str, np.ndarray] = {}  # by arm, (s, F)
-        self._redrawn: dict[str, np.ndarray] = {}  # by arm, the mean over repeats, (r, F)
+        self._resampled: dict[str, np.ndarray] = {}  # by arm, the mean over repeats, (r, F)
         start = 0
         for arm, repeats in self._scores.items():
             shape = (len(repeats), labels.shape[1])
-            block = redrawn[:, start : start + shape[0] * shape[1]].reshape(redraws, *shape)
-            self._redrawn[arm] = block.mean(axis=1)
+            block = resampled[:, start : start + shape[0] * shape[1]].reshape(bootstrap_samples, *shape)
+            self._resampled[arm] = block.mean(axis=1)
             self._aucs[arm] = np.array([auc_by_finding(scores_of_repeat, labels) for scores_of_repeat in repeats])
             start += shape[0] * shape[1]
 
@@ -66,14 +68,14 @@ class Judged:
     def auc(self, arm: str, finding: str) -> Estimate:
         """Mean AUC over the repeats, with its interval, which ends at 0 and 1."""
         f = self.findings.index(finding)
-        e = _estimate(replicated(self._aucs[arm][:, f], self._redrawn[arm][:, f]))
+        e = _estimate(replicated(self._aucs[arm][:, f], self._resampled[arm][:, f]))
         return Estimate(value=e.value, low=max(0.0, e.low or 0.0), high=min(1.0, e.high or 0.0))
 
     def comparisons(self, pairs: Sequence[tuple[str, str]]) -> tuple[Comparison, ...]:
         """Each pair of arms (one, against) for each finding, all corrected together."""
         cells = [(pair, f) for pair in pairs for f in range(len(self.findings))]
         found = [
-            replicated(self._aucs[a][:, f] - self._aucs[b][:, f], self._redrawn[a][:, f] - self._redrawn[b][:, f])
+            replicated(self._aucs[a][:, f] - self._aucs[b][:, f], self._resampled[a][:, f] - self._resampled[b][:, f])
             for (a, b), f in cells
         ]
         corrected = holm(np.array([r.p_value for r in found]))
@@ -98,7 +100,7 @@ class Judged:
         )
 
     def _tells_nothing(self, a: str, b: str, f: int) -> bool:
-        """Whether the test patients are too few, or both arms at an AUC of 0 or 1, where redraws show no spread."""
+        """Whether there are too few test patients, or both arms have an AUC of 0 or 1 in every bootstrap sample."""
         ends = {aucs[:, f].mean() for aucs in (self._aucs[a], self._aucs[b])}
         return self.findings[f] in self.few or ends <= {0.0, 1.0}
 
@@ -106,7 +108,7 @@ class Judged:
         """P values of the arms' averaged scores, (F,) each: by permutation and by DeLong."""
         first, second = self._scores[a].mean(axis=0), self._scores[b].mean(axis=0)
         rng = numpy_stream(self.seed, "exchange", a, b)
-        exchanged = permutation_test(first, second, self._labels, self._patients, redraws=PERMUTATIONS, rng=rng)
+        exchanged = permutation_test(first, second, self._labels, self._patients, permutations=PERMUTATIONS, rng=rng)
         return exchanged.p_value, delong_test(first, second, self._labels, self._patients).p_value
 
 

@@ -23,7 +23,14 @@ def judge(trials: Sequence[Trial], trained: Sequence[Trained], settings: Experim
     scores: dict[str, list[np.ndarray]] = {}
     for trial, outcome in zip(trials, trained, strict=True):
         scores.setdefault(trial.arm, []).append(outcome.scores)
-    return Judged(scores, test.labels, test.patients, test.findings, redraws=settings.redraws, seed=settings.seed)
+    return Judged(
+        scores,
+        test.labels,
+        test.patients,
+        test.findings,
+        bootstrap_samples=settings.bootstrap_samples,
+        seed=settings.seed,
+    )
 
 
 def arms(

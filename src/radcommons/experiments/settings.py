@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from radcommons.classify.settings import Augmentation, ClassifierSettings
 from radcommons.seeds import derive
@@ -18,7 +18,12 @@ class ExperimentSettings(Settings):
     repeats: int = Field(
         5, ge=1, description="times that every arm is drawn and trained anew; with one, luck in training is not seen"
     )
-    redraws: int = Field(10_000, ge=100, description="bootstrap redraws of the test patients")
+    bootstrap_samples: int = Field(
+        10_000,
+        ge=100,
+        validation_alias=AliasChoices("bootstrap_samples", "redraws"),
+        description="bootstrap samples of the test patients",
+    )
     diversity_pairs: int = Field(1_000, ge=0, description="pairs of positive images behind an arm's MS-SSIM; 0 = none")
     classifier: ClassifierSettings = Field(
         ClassifierSettings(), description="settings of every arm's training, a table; see 'classify train'"

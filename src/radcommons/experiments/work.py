@@ -12,7 +12,7 @@ from radcommons.classify.material import Examples
 from radcommons.experiments.settings import ExperimentSettings
 from radcommons.runs.folder import claim_folder, differing
 
-FREE = {"repeats", "redraws", "diversity_pairs"}  # what is trained does not depend on them
+FREE = {"repeats", "bootstrap_samples", "diversity_pairs"}  # what is trained does not depend on them
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from radcommons.metrics.bootstrap import percentile_interval
 from radcommons.models.generator import Generator
 from radcommons.records import Estimate
 
-REDRAWS = 1000
+BOOTSTRAP_SAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def identity_change(without: np.ndarray, raised: np.ndarray, *, rng: np.random.G
     if not between.any():
         return Estimate(value=float("nan"))
     n = len(own)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=REDRAWS).astype(np.float64)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES).astype(np.float64)
     counts = counts[(counts > 0).sum(axis=1) > 1]  # of a sample of one person alone there is no other
 
     def ratio(c: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ def identity_change(without: np.ndarray, raised: np.ndarray, *, rng: np.random.G
 def mean_with_interval(values: np.ndarray, *, rng: np.random.Generator) -> Estimate:
     """Mean of values (n,), one a pseudo-patient, with its 95% bootstrap interval."""
     n = len(values)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=REDRAWS)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES)
     low, high = percentile_interval(counts @ values / n)
     return Estimate(value=float(values.mean()), low=low, high=high)
 

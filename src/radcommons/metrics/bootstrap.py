@@ -1,4 +1,4 @@
-"""Bootstrap samples of patients: images of a patient are never taken for independent."""
+"""Bootstrap samples of patients: images of one patient are not treated as independent."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -7,29 +7,15 @@ import numpy as np
 from radcommons.metrics.sample_statistics import Statistic, auc, average_precision, true_positive_rate
 from radcommons.metrics.thresholds import Confusion, outcomes
 
-FEW_PATIENTS = 10  # of a class: with fewer, redraws of them show too little of the luck in who they were
+FEW_PATIENTS = 10  # of a class: with fewer, bootstrap samples vary too little, and intervals are too narrow
 SAMPLES_AT_ONCE = 64  # more at once are slower; a block takes 512 bytes a patient and 1,024 a positive
 
 # Scores, labels and patient numbers of one finding, (n,) each -> its statistic of any sample.
 Prepare = Callable[[np.ndarray, np.ndarray, np.ndarray], Statistic]
 
 
-def grouped_counts(groups: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
-    """How often each row stands in one bootstrap sample of groups.
-
-    Args:
-        groups: group of each row, e.g. its patient, (n,), of any sortable type.
-        rng: draws as many groups as there are, with replacement.
-    Returns:
-        int (n,), equal within a group; `np.repeat(rows, counts)` is the sample.
-    Source: Davison and Hinkley 1997 (resampling of clusters).
-    """
-    names, rows = np.unique(groups, return_inverse=True)
-    return _drawn(len(names), rng)[rows]
-
-
 def patients_of_rarer(labels: np.ndarray, patients: np.ndarray) -> int:
-    """How many patients have images of the class that fewer have; below `FEW_PATIENTS` go by no interval.
+    """Patients with images of the rarer class; below `FEW_PATIENTS` no interval is reliable.
 
     Args:
         labels: of one finding, 1, 0 or NaN for unknown, (n,).
@@ -40,9 +26,10 @@ def patients_of_rarer(labels: np.ndarray, patients: np.ndarray) -> int:
 
 
 def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The middle `level` of redrawn values (r,) as (low, high). NaN values, undefined in their sample, are left out.
+    """The middle `level` of a statistic's values in bootstrap samples, (r,), as (low, high).
 
-    (NaN, NaN) where every value is. Source: Efron 1979.
+    NaN values, from samples in which the statistic is not defined, are left out; (NaN, NaN) where all are NaN.
+    Source: Efron 1979.
     """
     defined = values[~np.isnan(values)]
     if not len(defined):
@@ -51,18 +38,18 @@ def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float,
     return float(low), float(high)
 
 
-def mean_redrawn(redrawn: np.ndarray) -> np.ndarray:
-    """Mean over findings of redrawn values (r, F), (r,); a finding that is NaN in a redraw has no say in it.
+def bootstrap_mean(resampled: np.ndarray) -> np.ndarray:
+    """Mean over findings in each bootstrap sample, (r, F) -> (r,), without the findings that are NaN in that sample.
 
-    NaN where all are. With rare findings hardly a redraw has them all.
+    NaN where all are. Hardly any sample has both classes of every rare finding.
     """
-    defined = ~np.isnan(redrawn)
-    sums, counts = np.where(defined, redrawn, 0).sum(axis=1), defined.sum(axis=1)
+    defined = ~np.isnan(resampled)
+    sums, counts = np.where(defined, resampled, 0).sum(axis=1), defined.sum(axis=1)
     return np.asarray(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
 
 
-def auc_redraws(
-    scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, *, redraws: int, rng: np.random.Generator
+def bootstrap_auc(
+    scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, *, bootstrap_samples: int, rng: np.random.Generator
 ) -> np.ndarray:
     """`area_under_roc` of every finding in bootstrap samples of patients, the same sample for all findings.
 
@@ -73,47 +60,50 @@ def auc_redraws(
         scores: float (n, F).
         labels: 1, 0 or NaN for unknown, float (n, F).
         patients: patient of each image, (n,), of any sortable type; `np.arange(n)` takes images for independent.
-        redraws: bootstrap samples; 10,000 settle the ends of an interval of 0.95 to a few per cent of its width.
+        bootstrap_samples: how many; 10,000 settle the ends of an interval of 0.95 to a few per cent of its width.
         rng: draws the patients; the result depends on it alone.
     Returns:
-        float (redraws, F) in [0, 1]; NaN where a sample has one class only.
+        float (bootstrap_samples, F) in [0, 1]; NaN where a sample has one class only.
     Source: Efron 1979; Rutter 2000 (the bootstrap of patients for ROC curves).
     """
-    return _by_finding(auc, scores, labels, patients, redraws=redraws, rng=rng)
+    return _by_finding(auc, scores, labels, patients, bootstrap_samples=bootstrap_samples, rng=rng)
 
 
-def average_precision_redraws(
-    scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, *, redraws: int, rng: np.random.Generator
+def bootstrap_average_precision(
+    scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, *, bootstrap_samples: int, rng: np.random.Generator
 ) -> np.ndarray:
     """`average_precision` of every finding in bootstrap samples of patients.
 
-    Arguments and result are those of `auc_redraws`; NaN where a sample has no positive. Each sample has a prevalence
+    Arguments and result are those of `bootstrap_auc`; NaN where a sample has no positive. Each sample has a prevalence
     of its own, and average precision goes with it.
     """
-    return _by_finding(average_precision, scores, labels, patients, redraws=redraws, rng=rng)
+    return _by_finding(average_precision, scores, labels, patients, bootstrap_samples=bootstrap_samples, rng=rng)
 
 
-def confusion_redraws(
+def bootstrap_confusion(
     scores: np.ndarray,
     labels: np.ndarray,
     thresholds: np.ndarray,
     patients: np.ndarray,
     *,
-    redraws: int,
+    bootstrap_samples: int,
     rng: np.random.Generator,
 ) -> Confusion:
     """`confusion` at fixed thresholds in bootstrap samples of patients, the same sample for all findings.
 
-    Arguments are those of `auc_redraws` and `confusion`. The thresholds' own uncertainty is not in it.
+    Arguments are those of `bootstrap_auc` and `confusion`. The thresholds' own uncertainty is not in it.
 
     Returns:
-        Confusion of float (redraws, F); e.g. ``percentile_interval(result.sensitivity[:, 0])``.
+        Confusion of float (bootstrap_samples, F); e.g. ``percentile_interval(result.sensitivity[:, 0])``.
     """
     names, rows = np.unique(patients, return_inverse=True)
     parts = np.hstack(outcomes(scores, labels, thresholds))
     sums = np.zeros((len(names), parts.shape[1]))  # of each outcome of each finding, by patient
     np.add.at(sums, rows, parts)
-    blocks = [counts.T @ sums for counts in _samples([np.arange(len(names))], len(names), redraws=redraws, rng=rng)]
+    blocks = [
+        counts.T @ sums
+        for counts in _samples([np.arange(len(names))], len(names), bootstrap_samples=bootstrap_samples, rng=rng)
+    ]
     return Confusion(*np.hsplit(np.concatenate(blocks), 4))
 
 
@@ -123,7 +113,7 @@ def auc_interval(
     positive_groups: np.ndarray,
     negative_groups: np.ndarray,
     *,
-    redraws: int,
+    bootstrap_samples: int,
     rng: np.random.Generator,
     level: float = 0.95,
 ) -> tuple[float, float]:
@@ -137,14 +127,16 @@ def auc_interval(
         negative: scores of the negative class, (m,), m >= 1.
         positive_groups: patient of each positive, (n,).
         negative_groups: patient of each negative, (m,), named as in `positive_groups`.
-        redraws: bootstrap samples, 1,000 for an interval of 0.95.
+        bootstrap_samples: how many; 1,000 for an interval of 0.95.
         rng: draws the patients.
         level: e.g. 0.95.
     Returns:
         (low, high) in [0, 1]; of no width where the classes do not overlap at all, whatever their size.
     Source: Efron 1979; Rutter 2000 (the bootstrap of patients for ROC curves).
     """
-    values = _by_class(auc, positive, negative, positive_groups, negative_groups, redraws=redraws, rng=rng)
+    values = _by_class(
+        auc, positive, negative, positive_groups, negative_groups, bootstrap_samples=bootstrap_samples, rng=rng
+    )
     return percentile_interval(values, level)
 
 
@@ -155,7 +147,7 @@ def true_positive_rate_interval(
     negative_groups: np.ndarray,
     *,
     false_positive_rate: float,
-    redraws: int,
+    bootstrap_samples: int,
     rng: np.random.Generator,
     level: float = 0.95,
 ) -> tuple[float, float]:
@@ -168,7 +160,9 @@ def true_positive_rate_interval(
     def rate(*images: np.ndarray) -> Statistic:
         return true_positive_rate(*images, false_positive_rate=false_positive_rate)
 
-    values = _by_class(rate, positive, negative, positive_groups, negative_groups, redraws=redraws, rng=rng)
+    values = _by_class(
+        rate, positive, negative, positive_groups, negative_groups, bootstrap_samples=bootstrap_samples, rng=rng
+    )
     return percentile_interval(values, level)
 
 
@@ -178,12 +172,12 @@ def _by_finding(
     labels: np.ndarray,
     patients: np.ndarray,
     *,
-    redraws: int,
+    bootstrap_samples: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
     names, rows = np.unique(patients, return_inverse=True)
     statistics = [statistic(scores[:, f], labels[:, f], rows) for f in range(scores.shape[1])]
-    return _values(statistics, [np.arange(len(names))], len(names), redraws=redraws, rng=rng)
+    return _values(statistics, [np.arange(len(names))], len(names), bootstrap_samples=bootstrap_samples, rng=rng)
 
 
 def _by_class(
@@ -193,7 +187,7 @@ def _by_class(
     positive_groups: np.ndarray,
     negative_groups: np.ndarray,
     *,
-    redraws: int,
+    bootstrap_samples: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
     names, rows = np.unique(np.concatenate([positive_groups, negative_groups]), return_inverse=True)
@@ -203,7 +197,7 @@ def _by_class(
     classes[rows[labels == 0]] |= 2
     strata = [members for kind in (1, 2, 3) if len(members := np.flatnonzero(classes == kind))]
     of_counts = statistic(np.concatenate([positive, negative]), labels, rows)
-    return _values([of_counts], strata, len(names), redraws=redraws, rng=rng)[:, 0]
+    return _values([of_counts], strata, len(names), bootstrap_samples=bootstrap_samples, rng=rng)[:, 0]
 
 
 def _values(
@@ -211,20 +205,20 @@ def _values(
     strata: Sequence[np.ndarray],
     patients: int,
     *,
-    redraws: int,
+    bootstrap_samples: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Each statistic of each sample, (redraws, len(statistics))."""
-    blocks = _samples(strata, patients, redraws=redraws, rng=rng)
+    """Each statistic of each sample, (bootstrap_samples, len(statistics))."""
+    blocks = _samples(strata, patients, bootstrap_samples=bootstrap_samples, rng=rng)
     return np.concatenate([np.stack([of(counts) for of in statistics], axis=1) for counts in blocks])
 
 
 def _samples(
-    strata: Sequence[np.ndarray], patients: int, *, redraws: int, rng: np.random.Generator
+    strata: Sequence[np.ndarray], patients: int, *, bootstrap_samples: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Counts of the patients in block after block of samples, float (patients, b); each stratum keeps its size."""
-    for start in range(0, redraws, SAMPLES_AT_ONCE):
-        counts = np.empty((min(SAMPLES_AT_ONCE, redraws - start), patients))
+    for start in range(0, bootstrap_samples, SAMPLES_AT_ONCE):
+        counts = np.empty((min(SAMPLES_AT_ONCE, bootstrap_samples - start), patients))
         for sample in counts:  # one by one, so that the draws do not depend on the size of a block
             for members in strata:
                 sample[members] = _drawn(len(members), rng)

@@ -1,7 +1,6 @@
 """Do probabilities mean what they say?"""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -35,25 +34,23 @@ class Reliability:
         return float(np.average(gaps, weights=self.counts[filled]))
 
 
-def reliability(
-    probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 10, equal: Literal["width", "count"] = "width"
-) -> Reliability:
-    """How often a finding is there, beside how probable the classifier called it.
+def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 10) -> Reliability:
+    """Observed frequency of a finding against the predicted probability, in bins of equally many images.
+
+    Bins of equal width would leave most bins of a rare finding empty.
 
     Args:
         probabilities: of one finding, float (n,) in [0, 1].
         labels: 1, 0 or NaN for unknown, float (n,).
         bins: number of bins, >= 1.
-        equal: "width" cuts [0, 1] evenly; "count" cuts at quantiles, so that a bin of a rare finding is not empty;
-            tied probabilities stay together.
     Returns:
-        Reliability; unknown labels are left out.
+        Reliability; unknown labels are left out, and tied probabilities share a bin.
     Source: DeGroot and Fienberg 1983; Niculescu-Mizil and Caruana 2005.
     """
     known = ~np.isnan(labels)
     values, truth = probabilities[known], labels[known]
     edges = np.linspace(0, 1, bins + 1)
-    if equal == "count" and len(values):
+    if len(values):
         edges = np.quantile(values, edges)
     places = np.searchsorted(edges[1:-1], values, side="left")
     counts = np.bincount(places, minlength=bins)

@@ -6,8 +6,6 @@ import numpy as np
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
-from radcommons.metrics.bootstrap import auc_redraws
-
 BLOCK_CELLS = 2**21  # exchanges times patients that are drawn at once, 16 MB of signs
 ROUNDING = 1e-13  # of the sum of all terms: by this much two sums that are equal may differ
 
@@ -18,14 +16,10 @@ class PermutationTest:
 
     difference: AUC of the first classifier minus that of the second, (F,), [-1, 1]; NaN where a class is absent.
     p_value: two-sided, (F,), (0, 1]; not corrected for the number of findings.
-    mean_difference: mean over the findings that have both classes; NaN where none has.
-    mean_p_value: of that mean, from the same exchanges, so the findings' dependence is in it.
     """
 
     difference: np.ndarray
     p_value: np.ndarray
-    mean_difference: float
-    mean_p_value: float
 
 
 @dataclass(frozen=True)
@@ -43,36 +37,13 @@ class DelongTest:
     p_value: np.ndarray
 
 
-def auc_difference_redraws(
-    first: np.ndarray,
-    second: np.ndarray,
-    labels: np.ndarray,
-    patients: np.ndarray,
-    *,
-    redraws: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """AUC of the first classifier minus that of the second in bootstrap samples of patients, both on each sample.
-
-    Args:
-        first: scores of one classifier, float (n, F).
-        second: scores of the other for the same images, float (n, F), on any scale.
-        labels, patients, redraws, rng: as in `auc_redraws`.
-    Returns:
-        float (redraws, F) in [-1, 1]; NaN where a sample has one class only.
-    """
-    both, twice = np.hstack([first, second]), np.hstack([labels, labels])
-    one, other = np.hsplit(auc_redraws(both, twice, patients, redraws=redraws, rng=rng), 2)
-    return np.asarray(one - other)
-
-
 def permutation_test(
     first: np.ndarray,
     second: np.ndarray,
     labels: np.ndarray,
     patients: np.ndarray,
     *,
-    redraws: int,
+    permutations: int,
     rng: np.random.Generator,
 ) -> PermutationTest:
     """Exchange the two classifiers' ranks in random patients: how often is the difference of AUC as large by chance?
@@ -90,10 +61,10 @@ def permutation_test(
         second: scores of the other for the same images, float (n, F).
         labels: 1, 0 or NaN for unknown, float (n, F).
         patients: patient of each image, (n,); `np.arange(n)` takes images for independent.
-        redraws: exchanges, >= 1; the smallest p is 1 / (1 + redraws).
+        permutations: exchanges, >= 1; the smallest p is 1 / (1 + permutations).
         rng: draws the signs.
     Returns:
-        PermutationTest, p = (1 + exchanges at least as far from 0) / (1 + redraws).
+        PermutationTest, p = (1 + exchanges at least as far from 0) / (1 + permutations).
     Source: Venkatraman and Begg 1996 (exchange of ranks); Bandos, Rockette and Gur 2005 (the AUC, linear form);
         Phipson and Smyth 2010 (the 1 +).
     """
@@ -107,18 +78,15 @@ def permutation_test(
             parts = _exchange_terms(first[known, f], second[known, f], positive)
             pairs = positive.sum() * (~positive).sum()
             terms[:, f] = np.bincount(rows[known], weights=parts, minlength=len(names)) / pairs
-    defined = ~np.isnan(terms[0])
-    mean = terms[:, defined].mean(axis=1) if defined.any() else np.full(len(names), np.nan)
-    terms = np.column_stack([terms, mean])
     observed = terms.sum(axis=0)
     limits = np.abs(observed) - ROUNDING * np.abs(terms).sum(axis=0)
-    as_far = np.zeros(findings + 1)
+    as_far = np.zeros(findings)
     step = max(1, BLOCK_CELLS // len(names))
-    for start in range(0, redraws, step):
-        signs = np.where(rng.random((min(step, redraws - start), len(names))) < 0.5, -1.0, 1.0)
+    for start in range(0, permutations, step):
+        signs = np.where(rng.random((min(step, permutations - start), len(names))) < 0.5, -1.0, 1.0)
         as_far += (np.abs(signs @ terms) >= limits).sum(axis=0)
-    p_values = np.where(np.isnan(observed), np.nan, (1 + as_far) / (1 + redraws))
-    return PermutationTest(observed[:-1], p_values[:-1], float(observed[-1]), float(p_values[-1]))
+    p_values = np.where(np.isnan(observed), np.nan, (1 + as_far) / (1 + permutations))
+    return PermutationTest(observed, p_values)
 
 
 def delong_test(first: np.ndarray, second: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> DelongTest:

@@ -14,12 +14,10 @@ class DataCopying:
 
     statistic: C_T, weighted mean of the cells' z; far below 0 = copying, far above 0 = underfitting.
     cells_used: cells with enough of both kinds.
-    share_of_synthetic_used: share of the synthetic images that lie in them, (0, 1].
     """
 
     statistic: float
     cells_used: int
-    share_of_synthetic_used: float
 
 
 def mann_whitney_z(synthetic: np.ndarray, held_out: np.ndarray) -> float:
@@ -71,7 +69,7 @@ def data_copying(
         TooFewImages: no cell has enough of both.
     Source: Meehan, Chaudhuri and Dasgupta 2020, C_T; there only the synthetic images of a cell are counted.
     """
-    statistic = held_out_used = synthetic_used = 0.0
+    statistic = held_out_used = 0.0
     cells_used = 0
     for cell in np.intersect1d(synthetic_cells, held_out_cells):
         own, other = synthetic[synthetic_cells == cell], held_out[held_out_cells == cell]
@@ -79,14 +77,13 @@ def data_copying(
             continue
         statistic += len(other) * mann_whitney_z(own, other)
         held_out_used += len(other)
-        synthetic_used += len(own)
         cells_used += 1
     if not cells_used:
         raise TooFewImages(
             f"no cell holds {fewest} synthetic and {fewest} held-out images "
             f"({len(synthetic)} and {len(held_out)} in all); use fewer cells"
         )
-    return DataCopying(statistic / held_out_used, cells_used, synthetic_used / len(synthetic))
+    return DataCopying(statistic / held_out_used, cells_used)
 
 
 def paired_closer_share(to_train: np.ndarray, to_held_out: np.ndarray) -> float:

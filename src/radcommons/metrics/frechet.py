@@ -48,7 +48,7 @@ def frechet_interval(
     real: np.ndarray,
     fake: np.ndarray,
     *,
-    redraws: int,
+    halves: int,
     rng: np.random.Generator,
     level: float = 0.95,
     real_groups: np.ndarray | None = None,
@@ -64,7 +64,7 @@ def frechet_interval(
     Args:
         real: features of real images, float (n, d).
         fake: features of synthetic images, float (m, d), same extractor.
-        redraws: number of pairs of halves; 30 do, since only their mean and deviation are used.
+        halves: number of pairs of halves; 30 are enough, since only their mean and deviation are used.
         rng: draws the halves.
         level: e.g. 0.95.
         real_groups: patient of each real row, (n,); a patient's rows are kept or left out together.
@@ -80,9 +80,9 @@ def frechet_interval(
     """
     real_rows = group_numbers(real_groups, len(real), "real")
     fake_rows = group_numbers(None, len(fake), "synthetic")
-    halves = [
+    distances = [
         frechet_distance(real[random_half(real_rows, rng=rng)], fake[random_half(fake_rows, rng=rng)])
-        for _ in range(redraws)
+        for _ in range(halves)
     ]
-    low, high = half_sample_interval(frechet_distance(real, fake), halves, level=level, corrected=corrected)
+    low, high = half_sample_interval(frechet_distance(real, fake), distances, level=level, corrected=corrected)
     return max(low, 0.0), max(high, 0.0)

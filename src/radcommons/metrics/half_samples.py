@@ -60,7 +60,7 @@ def half_sample_interval(
     Source: Shao and Wu 1989 (delete-d jackknife); Efron 1979 (the jackknife's bias).
     """
     values = np.fromiter(halves, float)
-    redraws = len(values)
+    count = len(values)
     centre = 2 * estimate - values.mean() if corrected else estimate
-    reach = stdtrit(redraws - 1, (1 + level) / 2) * values.std(ddof=1) * np.sqrt(1 + 1 / redraws)
+    reach = stdtrit(count - 1, (1 + level) / 2) * values.std(ddof=1) * np.sqrt(1 + 1 / count)
     return float(centre - reach), float(centre + reach)

@@ -1,23 +1,11 @@
 """Kernel distance of image features (KID where the features are Inception's)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from radcommons.errors import TooFewImages
 from radcommons.metrics.half_samples import group_numbers, half_sample_interval, random_half
 
 BLOCK_ROWS = 512  # rows of a kernel matrix held at once
-
-
-@dataclass(frozen=True)
-class Kid:
-    """Mean and standard deviation of the squared MMD over subsets; the deviation is of one subset, not of the mean."""
-
-    mean: float
-    sd: float
-    subset_size: int
-    subsets: int
 
 
 def squared_mmd(real: np.ndarray, fake: np.ndarray) -> float:
@@ -36,61 +24,27 @@ def squared_mmd(real: np.ndarray, fake: np.ndarray) -> float:
     return float(_squared_mmd_of(real, fake, *everything)[0])
 
 
-def kid(real: np.ndarray, fake: np.ndarray, *, subset_size: int, subsets: int, rng: np.random.Generator) -> Kid:
-    """Kernel inception distance: the mean of `squared_mmd` over random subsets.
-
-    Args:
-        real: features of real images, float (n, d).
-        fake: features of synthetic images, float (m, d), same extractor.
-        subset_size: images of each set in a subset, drawn without replacement; 2 to min(n, m).
-        subsets: how many are drawn; subsets overlap, so ``sd / sqrt(subsets)`` is not a standard error:
-            take `kid_interval`.
-        rng: draws the subsets.
-    Returns:
-        Kid; its mean does not depend on the number of images, save for chance. sd is 0 for a single subset.
-    Raises:
-        TooFewImages: `subset_size` is larger than the smaller set, or below 2.
-    Source: Binkowski et al. 2018.
-    """
-    smaller = min(len(real), len(fake))
-    if subset_size > smaller:
-        raise TooFewImages(
-            f"subset_size is {subset_size} but the smaller set has {smaller} images; "
-            f"pass subset_size={smaller} or fewer"
-        )
-    values = np.array(
-        [
-            squared_mmd(
-                real[rng.choice(len(real), subset_size, replace=False)],
-                fake[rng.choice(len(fake), subset_size, replace=False)],
-            )
-            for _ in range(subsets)
-        ]
-    )
-    return Kid(float(values.mean()), float(values.std()), subset_size, subsets)
-
-
 def kid_interval(
     real: np.ndarray,
     fake: np.ndarray,
     *,
-    redraws: int,
+    halves: int,
     rng: np.random.Generator,
     level: float = 0.95,
     real_groups: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """Interval of the squared MMD of the two distributions, from random halves of both sets.
 
-    The subsets of `kid` share images, so their spread over the square root of their number says nothing of
-    other patients and shrinks at will with more subsets. Here half of the patients and of the synthetic images is
-    left out at a time, and the spread over halves of `squared_mmd` on all that is kept is the standard error.
-    Two films of a patient are alike, which lowers no error but raises the kernel's mean a little; halves of patients
-    show that bias too, and it is taken off.
+    KID is usually given as the mean over random subsets of the images. These subsets share images, so their spread
+    says nothing about other patients, and the spread of their mean shrinks at will with more subsets. Here each half
+    leaves out half of the patients and half of the synthetic images. The spread of `squared_mmd` over halves is the
+    standard error. Two films of a patient are alike, which raises the kernel's mean a little; halves of patients show
+    this bias too, and it is subtracted.
 
     Args:
         real: features of real images, float (n, d).
         fake: features of synthetic images, float (m, d), same extractor.
-        redraws: number of pairs of halves, two or more.
+        halves: number of pairs of halves, two or more.
         rng: draws the halves.
         level: e.g. 0.95.
         real_groups: patient of each real row, (n,); a patient's rows are kept or left out together.
@@ -102,14 +56,14 @@ def kid_interval(
     """
     real_rows = group_numbers(real_groups, len(real), "real")
     fake_rows = group_numbers(None, len(fake), "synthetic")
-    real_in = np.empty((redraws + 1, len(real)))
-    fake_in = np.empty((redraws + 1, len(fake)))
+    real_in = np.empty((halves + 1, len(real)))
+    fake_in = np.empty((halves + 1, len(fake)))
     real_in[0], fake_in[0] = 1, 1  # the whole sample
-    for redraw in range(1, redraws + 1):
-        real_in[redraw] = random_half(real_rows, rng=rng)
-        fake_in[redraw] = random_half(fake_rows, rng=rng)
-    whole, *halves = _squared_mmd_of(real, fake, real_in, fake_in)
-    return half_sample_interval(float(whole), halves, level=level)
+    for half in range(1, halves + 1):
+        real_in[half] = random_half(real_rows, rng=rng)
+        fake_in[half] = random_half(fake_rows, rng=rng)
+    whole, *of_halves = _squared_mmd_of(real, fake, real_in, fake_in)
+    return half_sample_interval(float(whole), of_halves, level=level)
 
 
 def _squared_mmd_of(real: np.ndarray, fake: np.ndarray, real_in: np.ndarray, fake_in: np.ndarray) -> np.ndarray:

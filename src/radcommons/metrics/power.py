@@ -139,7 +139,7 @@ def paired_auc_error(first: float, second: float, positives: float, negatives: f
         positives: number of independent positives, >= 1.
         negatives: number of independent negatives, >= 1.
         correlation: of the two AUCs over samples, [-1, 1]; 0 = separate images. Two networks of one architecture
-            on the same films have about 0.5 to 0.9; measure it by `auc_redraws` of a pilot.
+            on the same films have about 0.5 to 0.9; measure it by `bootstrap_auc` of a pilot.
     Returns:
         >= 0. After the fact `delong_test` measures it.
     Source: Hanley and McNeil 1983.

@@ -83,7 +83,7 @@ class Replicated:
         return float(np.hypot(of_patients, float(t.isf(beyond, self.trainings - 1)) * self.trainings_error))
 
 
-def replicated(values: np.ndarray, redrawn: np.ndarray) -> Replicated:
+def replicated(values: np.ndarray, resampled: np.ndarray) -> Replicated:
     """The mean of a measure over trainings, with its spread over patients and over trainings.
 
     What one training does better on some patients by luck is in both parts, so the error is too large rather than too
@@ -91,10 +91,10 @@ def replicated(values: np.ndarray, redrawn: np.ndarray) -> Replicated:
 
     Args:
         values: the measure of each training on all patients, (s,), s >= 1; e.g. differences of two arms' AUC.
-        redrawn: the mean over these trainings in bootstrap samples of patients, (r,); NaN, undefined in a sample, is
+        resampled: the mean over these trainings in bootstrap samples of patients, (r,); NaN, undefined in a sample, is
             left out.
     Source: Efron 1979 (the spread over patients).
     """
     trainings = len(values)
     of_trainings = float(np.std(values, ddof=1)) / np.sqrt(trainings) if trainings > 1 else 0.0
-    return Replicated(float(np.mean(values)), float(np.nanstd(redrawn, ddof=1)), float(of_trainings), trainings)
+    return Replicated(float(np.mean(values)), float(np.nanstd(resampled, ddof=1)), float(of_trainings), trainings)

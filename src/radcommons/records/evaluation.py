@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record
@@ -76,8 +76,8 @@ class Evaluation(Record):
         store: name of the store; `part` of it was judged.
         images, patients: of the part.
         overlap: how many of these patients the classifier has learned from or was stopped by, in words.
-        unit: what the intervals redraw, "patients" or "images".
-        redraws: bootstrap samples of the intervals.
+        unit: what a bootstrap sample draws, "patients" or "images".
+        bootstrap_samples: behind the intervals; `redraws` in older files.
         findings: one by one.
         one_class: findings that could not be judged, with the numbers of films that have them and have not.
         mean: means over the findings, "auc" and "average precision".
@@ -92,7 +92,7 @@ class Evaluation(Record):
     patients: int
     overlap: str = ""
     unit: str
-    redraws: int
+    bootstrap_samples: int = Field(validation_alias=AliasChoices("bootstrap_samples", "redraws"))
     seed: int
     findings: tuple[FindingEvaluation, ...]
     one_class: dict[str, tuple[int, int]] = Field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record
@@ -103,7 +103,7 @@ class Robustness(Record):
         store: name of the store; films of its `part` were attacked.
         films_in_part: of which `result` says how many were drawn.
         seed: root of the draw of films, of the random starts and of the noise.
-        redraws: bootstrap samples of patients behind the intervals of 0.95.
+        bootstrap_samples: of patients, behind the intervals of 95%; `redraws` in older files.
     """
 
     classifiers: dict[str, AttackedClassifier]
@@ -111,6 +111,6 @@ class Robustness(Record):
     part: str
     films_in_part: int
     seed: int
-    redraws: int
+    bootstrap_samples: int = Field(validation_alias=AliasChoices("bootstrap_samples", "redraws"))
     result: RobustComparison
     versions: dict[str, str]

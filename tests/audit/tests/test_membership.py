@@ -15,7 +15,7 @@ from radcommons.audit.tests.sanity_checks import detail
 from radcommons.data.store import Store
 from radcommons.metrics.classification import area_under_roc
 
-SIZES = AuditSettings(redraws=200, permutations=2000)
+SIZES = AuditSettings(bootstrap_samples=200, permutations=2000)
 
 
 def judged(members: np.ndarray, others: np.ndarray, **how: object):  # type: ignore[no-untyped-def]

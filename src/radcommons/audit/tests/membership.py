@@ -39,7 +39,7 @@ def membership_test(
     inside, outside = mean_by_patient(members, member_patients), mean_by_patient(others, other_patients)
     auc = area_under_roc(inside, outside)
     each = np.arange(len(inside)), -1 - np.arange(len(outside))  # every score is of another patient
-    low, high = auc_interval(inside, outside, *each, redraws=settings.redraws, rng=rng)
+    low, high = auc_interval(inside, outside, *each, bootstrap_samples=settings.bootstrap_samples, rng=rng)
     chance = permuted_aucs(np.concatenate([inside, outside]), len(inside), permutations=settings.permutations, rng=rng)
     p = upper_p_value(auc, chance)
     if two_sided:
@@ -49,7 +49,7 @@ def membership_test(
         name_of_rate = f"TPR at {rate:.1%} FPR"
         details[name_of_rate] = true_positive_rate_at(inside, outside, false_positive_rate=rate)
         interval = true_positive_rate_interval(
-            inside, outside, *each, false_positive_rate=rate, redraws=settings.redraws, rng=rng
+            inside, outside, *each, false_positive_rate=rate, bootstrap_samples=settings.bootstrap_samples, rng=rng
         )
         details[f"{name_of_rate}, from"], details[f"{name_of_rate}, to"] = interval
     return PrivacyTest.model_validate(
