@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import os
+import re
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -29,7 +30,8 @@ NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 def alone_in(folder: Path, *, private: bool) -> Iterator[None]:
     """Hold `folder`, which is made where it is absent, for this process only, and set who may read what is written.
 
-    The lock falls with the process, however that ends. A folder that was made and stays empty is removed again.
+    The lock falls with the process, however that ends. A folder that was made and stays empty is removed again, and so
+    is a request that nothing came of.
 
     Args:
         private: whether what is written is for its owner only, as all that is made of patients' films; else everybody
@@ -45,6 +47,7 @@ def alone_in(folder: Path, *, private: bool) -> Iterator[None]:
             stack.callback(_remove_if_empty, made)
         stack.enter_context(readable_by_owner(private))
         _hold(folder, stack)
+        stack.callback(_forget_request, folder)
         yield
 
 
@@ -163,7 +166,14 @@ def _let_go(lock: FileLock, path: Path) -> None:
 
 
 def _short(value: Any) -> str:
-    return textwrap.shorten(json.dumps(value, ensure_ascii=False).strip('"'), 120, placeholder=" ...")
+    text = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1...", json.dumps(value, ensure_ascii=False).strip('"'))
+    return textwrap.shorten(text, 120, placeholder=" ...")
+
+
+def _forget_request(folder: Path) -> None:
+    """Remove what `claim` wrote where nothing else came of it: a folder without results is free for any request."""
+    if not holds_other_than(folder, {REQUEST}):
+        (folder / REQUEST).unlink(missing_ok=True)
 
 
 def _remove_if_empty(folder: Path) -> None:
