@@ -1,6 +1,7 @@
 """A folder is one process's at a time, whatever became of those before, and nobody else writes to what is in it."""
 
 import errno
+import json
 import os
 import signal
 import stat
@@ -14,7 +15,7 @@ import pytest
 
 from radcommons import folders
 from radcommons.errors import DiskFull, PathInUse
-from radcommons.folders import LOCK, alone_in, holds_other_than
+from radcommons.folders import LOCK, alone_in, claim, holds_other_than
 
 HOLDING = """
 import sys, time
@@ -80,6 +81,52 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "mine" and holds_other_than(tmp_path / "out")
 
 
+def test_the_same_request_goes_on_and_another_is_told_what_differs(tmp_path: Path) -> None:
+    asked = {"store": "0123abcd" * 8, "part": "test", "findings": ("Edema",), "seed": 0}
+    with alone_in(tmp_path / "out", private=True):
+        for _ in range(2):
+            claim(tmp_path / "out", asked)
+            (tmp_path / "out" / "result").write_text("mine")
+    other = {**asked, "store": "4567" * 16, "findings": ("Edema", "Mass"), "new": None}
+    with pytest.raises(PathInUse) as refused:
+        claim(tmp_path / "out", other)
+    assert str(refused.value) == (
+        f"{tmp_path / 'out'} was begun with store = 0123abcd..., not 45674567...; "
+        'findings = ["Edema"], not ["Edema", "Mass"]; use those, or choose another --out'
+    )
+    (tmp_path / "out" / "request.json").write_text("[")
+    with pytest.raises(PathInUse, match=r"request\.json is damaged; choose another --out$"):
+        claim(tmp_path / "out", asked)
+    assert (tmp_path / "out" / "result").read_text() == "mine"
+
+
+def test_requests_of_one_digest_are_the_same_and_where_only_the_digest_differs_it_is_not_shown(tmp_path: Path) -> None:
+    claim(tmp_path, {"sha256": "a", "since": 2}, begun={"sha256": "a"})
+    with pytest.raises(PathInUse, match="was begun with other data or settings; use those"):
+        claim(tmp_path, {"sha256": "a", "name": "x"}, begun={"sha256": "b", "name": "x"})
+
+
+def test_a_strangers_files_are_left_alone_and_what_a_kill_left_unfinished_is_no_strangers(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(PathInUse, match="file is a file; choose another --out"):
+        claim(tmp_path / "file", {})
+    with pytest.raises(PathInUse, match="already holds something else; choose another --out"):
+        claim(tmp_path, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    claim(tmp_path, {}, ours={"file"}, file=None)
+    (tmp_path / "file").rename(tmp_path / "request.partial.json")
+    claim(tmp_path, {"seed": 1})
+    assert json.loads((tmp_path / "request.json").read_text()) == {"seed": 1}
+
+
+def test_a_request_of_which_nothing_came_leaves_the_folder_free(tmp_path: Path) -> None:
+    for out in (tmp_path / "new", tmp_path):
+        with pytest.raises(ZeroDivisionError), alone_in(out, private=True):
+            claim(out, {"seed": 1})
+            raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
 def failing(code: int) -> Callable[..., None]:
     def acquire(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -116,6 +163,12 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with alone_in(tmp_path / "out", private=True):
             pytest.fail("no room")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_fills_up_while_a_folder_is_written_to_is_the_same_line(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull, match="out is full; free some space and run the same command again"):
+        with alone_in(tmp_path / "out", private=True):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_nobody_else_reads_what_is_private_or_writes_what_is_shared(tmp_path: Path, everybody: None) -> None:

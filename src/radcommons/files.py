@@ -1,32 +1,102 @@
-"""Files that are whole or not there, and files that a kill may have left damaged."""
+"""Files and folders that are whole or not there, files that a kill may have damaged, and a disk that is full."""
 
+import contextlib
+import errno
 import os
+import re
+import shutil
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from radcommons.errors import DiskFull, RadCommonsError
+
 UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+PARTIAL = ".partial"  # at the end of the name, before the suffix, of what is not whole yet
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+NO_ROOM_SAID = re.compile(r"No space left on device|quota exceeded|\d+ requested and \d+ written")  # numpy: the last
 
 
-def put_whole(path: Path, write: Callable[[Path], object]) -> None:
+@contextlib.contextmanager
+def full_disk_is_clear(folder: Path) -> Iterator[None]:
+    """Turn what any library raises on a full disk into DiskFull: one line that names the folder and says what to do."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, RadCommonsError) or not _is_full(error):
+            raise
+        raise DiskFull(f"the disk of {folder} is full; free some space and run the same command again") from None
+
+
+def put_whole(
+    path: Path, write: Callable[[Path], object], *, previous: Path | None = None, on_disk: bool = True
+) -> None:
     """Let `write` make a file that takes the place of `path` once it is whole and on the disk.
 
     A kill or a power cut leaves the old one, or none, or all of the new one.
+
+    Args:
+        write: is given the path to write to, which has the suffix of `path`.
+        previous: where the old one goes; by default it is replaced.
+        on_disk: whether to wait for the disk. Without that, a power cut (but no kill) may leave a part of the new file.
+    Raises:
+        DiskFull: there was no room; the old one is still there.
     """
-    temporary = path.with_name(path.name + ".partial")
-    write(temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = _partial(path)
+    with full_disk_is_clear(path.parent):
+        try:
+            write(temporary)
+            if on_disk:
+                _to_disk(temporary)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if previous is not None and path.exists():
+            path.replace(previous)
+        temporary.replace(path)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, *, on_disk: bool = True) -> None:
     """`put_whole` of text, as UTF-8, or bytes."""
     data = content.encode() if isinstance(content, str) else content
-    put_whole(path, lambda target: target.write_bytes(data))
+    put_whole(path, lambda target: target.write_bytes(data), on_disk=on_disk)
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """`put_whole` of arrays by name, as a compressed .npz file."""
+    put_whole(path, lambda target: np.savez_compressed(target, allow_pickle=False, **arrays))
+
+
+def put_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a folder that takes the place of `folder` once its files are whole and on the disk.
+
+    Raises:
+        DiskFull: there was no room; the old one is still there.
+    """
+    new, old = _partial(folder), folder.with_name(f"{folder.name}.old")
+    with full_disk_is_clear(folder.parent):
+        for left in (new, old):  # by a kill
+            shutil.rmtree(left, ignore_errors=True)
+        new.mkdir(parents=True)
+        try:
+            write(new)
+            for path in new.iterdir():
+                _to_disk(path)
+        except BaseException:
+            shutil.rmtree(new)
+            raise
+        if folder.exists():
+            folder.replace(old)
+        new.replace(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file or folder is one that `put_whole` or `put_whole_folder` had not finished."""
+    return path.stem.endswith(PARTIAL) and path.stem != PARTIAL
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
@@ -36,3 +106,21 @@ def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
             return {name: arrays[name] for name in arrays.files}
     except UNREADABLE:
         return None
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, is about a full disk."""
+    while error is not None:
+        if getattr(error, "errno", None) in NO_ROOM or NO_ROOM_SAID.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -2,58 +2,114 @@
 
 import contextlib
 import errno
+import json
 import logging
 import os
-from collections.abc import Collection, Iterator
+import re
+import textwrap
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from radcommons.errors import DiskFull, PathInUse
+from radcommons.errors import PathInUse
+from radcommons.files import full_disk_is_clear, is_partial, write_whole
 
 logger = logging.getLogger(__name__)
 
+REQUEST = "request.json"  # in a folder of results: what was asked for
 LOCK = ".lock"  # in the folder while a process writes there; left by a kill, and then held by nobody
 PATIENCE_SECONDS = 5.0  # with one that was just killed or stopped: its workers end soon after it
 PRIVATE, SHARED = 0o077, 0o022  # umask of what stays in the hospital, and of what may leave it
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextlib.contextmanager
 def alone_in(folder: Path, *, private: bool) -> Iterator[None]:
     """Hold `folder`, which is made where it is absent, for this process only, and set who may read what is written.
 
-    The lock falls with the process, however that ends. A folder that was made and stays empty is removed again.
+    The lock falls with the process, however that ends. A folder that was made and stays empty is removed again, and so
+    is a request that nothing came of.
 
     Args:
         private: whether what is written is for its owner only, as all that is made of patients' films; else everybody
             may read it as far as the umask lets them. Nobody else may write in either case.
     Raises:
         PathInUse: another process holds the folder, or it is a file.
-        DiskFull: there is no room to begin.
+        DiskFull: there is no room to begin, or to write what is written in here.
     """
-    with contextlib.ExitStack() as stack:
+    with full_disk_is_clear(folder), contextlib.ExitStack() as stack:
         if folder.exists() and not folder.is_dir():
             raise PathInUse(f"{folder} is a file; choose another --out")
-        try:
-            for made in make_folder(folder, private=private):
-                stack.callback(_remove_if_empty, made)
-            stack.enter_context(readable_by_owner(private))
-            _hold(folder, stack)
-        except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            raise DiskFull(f"the disk of {folder} is full; free some space and run the same command again") from None
+        for made in make_folder(folder, private=private):
+            stack.callback(_remove_if_empty, made)
+        stack.enter_context(readable_by_owner(private))
+        _hold(folder, stack)
+        stack.callback(_forget_request, folder)
         yield
 
 
+def claim(
+    folder: Path,
+    request: Mapping[str, Any],
+    *,
+    file: str | None = REQUEST,
+    begun: Mapping[str, Any] | None = None,
+    ours: Collection[str] = (),
+) -> None:
+    """Begin a request in `folder`, or go on where the same one was begun; refuse a folder that holds anything else.
+
+    Args:
+        request: all that the results depend on: JSON values by name. A digest of all of it may stand in it as "sha256":
+            two requests with the same one are the same.
+        file: where in the folder the request is kept; None where the caller keeps it in a form of its own.
+        begun: what was asked for in this folder, where the caller has read it from a form of its own.
+        ours: names of files that may lie there before anything is begun.
+    Raises:
+        PathInUse: what the folder was begun with differs, the message says where; or it holds something else, or is a
+            file. Nothing is changed then.
+    """
+    if begun is None and file is not None:
+        begun = read_request(folder / file)
+    asked = json.loads(json.dumps(request))
+    if begun is None:
+        if folder.exists() and not folder.is_dir():
+            raise PathInUse(f"{folder} is a file; choose another --out")
+        if holds_other_than(folder, ours):
+            raise PathInUse(f"{folder} already holds something else; choose another --out")
+        if file is not None:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / file, json.dumps(asked, indent=1))
+        return
+    if begun.get("sha256") == asked.get("sha256", ""):
+        return
+    differing = [name for name, value in asked.items() if begun.get(name) != value]
+    if differing:
+        named = [f"{n} = {_short(begun.get(n))}, not {_short(asked[n])}" for n in differing if n != "sha256"]
+        changes = "; ".join(named) or "other data or settings"
+        raise PathInUse(f"{folder} was begun with {changes}; use those, or choose another --out")
+
+
+def read_request(path: Path) -> dict[str, Any] | None:
+    """The request that `claim` keeps in a file; None where there is no file. Raises PathInUse for a damaged one."""
+    if not path.is_file():
+        return None
+    try:
+        request = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        request = None
+    if not isinstance(request, dict):
+        raise PathInUse(f"{path} is damaged; choose another --out")
+    return request
+
+
 def holds_other_than(folder: Path, ours: Collection[str] = ()) -> bool:
-    """Whether `folder` is a file, or holds anything but `ours` and its lock."""
-    if not folder.exists():
-        return False
-    return not folder.is_dir() or any(path.name != LOCK and path.name not in ours for path in folder.iterdir())
+    """Whether `folder` holds anything but `ours`, its lock, and what a kill kept from becoming whole."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(p.name != LOCK and p.name not in ours and not is_partial(p) for p in folder.iterdir())
 
 
 @contextlib.contextmanager
@@ -107,6 +163,17 @@ def _let_go(lock: FileLock, path: Path) -> None:
     with contextlib.suppress(OSError):  # Windows removes no open file
         path.unlink()
     lock.release()
+
+
+def _short(value: Any) -> str:
+    text = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1...", json.dumps(value, ensure_ascii=False).strip('"'))
+    return textwrap.shorten(text, 120, placeholder=" ...")
+
+
+def _forget_request(folder: Path) -> None:
+    """Remove what `claim` wrote where nothing else came of it: a folder without results is free for any request."""
+    if not holds_other_than(folder, {REQUEST}):
+        (folder / REQUEST).unlink(missing_ok=True)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from radcommons.errors import PathMissing, SettingRefused, nearest_hint
+from radcommons.files import write_whole
 
 OFF = "off"
 
@@ -104,7 +105,7 @@ class Settings(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write all settings as TOML, defaults included, so that the file alone says what ran."""
-        path.write_text(tomli_w.dumps(_without_none(self.model_dump(mode="json"))), encoding="utf-8")
+        write_whole(path, tomli_w.dumps(_without_none(self.model_dump(mode="json"))))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

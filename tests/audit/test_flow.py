@@ -205,7 +205,7 @@ def test_a_generator_that_has_seen_held_out_patients_is_no_subject_of_this_store
     assert report.statement.startswith(line.found)
     assert line.found in Page((tmp_path / "a" / "report.html").read_text()).text
     (package / "patients.json").unlink()
-    with pytest.raises(PathInUse, match="holds another audit"):
+    with pytest.raises(PathInUse, match="was begun with other data or settings; use those, or choose another --out"):
         audit.run(package, again, tmp_path / "a", settings=sizes)
 
 
@@ -233,7 +233,7 @@ def test_a_stopped_audit_goes_on_and_ends_as_if_it_had_not_been_stopped(
     with monkeypatch.context() as patch:
         patch.setattr(flow, "quality_scores", lambda *_: pytest.fail("the quality had been worked out"))
         assert audit.run(short_run, hospital, tmp_path / "stopped", settings=sizes) == whole
-    with pytest.raises(PathInUse, match="holds another audit"):
+    with pytest.raises(PathInUse, match="whole was begun with seed = 0, not 1; use those, or choose another --out"):
         audit.run(short_run, hospital, tmp_path / "whole", settings=sizes.model_copy(update={"seed": 1}))
 
 

@@ -100,6 +100,7 @@ def test_the_record_on_disk_is_the_one_returned_and_holds_no_nan(found: tuple[Ev
         "evaluation.html",
         "evaluation.json",
         "predictions.parquet",
+        "request.json",
         "table.md",
     ]
 
@@ -242,6 +243,42 @@ def test_a_folder_with_anything_else_is_left_alone(run: Path, clinic: Store, tmp
     with pytest.raises(PathInUse, match="already holds something else; choose another --out"):
         evaluate(run, clinic.path, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_another_evaluation_leaves_the_results_that_are_there(
+    found: tuple[Evaluation, Path], run: Path, clinic: Store, phantom_store: Store, tmp_path: Path
+) -> None:
+    out = tmp_path / "e"
+    shutil.copytree(found[1], out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    classifier = Classifier.load(other)
+    save_classifier(
+        other / "classifier",
+        classifier.network.requires_grad_(True).apply(lambda m: m.weight.data.mul_(1.1) if hasattr(m, "weight") else 0),
+        name="other",
+        findings=FINDINGS,
+        images_seen=1,
+        validation_loss=None,
+        thresholds=classifier.record.thresholds,
+    )
+    for changes, differs in (
+        ({"folder": phantom_store.path, "part": "train"}, "store = [0-9a-f]{8}..., not [0-9a-f]{8}...; part"),
+        ({"run": other}, "classifier = "),
+        ({"part": "val"}, "part = test, not val"),
+        ({"findings": ["Effusion"]}, "findings = "),
+        ({"by_image": True}, "by_image = false, not true"),
+        ({"bootstrap_samples": 301}, "bootstrap_samples = 300, not 301"),
+        ({"seed": 1}, "seed = 0, not 1"),
+    ):
+        asked: dict[str, Any] = {"run": run, "folder": clinic.path, "bootstrap_samples": BOOTSTRAP_SAMPLES, **changes}
+        with pytest.raises(PathInUse, match=rf"^{out} was begun with {differs}.*; use those, or choose another --out$"):
+            evaluate(asked.pop("run"), asked.pop("folder"), out, **asked)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert evaluate(run, clinic.path, out, bootstrap_samples=BOOTSTRAP_SAMPLES) == found[0], (
+        "the same again is no other"
+    )
 
 
 def test_the_table_and_the_page_name_what_was_judged_and_how(found: tuple[Evaluation, Path]) -> None:

@@ -10,7 +10,7 @@ import typer
 from PIL import Image
 
 from radcommons.classify.pgd import AttackSettings
-from radcommons.classify.robustness_run import EPSILONS, WRITTEN, attack_run, name_of
+from radcommons.classify.robustness_run import EPSILONS, FIGURE, RECORD, TABLE, attack_run, name_of
 from radcommons.classify.robustness_table import as_text, table
 from radcommons.cli import app
 from radcommons.cli import run as command
@@ -61,7 +61,7 @@ def test_the_record_is_read_back_and_the_table_and_figure_lie_beside_it(
     first: Path, phantom_store: Store, tmp_path: Path
 ) -> None:
     found = quick(first, phantom_store, tmp_path / "out")
-    assert {p.name for p in (tmp_path / "out").iterdir()} == WRITTEN
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {RECORD, TABLE, FIGURE, "request.json"}
     assert Robustness.model_validate_json((tmp_path / "out" / "robustness.json").read_text()) == found
     assert [p.epsilon for p in found.result.curves["first"].points] == [0, 2, 4]
     with Image.open(tmp_path / "out" / "figure.png") as figure:
@@ -79,7 +79,7 @@ def test_the_same_call_writes_the_same_bytes_again(first: Path, phantom_store: S
     files = []
     for _ in range(2):
         quick(first, phantom_store, tmp_path / "out", epsilons=[], films=30)
-        files.append({name: (tmp_path / "out" / name).read_bytes() for name in WRITTEN})
+        files.append({name: (tmp_path / "out" / name).read_bytes() for name in (RECORD, TABLE, FIGURE)})
     assert files[0] == files[1]
 
 
@@ -192,6 +192,24 @@ def test_a_folder_with_something_else_is_refused(first: Path, phantom_store: Sto
     (tmp_path / "out" / "notes.txt").write_text("mine")
     with pytest.raises(PathInUse, match="already holds something else; choose another --out"):
         quick(first, phantom_store, tmp_path / "out")
+
+
+def test_an_attack_on_other_films_or_networks_leaves_the_results_that_are_there(
+    first: Path, phantom_store: Store, clinic: Store, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    quick(first, phantom_store, out, epsilons=[], films=30)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for changes, differs in (
+        ({"store": clinic}, "store = [0-9a-f]{8}..., not [0-9a-f]{8}..."),
+        ({"first": write_run(tmp_path / "other")}, "classifiers = "),
+        ({"films": 29}, "films = 30, not 29"),
+        ({"seed": 1}, "seed = 0, not 1"),
+    ):
+        asked = {"first": first, "store": phantom_store, "films": 30, **changes}
+        with pytest.raises(PathInUse, match=rf"was begun with {differs}.*; use those, or choose another --out"):
+            quick(asked.pop("first"), asked.pop("store"), out, epsilons=[], **asked)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 # ---- the command ----

@@ -145,6 +145,24 @@ def test_real_trainings_end_in_all_files_and_a_second_call_trains_nothing(
     assert screening.screen(phantom_store.path, out, settings=settings, folds=2) == first
 
 
+def test_a_screen_of_other_images_or_settings_leaves_the_results_that_are_there(
+    phantom_store: Store, clinic: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truth: np.ndarray
+) -> None:
+    out = tmp_path / "out"
+    monkeypatch.setattr(screening, "run_trials", of_truth(truth, noise=0.05))
+    screening.screen(phantom_store.path, out, settings=SETTINGS, folds=3)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for source, changes, differs in (
+        (clinic, {}, "images = "),
+        (phantom_store, {"folds": 4}, "folds = 3, not 4"),
+        (phantom_store, {"settings": SETTINGS.model_copy(update={"seed": 5})}, "seed = "),
+    ):
+        with pytest.raises(PathInUse, match=rf"was begun with {differs}.*; use those, or choose another --out"):
+            screening.screen(source.path, out, **{"settings": SETTINGS, "folds": 3, **changes})
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    screening.screen(phantom_store.path, out, settings=SETTINGS, folds=3, false_alarm_rate=0.1)  # the same trainings
+
+
 def test_what_cannot_be_screened_is_said_in_one_line(phantom_store: Store, tmp_path: Path) -> None:
     with pytest.raises(TooFewImages, match="40 patients are too few for 21 folds; pass fewer --folds"):
         screening.screen(phantom_store.path, tmp_path / "out", settings=SETTINGS, folds=21)

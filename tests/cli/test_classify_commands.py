@@ -80,7 +80,12 @@ def test_an_evaluation_prints_one_json_object_without_nan(
     (effusion,) = found["findings"]
     assert effusion["finding"] == "Effusion" and 0 <= effusion["auc"]["low"] <= effusion["auc"]["high"] <= 1
     assert found["images"] == len(Store.open(site).rows("test")) and found["bootstrap_samples"] == 200
-    assert run([*judge, "--part", "val", "--by-image"]) == 0, "its own results may be replaced"
+    assert run([*judge, "--json"]) == 0, "the same again is no other"
+    assert printed(capsys) == found
+    assert run([*judge, "--part", "val"]) == 2
+    assert "was begun with part = test, not val; use those, or choose another --out" in capsys.readouterr().err
+    judge[-3] = str(tmp_path / "val")
+    assert run([*judge, "--part", "val", "--by-image"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("val part of ") and "AUC" in out and "95% intervals over images" in out
     assert str(site) not in (tmp_path / "e" / "evaluation.json").read_text(), "no path of the machine"

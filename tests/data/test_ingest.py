@@ -336,7 +336,7 @@ def test_other_data_or_settings_do_not_touch_a_finished_store(
     before = content(tmp_path)
     fewer = Listing("table", listing.findings, listing.candidates[:-1])
     for other in ({"resolution": 8}, {"fit": "pad"}, {"name": "x"}, {"split_salt": "x"}, {"listing": fewer}):
-        with pytest.raises(PathInUse, match="is a finished store of other data or settings; choose another --out"):
+        with pytest.raises(PathInUse, match="store was begun with .*; use those, or choose another --out"):
             imported(**other)
     assert content(tmp_path) == before
 
@@ -345,7 +345,9 @@ def test_other_settings_do_not_touch_an_unfinished_import(imported: Callable[...
     with pytest.raises(Killed):
         imported(track=killed_after(1))
     before = content(tmp_path / "store")
-    with pytest.raises(PathInUse, match="holds an unfinished import of other data or settings; run that command again"):
+    with pytest.raises(
+        PathInUse, match=r"was begun with resolutions = \[4, 8, 16\], not \[4, 8\]; use those, or choose another --out"
+    ):
         imported(resolution=8)
     assert content(tmp_path / "store") == before
 
@@ -368,7 +370,7 @@ def test_a_folder_with_something_else_is_refused_and_left_as_it_is(
     (tmp_path / "note").write_text("a file")
     with pytest.raises(PathInUse, match="store already holds something else; choose another --out"):
         imported(key_file=None)
-    with pytest.raises(PathInUse, match="note is a file; name a folder for the store"):
+    with pytest.raises(PathInUse, match="note is a file; choose another --out"):
         imported("note", key_file=None)
     with pytest.raises(PathInUse):
         ingest_phantoms(tmp_path / "store", patients=2, site="A", resolution=16, seed=0)
@@ -477,7 +479,7 @@ def test_a_disk_that_fills_up_gives_one_line_and_the_import_goes_on_afterwards(
 
 
 @pytest.mark.parametrize(
-    "file", ["request.json.partial", "images_0004.npy", "rejected.csv.partial", "manifest.parquet.partial", "key"]
+    "file", ["request.partial.json", "images_0004.npy", "rejected.partial.csv", "manifest.partial.parquet", "key"]
 )
 def test_a_disk_that_is_full_at_the_start_or_the_end_is_the_same_error(
     file: str, imported: Callable[..., StoreRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,11 +39,11 @@ def block(*greys: int, rejected: int = 0) -> Block:
 
 
 def test_blocks_become_a_store_with_counts_and_unknown_labels(tmp_path: Path) -> None:
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        writer.append(block(1, 2, rejected=2))
-        writer.append(block())
-        writer.append(block(3))
-        record = writer.finish()
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    writer.append(block(1, 2, rejected=2))
+    writer.append(block())
+    writer.append(block(3))
+    record = writer.finish()
     store = Store.open(tmp_path)
     assert store.record == record
     assert (record.images, record.patients, record.rejected, record.absent) == (3, 2, 2, 2)
@@ -56,60 +56,58 @@ def test_blocks_become_a_store_with_counts_and_unknown_labels(tmp_path: Path) ->
 
 
 def test_nothing_but_store_json_says_finished(tmp_path: Path) -> None:
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        assert not import_begun(tmp_path)
-        writer.append(block(1))
-        assert import_begun(tmp_path) and not (tmp_path / "store.json").exists()
-        writer.finish()
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    assert not import_begun(tmp_path)
+    writer.append(block(1))
+    assert import_begun(tmp_path) and not (tmp_path / "store.json").exists()
+    writer.finish()
     assert (tmp_path / "store.json").exists()
 
 
 def test_a_writer_takes_up_whole_blocks_only(tmp_path: Path) -> None:
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        writer.append(block(1, rejected=1))
-        writer.append(block(2, 3))
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    writer.append(block(1, rejected=1))
+    writer.append(block(2, 3))
     journal = tmp_path / ".import" / "journal.jsonl"
     journal.write_bytes(journal.read_bytes()[:-1])  # whole but for its line end
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        assert (writer.blocks_done, len(writer.images), len(writer.rejected)) == (1, 1, 1)
-        assert len(journal.read_text().splitlines()) == 1
-        writer.append(block(4))
-        writer.finish()
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    assert (writer.blocks_done, len(writer.images), len(writer.rejected)) == (1, 1, 1)
+    assert len(journal.read_text().splitlines()) == 1
+    writer.append(block(4))
+    writer.finish()
     assert Store.open(tmp_path).images(8)[:, 0, 0].tolist() == [1, 4]
 
 
 def test_a_journal_line_of_noise_ends_what_counts(tmp_path: Path) -> None:
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        writer.append(block(1))
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    writer.append(block(1))
     with (tmp_path / ".import" / "journal.jsonl").open("ab") as file:
         file.write(b"\0\0\0\n")
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        assert writer.blocks_done == 1
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    assert writer.blocks_done == 1
 
 
 def test_an_image_file_that_vanished_starts_the_import_anew(tmp_path: Path) -> None:
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        writer.append(block(1))
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    writer.append(block(1))
     (tmp_path / "images_0004.npy").unlink()
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        assert writer.blocks_done == 0 and writer.images == []
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    assert writer.blocks_done == 0 and writer.images == []
 
 
 def test_a_half_written_request_is_no_request(tmp_path: Path) -> None:
     (tmp_path / ".import").mkdir()
     (tmp_path / ".import" / "request.json").write_text('{"name": "o')
-    with StoreWriter.begin(tmp_path, REQUEST):
-        saved = json.loads((tmp_path / ".import" / "request.json").read_text())
+    StoreWriter.begin(tmp_path, REQUEST)
+    saved = json.loads((tmp_path / ".import" / "request.json").read_text())
     assert saved["sha256"] == REQUEST.sha256
 
 
 def test_an_empty_import_leaves_no_file(tmp_path: Path) -> None:
-    with StoreWriter.begin(tmp_path, REQUEST) as writer:
-        writer.append(block(rejected=2))
-        with pytest.raises(
-            NothingToImport, match=r"2 refused; most often: blank \(2 times\); 2 rows of the table have"
-        ):
-            writer.finish()
+    writer = StoreWriter.begin(tmp_path, REQUEST)
+    writer.append(block(rejected=2))
+    with pytest.raises(NothingToImport, match=r"2 refused; most often: blank \(2 times\); 2 rows of the table have"):
+        writer.finish()
     assert list(tmp_path.iterdir()) == []
 
 

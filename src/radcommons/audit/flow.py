@@ -29,10 +29,10 @@ from radcommons.audit.tests.patient_level_split import Apart
 from radcommons.audit.tests.sanity_checks import Scene, detectable_share, ground_tests, weight_tests
 from radcommons.audit.work import PAGE, REPORT, Work, finished_report
 from radcommons.data.store import Store
-from radcommons.errors import PathInUse, SettingRefused
+from radcommons.errors import SettingRefused
 from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import write_whole
-from radcommons.folders import alone_in
+from radcommons.folders import alone_in, claim
 from radcommons.progress import Track, silent
 from radcommons.records import AuditReport, Control, Diversity, Fidelity, PrivacyTest, QualityScore
 from radcommons.versions import versions
@@ -94,12 +94,14 @@ def _run(
     if given is not None:
         common_findings(given, subject.findings)
     request = _request(opened, subject, extractor, settings, rules, controls, given)
+    chosen = {**_plain(settings), "policy": rules.model_dump(mode="json"), "controls": controls}
+    asked = {"subject": subject.digest, "store": opened.record.manifest_sha256, **chosen, "sha256": request}
     finished = finished_report(out)
-    if finished is not None and finished.request_sha256 != request:
-        raise PathInUse(f"{out} holds another audit; choose another --out")
     if finished is not None:
+        begun = {"subject": finished.digest, "store": finished.store_manifest_sha256, **finished.settings}
+        claim(out, asked, begun={**begun, "sha256": finished.request_sha256})
         return finished
-    work = Work.open(out, request)
+    work = Work.open(out, asked)
 
     # ---- look at everything once ----
     material = gather(opened, subject, settings, extractor, work, track)
@@ -156,7 +158,7 @@ def _run(
         store_manifest_sha256=opened.record.manifest_sha256,
         counts=_counts(material),
         detectable_share=share,
-        settings={**_plain(settings), "policy": rules.model_dump(mode="json"), "controls": controls},
+        settings=chosen,
         request_sha256=request,
         versions=versions("torch", "numpy"),
         quality=tuple(scores),

@@ -1,16 +1,16 @@
 """The folder of an unfinished audit: what has been worked out lies there, so that the same command goes on."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, TypeAdapter
 
 from radcommons.errors import PathInUse
 from radcommons.files import put_whole, write_whole
-from radcommons.folders import holds_other_than, make_folder
+from radcommons.folders import claim
 from radcommons.records import AuditReport
 
 REPORT = "audit.json"
@@ -25,20 +25,11 @@ class Work:
         self.folder = folder
 
     @classmethod
-    def open(cls, out: Path, request: str) -> "Work":
-        """Begin or continue the audit in `out`, whose digest is `request`; raises PathInUse where it holds another."""
-        folder = out / ".audit"
-        saved = folder / "request"
-        if saved.is_file():
-            if saved.read_text(encoding="utf-8") != request:
-                raise PathInUse(f"{out} holds an unfinished audit of something else; choose another --out")
-        elif holds_other_than(out):
-            raise PathInUse(f"{out} already holds something else; choose another --out")
-        make_folder(out, private=True)
+    def open(cls, out: Path, request: Mapping[str, Any]) -> "Work":
+        """Begin or continue the audit of a request in `out`; raises PathInUse where it holds anything else."""
+        claim(out, request, file=".audit/request.json")
         out.chmod(0o700)  # films will be seen on its page, and the folder may have been there
-        folder.mkdir(mode=0o700, exist_ok=True)
-        write_whole(saved, request)
-        return cls(folder)
+        return cls(out / ".audit")
 
     def array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """An array made once; memory-mapped."""

@@ -12,8 +12,9 @@ from radcommons.classify.material import Examples, of_store, require_both_classe
 from radcommons.data.listing import Part
 from radcommons.data.seen import patients_seen_of
 from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, PathInUse, PatientsSeen, TooFewImages, nearest_hint
-from radcommons.folders import alone_in, holds_other_than
+from radcommons.errors import FindingUnknown, PatientsSeen, TooFewImages, nearest_hint
+from radcommons.files import put_whole, write_whole
+from radcommons.folders import alone_in, claim
 from radcommons.metrics.bootstrap import (
     bootstrap_auc,
     bootstrap_average_precision,
@@ -37,7 +38,6 @@ from radcommons.seeds import numpy_stream
 from radcommons.versions import versions
 
 RECORD, PAGE, TABLE, PREDICTIONS = "evaluation.json", "evaluation.html", "table.md", "predictions.parquet"
-WRITTEN = {RECORD, PAGE, TABLE, PREDICTIONS}
 MEASURES = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
 BINS = 10
 CURVE_POINTS = 400  # of a curve in the record
@@ -71,10 +71,9 @@ def evaluate(
         FindingUnknown: the store does not label a finding.
         TooFewImages: no finding has both classes in the part; where some have, the others are named and left out.
         PatientsSeen: patients of the test part were in training or validation; status 3.
-        PathInUse: `out` holds something else.
+        PathInUse: `out` holds something else, or the evaluation of another classifier, store or settings.
     """
     with alone_in(out, private=True):  # predictions are not for everybody
-        claim(out, WRITTEN)
         classifier, store = Classifier.load(run), Store.open(folder)
         chosen = tuple(findings or classifier.findings)
         require_common(chosen, classifier.findings, run)
@@ -90,6 +89,17 @@ def evaluate(
         overlap = seen.describe(part, "this classifier's training or validation")
         if part == "test" and seen.patients:
             raise PatientsSeen(f"{run}: {overlap}; judge it on films of patients that it has not seen")
+        request = {
+            "command": "classify eval",
+            "classifier": classifier.digest,
+            "store": store.record.manifest_sha256,
+            "part": part,
+            "findings": chosen,
+            "by_image": by_image,
+            "bootstrap_samples": bootstrap_samples,
+            "seed": seed,
+        }
+        claim(out, request)
         scores = classifier.scores(films.images, rows=films.rows, track=track)
         columns = [classifier.findings.index(f) for f in chosen]
         with track("Bootstrap over patients", total=1, unit="tables") as advance:
@@ -105,10 +115,10 @@ def evaluate(
         evaluation = evaluation.model_copy(
             update={"store": store.name, "part": part, "overlap": overlap, "one_class": _of_one_class(films, both)}
         )
-        predictions(store, films, scores[:, columns]).write_parquet(out / PREDICTIONS)
-        (out / TABLE).write_text(table(evaluation), encoding="utf-8")
-        (out / PAGE).write_text(render(evaluation), encoding="utf-8")
-        (out / RECORD).write_text(evaluation.to_json(), encoding="utf-8")
+        put_whole(out / PREDICTIONS, predictions(store, films, scores[:, columns]).write_parquet)
+        write_whole(out / TABLE, table(evaluation))
+        write_whole(out / PAGE, render(evaluation))
+        write_whole(out / RECORD, evaluation.to_json())
         return evaluation
 
 
@@ -118,12 +128,6 @@ def _of_one_class(films: Examples, both: np.ndarray) -> dict[str, tuple[int, int
         for finding, labels, judged in zip(films.findings, films.labels.T, both, strict=True)
         if not judged
     }
-
-
-def claim(out: Path, written: set[str]) -> None:
-    """Refuse a folder that holds anything but what an earlier call wrote there."""
-    if holds_other_than(out, written):
-        raise PathInUse(f"{out} already holds something else; choose another --out")
 
 
 def require_common(asked: Sequence[str], known: Sequence[str], where: Path) -> None:

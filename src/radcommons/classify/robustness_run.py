@@ -1,13 +1,14 @@
 """A run's classifier attacked on the films of a store: ``robustness.json``, ``table.md``, ``figure.png``."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
 from radcommons.classify.attacked import LabelledFilms
-from radcommons.classify.evaluation import claim, require_common
+from radcommons.classify.evaluation import require_common
 from radcommons.classify.material import of_store, require_both_classes, with_both_classes
 from radcommons.classify.pgd import AttackSettings
 from radcommons.classify.robustness import BOOTSTRAP_SAMPLES, compare
@@ -16,7 +17,8 @@ from radcommons.classify.robustness_table import table
 from radcommons.data.listing import Part
 from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused, TooFewImages
-from radcommons.folders import alone_in
+from radcommons.files import put_whole, write_whole
+from radcommons.folders import alone_in, claim
 from radcommons.models.classifier_files import Classifier
 from radcommons.progress import Track, silent
 from radcommons.records import AttackedClassifier, Robustness
@@ -24,7 +26,6 @@ from radcommons.seeds import numpy_stream
 from radcommons.versions import versions
 
 RECORD, TABLE, FIGURE = "robustness.json", "table.md", "figure.png"
-WRITTEN = {RECORD, TABLE, FIGURE}
 EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 CPU_BATCH, GPU_BATCH = 32, 64
 
@@ -73,10 +74,9 @@ def attack_run(
         ClassifierRefused: the other run is the same, or has another input side.
         TooFewImages: no finding has both classes in the part, or among the films drawn; where some have, the others are
             named and left out.
-        PathInUse: `out` holds something else.
+        PathInUse: `out` holds something else, or an attack on another classifier, store or settings.
     """
     with alone_in(out, private=True):
-        claim(out, WRITTEN)
         classifier, store = Classifier.load(run), Store.open(folder)
         chosen = tuple(findings or classifier.findings)
         require_common(chosen, classifier.findings, run)
@@ -97,6 +97,19 @@ def attack_run(
             raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
         if not with_both_classes(examples.labels).any():
             require_both_classes(examples.labels, chosen, f"the part '{part}' of {folder}")
+        request = {
+            "command": "classify attack",
+            "classifiers": {name: c.digest for name, c in classifiers.items()},
+            "store": store.record.manifest_sha256,
+            "part": part,
+            "findings": chosen,
+            "epsilons": list(epsilons),
+            "films": films,
+            "bootstrap_samples": bootstrap_samples,
+            "seed": seed,
+            **settings.model_dump(mode="json"),
+        }
+        claim(out, request)
         drawn = examples
         if films is not None and films < len(examples):
             drawn = examples.take(np.sort(numpy_stream(seed, "films").choice(len(examples), size=films, replace=False)))
@@ -123,9 +136,9 @@ def attack_run(
             result=result,
             versions=versions("torch", "monai", "numpy"),
         )
-        robustness_figure(result).savefig(out / FIGURE, dpi=150)
-        (out / TABLE).write_text(table(robustness), encoding="utf-8")
-        (out / RECORD).write_text(robustness.to_json(), encoding="utf-8")
+        put_whole(out / FIGURE, partial(robustness_figure(result).savefig, dpi=150))
+        write_whole(out / TABLE, table(robustness))
+        write_whole(out / RECORD, robustness.to_json())
         return robustness
 
 

@@ -13,14 +13,14 @@ import polars as pl
 from PIL import Image
 from scipy.stats import binom
 
-from radcommons.classify.evaluation import claim
 from radcommons.classify.material import Examples, chosen_findings, of_images, of_store
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.trials import Trial, run_trials
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import SettingRefused, TooFewImages
-from radcommons.folders import alone_in
+from radcommons.files import put_whole, write_whole
+from radcommons.folders import alone_in, claim
 from radcommons.metrics.classification import auc_by_finding, binary_labels
 from radcommons.metrics.label_errors import detection_rate, label_margins, plant_flips, suspects, wrong_labels
 from radcommons.pictures import contact_sheet
@@ -66,9 +66,16 @@ def screen(
             "classifiers that have not: set initial to random or imagenet"
         )
     with alone_in(out, private=True):
-        claim(out, {RECORD, TABLE, SHEET, TRIALS})
         items = _items(source, settings, track)
         fold = _folds(items.patients, folds, settings.seed)
+        request = {
+            "command": "classify screen",
+            "images": items.digest,
+            "folds": folds,
+            "planted_share": planted_share,
+            **settings.model_dump(mode="json"),
+        }
+        claim(out, request)  # another false-alarm rate reads the same trainings
         flipped_labels, flipped = plant_flips(
             items.labels, share=planted_share, rng=numpy_stream(settings.seed, "planted flips")
         )
@@ -120,10 +127,10 @@ def screen(
             findings=tuple(lines),
             sentence=sentence(lines, false_alarm_rate),
         )
-        _table(items, probabilities[GIVEN], found).write_csv(out / TABLE)
+        put_whole(out / TABLE, _table(items, probabilities[GIVEN], found).write_csv)
         if len(found):
-            _sheet(items, found).save(out / SHEET)
-        (out / RECORD).write_text(result.to_json(), encoding="utf-8")
+            put_whole(out / SHEET, _sheet(items, found).save)
+        write_whole(out / RECORD, result.to_json())
         return result
 
 

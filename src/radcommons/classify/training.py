@@ -27,7 +27,7 @@ from radcommons.models.weights import find_weights, read_weights
 from radcommons.progress import Track, silent
 from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed, autocast_in, join
-from radcommons.runs.folder import claim_folder, differing
+from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
 from radcommons.seeds import derive, torch_stream
 from radcommons.threads import one_core, thread_map
@@ -117,7 +117,7 @@ def _train(
     network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, settings)
     if world.is_main:
-        claim_folder(run, settings, lambda begun, asked: differing(begun, asked, FREE))
+        claim_folder(run, settings, lambda *_: FREE)
     position: dict[str, Any] = {
         "epoch": 0,
         "batch": 0,

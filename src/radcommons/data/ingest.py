@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,10 @@ from radcommons.data.pixels import Fit, is_picture, pyramid, read, square
 from radcommons.data.pseudonyms import fingerprint, load_or_create_key, phantom_fingerprint, pseudonym
 from radcommons.data.sending import for_other_machines, require_folder, under_pseudonyms
 from radcommons.data.split import SplitLists, part_by_hash, with_split
-from radcommons.data.store import JOURNAL_FOLDER, Store, pixels_digest
+from radcommons.data.store import Store, pixels_digest
 from radcommons.data.store_folder import (
     KEY_FILE,
     TRUTH_FILE,
-    disk_full_is_clear,
     import_begun,
     require_free_space,
     require_own_folder,
@@ -43,8 +43,9 @@ from radcommons.data.store_writer import (
     nothing_to_import,
 )
 from radcommons.data.views import NOTHING_DECLARED, Declared
-from radcommons.errors import ImageRefused, NothingToImport, PathInUse, PathMissing, SettingRefused
-from radcommons.folders import make_folder
+from radcommons.errors import ImageRefused, NothingToImport, PathMissing, SettingRefused
+from radcommons.files import write_arrays
+from radcommons.folders import alone_in, claim
 from radcommons.progress import Track, silent
 from radcommons.records import StoreRecord
 from radcommons.workers import Workers, in_order
@@ -98,11 +99,11 @@ def ingest(
     """
     resolutions = ladder(resolution)
     listing = with_split(listing, split_lists, salt=split_salt).with_few_words()
-    key_path = key_file or out / KEY_FILE
-    require_own_folder(out, key_path)
     if not listing.candidates:
         raise nothing_to_import((r.reason for r in listing.refusals), listing.absent)
-    with disk_full_is_clear(out):
+    key_path = key_file or out / KEY_FILE
+    with alone_in(out, private=True):
+        require_own_folder(out, key_path)
         if not (out / "store.json").is_file():
             require_free_space(out, len(listing.candidates), resolution)
         new_key = not key_path.exists()
@@ -136,14 +137,13 @@ def ingest(
             caller=os.getpid(),
         )
         threads = all(is_picture(c.path) for c in candidates)
+        writer = StoreWriter.begin(out, request)
         try:
-            with StoreWriter.begin(out, request) as writer:
-                _fill(writer, prepare, candidates, refused, workers, track, "Importing", threads=threads)
-                return writer.finish()
+            _fill(writer, prepare, candidates, refused, workers, track, "Importing", threads=threads)
+            return writer.finish()
         except NothingToImport:
             if new_key and key_file is None:  # leave nothing behind
                 key_path.unlink()
-                out.rmdir()
             raise
 
 
@@ -165,7 +165,6 @@ def ingest_phantoms(
     exam comes from `phantom.render`.
     """
     resolutions = ladder(resolution)
-    require_own_folder(out)
     request = _request(
         name=f"phantom-{site}",
         source="phantom",
@@ -178,17 +177,18 @@ def ingest_phantoms(
         key_fingerprint=phantom_fingerprint(site=site, seed=seed),
         identity=[patients, site, seed],
     )
-    if (done := _already_there(out, request)) is not None:
-        return done
-    exams = phantom.draw_exams(patients, site=site, seed=seed)
-    with disk_full_is_clear(out):
+    with alone_in(out, private=True):
+        require_own_folder(out)
+        if (done := _already_there(out, request)) is not None:
+            return done
+        exams = phantom.draw_exams(patients, site=site, seed=seed)
         require_free_space(out, len(exams), resolution)
         prepare = partial(_render, resolutions=resolutions, site=site, salt=split_salt)
-        with StoreWriter.begin(out, request) as writer:
-            if not (out / TRUTH_FILE).is_file():
-                _write_truth(out, exams, min(resolution, 128), workers)
-            _fill(writer, prepare, exams, [], workers, track, "Drawing phantoms")
-            return writer.finish()
+        writer = StoreWriter.begin(out, request)
+        if not (out / TRUTH_FILE).is_file():
+            _write_truth(out, exams, min(resolution, 128), workers)
+        _fill(writer, prepare, exams, [], workers, track, "Drawing phantoms")
+        return writer.finish()
 
 
 def _fill(
@@ -301,9 +301,7 @@ def _write_truth(out: Path, exams: Sequence[phantom.Exam], side: int, workers: W
     jobs = [(chosen, finding, side) for finding, chosen in having.items() if chosen]
     with in_order(_mean_mask, jobs, workers=workers) as masks:
         found = dict(masks)
-    temporary = out / JOURNAL_FOLDER / "truth.partial.npz"
-    np.savez_compressed(temporary, allow_pickle=False, **found)
-    temporary.replace(out / TRUTH_FILE)
+    write_arrays(out / TRUTH_FILE, **found)
 
 
 def _mean_mask(exams: Sequence[phantom.Exam], finding: str, side: int) -> tuple[str, np.ndarray]:
@@ -323,7 +321,6 @@ def _key(path: Path, out: Path) -> bytes:
             raise PathMissing(f"{path} does not exist and {out} was imported with a key; restore it, or pass its --key")
         if path.parent != out and not path.parent.is_dir():
             raise PathMissing(f"{path.parent} is not a folder; make it, or choose another --key")
-        make_folder(out, private=True)
     return load_or_create_key(path)
 
 
@@ -349,7 +346,6 @@ def _already_there(out: Path, request: Request) -> StoreRecord | None:
     if not (out / "store.json").is_file():
         return None
     record = Store.open(out).record
-    if record.request_sha256 != request.sha256:
-        raise PathInUse(f"{out} is a finished store of other data or settings; choose another --out")
+    claim(out, asdict(request), file=None, begun={**record.model_dump(mode="json"), "sha256": record.request_sha256})
     forget_journal(out)  # where a kill came between the two
     return record

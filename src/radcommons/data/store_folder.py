@@ -1,28 +1,14 @@
 """The folder that an import writes to: whether it is its own and has room."""
 
-import errno
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from radcommons.data.store import JOURNAL_FOLDER
-from radcommons.errors import DiskFull, PathInUse
-from radcommons.folders import holds_other_than
+from radcommons.errors import DiskFull
+from radcommons.folders import claim
 
 KEY_FILE = "pseudonym.key"
 TRUTH_FILE = "truth.npz"  # where a phantom's findings sit
-
-
-@contextmanager
-def disk_full_is_clear(out: Path) -> Iterator[None]:
-    """Turn "no space left" into one line that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFull(f"the disk of {out} is full; free some space and run the same command again") from None
 
 
 def require_free_space(out: Path, images: int, resolution: int) -> None:
@@ -52,14 +38,10 @@ def nearest_existing(path: Path) -> Path:
 
 def require_own_folder(out: Path, *own: Path) -> None:
     """Raise PathInUse unless `out` is absent, a store or an unfinished one, or holds nothing but `own` files."""
-    if out.exists() and not out.is_dir():
-        raise PathInUse(f"{out} is a file; name a folder for the store")
-    if not out.exists() or (out / "store.json").is_file() or (out / JOURNAL_FOLDER).is_dir():
-        return
+    begun = (out / "store.json").is_file() or (out / JOURNAL_FOLDER).is_dir()
     ours = {KEY_FILE, TRUTH_FILE, *(path.name for path in own if path.absolute().parent == out.absolute())}
     keys_begun = {path.name for path in out.glob(f".{KEY_FILE}.*")}
-    if holds_other_than(out, ours | keys_begun):
-        raise PathInUse(f"{out} already holds something else; choose another --out")
+    claim(out, {}, file=None, begun={} if begun else None, ours=ours | keys_begun)
 
 
 def import_begun(out: Path) -> bool:

@@ -10,8 +10,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -22,9 +21,9 @@ import polars as pl
 from radcommons.data.listing import PARTS
 from radcommons.data.store import JOURNAL_FOLDER, images_file, manifest_file
 from radcommons.data.store_folder import TRUTH_FILE, import_begun, journal_file
-from radcommons.errors import NothingToImport, PathInUse
+from radcommons.errors import NothingToImport
 from radcommons.files import write_whole
-from radcommons.folders import alone_in
+from radcommons.folders import claim, read_request
 from radcommons.records import StoreRecord, sha256_file
 
 WRITE_BEHIND_BYTES = 2**19  # of one block and resolution; less is left to the system
@@ -96,27 +95,22 @@ class StoreWriter:
         self._journal = journal_file(out)
 
     @classmethod
-    @contextmanager
-    def begin(cls, out: Path, request: Request) -> Iterator[Self]:
+    def begin(cls, out: Path, request: Request) -> Self:
         """Start an import in a folder of its own, or take up the same one where it was cut off.
 
-        Raises PathInUse for an unfinished import of other data, and where another process writes to `out`.
+        The caller holds the folder. Raises PathInUse for an unfinished import of other data.
         """
-        folder = out / JOURNAL_FOLDER
-        asked = folder / "request.json"
-        with alone_in(out, private=True):
-            folder.mkdir(exist_ok=True)
-            if asked.is_file() and _saved_digest(asked) != request.sha256:
-                if import_begun(out):
-                    raise PathInUse(
-                        f"{out} holds an unfinished import of other data or settings; "
-                        "run that command again, delete the folder, or choose another --out"
-                    )
+        saved = out / JOURNAL_FOLDER / "request.json"
+        if import_begun(out):
+            claim(out, asdict(request), file=None, begun=read_request(saved))
+        else:
+            if saved.is_file():
                 _forget(out)
-            write_whole(asked, json.dumps(asdict(request)))
-            writer = cls(out, request)
-            writer._take_up()
-            yield writer
+            saved.parent.mkdir(exist_ok=True)
+            write_whole(saved, json.dumps(asdict(request)))
+        writer = cls(out, request)
+        writer._take_up()
+        return writer
 
     def append(self, block: Block) -> None:
         """Add the next block: pixels first, then the journal line that makes them count."""
@@ -197,7 +191,7 @@ class StoreWriter:
             columns[finding] = pl.Series([i.labels[position] for i in self.images], dtype=pl.Int8)
         for digest in ("sha256", "stored_sha256"):
             columns[digest] = pl.Series([getattr(i, digest) for i in self.images], dtype=pl.String)
-        parquet = io.BytesIO()  # polars hides the error number of a full disk
+        parquet = io.BytesIO()  # polars takes no path that is not UTF-8
         pl.DataFrame(columns).write_parquet(parquet)
         write_whole(manifest_file(self.out), parquet.getvalue())
 
@@ -266,14 +260,6 @@ def _journal_entry(line: bytes) -> dict[str, Any] | None:
 def _stored_image(entry: dict[str, Any]) -> StoredImage:
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
     return StoredImage(**fields)
-
-
-def _saved_digest(path: Path) -> str | None:
-    try:
-        digest: str = json.loads(path.read_text(encoding="utf-8"))["sha256"]
-        return digest
-    except (ValueError, KeyError):
-        return None
 
 
 def _write_header(path: Path, count: int, resolution: int, *, fresh: bool = False) -> None:

@@ -23,7 +23,8 @@ from radcommons.demo.page import AuditResult, DemoResult, LabelEffect, SiteResul
 from radcommons.experiments.enrich import enrich
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.explain.flow import MapRequest, MorphRequest, correlate, explain
-from radcommons.folders import alone_in
+from radcommons.files import write_whole
+from radcommons.folders import alone_in, claim
 from radcommons.gan import training
 from radcommons.gan.settings import TrainSettings
 from radcommons.models.generator import Generator, LabelChoice
@@ -63,6 +64,13 @@ def run_demo(
     """
     settings = TrainSettings.load(preset_path("train", preset))
     with alone_in(out, private=False):  # phantoms; the folders in it keep to themselves as a hospital's do
+        request = {
+            "command": "demo",
+            "patients": patients,
+            "small_site_patients": small_site_patients,
+            "preset": preset,
+        }
+        claim(out, request)
         clock = _Clock(out / "seconds.json")
         stores, generators, sites = [], [], []
         for site in SITES:
@@ -127,8 +135,8 @@ def run_demo(
             seconds=clock.seconds,
         )
         text = page.render(result, stores, generators, [out / f"run-{s.lower()}" for s in SITES])
-        (out / "report.html").write_text(text, encoding="utf-8")
-        (out / "demo.json").write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(out / "report.html", text)
+        write_whole(out / "demo.json", result.model_dump_json(indent=2) + "\n")
         return result
 
 
@@ -184,4 +192,4 @@ class _Clock:
             return work()
         finally:
             self.seconds[step] = self.seconds.get(step, 0.0) + time.monotonic() - started
-            self._path.write_text(json.dumps(self.seconds), encoding="utf-8")
+            write_whole(self._path, json.dumps(self.seconds))

@@ -1,8 +1,10 @@
 """The files of an experiment: ``result.json``, ``table.md``, ``figure.png``."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radcommons.files import put_whole, write_whole
 from radcommons.pages import plot_style
 from radcommons.records import Arm, ExperimentResult
 
@@ -15,9 +17,9 @@ REAL, SYNTHETIC = "#5c6870", "#c2571a"
 
 def write(result: ExperimentResult, out: Path) -> None:
     """Write all three."""
-    (out / TABLE).write_text(table(result), encoding="utf-8")
-    figure(result).savefig(out / FIGURE, dpi=150)
-    (out / RECORD).write_text(result.to_json(), encoding="utf-8")
+    write_whole(out / TABLE, table(result))
+    put_whole(out / FIGURE, partial(figure(result).savefig, dpi=150))
+    write_whole(out / RECORD, result.to_json())
 
 
 def table(result: ExperimentResult) -> str:

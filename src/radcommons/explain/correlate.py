@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from radcommons.explain.chosen import title
 from radcommons.explain.folder import CORRELATION, ExplainFolder
 from radcommons.explain.matrix_drawing import matrix_figure, scatter_figure
 from radcommons.explain.scores import Scores, forget, score_labels
+from radcommons.files import put_whole, write_arrays
 from radcommons.metrics.correlation import clusters, fisher_interval, pearson, spearman, weighted_pearson
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
@@ -78,13 +80,12 @@ def correlate(
     kept = folder.path / CORRELATION / ".scores.npy"
     found = score_labels(generator, classifier, findings, n=n, seed=seed, kept=kept, track=track)
     result = summarise(generator, classifier, findings, found, seed)
-    matrix_figure(result).save(folder.path / result.picture, optimize=True)
+    put_whole(folder.path / result.picture, partial(matrix_figure(result).save, optimize=True))
     shown = list(pairs) or telling_pairs(result)
-    scatter_figure(shown, findings, found, result).save(folder.path / result.scatter, optimize=True)
-    _write_table(folder.path / result.table, result)
-    np.savez_compressed(
+    put_whole(folder.path / result.scatter, partial(scatter_figure(shown, findings, found, result).save, optimize=True))
+    put_whole(folder.path / result.table, lambda path: _write_table(path, result))
+    write_arrays(
         folder.path / result.scores,
-        allow_pickle=False,
         findings=np.array(findings),
         strengths=found.strengths,
         probabilities=found.probabilities,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from radcommons.explain.pseudo_patients import draw_first
 from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
 from radcommons.explain.words import statement
 from radcommons.extractors import Extractor, load_extractor
-from radcommons.files import write_whole
+from radcommons.files import put_whole, write_arrays, write_whole
 from radcommons.folders import alone_in
 from radcommons.metrics.localisation import body_mask, share_outside, split_region
 from radcommons.models.classifier_files import Classifier
@@ -191,11 +192,12 @@ def _morphs(
     with track("Writing morphs", total=len(sets), unit="morphs") as advance:
         for chosen, images in zip(sets, drawn, strict=True):
             name = f"{MORPHS}/{stem(chosen)}"
-            strip(images, values, title(chosen)).save(folder.path / f"{name}.png", optimize=True)
+            picture = strip(images, values, title(chosen))
+            put_whole(folder.path / f"{name}.png", partial(picture.save, optimize=True))
             frames = moving(images, values, title(chosen))
-            save_animation(folder.path / f"{name}.gif", frames)
+            put_whole(folder.path / f"{name}.gif", partial(save_animation, frames=frames))
             video = save_video(folder.path / f"{name}.mp4", frames)
-            np.savez_compressed(folder.path / f"{name}.npz", images=images, strengths=np.array(values))
+            write_arrays(folder.path / f"{name}.npz", images=images, strengths=np.array(values))
             folder.put_morph(
                 MorphResult(
                     findings=chosen,
@@ -241,13 +243,14 @@ def _maps(
             numbers = {"mean": change.mean, "standard_error": change.standard_error, "healthy": change.healthy}
             if chosen in known:
                 numbers["region"] = known[chosen]
-            np.savez_compressed(folder.path / f"{name}.npz", allow_pickle=False, body=body, **numbers)
+            write_arrays(folder.path / f"{name}.npz", body=body, **numbers)
             result = _result(change, asked, regions, people, body, seed)
             if result.picture is not None:
                 without, raised = (draw_first(generator, c, asked.singles, seed) for c in ((), chosen))
                 singles = list(zip(raised.astype(np.float64) - without, without.astype(np.float64), strict=True))
                 region = split_region(known[chosen])[0] if chosen in known else None
-                map_figure(change, singles, region, title(chosen)).save(folder.path / result.picture, optimize=True)
+                picture = map_figure(change, singles, region, title(chosen))
+                put_whole(folder.path / result.picture, partial(picture.save, optimize=True))
             folder.put_map(result)
             advance(1)
     (folder.path / UNFINISHED).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from radcommons.errors import PathInUse
 from radcommons.explain import joined
 from radcommons.files import read_arrays, write_whole
-from radcommons.folders import holds_other_than
+from radcommons.folders import claim
 from radcommons.models.generator import Generator
 from radcommons.records import AuditReport, Correlation, Explanation, MapResult, MorphResult
 
@@ -35,9 +35,15 @@ class ExplainFolder:
             report: of the generator's audit, to lie beside the explanation in place of an earlier one.
         """
         record = path / RECORD
-        explanation = cls._begun(record, generator) if record.is_file() else None
-        if explanation is None and holds_other_than(path):
-            raise PathInUse(f"{path} already holds something else; choose another --out")
+        begun = None
+        if record.is_file():
+            begun = Explanation.read(record, refused=PathInUse, remedy="choose another --out")
+        claim(
+            path,
+            {"generator": generator.name, "weights": generator.digest},
+            file=None,
+            begun={"generator": begun.generator, "weights": begun.generator_sha256} if begun else None,
+        )
         new = Explanation(
             generator=generator.name,
             generator_sha256=generator.digest,
@@ -45,23 +51,13 @@ class ExplainFolder:
             images_seen=generator.record.images_seen,
             findings=generator.findings,
         )
-        folder = cls(path, explanation or new)
+        folder = cls(path, begun or new)
         folder._save()
         for subfolder in (MORPHS, MAPS, CORRELATION):
             (path / subfolder).mkdir(exist_ok=True)
         if report is not None:
             write_whole(path / joined.RECORD, report.to_json())
         return folder
-
-    @staticmethod
-    def _begun(record: Path, generator: Generator) -> Explanation:
-        explanation = Explanation.read(record, refused=PathInUse, remedy="choose another --out")
-        if explanation.generator_sha256 != generator.digest:
-            raise PathInUse(
-                f"{record.parent} explains {explanation.generator} in another state of training or another generator; "
-                "choose another --out"
-            )
-        return explanation
 
     def put_morph(self, result: MorphResult) -> None:
         """Add a morph, in place of one of the same findings."""

@@ -5,7 +5,6 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from radcommons.models.families.progan import SMALLEST, ProganConfig, resolutions_up_to
-from radcommons.runs.folder import differing
 from radcommons.settings import Names, Seed, Settings
 
 FREE = ("checkpoint_every", "samples_every", "log_every")  # they change no weight
@@ -70,12 +69,12 @@ class TrainSettings(Settings):
         )
 
 
-def changed_settings(begun: TrainSettings, asked: TrainSettings) -> list[str]:
-    """What a GAN's run cannot change on the way, one text a setting.
+def free_settings(begun: TrainSettings, asked: TrainSettings) -> set[str]:
+    """Names of the settings that a run may change on the way.
 
     A later end may be asked for where phases have lengths of their own, since nothing before it moves.
     """
     free = set(FREE)
     if asked.images_per_phase is not None and asked.total_images >= begun.total_images:
         free.add("total_images")
-    return differing(begun, asked, free)
+    return free

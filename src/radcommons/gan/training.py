@@ -18,7 +18,7 @@ from radcommons.gan.batches import Draws
 from radcommons.gan.findings import chosen_findings, findings_record
 from radcommons.gan.networks import build_networks, build_optimisers, restore, snapshot
 from radcommons.gan.schedule import Phase, phase_at, stage_at, stages
-from radcommons.gan.settings import TrainSettings, changed_settings
+from radcommons.gan.settings import TrainSettings, free_settings
 from radcommons.gan.steps import critic_step, generator_step
 from radcommons.gan.threads import open_threads
 from radcommons.models.families.progan import GeneratorNetwork
@@ -115,7 +115,7 @@ def _train(
 
     # ---- networks, optimisers, position ----
     if world.is_main:
-        claim_folder(run, settings, changed_settings)
+        claim_folder(run, settings, free_settings)
     networks = build_networks(settings, len(findings), world.device)
     optimisers = build_optimisers(networks, settings)
     step, images_seen, last_step_at = 0, 0, 0  # the last: images seen when the last step began

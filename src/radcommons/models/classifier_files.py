@@ -2,7 +2,6 @@
 
 import copy
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from radcommons.errors import BadInput, ClassifierRefused, PathMissing, SettingRefused
+from radcommons.files import put_whole_folder
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
 from radcommons.models.folding import fold_batch_norms
 from radcommons.progress import Track, silent
@@ -40,25 +40,25 @@ def save_classifier(
     patients: Sequence[PatientsRecord] = (),
 ) -> None:
     """Write a classifier's folder in one exchange: the old one stands until the new one is whole."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    weights = partial / "classifier.safetensors"
-    safetensors.torch.save_file({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}, weights)
-    record = ClassifierRecord(
-        name=name,
-        network=network.config.model_dump(mode="json"),
-        findings=tuple(findings),
-        images_seen=images_seen,
-        validation_loss=validation_loss,
-        thresholds={rule: tuple(values) for rule, values in thresholds.items()},
-        weights_sha256=sha256_file(weights),
-    )
-    (partial / "config.json").write_text(record.to_json(), encoding="utf-8")
-    if patients:
-        (partial / PATIENTS_FILE).write_text(ClassifierPatients(stores=tuple(patients)).to_json(), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+
+    def write(new: Path) -> None:
+        weights = new / "classifier.safetensors"
+        tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+        safetensors.torch.save_file(tensors, weights)
+        record = ClassifierRecord(
+            name=name,
+            network=network.config.model_dump(mode="json"),
+            findings=tuple(findings),
+            images_seen=images_seen,
+            validation_loss=validation_loss,
+            thresholds={rule: tuple(values) for rule, values in thresholds.items()},
+            weights_sha256=sha256_file(weights),
+        )
+        (new / "config.json").write_text(record.to_json(), encoding="utf-8")
+        if patients:
+            (new / PATIENTS_FILE).write_text(ClassifierPatients(stores=tuple(patients)).to_json(), encoding="utf-8")
+
+    put_whole_folder(folder, write)
 
 
 @dataclass(frozen=True)

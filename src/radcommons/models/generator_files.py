@@ -1,6 +1,5 @@
 """A generator's weights on disk: ``generator.safetensors`` and JSON records. Data, never code."""
 
-import shutil
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from radcommons.errors import GeneratorRefused, PathMissing, SettingRefused
+from radcommons.files import put_whole_folder
 from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import FamilyConfig
 from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record, sha256_file
@@ -36,26 +36,25 @@ def save_generator(
         config: of the network, as far as it has been trained.
         patients: who was in training, under salted hashes. Without it nobody can check that test patients were not.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    weights = partial / "generator.safetensors"
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    safetensors.torch.save_file(tensors, weights)
-    record = GeneratorRecord(
-        architecture=family,
-        name=name,
-        network=config.model_dump(mode="json"),
-        resolution=config.side,
-        images_seen=images_seen,
-        weights_sha256=sha256_file(weights),
-    )
-    (partial / "config.json").write_text(record.to_json(), encoding="utf-8")
-    (partial / "findings.json").write_text(findings.to_json(), encoding="utf-8")
-    if patients is not None:
-        (partial / PATIENTS_FILE).write_text(patients.to_json(), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+
+    def write(new: Path) -> None:
+        weights = new / "generator.safetensors"
+        tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+        safetensors.torch.save_file(tensors, weights)
+        record = GeneratorRecord(
+            architecture=family,
+            name=name,
+            network=config.model_dump(mode="json"),
+            resolution=config.side,
+            images_seen=images_seen,
+            weights_sha256=sha256_file(weights),
+        )
+        (new / "config.json").write_text(record.to_json(), encoding="utf-8")
+        (new / "findings.json").write_text(findings.to_json(), encoding="utf-8")
+        if patients is not None:
+            (new / PATIENTS_FILE).write_text(patients.to_json(), encoding="utf-8")
+
+    put_whole_folder(folder, write)
 
 
 def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> bool:

@@ -4,8 +4,8 @@ A file is opened only after its SHA-256 was found to be the published one, or to
 beginning does: that much shows damage, and what is opened is tensors, never code.
 """
 
-import hashlib
 import os
+import shutil
 import urllib.request
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from radcommons.errors import PathMissing, WeightsUnavailable
+from radcommons.files import put_whole
 from radcommons.folders import make_folder, readable_by_owner
 from radcommons.records import sha256_file
 
@@ -89,29 +90,24 @@ def _installed(wanted: PublishedWeights) -> Path | None:
 
 
 def _fetched(wanted: PublishedWeights, url: str, path: Path) -> Path:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    digest = hashlib.sha256()
+    def fetch(target: Path) -> None:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, CHUNK_BYTES)
+        if not (found := sha256_file(target)).startswith(wanted.sha256):
+            raise OSError(f"what came has sha256 {found[:8]}...")
+
+    own = path.with_name(f"{path.name}.{os.getpid()}")  # another process may fetch it at the same time
     try:
         make_folder(path.parent, private=False)
-        with (
-            readable_by_owner(False),
-            urllib.request.urlopen(url, timeout=TIMEOUT_S) as source,
-            partial.open("wb") as target,
-        ):
-            while chunk := source.read(CHUNK_BYTES):
-                digest.update(chunk)
-                target.write(chunk)
-        if not digest.hexdigest().startswith(wanted.sha256):
-            raise OSError(f"what came has sha256 {digest.hexdigest()[:8]}...")
-        partial.replace(path)
-    except OSError as error:  # no network, a refusal, a full disk, other bytes
+        with readable_by_owner(False):
+            put_whole(own, fetch)
+        own.replace(path)
+    except OSError as error:  # no network, a refusal, other bytes
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise WeightsUnavailable(
             f"the {wanted.what} ({wanted.file}, sha256 {wanted.sha256[:8]}...) are not in {path.parent} and could not "
             f"be fetched ({reason}); {_remedy(wanted)}"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

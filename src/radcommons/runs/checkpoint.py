@@ -1,7 +1,6 @@
 """Checkpoints: atomic, weights-only loadable, checked by digest, with the one before kept as a fall-back."""
 
 import hashlib
-import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from radcommons.errors import CheckpointDamaged, DiskFull
+from radcommons.errors import CheckpointDamaged
+from radcommons.files import put_whole
 
 FORMAT_VERSION = 1
 
@@ -30,22 +30,13 @@ def save(run: Path, state: dict[str, Any]) -> None:
 
     Whatever moment the process is killed at, one whole checkpoint is left.
     """
-    temporary = run / "checkpoint.pt.partial"
-    try:
-        with temporary.open("wb") as file:
-            torch.save({"format_version": FORMAT_VERSION, "state": state, "digest": digest(state)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, RuntimeError) and "write" not in str(error):
-            raise
-        raise DiskFull(
-            f"the checkpoint in {run} could not be written ({error}); free some space and run the same command again"
-        ) from None
-    if checkpoint_file(run).exists():
-        checkpoint_file(run).replace(previous_file(run))
-    temporary.replace(checkpoint_file(run))
+    content = {"format_version": FORMAT_VERSION, "state": state, "digest": digest(state)}
+
+    def write(target: Path) -> None:
+        with target.open("wb") as file:  # by a path, torch would put its name into the file
+            torch.save(content, file)
+
+    put_whole(checkpoint_file(run), write, previous=previous_file(run))
 
 
 def load(run: Path, device: torch.device) -> tuple[dict[str, Any], Path] | None:

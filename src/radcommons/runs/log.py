@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
+from radcommons.files import put_whole, write_whole
+
 
 class RunLog:
     """Appends to a run's logs; taking a run up again drops what came after the checkpoint."""
@@ -16,7 +18,7 @@ class RunLog:
         self._path = run / "log.jsonl"
         self._samples = run / "samples"
         kept = [e for e in read_log(run) if e["images_seen"] <= images_seen]
-        self._path.write_text("".join(json.dumps(e) + "\n" for e in kept), encoding="utf-8")
+        write_whole(self._path, "".join(json.dumps(e) + "\n" for e in kept))
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=images_seen)
 
     def numbers(self, entry: dict[str, Any]) -> None:
@@ -31,7 +33,7 @@ class RunLog:
         """A sample grid as PNG and as a TensorBoard image."""
         self._samples.mkdir(exist_ok=True)
         path = self._samples / f"{images_seen:09d}-{resolution:04d}.png"
-        sheet.save(path)
+        put_whole(path, sheet.save)
         self._board.add_image("samples", np.asarray(sheet)[None], images_seen)
 
     def close(self) -> None:
