@@ -97,7 +97,9 @@ def test_the_page_shows_the_numbers_of_the_result(told: Path) -> None:
     for audit in result["audits"]:
         assert audit["statement"] in page.text and "no formal guarantee" in audit["statement"]
         assert {c["name"] for c in audit["controls"]} == {
-            "replay", "overfitted", "planted duplicates", "never saw the films"}  # fmt: skip
+            "positive control: copies", "positive control: overfitted generator",
+            "positive control: train-test duplicates", "negative control: unseen films"}  # fmt: skip
+        assert audit["quality"] == "failed" and audit["quality_statement"] in page.text, "320 images of training"
     experiment = result["experiment"]
     assert experiment["sentence"] in page.text and experiment["settings"]["finding"] == "Effusion"
     for arm in experiment["arms"]:

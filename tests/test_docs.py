@@ -17,7 +17,7 @@ import typer
 from PIL import Image
 from pydantic.fields import FieldInfo
 
-from radcommons.audit.settings import AuditSettings, Policy
+from radcommons.audit.settings import AuditSettings
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.cli import app, run
 from radcommons.data.findings import canonical
@@ -26,6 +26,7 @@ from radcommons.errors import RadCommonsError
 from radcommons.experiments.settings import EnrichSettings, MergeSettings
 from radcommons.gan.plan import choose_settings
 from radcommons.gan.settings import TrainSettings
+from radcommons.policy.settings import Policy
 from radcommons.settings import Settings, read_toml
 
 ROOT = Path(__file__).parents[1]

@@ -1,5 +1,5 @@
-"""The import ladder: base <- metrics, models <- extractors, synthetic <- data <- runs, gan <- classify <- audit,
-explain, federated, experiments <- demo <- cli.
+"""The import ladder: base <- policy, metrics, models <- extractors, synthetic <- data <- runs, gan <- classify <-
+audit, explain, federated, experiments <- demo <- cli.
 
 The code that publishes (`hub`) and the reader study (`study`) cannot import the code that reads patients' images.
 Every import counts: absolute, relative, inside a function, under TYPE_CHECKING, through importlib with a literal.
@@ -39,13 +39,14 @@ BASE = frozenset(
     }
 )
 NETWORKS = frozenset({"models", "extractors", "synthetic"})
-PUBLISHING = BASE | NETWORKS | {"metrics"}
+PUBLISHING = BASE | NETWORKS | {"metrics", "policy"}
 INSIDE = PUBLISHING | {"data", "runs", "gan"}
 
 # What each part may import of the package, besides itself.
 MAY_IMPORT: dict[str, frozenset[str]] = {
     **dict.fromkeys(BASE, BASE),
     "errors": frozenset(),
+    "policy": BASE,
     "metrics": BASE,
     "models": BASE,
     **dict.fromkeys(("extractors", "synthetic"), BASE | {"models"}),
@@ -60,7 +61,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "__main__": frozenset({"cli"}),
 }
 EVERYTHING = "cli"
-WITHOUT_TORCH = frozenset({"errors", "records", "study"})
+WITHOUT_TORCH = frozenset({"errors", "records", "policy", "study"})
 TORCH = frozenset({"torch", "torchmetrics", "monai"})
 OF_METRICS = frozenset({"numpy", "scipy"})
 FLOWER, ITS_PART = "flwr", "federated"
@@ -261,6 +262,12 @@ PLANTED = [
     ("errors.py", "from radcommons.settings import Settings", 1, "errors may not import settings"),
     ("settings.py", "from .models import progan", 1, "settings may not import models"),
     ("pages.py", "from radcommons.runs.log import read_log", 1, "pages may not import runs"),
+    ("policy/judge.py", "from radcommons.audit.flow import run", 1, "policy may not import audit"),
+    ("policy/judge.py", "from radcommons.data.seen import Seen", 1, "policy may not import data"),
+    ("policy/privacy.py", "from ..metrics import power", 1, "policy may not import metrics"),
+    ("policy/privacy.py", "import torch", 1, "policy may not import torch"),
+    ("study/pages.py", "from radcommons.policy.judge import judge", 1, "study may not import policy"),
+    ("models/generator.py", "from radcommons.policy.judge import judge", 1, "models may not import policy"),
     ("models/generator.py", "from radcommons.data.store import Store", 1, "models may not import data"),
     ("models/layers.py", "from ..metrics import kid", 1, "models may not import metrics"),
     ("metrics/kid.py", "import torch", 1, "metrics imports numpy and scipy only, not torch"),
@@ -307,6 +314,8 @@ ALLOWED = [
     ("gan/training.py", "from radcommons.data.store import Store\nfrom radcommons.models import progan"),
     ("hub/pool.py", "from radcommons.models.generator import Generator\nfrom radcommons.records import Record"),
     ("hub/pool.py", "from radcommons import Generator"),
+    ("hub/gate.py", "from radcommons.policy.judge import judge"),
+    ("policy/judge.py", "from radcommons.records import AuditReport\nfrom radcommons.settings import Settings"),
     ("study/analysis.py", "from radcommons.metrics import agreement\nimport numpy"),
     ("federated/client_app.py", "from flwr.app import Context\nfrom radcommons.gan import steps"),
     ("cli/hub.py", "import radcommons.hub.client\nfrom radcommons.data.store import Store"),

@@ -76,7 +76,7 @@ class Settings(BaseModel):
     def chosen(
         cls,
         kind: str,
-        begun: Path,
+        begun: Path | None,
         default: str,
         *,
         preset: str | None,
@@ -87,7 +87,7 @@ class Settings(BaseModel):
 
         Args:
             kind: folder of the presets.
-            begun: where the settings of work already begun were saved.
+            begun: where the settings of work already begun were saved; None where nothing can have been.
             default: name of the preset where nothing is named and nothing was begun.
             overrides: ``key=value``, laid over.
         Raises:
@@ -96,7 +96,7 @@ class Settings(BaseModel):
         if preset is not None and config is not None:
             raise SettingRefused("--preset and --config exclude each other; drop one")
         if preset is None and config is None:
-            config = begun if begun.is_file() else None
+            config = begun if begun is not None and begun.is_file() else None
             preset = None if config else default
         path, named = (preset_path(kind, preset), f"preset {preset}") if preset else (config, str(config))
         assert path is not None

@@ -1,4 +1,4 @@
-"""An audit from beginning to end: planted leaks are caught, a clean case passes, a stopped audit goes on."""
+"""An audit from beginning to end: positive controls are caught, a negative one passes, a stopped audit goes on."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -13,22 +14,25 @@ import pytest
 
 from radcommons import audit
 from radcommons.audit import controls, flow
-from radcommons.audit.controls import planted
-from radcommons.audit.inputs.material import Material, chosen_rows, gather
+from radcommons.audit.controls import duplicates
+from radcommons.audit.detection_limit import detection_limit
+from radcommons.audit.inputs.material import Material, gather
+from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.planted import slightly_changed
-from radcommons.audit.policy import shares_films
-from radcommons.audit.settings import AuditSettings, Policy
-from radcommons.audit.tests.patient_level_split import Apart
-from radcommons.audit.tests.sanity_checks import Scene, detectable_share, shared_films_test
+from radcommons.audit.settings import AuditSettings
+from radcommons.audit.tests import sample_tests, train_test_duplicates
 from radcommons.audit.work import Work
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused, PathInUse, SettingRefused, TooFewImages
 from radcommons.extractors import Extractor
+from radcommons.policy.judge import judge
+from radcommons.policy.privacy import is_positive
+from radcommons.policy.settings import Policy
 from radcommons.progress import silent
-from radcommons.records import AuditReport, PatientsInTraining
+from radcommons.records import AuditReport, PatientsInTraining, PolicyLine, PrivacyTestKind
 
 
 def write_set(folder: Path, films: np.ndarray, *, first: int = 0) -> Path:
@@ -47,48 +51,45 @@ def gathered(
 ) -> Material:
     sizes = AuditSettings(images=150, balanced_images=60, permutations=1200, fewest=8, bootstrap_samples=100)
     subject = open_subject(short_run, hospital, track=silent)
-    work = Work.open(tmp_path_factory.mktemp("scene") / "a", "request")
+    work = Work.open(tmp_path_factory.mktemp("inputs") / "a", "request")
     return gather(hospital, subject, sizes, projection, work, silent)
 
 
 @pytest.fixture(scope="module")
-def scene(gathered: Material) -> Scene:
-    return Scene.of(gathered, Policy())
+def inputs(gathered: Material) -> PrivacyInputs:
+    return PrivacyInputs.of(gathered, Policy().significance)
+
+
+def line_of(report: AuditReport, rule: str) -> PolicyLine:
+    """The line of a rule, by the first word of its name."""
+    return next(line for line in report.judgement.lines if line.rule.partition(",")[0] == rule)
 
 
 def test_a_run_is_audited_with_every_test_and_every_control(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path
 ) -> None:
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes, controls=True)
-    names = {test.name.split(",")[0] for test in report.privacy if test.skipped is None}
-    assert names == {
-        "shared films",
-        "split bias",
-        "members against members",
-        "copies",
-        "data copying",
-        "data copying by finding",
-        "closer to training",
-        "membership by samples",
-        "membership by weights",
-        "membership by critic",
-    }
+    done = {test.kind for test in report.privacy if test.skipped is None}
+    assert done == set(get_args(PrivacyTestKind))
     assert report.trained_on_store is True and report.kind == "generator"
     members = report.counts["patients in training"]
     assert report.patients == PatientsInTraining(in_training=members, held_out=0, for_reference=0, incomparable=None)
-    assert next(line.outcome for line in report.policy if line.rule == "patients apart") == "met"
+    assert line_of(report, "patient-level split").outcome == "met"
     assert [(c.name, c.behaved) for c in report.controls] == [
-        ("replay", True),
-        ("overfitted", True),
-        ("planted duplicates", True),
-        ("never saw the films", True),
+        ("positive control: copies", True),
+        ("positive control: overfitted generator", True),
+        ("positive control: train-test duplicates", True),
+        ("negative control: unseen films", True),
     ]
-    assert report.detectable_share is not None and report.detectable_share <= 0.1
+    assert report.detection_limit is not None and report.detection_limit <= 0.1
     for test in report.privacy:
         assert test.skipped or test.p_value is None or 0 < test.p_value <= 1
-    floor, synthetic = report.quality[:2]
-    assert floor.image_count == synthetic.image_count, "the first two rows compare"
-    assert floor.fid is not None and synthetic.fid is not None and floor.fid.value < synthetic.fid.value
+    whole = [s for s in report.quality if s.reference == "held-out films"]
+    assert len({s.image_count for s in whole}) == 1, "these rows compare"
+    fid = {s.images: s.fid.value for s in whole if s.fid is not None}
+    assert fid["training films"] < fid["blurred training films"] < fid["noise"]
+    assert fid["training films"] < fid["synthetic images"]
+    assert report.judgement.privacy == "passed" and report.judgement.quality == "failed", "it learned next to nothing"
 
     saved = AuditReport.model_validate_json((tmp_path / "a" / "audit.json").read_bytes())
     assert saved == report
@@ -107,12 +108,13 @@ def test_a_set_of_copies_fails_and_a_set_of_strangers_passes(
 
     leaky = audit.run(copies, hospital, tmp_path / "a", settings=sizes)
     clean = audit.run(others, hospital, tmp_path / "b", settings=sizes)
-    assert leaky.verdict == "failed" and "A leak was found" in leaky.statement
-    assert clean.verdict == "passed" and "No leak found" in clean.statement
-    weights = next(test for test in clean.privacy if test.name == "membership by weights")
+    assert leaky.judgement.privacy == "failed" and "A leak was found" in leaky.judgement.statement
+    assert clean.judgement.privacy == "passed" and "No leak was found" in clean.judgement.statement
+    assert leaky.judgement.quality == clean.judgement.quality == "passed", "both are real films"
+    weights = next(test for test in clean.privacy if test.kind == "membership inference: white-box")
     assert weights.skipped == "a set has no weights"
-    assert next(line.outcome for line in clean.policy if line.rule == "patients apart") == "not tested"
-    assert "training is not known: a set has no list of patients." in clean.statement
+    assert line_of(clean, "patient-level split").outcome == "not tested"
+    assert "training is not known: a set has no list of patients." in clean.judgement.statement
     page = (tmp_path / "a" / "report.html").read_text()
     assert "stays in the hospital" in page
 
@@ -123,12 +125,12 @@ def test_a_few_copies_among_many_images_are_found(hospital: Store, sizes: AuditS
     strangers = np.asarray(Store.open(tmp_path / "others").images(32)[:115])
     mixed = np.concatenate([strangers, slightly_changed(films, np.random.default_rng(1))])
     report = audit.run(write_set(tmp_path / "mixed", mixed), hospital, tmp_path / "a", settings=sizes)
-    copies = next(test for test in report.privacy if test.name == "copies, identity")
+    copies = next(test for test in report.privacy if test.name == "near-duplicates, re-identification features")
     assert copies.result is not None and copies.result.value == 5
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
-def test_films_shared_by_training_and_held_out_patients_fail_the_audit(
+def test_train_test_duplicates_fail_the_audit(
     hospital: Store,
     short_run: Path,
     sizes: AuditSettings,
@@ -146,46 +148,50 @@ def test_films_shared_by_training_and_held_out_patients_fail_the_audit(
         lambda self, side: np.stack([cv2.resize(i, (side, side), interpolation=cv2.INTER_AREA) for i in images]),
     )
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes)
-    line = next(line for line in report.policy if line.rule == "shared films")
-    assert line.outcome == "not met" and 0.8 * count <= int(line.found) <= count
+    line = line_of(report, "train-test duplicates")
+    assert line.outcome == "not met" and 0.8 * count <= int(line.found.partition(",")[0]) <= count
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6])
-def test_planted_duplicates_are_caught_however_many_there_are_and_none_is_not(scene: Scene, share: float) -> None:
-    assert planted(scene, Policy(), share=share).behaved
-    assert not shares_films(shared_films_test(scene), Policy())
-
-
-def test_duplicates_are_planted_as_the_policy_asks_for_shared_films(
-    scene: Scene, gathered: Material, monkeypatch: pytest.MonkeyPatch
+def test_planted_duplicates_are_caught_however_many_there_are_and_none_is_not(
+    inputs: PrivacyInputs, share: float
 ) -> None:
-    assert planted(scene, Policy(shared_films=10)).behaved, "more than it allows"
-    for other in ("replay", "overfitted", "clean"):
+    assert duplicates(inputs, Policy(), share=share).behaved
+    assert not any(is_positive(test, Policy()) for test in train_test_duplicates.tests(inputs))
+
+
+def test_duplicates_are_planted_as_the_policy_judges_them(
+    inputs: PrivacyInputs, gathered: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert duplicates(inputs, Policy(train_test_duplicates=10)).behaved, "more than it allows"
+    others = ["copies", "overfitted", "unseen"]
+    for other in others:
         monkeypatch.setattr(controls, other, lambda *_, name=other: name)
-    assert controls.run_controls(scene, gathered, Policy(shared_films=None)) == ["replay", "overfitted", "clean"]
+    assert controls.run_controls(inputs, gathered, Policy(train_test_duplicates=None)) == others
 
 
-def test_planted_duplicates_need_no_new_search_among_the_films(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controls, "prepare", lambda *_: pytest.fail("the films' neighbours are known"))
-    assert planted(scene, Policy()).behaved
+def test_planted_duplicates_need_no_new_search_among_the_films(
+    inputs: PrivacyInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls, "real_neighbours", lambda *_: pytest.fail("the films' neighbours are known"))
+    assert duplicates(inputs, Policy()).behaved
 
 
-def test_every_test_on_samples_says_at_which_level_it_would_find_a_leak(scene: Scene) -> None:
-    strict, lax = (list(replace(scene, significance=p).tests(scene.synthetic)) for p in (0.001, 0.05))
-    changed = [a.name for a, b in zip(strict, lax, strict=True) if a.detection != b.detection]
-    judged_by_p = {"data copying", "closer to training", "membership by samples"}
-    assert judged_by_p <= {name.split(",")[0] for name in changed}
+def test_what_a_test_on_samples_would_detect_follows_the_significance(inputs: PrivacyInputs) -> None:
+    strict, lax = (list(sample_tests(replace(inputs, significance=p), inputs.synthetic)) for p in (0.001, 0.05))
+    changed = {a.kind for a, b in zip(strict, lax, strict=True) if a.detection_limit != b.detection_limit}
+    assert {"data copying", "distance to closest record", "membership inference: black-box"} <= changed
 
 
-def test_where_copies_cannot_be_told_shared_films_are_not_looked_for(scene: Scene) -> None:
-    blind = {space: replace(ground, chance_of_copy=0.2) for space, ground in scene.grounds.items()}
-    test = shared_films_test(replace(scene, grounds=blind))
+def test_where_copies_cannot_be_told_train_test_duplicates_are_not_looked_for(inputs: PrivacyInputs) -> None:
+    blind = {space: replace(real, chance_of_copy=0.2) for space, real in inputs.neighbours.items()}
+    (test,) = train_test_duplicates.tests(replace(inputs, neighbours=blind))
     assert test.skipped == "changed copies of a film cannot be told from films of other patients here"
 
 
-def test_the_smallest_share_that_is_seen_is_one_that_was_tried(scene: Scene, gathered: Material) -> None:
-    few = {space: some.take(np.arange(60)) for space, some in scene.synthetic.items()}
-    share = detectable_share(replace(scene, synthetic=few), Policy(), gathered, leaks=False)
+def test_the_smallest_share_that_is_detected_is_one_that_was_tried(inputs: PrivacyInputs, gathered: Material) -> None:
+    few = {space: some.take(np.arange(60)) for space, some in inputs.synthetic.items()}
+    share = detection_limit(replace(inputs, synthetic=few), Policy(), gathered, leaks=False)
     assert share is not None and share >= 1 / 60 and share * 60 == pytest.approx(round(share * 60))
 
 
@@ -198,27 +204,29 @@ def test_a_generator_that_has_seen_held_out_patients_is_no_subject_of_this_store
     package = tmp_path / "package"
     shutil.copytree(short_run / "generator", package)
     report = audit.run(package, again, tmp_path / "a", settings=sizes)
-    assert report.verdict == "failed" and report.trained_on_store is None
+    assert report.judgement.privacy == "failed" and report.trained_on_store is None
     assert report.patients is not None and report.patients.held_out > 0
-    line = next(line for line in report.policy if line.rule == "patients apart")
+    line = line_of(report, "patient-level split")
     assert line.outcome == "not met" and "held-out patients were in this generator's training" in line.found
-    assert report.statement.startswith(line.found)
+    assert report.judgement.statement.startswith(line.found)
     assert line.found in Page((tmp_path / "a" / "report.html").read_text()).text
     (package / "patients.json").unlink()
     with pytest.raises(PathInUse, match="was begun with other data or settings; use those, or choose another --out"):
         audit.run(package, again, tmp_path / "a", settings=sizes)
 
 
-def test_a_generator_of_another_hospital_is_a_clean_case_where_the_policy_lets_it_be(
+def test_a_generator_of_another_hospital_is_a_negative_control_where_the_policy_lets_it_be(
     short_run: Path, sizes: AuditSettings, tmp_path: Path
 ) -> None:
     ingest_phantoms(tmp_path / "other", patients=160, site="A", resolution=32, seed=4)
     other = Store.open(tmp_path / "other")
-    apart = Apart.of(open_subject(short_run, other, track=silent), other, chosen_rows(other, sizes), this_store=False)
-    assert apart.outcome == "not met" and "names another store" in apart.found
-    report = audit.run(short_run, other, tmp_path / "a", settings=sizes, rules=Policy(patients_apart=False))
-    assert "patients apart" not in {line.rule for line in report.policy}
-    assert not any(line.outcome == "not met" for line in report.policy), report.statement
+    report = audit.run(short_run, other, tmp_path / "a", settings=sizes)
+    line = line_of(report, "patient-level split")
+    assert line.outcome == "not met" and "names another store" in line.found
+    rules = Policy(patient_level_split=False)
+    judged = judge(report, rules)
+    assert "patient-level split" not in {line.rule for line in judged.lines}
+    assert judged.privacy == "passed", judged.statement
 
 
 def test_a_stopped_audit_goes_on_and_ends_as_if_it_had_not_been_stopped(
@@ -270,7 +278,7 @@ def test_a_classifier_of_other_findings_is_refused_before_anything_is_written(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stranger = SimpleNamespace(classifier=SimpleNamespace(findings=("Hernia",), digest="0" * 64), description="")
-    monkeypatch.setattr(flow, "given_judge", lambda run: stranger)
+    monkeypatch.setattr(flow, "given_classifier", lambda run: stranger)
     with pytest.raises(ClassifierRefused, match="knows Hernia and the subject .*; name a classifier with a finding in"):
         audit.run(short_run, hospital, tmp_path / "a", settings=sizes, classifier=tmp_path)
     assert not (tmp_path / "a").exists()
@@ -309,8 +317,8 @@ def test_the_page_is_self_contained_and_shows_the_verdict_and_every_rule(
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes)
     page = Page((tmp_path / "a" / "report.html").read_text(encoding="utf-8"))
     assert all(source.startswith(("data:image/", "#")) for source in page.sources)
-    assert report.statement in page.text
-    for line in report.policy:
+    assert report.judgement.statement in page.text and report.judgement.quality_statement in page.text
+    for line in report.judgement.lines:
         assert line.rule in page.text and line.found in page.text
     assert "anonym" not in page.text.lower()
 
@@ -335,8 +343,8 @@ def test_the_command_ends_with_3_where_the_policy_is_not_met(
     arguments = ["audit", str(copies), str(hospital.path), "--out", str(tmp_path / "a"), "--preset", "quick", *sizes]
     assert command([*arguments, "--json"]) == 3
     out, err = capfd.readouterr()
-    assert json.loads(out)["verdict"] == "failed"
-    assert "the audit's policy is not met: copies, identity" in err.splitlines()[-1]
+    assert json.loads(out)["judgement"]["privacy"] == "failed"
+    assert "the audit's policy is not met: near-duplicates, re-identification features" in err.splitlines()[-1]
 
 
 def test_without_a_validation_part_the_tests_that_need_it_are_left_out_and_say_so(
@@ -346,7 +354,7 @@ def test_without_a_validation_part_the_tests_that_need_it_are_left_out_and_say_s
     nobody = np.empty(0, np.int64)
     monkeypatch.setattr(Store, "rows", lambda self, part=None: nobody if part == "val" else rows(self, part))
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes, controls=True)
-    bias = next(test for test in report.privacy if test.name == "split bias")
-    assert bias.skipped == "there is no validation part"
-    assert [c.name for c in report.controls if c.behaved] == ["replay", "overfitted", "planted duplicates"]
+    check = next(test for test in report.privacy if test.kind == "sanity check: no generator")
+    assert check.skipped == "there is no validation part"
+    assert [c.name.partition(":")[0] for c in report.controls if c.behaved] == ["positive control"] * 3
     assert report.counts["patients for reference"] == 0

@@ -15,7 +15,16 @@ from radcommons.explain.flow import MapRequest, MorphRequest, explain
 from radcommons.explain.summary import as_text
 from radcommons.explain.tally import Tally
 from radcommons.models.generator import Generator
-from radcommons.records import AuditReport, Diversity, Estimate, Explanation, Fidelity, Histogram, QualityScore
+from radcommons.records import (
+    AuditReport,
+    Diversity,
+    Estimate,
+    Explanation,
+    Fidelity,
+    Histogram,
+    Judgement,
+    QualityScore,
+)
 
 QUICK = MapRequest(n=24, singles=2, smoothing=0)
 SHORT = MorphRequest(frames=4, patients=2)
@@ -243,12 +252,15 @@ def test_files_that_a_kill_cut_short_are_left_out_of_the_page_and_made_again(wor
     assert before.partition("<section")[2].partition("</section>")[0] in (tmp_path / "e" / "explain.html").read_text()
 
 
+def judgement(privacy: str) -> Judgement:
+    statement = "No leak was found, and one image in 200 would have been."
+    return Judgement(privacy=privacy, quality="failed", statement=statement, quality_statement="Too blurred.", lines=())
+
+
 def audited(generator: Generator, folder: Path, **changes: object) -> Path:
     """The folder of a finished audit of a generator, made up of little."""
     folder.mkdir()
     values: dict[str, object] = {
-        "verdict": "passed",
-        "statement": "No leak was found, and one image in 200 would have been.",
         "subject": "run",
         "kind": "generator",
         "digest": generator.digest,
@@ -259,14 +271,14 @@ def audited(generator: Generator, folder: Path, **changes: object) -> Path:
         "store": "own",
         "store_manifest_sha256": "0" * 64,
         "counts": {"patients in training": 40, "patients held out": 20, "synthetic images": 100},
-        "detectable_share": 0.005,
+        "detection_limit": 0.005,
         "settings": {},
         "request_sha256": "0" * 64,
         "versions": {},
         "quality": [
             QualityScore(
                 images="synthetic images",
-                reference="films held out",
+                reference="held-out films",
                 image_count=100,
                 reference_count=50,
                 extractor="toy",
@@ -300,7 +312,7 @@ def audited(generator: Generator, folder: Path, **changes: object) -> Path:
         ],
         "privacy": (),
         "controls": (),
-        "policy": (),
+        "judgement": judgement("passed"),
         **changes,
     }
     (folder / "audit.json").write_text(AuditReport(**values).to_json())
@@ -315,13 +327,18 @@ def test_an_audit_joins_the_page_and_stays_on_it(works, tmp_path: Path) -> None:
     assert (tmp_path / "e" / "audit.json").read_bytes() == (report / "audit.json").read_bytes()
     page = (tmp_path / "e" / "explain.html").read_text()
     _, _, section = page.partition('id="audit"')
-    assert "found: passed" in section and "one image in 200" in section and "0.5% of the images on" in section
+    assert (
+        "found: privacy passed, quality failed" in section
+        and "Too blurred." in section
+        and "one image in 200" in section
+        and "0.5% of the images on" in section
+    )
     assert all(number in section for number in ("0.81", "0.93", "0.31", "0.42", "12.3", "11.0 to 14.0"))
     report.joinpath("audit.json").unlink()
-    audited(generator, tmp_path / "powerless", detectable_share=None, verdict="failed")
+    audited(generator, tmp_path / "powerless", detection_limit=None, judgement=judgement("failed"))
     explain(Path("run"), tmp_path / "e", ["Nodule"], map_=QUICK, audit=tmp_path / "powerless")
     page = (tmp_path / "e" / "explain.html").read_text()
-    assert "found: failed" in page and "the audit had no power" in page
+    assert "found: privacy failed" in page and "Not even copies alone would have been detected" in page
 
 
 def test_an_audit_of_other_weights_is_refused_before_anything_is_written(works, tmp_path: Path) -> None:
@@ -333,7 +350,7 @@ def test_an_audit_of_other_weights_is_refused_before_anything_is_written(works, 
     with pytest.raises(SettingRefused, match=r"audit\.json is damaged; audit the generator again"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
     (other / "audit.json").write_text('{"format_version": 99}')
-    with pytest.raises(SettingRefused, match="is of format version 99, this radcommons reads 1; audit the generator"):
+    with pytest.raises(SettingRefused, match="is of format version 99, this radcommons reads 2; audit the generator"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
     with pytest.raises(PathMissing, match="name the folder of a finished 'radcommons audit'"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=tmp_path)

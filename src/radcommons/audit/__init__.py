@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from radcommons.audit.flow import run
-    from radcommons.audit.settings import AuditSettings, Policy
+    from radcommons.audit.settings import AuditSettings
+    from radcommons.policy.settings import Policy
 
 __all__ = ["AuditSettings", "Policy", "run"]
 
 _HOMES = {
     "run": "radcommons.audit.flow",
     "AuditSettings": "radcommons.audit.settings",
-    "Policy": "radcommons.audit.settings",
+    "Policy": "radcommons.policy.settings",
 }
 
 

@@ -1,4 +1,4 @@
-"""Cases whose answer is known, put through the same tests: three planted leaks, and one clean case."""
+"""Cases whose answer is known, put through the same tests: three positive controls and one negative control."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,15 +7,14 @@ import cv2
 import numpy as np
 
 from radcommons.audit.inputs.material import COPIED, Material
-from radcommons.audit.inputs.privacy import Real, prepare
-from radcommons.audit.neighbours.nearest import SPACES
+from radcommons.audit.inputs.privacy import PrivacyInputs, real_neighbours, synthetic_neighbours
+from radcommons.audit.neighbours.nearest import SPACES, RealImages
 from radcommons.audit.planted import OVERFITTED_FILMS, overfitted_generator
-from radcommons.audit.policy import finds_leak, shares_films
-from radcommons.audit.settings import Policy
-from radcommons.audit.tests.distance_to_closest_record import look_up
-from radcommons.audit.tests.membership_white_box import inversion_errors
-from radcommons.audit.tests.sanity_checks import Scene, inversion_result, shared_films_test
+from radcommons.audit.tests import sample_tests, train_test_duplicates
+from radcommons.audit.tests.membership_white_box import inversion_errors, inversion_result
 from radcommons.models.generator import Generator
+from radcommons.policy.privacy import is_positive
+from radcommons.policy.settings import Policy
 from radcommons.records import Control, PrivacyTest
 from radcommons.seeds import numpy_stream
 
@@ -24,66 +23,67 @@ OVERFITTED_IMAGES = 500
 INVERTED_STEPS = 60
 
 
-def run_controls(scene: Scene, material: Material, rules: Policy) -> list[Control]:
-    """Put every control through the tests; the audit must catch the first three and pass the last.
+def run_controls(inputs: PrivacyInputs, material: Material, policy: Policy) -> list[Control]:
+    """Put every control through the tests; the audit must catch the positive ones and pass the negative one.
 
-    Duplicates are planted where the policy asks for shared films; the clean case needs films of a validation part.
+    Duplicates are planted where the policy judges train-test duplicates; the negative control needs a validation part.
     """
-    controls = [replay(scene, rules), overfitted(scene, material, rules)]
-    if rules.shared_films is not None:
-        controls.append(planted(scene, rules))
-    if len(scene.real.reference) >= material.settings.fewest:
-        controls.append(clean(scene, rules))
+    controls = [copies(inputs, policy), overfitted(inputs, material, policy)]
+    if policy.train_test_duplicates is not None:
+        controls.append(duplicates(inputs, policy))
+    if len(inputs.real.reference) >= material.settings.fewest:
+        controls.append(unseen(inputs, policy))
     return controls
 
 
-def replay(scene: Scene, rules: Policy) -> Control:
-    """A generator that replays training films, slightly changed."""
+def copies(inputs: PrivacyInputs, policy: Policy) -> Control:
+    """Positive control: images that are training films, slightly changed."""
     return Control(
-        name="replay",
+        name="positive control: copies",
         description="images that are training films, slightly changed",
         must_be_caught=True,
-        caught_by=_leaks(scene.tests(scene.copies), rules),
+        caught_by=_positive(sample_tests(inputs, inputs.copies), policy),
     )
 
 
-def overfitted(scene: Scene, material: Material, rules: Policy) -> Control:
-    """A generator that has learned 60 training films by heart, audited as if it had been trained on these alone."""
+def overfitted(inputs: PrivacyInputs, material: Material, policy: Policy) -> Control:
+    """Positive control: a generator that has memorised 60 training films, audited as if these were all its training."""
     settings = material.settings
     rng = numpy_stream(settings.seed, "overfitted films")
-    count = min(OVERFITTED_FILMS, len(scene.real.train))
-    chosen = np.sort(rng.choice(len(scene.real.train), count, replace=False))
+    count = min(OVERFITTED_FILMS, len(inputs.real.train))
+    chosen = np.sort(rng.choice(len(inputs.real.train), count, replace=False))
     fitted = overfitted_generator(
         np.asarray(material.images[material.rows["train"][chosen]]), seed=settings.seed, track=material.track
     )
     drawn = fitted.draw(min(settings.images, OVERFITTED_IMAGES), seed=settings.seed)
     side = material.subject.resolution
     drawn = np.stack([cv2.resize(i, (side, side), interpolation=cv2.INTER_LINEAR) for i in drawn])
-    members = scene.real.train.take(chosen)
-    real = Real(members, scene.real.held_out, scene.real.reference)
+    members = inputs.real.train.take(chosen)
+    real = RealImages(members, inputs.real.held_out, inputs.real.reference)
     kept = np.isin(material.copied, chosen)
-    copies, origins = material.films[COPIED].take(np.flatnonzero(kept)), np.searchsorted(chosen, material.copied[kept])
-    if not len(copies):
-        copies, origins = members, np.arange(len(members))
+    changed = material.films[COPIED].take(np.flatnonzero(kept))
+    origins = np.searchsorted(chosen, material.copied[kept])
+    if not len(changed):
+        changed, origins = members, np.arange(len(members))
     cells = np.zeros(len(members), np.int64)
-    grounds = {space: prepare(real, copies, origins, cells, space) for space in SPACES}
-    here = replace(scene, real=real, grounds=grounds)
+    neighbours = {space: real_neighbours(real, changed, origins, cells, space) for space in SPACES}
+    here = replace(inputs, real=real, neighbours=neighbours)
     films = material.as_films(drawn, name="the overfitted control")
-    tests = list(here.tests({space: look_up(films, real, space) for space in SPACES}))
+    tests = list(sample_tests(here, {space: synthetic_neighbours(films, real, space) for space in SPACES}))
     tests.append(_inverted(here, material, fitted.generator, chosen))
     return Control(
-        name="overfitted",
-        description=f"a generator that has learned {count} training films by heart",
+        name="positive control: overfitted generator",
+        description=f"a generator that has memorised {count} training films",
         must_be_caught=True,
-        caught_by=_leaks(tests, rules),
+        caught_by=_positive(tests, policy),
     )
 
 
-def _inverted(scene: Scene, material: Material, generator: Generator, chosen: np.ndarray) -> PrivacyTest:
+def _inverted(inputs: PrivacyInputs, material: Material, generator: Generator, chosen: np.ndarray) -> PrivacyTest:
     """Latent inversion of the overfitted generator: its films, and as many held-out ones."""
     settings = material.settings
     rng = numpy_stream(settings.seed, "overfitted inversion")
-    others = np.sort(rng.choice(len(scene.real.held_out), min(len(chosen), len(scene.real.held_out)), replace=False))
+    others = np.sort(rng.choice(len(inputs.real.held_out), min(len(chosen), len(inputs.real.held_out)), replace=False))
     images = material.store.images(generator.resolution)
 
     def errors(rows: np.ndarray) -> np.ndarray:
@@ -92,54 +92,53 @@ def _inverted(scene: Scene, material: Material, generator: Generator, chosen: np
         return np.concatenate(list(found))
 
     inside, outside = errors(material.rows["train"][chosen]), errors(material.rows["test"][others])
-    return inversion_result(inside, outside, scene.real.train, scene.real.held_out.take(others), scene, "")
+    return inversion_result(inside, outside, inputs.real.train, inputs.real.held_out.take(others), inputs)
 
 
-def planted(scene: Scene, rules: Policy, *, share: float = PLANTED_SHARE) -> Control:
-    """A store in which films of training patients also stand, slightly changed, under held-out patients.
+def duplicates(inputs: PrivacyInputs, policy: Policy, *, share: float = PLANTED_SHARE) -> Control:
+    """Positive control: a store in which films of training patients are also held out, slightly changed.
 
     `share` of the held-out films, and as many more as the policy allows.
     """
-    held_out, copies = len(scene.real.held_out), len(scene.copies["identity"].films)
-    count = min(max(3, round(share * held_out)) + (rules.shared_films or 0), held_out, copies)
-    chosen = numpy_stream(scene.settings.seed, "planted").choice(copies, count, replace=False)
-    grounds = {
+    held_out, copied = len(inputs.real.held_out), len(inputs.copies["SSIM"].images)
+    count = min(max(3, round(share * held_out)) + (policy.train_test_duplicates or 0), held_out, copied)
+    chosen = numpy_stream(inputs.settings.seed, "planted").choice(copied, count, replace=False)
+    neighbours = {
         space: replace(
-            ground,
-            held_to_train=ground.held_to_train.take(np.arange(held_out - count)).then(
-                scene.copies[space].to_train.take(chosen).first(1)
+            real,
+            held_to_train=real.held_to_train.take(np.arange(held_out - count)).then(
+                inputs.copies[space].to_train.take(chosen).first(1)
             ),
         )
-        for space, ground in scene.grounds.items()
+        for space, real in inputs.neighbours.items()
     }
-    test = shared_films_test(replace(scene, grounds=grounds))
     return Control(
-        name="planted duplicates",
+        name="positive control: train-test duplicates",
         description=f"{count} films of training patients also held out, under other patients",
         must_be_caught=True,
-        caught_by=(test.name,) if shares_films(test, rules) else (),
+        caught_by=_positive(train_test_duplicates.tests(replace(inputs, neighbours=neighbours)), policy),
     )
 
 
-def clean(scene: Scene, rules: Policy) -> Control:
-    """Images that never saw the training films: real films of the validation patients, as a perfect generator's."""
-    images = scene.real.reference
-    nobody = images.take(np.arange(0))
+def unseen(inputs: PrivacyInputs, policy: Policy) -> Control:
+    """Negative control: real films of the validation patients, as a perfect generator would draw them."""
+    images = inputs.real.reference
     here = replace(
-        scene,
-        real=Real(scene.real.train, scene.real.held_out, nobody),
-        grounds={
-            space: replace(ground, reference_to_train=None, train_to_reference=None, held_to_reference=None)
-            for space, ground in scene.grounds.items()
+        inputs,
+        real=RealImages(inputs.real.train, inputs.real.held_out, images.take(np.arange(0))),
+        neighbours={
+            space: replace(real, reference_to_train=None, train_to_reference=None, held_to_reference=None)
+            for space, real in inputs.neighbours.items()
         },
     )
+    found = {space: synthetic_neighbours(images, here.real, space) for space in SPACES}
     return Control(
-        name="never saw the films",
+        name="negative control: unseen films",
         description="films of validation patients in place of synthetic images",
         must_be_caught=False,
-        caught_by=_leaks(here.tests({space: look_up(images, here.real, space) for space in SPACES}), rules),
+        caught_by=_positive(sample_tests(here, found), policy),
     )
 
 
-def _leaks(tests: Iterable[PrivacyTest], rules: Policy) -> tuple[str, ...]:
-    return tuple(test.name for test in tests if finds_leak(test, rules))
+def _positive(tests: Iterable[PrivacyTest], policy: Policy) -> tuple[str, ...]:
+    return tuple(test.name for test in tests if is_positive(test, policy))

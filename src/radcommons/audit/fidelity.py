@@ -1,4 +1,4 @@
-"""Do labels do what they say? A classifier trained on real films looks at images drawn for each finding."""
+"""Do images show the finding of their label? A classifier trained on real films looks at images of each finding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,43 +21,45 @@ from radcommons.seeds import derive, numpy_stream
 from radcommons.settings import preset_path
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # label values of the curve
-IMAGES = 64  # drawn at each, the same pseudo-patients
+IMAGES = 64  # drawn at each, from the same latents
 PRESET = "small-64"  # of the classifier that the audit trains itself
 VALIDATIONS = 16  # at most
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A classifier of real films, and in words what it is."""
+class LabelClassifier:
+    """A classifier trained on real films, and what it is in words."""
 
     classifier: Classifier
     description: str
 
 
-def given_judge(run: Path) -> Judge:
+def given_classifier(run: Path) -> LabelClassifier:
     """The classifier of a run that the user names."""
     classifier = Classifier.load(run)
     network = classifier.network.config
-    return Judge(classifier, f"{network.network} at {network.side} pixels, trained on {classifier.record.name}")
+    return LabelClassifier(
+        classifier, f"{network.network} at {network.side} pixels, trained on {classifier.record.name}"
+    )
 
 
-def common_findings(judge: Judge, findings: Sequence[str]) -> list[str]:
-    """Those of some findings that the judge knows; raises ClassifierRefused where it knows none."""
-    known = [finding for finding in findings if finding in judge.classifier.findings]
+def common_findings(label_classifier: LabelClassifier, findings: Sequence[str]) -> list[str]:
+    """Those of some findings that the classifier knows; raises ClassifierRefused where it knows none."""
+    known = [finding for finding in findings if finding in label_classifier.classifier.findings]
     if not known:
         raise ClassifierRefused(
-            f"the classifier knows {', '.join(judge.classifier.findings)} and the subject "
+            f"the classifier knows {', '.join(label_classifier.classifier.findings)} and the subject "
             f"{', '.join(findings) or 'no finding'}; name a classifier with a finding in common"
         )
     return known
 
 
-def trained_judge(material: Material, run: Path) -> Judge | None:
-    """A small classifier trained here, on the store's training films; None where no finding can be learned or judged.
+def trained_classifier(material: Material, run: Path) -> LabelClassifier | None:
+    """A small classifier trained here, on the store's training films; None where no finding has enough films.
 
     It sees `classifier_images` films at most, repeats included; stopped half-way, the same call goes on.
     """
-    settings = judge_settings(material.settings, material.subject.resolution)
+    settings = classifier_settings(material.settings, material.subject.resolution)
     train, held_out = (of_store(material.store, part, side=settings.side) for part in ("train", "val"))
     known = [f for f in material.subject.findings if f in material.store.findings]
     if not known or not len(held_out):
@@ -73,10 +75,10 @@ def trained_judge(material: Material, run: Path) -> Judge | None:
     words = (
         f"{settings.network} at {settings.side} pixels, trained here on {len(train):,} films for {', '.join(findings)}"
     )
-    return Judge(Classifier.load(run), words)
+    return LabelClassifier(Classifier.load(run), words)
 
 
-def judge_settings(settings: AuditSettings, resolution: int) -> ClassifierSettings:
+def classifier_settings(settings: AuditSettings, resolution: int) -> ClassifierSettings:
     """How the audit trains its own classifier: the preset, at the subject's side or below, for so many images."""
     preset = ClassifierSettings.load(preset_path("classify", PRESET))
     sizes = {
@@ -88,19 +90,19 @@ def judge_settings(settings: AuditSettings, resolution: int) -> ClassifierSettin
     return preset.model_copy(update=sizes)
 
 
-def fidelities(material: Material, judge: Judge) -> list[Fidelity]:
-    """Each finding that the judge knows, with enough films of both kinds in training, held out, and among images."""
+def fidelities(material: Material, label_classifier: LabelClassifier) -> list[Fidelity]:
+    """Each finding that the classifier knows, where there are enough films and images with and without it."""
     found = []
     scores = {
-        "test": judge.classifier.scores(material.images, rows=material.rows["test"], track=material.track),
-        BALANCED: judge.classifier.scores(material.drawn[BALANCED].images, track=material.track),
+        "test": label_classifier.classifier.scores(material.images, rows=material.rows["test"], track=material.track),
+        BALANCED: label_classifier.classifier.scores(material.synthetic[BALANCED].images, track=material.track),
     }
-    for finding in common_findings(judge, material.subject.findings):
+    for finding in common_findings(label_classifier, material.subject.findings):
         column = material.subject.findings.index(finding)
         labels = {name: material.films[name].labels[:, column] for name in ("train", "test", BALANCED)}
         fewest = min(int(count) for known in labels.values() for count in ((known >= 0.5).sum(), (known < 0.5).sum()))
         if fewest >= material.settings.fewest:
-            found.append(_fidelity(material, judge.classifier, finding, labels, scores))
+            found.append(_fidelity(material, label_classifier.classifier, finding, labels, scores))
     return found
 
 

@@ -11,30 +11,34 @@ import numpy as np
 import torch
 
 from radcommons import __version__
-from radcommons.audit import page, policy
+from radcommons.audit import page
 from radcommons.audit.controls import run_controls
-from radcommons.audit.fidelity import Judge, common_findings, fidelities, given_judge, trained_judge
-from radcommons.audit.inputs.material import Material, chosen_rows, gather
-from radcommons.audit.inputs.subject import Subject, open_subject
-from radcommons.audit.quality import (
-    HELD_OUT_FILMS,
-    SYNTHETIC_IMAGES,
-    TRAINING_FILMS,
-    diversities,
-    quality_scores,
-    score_of,
+from radcommons.audit.detection_limit import detection_limit
+from radcommons.audit.fidelity import (
+    LabelClassifier,
+    common_findings,
+    fidelities,
+    given_classifier,
+    trained_classifier,
 )
-from radcommons.audit.settings import AuditSettings, Policy
-from radcommons.audit.tests.patient_level_split import Apart
-from radcommons.audit.tests.sanity_checks import Scene, detectable_share, ground_tests, weight_tests
+from radcommons.audit.inputs.material import Material, chosen_rows, gather
+from radcommons.audit.inputs.privacy import PrivacyInputs
+from radcommons.audit.inputs.subject import Subject, open_subject
+from radcommons.audit.quality import diversities, quality_scores
+from radcommons.audit.settings import AuditSettings
+from radcommons.audit.tests import sample_tests, store_tests, weight_tests
+from radcommons.audit.tests.patient_level_split import patients_in_training, trained_on_store
 from radcommons.audit.work import PAGE, REPORT, Work, finished_report
 from radcommons.data.store import Store
 from radcommons.errors import SettingRefused
 from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import write_whole
 from radcommons.folders import alone_in, claim
+from radcommons.policy.judge import judge
+from radcommons.policy.privacy import is_positive
+from radcommons.policy.settings import Policy
 from radcommons.progress import Track, silent
-from radcommons.records import AuditReport, Control, Diversity, Fidelity, PrivacyTest, QualityScore
+from radcommons.records import AuditReport, AuditResults, Control, Diversity, Fidelity, PrivacyTest, QualityScore
 from radcommons.versions import versions
 
 
@@ -57,10 +61,10 @@ def run(
         out: folder for ``audit.json`` and ``report.html``; the same call continues a stopped audit.
         settings: sizes and seed; `AuditSettings()` by default.
         rules: the policy; `Policy()` by default.
-        controls: whether to put planted leaks and a clean case through the same tests.
-        classifier: a run of `classify train` on real films, which judges the labels; by default a small one is trained.
+        controls: whether to put positive and negative controls through the same tests.
+        classifier: a run of `classify train` on real films, which checks the labels; by default a small one is trained.
     Returns:
-        The report, also where its verdict is "failed".
+        The report, also where a verdict is "failed".
     Raises:
         BadInput: with the next step; nothing was written then.
     """
@@ -75,26 +79,26 @@ def _run(
     store: Store | Path | str,
     out: Path,
     settings: AuditSettings,
-    rules: Policy,
+    policy: Policy,
     controls: bool,
     classifier: Path | None,
     track: Track,
 ) -> AuditReport:
-    if 1 / (settings.permutations + 1) >= rules.significance:
+    if 1 / (settings.permutations + 1) >= policy.significance:
         raise SettingRefused(
-            f"permutations is {settings.permutations}, too few for a significance of {rules.significance:g}; "
-            f"pass --set permutations={int(1 / rules.significance) + 1} or more"
+            f"permutations is {settings.permutations}, too few for a significance of {policy.significance:g}; "
+            f"pass --set permutations={int(1 / policy.significance) + 1} or more"
         )
     opened = store if isinstance(store, Store) else Store.open(store)
     subject = open_subject(Path(reference), opened, track=track)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     extractor = load_extractor(settings.extractor, weights=settings.extractor_weights, device=device)
     chosen_rows(opened, settings)  # refused before anything is written
-    given = given_judge(classifier) if classifier is not None else None
+    given = given_classifier(classifier) if classifier is not None else None
     if given is not None:
         common_findings(given, subject.findings)
-    request = _request(opened, subject, extractor, settings, rules, controls, given)
-    chosen = {**_plain(settings), "policy": rules.model_dump(mode="json"), "controls": controls}
+    request = _request(opened, subject, extractor, settings, policy, controls, given)
+    chosen = {**_plain(settings), "policy": policy.model_dump(mode="json"), "controls": controls}
     asked = {"subject": subject.digest, "store": opened.record.manifest_sha256, **chosen, "sha256": request}
     finished = finished_report(out)
     if finished is not None:
@@ -109,67 +113,50 @@ def _run(
     # ---- quality ----
     scores = work.records("quality", QualityScore, lambda: quality_scores(material))
     spread = work.records("diversity", Diversity, lambda: diversities(material))
-    judge = given
-    if judge is None and settings.classifier_images:
-        judge = trained_judge(material, work.folder / "judge")
-    faithful = work.records("fidelity", Fidelity, lambda: fidelities(material, judge) if judge else [])
+    labels = given
+    if labels is None and settings.classifier_images:
+        labels = trained_classifier(material, work.folder / "label-classifier")
+    faithful = work.records("fidelity", Fidelity, lambda: fidelities(material, labels) if labels else [])
 
-    # ---- privacy: the ground, samples, weights, critic ----
-    scene = Scene.of(material, rules)
-    ground = work.records("ground", PrivacyTest, lambda: ground_tests(scene))
-    samples = work.records("samples", PrivacyTest, lambda: list(scene.tests(scene.synthetic)))
-    attacks, trained_here = weight_tests(scene, material, work)
-    privacy = [*ground, *samples, *attacks]
+    # ---- privacy: the store, samples, weights and critic ----
+    inputs = PrivacyInputs.of(material, policy.significance)
+    of_store = work.records("store-tests", PrivacyTest, lambda: store_tests(inputs))
+    of_samples = work.records("sample-tests", PrivacyTest, lambda: list(sample_tests(inputs, inputs.synthetic)))
+    privacy = [*of_store, *of_samples, *weight_tests(inputs, material, work)]
 
-    # ---- what would have been seen ----
-    leaks = any(policy.finds_leak(test, rules) for test in samples)
-    power = work.array("power", lambda: np.array(detectable_share(scene, rules, material, leaks=leaks), np.float64))
-    share = None if np.isnan(power) else float(power)
-    known = work.records("controls", Control, lambda: run_controls(scene, material, rules)) if controls else []
-
-    # ---- verdict ----
-    apart = Apart.of(subject, opened, material.rows, trained_here)
-    lines = policy.judge(
-        rules,
-        is_generator=subject.kind == "generator",
-        apart=apart,
-        privacy=privacy,
-        detectable_share=share,
-        controls=known,
-        floor=score_of(scores, TRAINING_FILMS, HELD_OUT_FILMS),
-        held_out=score_of(scores, SYNTHETIC_IMAGES, HELD_OUT_FILMS),
-        diversity=spread,
+    # ---- what would have been detected ----
+    leaks = any(is_positive(test, policy) for test in of_samples)
+    limit = work.array(
+        "detection-limit", lambda: np.array(detection_limit(inputs, policy, material, leaks=leaks), np.float64)
     )
-    verdict, statement = policy.verdict(
-        lines, privacy, rules, share, is_generator=subject.kind == "generator", apart=apart
-    )
-    report = AuditReport(
-        verdict=verdict,
-        statement=statement,
+    known = work.records("controls", Control, lambda: run_controls(inputs, material, policy)) if controls else []
+
+    # ---- verdicts ----
+    results = AuditResults(
         subject=subject.name,
         kind=subject.kind,
         digest=subject.digest,
         findings=subject.findings,
         resolution=subject.resolution,
         images_seen=subject.generator.record.images_seen if subject.generator else None,
-        patients=apart.record,
-        trained_on_store=trained_here,
+        patients=patients_in_training(subject, opened, material.rows),
+        trained_on_store=trained_on_store(subject, opened),
         store=opened.name,
         store_manifest_sha256=opened.record.manifest_sha256,
         counts=_counts(material),
-        detectable_share=share,
+        detection_limit=None if np.isnan(limit) else float(limit),
         settings=chosen,
         request_sha256=request,
         versions=versions("torch", "numpy"),
         quality=tuple(scores),
         diversity=tuple(spread),
         fidelity=tuple(faithful),
-        judge=judge.description if judge else None,
+        label_classifier=labels.description if labels else None,
         privacy=tuple(privacy),
         controls=tuple(known),
-        policy=tuple(lines),
     )
-    write_whole(out / PAGE, page.render(report, material, scene))
+    report = AuditReport(**dict(results), judgement=judge(results, policy))
+    write_whole(out / PAGE, page.render(report, material, inputs))
     write_whole(out / REPORT, report.to_json())
     work.finish()
     return report
@@ -180,18 +167,18 @@ def _request(
     subject: Subject,
     extractor: Extractor,
     settings: AuditSettings,
-    rules: Policy,
+    policy: Policy,
     controls: bool,
-    judge: Judge | None,
+    labels: LabelClassifier | None,
 ) -> str:
     asked = {
         "subject": [subject.digest, subject.labels_digest, subject.run is not None],
         "store": store.record.manifest_sha256,
         "settings": _plain(settings),
-        "policy": rules.model_dump(mode="json"),
+        "policy": policy.model_dump(mode="json"),
         "controls": controls,
         "extractor": extractor.record.digest,
-        "judge": judge.classifier.digest if judge else None,
+        "label_classifier": labels.classifier.digest if labels else None,
         "version": __version__,
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -9,11 +9,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from radcommons.audit.inputs.material import BALANCED, SYNTHETIC, Material
-from radcommons.audit.neighbours.nearest import SPACES, Space
-from radcommons.audit.tests.sanity_checks import Scene
+from radcommons.audit.inputs.privacy import PrivacyInputs
+from radcommons.audit.neighbours.nearest import SPACES
 from radcommons.pages import picture, plot, plot_style, render_page
 from radcommons.pictures import contact_sheet
-from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest
+from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest, Space
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +23,9 @@ SIDE = 64  # CSS pixels of an image on the grids
 SHEET_SIDE = 76  # and on the neighbour sheets
 REAL, OURS = "#5c6870", "#c2571a"
 ATTACKS = {
-    "membership by samples, identity": "#c2571a",
-    "membership by weights": "#0b6470",
-    "membership by critic": "#7a3b8f",
+    "membership inference: black-box, re-identification features": "#c2571a",
+    "membership inference: white-box": "#0b6470",
+    "membership inference: through the critic": "#7a3b8f",
 }
 
 
@@ -37,17 +37,15 @@ class Strip:
     similarities: tuple[float, ...]
 
 
-def render(report: AuditReport, material: Material, scene: Scene) -> str:
+def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> str:
     """The whole page as HTML."""
     return render_page(
         "audit.html.j2",
         report=report,
         real=real_grid(material),
         synthetic=synthetic_grid(material),
-        sheets={space: neighbour_sheet(material, scene, space) for space in SPACES},
-        distances={
-            test.name: distance_plot(test.spread, test.name) for test in report.privacy if test.spread is not None
-        },
+        sheets={space: neighbour_sheet(material, inputs, space) for space in SPACES},
+        distances={test.name: distance_plot(test.spread, test) for test in report.privacy if test.spread is not None},
         attacks=attack_plot(report.privacy),
         diversity=diversity_plot(report.diversity) if report.diversity else None,
         fidelity=fidelity_plot(report.fidelity) if any(f.strengths for f in report.fidelity) else None,
@@ -55,15 +53,15 @@ def render(report: AuditReport, material: Material, scene: Scene) -> str:
 
 
 def real_grid(material: Material) -> Markup:
-    """Films of the training part, a row without finding, then a row a finding."""
+    """Films of the training part, one row without finding, then one row per finding."""
     rows, labels = material.rows["train"], material.films["train"].labels
     return _grid(material, [(material.images, rows, labels)], "Films in training")
 
 
 def synthetic_grid(material: Material) -> Markup:
     """Synthetic images, laid out likewise."""
-    drawn = [material.drawn[name] for name in (BALANCED, SYNTHETIC)]
-    sources = [(d.images, np.arange(len(d.images)), d.labels) for d in drawn]
+    sets = [material.synthetic[name] for name in (BALANCED, SYNTHETIC)]
+    sources = [(s.images, np.arange(len(s.images)), s.labels) for s in sets]
     return _grid(material, sources, "Synthetic images")
 
 
@@ -80,17 +78,17 @@ def _grid(material: Material, sources: Sequence[tuple[np.ndarray, np.ndarray, np
 
     rows = {"No finding": first(None)} | {name: first(i) for i, name in enumerate(material.subject.findings)}
     shown = {name: images for name, images in rows.items() if len(images)}
-    return picture(contact_sheet(list(shown.values()), list(shown), side=SIDE), f"{description}, a row a finding")
+    return picture(contact_sheet(list(shown.values()), list(shown), side=SIDE), f"{description}, one row per finding")
 
 
-def neighbour_sheet(material: Material, scene: Scene, space: Space) -> list[Strip]:
+def neighbour_sheet(material: Material, inputs: PrivacyInputs, space: Space) -> list[Strip]:
     """The synthetic images most like a training film, each with its three nearest."""
-    found = scene.synthetic[space].to_train
+    found = inputs.synthetic[space].to_train
     order = np.argsort(-found.best, kind="stable")[: material.settings.sheet_images]
     strips = []
     for row in order:
         films = material.images[material.rows["train"][found.rows[row]]]
-        images = np.concatenate([material.drawn[SYNTHETIC].images[row][None], np.asarray(films)])
+        images = np.concatenate([material.synthetic[SYNTHETIC].images[row][None], np.asarray(films)])
         sheet = contact_sheet([images], side=SHEET_SIDE)
         strips.append(
             Strip(
@@ -101,14 +99,14 @@ def neighbour_sheet(material: Material, scene: Scene, space: Space) -> list[Stri
     return strips
 
 
-def distance_plot(spread: Histogram, name: str) -> Markup:
+def distance_plot(spread: Histogram, test: PrivacyTest) -> Markup:
     """How near synthetic images and held-out films lie to their nearest training film."""
     figure, axes = _figure(4.2, 2.5)
     _steps(axes, spread, {"held out": REAL, "synthetic": OURS})
-    axes.set_xlabel("SSIM" if "SSIM" in name else f"cosine of {name.rpartition(', ')[2]}")
+    axes.set_xlabel("SSIM" if test.space == "SSIM" else f"cosine of {test.space}")
     axes.set_title("similarity to the nearest training film")
     axes.legend(frameon=False)
-    return plot(figure, f"Histogram: {name}")
+    return plot(figure, f"Histogram: {test.name}")
 
 
 def attack_plot(tests: Sequence[PrivacyTest]) -> Markup | None:
@@ -124,7 +122,7 @@ def attack_plot(tests: Sequence[PrivacyTest]) -> Markup | None:
             for test in attacks:
                 fpr, tpr = np.array(test.curve).T
                 assert test.result is not None
-                label = f"{test.name.removeprefix('membership ')}: AUC {test.result.value:.2f}"
+                label = f"{test.kind.partition(': ')[2]}: AUC {test.result.value:.2f}"
                 axes.step(fpr, tpr, where="post", color=ATTACKS[test.name], label=label)
             axes.set_xlabel("false positive rate (held-out patients)")
         low.set(xscale="log", yscale="log", xlim=(0.02, 1), ylim=(0.02, 1.05), title="few false alarms")

@@ -1,4 +1,4 @@
-"""What planted leaks are made of: films slightly changed, and a generator that has learned films by heart."""
+"""What the positive controls are made of: slightly changed films, and a generator that has memorised films."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ def slightly_changed(films: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Overfitted:
-    """A generator that has learned films by heart: one for each anchor, near which its latents are drawn."""
+    """A generator that has memorised films: one for each anchor, near which its latents are drawn."""
 
     generator: Generator
     anchors: Tensor

@@ -1,29 +1,32 @@
 """Is the generator good? Distances between sets of images, and diversity within a finding."""
 
 from collections.abc import Iterator
+from typing import Literal
 
+import cv2
 import numpy as np
 
+from radcommons.audit.histogram import histogram
 from radcommons.audit.inputs.material import BALANCED, SYNTHETIC, Material
-from radcommons.audit.tests.distance_to_closest_record import histogram
-from radcommons.extractors import Features, same_extractor
+from radcommons.extractors import Features, extract, same_extractor
 from radcommons.metrics.frechet import frechet_distance, frechet_interval
 from radcommons.metrics.kid import kid_interval, squared_mmd
 from radcommons.metrics.manifold import manifold
 from radcommons.metrics.ssim import ms_ssim, ms_ssim_scales
-from radcommons.records import Diversity, Estimate, QualityScore
+from radcommons.records import Diversity, Estimate, ImageSet, QualityScore
 from radcommons.seeds import numpy_stream
 
 PAIRS_AT_ONCE = 100
 NEIGHBOURS = 5  # of the manifolds of precision, recall, density and coverage
-SYNTHETIC_IMAGES, TRAINING_FILMS, HELD_OUT_FILMS = "synthetic images", "training films", "held-out films"
+CONTROLS_AT_ONCE = 256  # images
+BLUR = 1 / 16  # of the image's side: deviation of the blur of the control, which leaves the outlines of the body
 
 
 def quality_scores(material: Material) -> list[QualityScore]:
-    """Synthetic against real films in several ways, and training against held-out films as the floor of each.
+    """Synthetic against real films in several ways, beside the controls: real films, noise and blurred films.
 
-    The first two rows have equally many images on both sides, so that they compare: a Frechet distance of few images
-    is too high, by as much in one row as in the other.
+    The rows against held-out films have equally many images on both sides, so that they compare: a Frechet distance of
+    few images is too high, by as much in one row as in the other.
     """
     films, features, settings = material.films, material.features, material.settings
     rng = numpy_stream(settings.seed, "quality")
@@ -36,17 +39,20 @@ def quality_scores(material: Material) -> list[QualityScore]:
         return np.sort(rng.choice(len(films[name]), count, replace=False))
 
     held_out = some("test", any_of("test", size))
-    jobs: list[tuple[str, str, str | None, Features, tuple[Features, np.ndarray]]] = [
-        (TRAINING_FILMS, HELD_OUT_FILMS, None, some("train", any_of("train", size))[0], held_out),
-        (SYNTHETIC_IMAGES, HELD_OUT_FILMS, None, some(SYNTHETIC, any_of(SYNTHETIC, size))[0], held_out),
-        (SYNTHETIC_IMAGES, TRAINING_FILMS, None, features[SYNTHETIC], (features["train"], films["train"].patients)),
+    jobs: list[tuple[ImageSet, ImageSet, str | None, Features, tuple[Features, np.ndarray]]] = [
+        ("training films", "held-out films", None, some("train", any_of("train", size))[0], held_out),
+        ("synthetic images", "held-out films", None, some(SYNTHETIC, any_of(SYNTHETIC, size))[0], held_out),
+        ("synthetic images", "training films", None, features[SYNTHETIC], (features["train"], films["train"].patients)),
     ]
     ours, theirs = _equal_counts(material, rng)
     if ours is not None and theirs is not None:
-        jobs.append((f"{SYNTHETIC_IMAGES}, equal counts a finding", f"{TRAINING_FILMS}, equal counts a finding", None,
+        jobs.append(("synthetic images, equal counts per finding", "training films, equal counts per finding", None,
                      some(BALANCED, ours)[0], some("train", theirs)))  # fmt: skip
     for name, a, b in _by_finding(material):
-        jobs.append((SYNTHETIC_IMAGES, TRAINING_FILMS, name, some(BALANCED, a)[0], some("train", b)))
+        jobs.append(("synthetic images", "training films", name, some(BALANCED, a)[0], some("train", b)))
+    jobs.append(("noise", "held-out films", None, _control(material, "noise", size), held_out))
+    blurred = _control(material, "blurred training films", size)
+    jobs.append(("blurred training films", "held-out films", None, blurred, held_out))
     scores = []
     with material.track("Quality", total=len(jobs), unit="comparisons") as advance:
         for images, reference, finding, mine, (real, patients) in jobs:
@@ -69,7 +75,7 @@ def compare_sets(
     images: Features,
     reference: Features,
     *,
-    names: tuple[str, str],
+    names: tuple[ImageSet, ImageSet],
     finding: str | None,
     patients: np.ndarray,
     halves: int,
@@ -79,7 +85,7 @@ def compare_sets(
 
     Args:
         images, reference: features of one extractor.
-        names: of the two sets, in words.
+        names: of the two sets.
         finding: the finding that all of them show, if one.
         patients: patient of each reference film; halves are drawn by patient.
         halves: pairs of random halves behind each interval.
@@ -107,9 +113,20 @@ def compare_sets(
     )
 
 
-def score_of(scores: list[QualityScore], images: str, reference: str) -> QualityScore:
-    """The row that compares two sets as a whole."""
-    return next(s for s in scores if (s.images, s.reference, s.finding) == (images, reference, None))
+def _control(material: Material, control: Literal["noise", "blurred training films"], count: int) -> Features:
+    """Features of `count` images that no useful generator draws: grey values at random, or films blurred too far."""
+    rng = numpy_stream(material.settings.seed, "quality", control)
+    side = material.subject.resolution
+    rows = np.sort(rng.choice(material.rows["train"], count, replace=False))
+    found = []
+    for start in range(0, count, CONTROLS_AT_ONCE):
+        some = rows[start : start + CONTROLS_AT_ONCE]
+        if control == "noise":
+            images = rng.integers(0, 256, (len(some), side, side), np.uint8)
+        else:
+            images = np.stack([cv2.GaussianBlur(np.array(film), (0, 0), BLUR * side) for film in material.images[some]])
+        found.append(extract(material.extractor, images, description=f"Features, {control}").values)
+    return Features(np.concatenate(found), material.extractor.record)
 
 
 def diversities(material: Material) -> list[Diversity]:
@@ -123,7 +140,7 @@ def diversities(material: Material) -> list[Diversity]:
             rows, owners = material.rows["train"][theirs], material.films["train"].patients[theirs]
             values = {
                 "real": _similarities(material.images, rows, owners, settings.pairs, rng),
-                "synthetic": _similarities(material.drawn[BALANCED].images, ours, ours, settings.pairs, rng),
+                "synthetic": _similarities(material.synthetic[BALANCED].images, ours, ours, settings.pairs, rng),
             }
             found.append(
                 Diversity(

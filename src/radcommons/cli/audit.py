@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from radcommons.cli.output import AsJson, bar, show
-from radcommons.errors import GateRefused, SettingRefused
+from radcommons.errors import GateRefused
 
 EPILOG = """
 radcommons audit runs/site-a stores/site-a --out audits/site-a --controls
@@ -21,14 +21,14 @@ def audit(
         metavar="GENERATOR|SET", help="A run, a generator package, or a folder of synthetic images with labels.csv."
     ),
     store: Path = typer.Argument(help="The store whose films must not leak; its test part is held out."),
-    out: Path = typer.Option(..., "--out", help="Folder of the audit; a stopped one there is continued."),
+    out: Path = typer.Option(..., "--out", help="Folder of the audit; the same command continues a stopped one."),
     controls: bool = typer.Option(
-        False, "--controls", help="Put planted leaks and a clean case through the same tests: can the audit see?"
+        False, "--controls", help="Put positive controls (planted leaks) and a negative one through the same tests."
     ),
     classifier: Path | None = typer.Option(
         None,
         "--classifier",
-        help="A run of 'classify train' on real films, which judges the labels; by default a small one is trained.",
+        help="A run of 'classify train' on real films, which checks the labels; by default a small one is trained.",
     ),
     policy: Path | None = typer.Option(None, "--policy", help="A TOML file of rules instead of the shipped ones."),
     preset: str | None = typer.Option(
@@ -40,20 +40,18 @@ def audit(
 ) -> None:
     """Compare synthetic images with films in training and held out; exit 3 where the policy is not met."""
     from radcommons.audit.flow import run
-    from radcommons.audit.settings import AuditSettings, Policy
+    from radcommons.audit.settings import AuditSettings
     from radcommons.audit.summary import as_text
     from radcommons.audit.work import PAGE
+    from radcommons.policy.settings import Policy
     from radcommons.settings import preset_path
 
-    if preset is not None and config is not None:
-        raise SettingRefused("--preset and --config exclude each other; drop one")
-    settings = AuditSettings.load(config or preset_path("audit", preset or "standard"), set_)
+    settings = AuditSettings.chosen("audit", None, "standard", preset=preset, config=config, overrides=set_)
     rules = Policy.load(policy or preset_path("audit-policy", "default"))
     report = run(
         subject, store, out, settings=settings, rules=rules, controls=controls, classifier=classifier, track=bar
     )
     page = out / PAGE
     show({**report.model_dump(mode="json"), "report": str(page)}, as_text(report, page), as_json)
-    if report.verdict == "failed":
-        broken = ", ".join(line.rule for line in report.policy if line.outcome == "not met")
-        raise GateRefused(f"{subject}: the audit's policy is not met: {broken}; see {page}")
+    if broken := report.judgement.broken:
+        raise GateRefused(f"{subject}: the audit's policy is not met: {', '.join(broken)}; see {page}")

@@ -55,10 +55,12 @@ class AuditResult(BaseModel):
     """What the audit of one hospital's generator came to; `page` is relative to the demo's report."""
 
     site: str
-    verdict: str
+    privacy: str
     statement: str
+    quality: str
+    quality_statement: str
     page: str
-    detectable_share: float | None
+    detection_limit: float | None
     controls: list[Control]
     attacks: dict[str, Estimate]
 
@@ -67,10 +69,12 @@ class AuditResult(BaseModel):
         """From the audit's report."""
         return cls(
             site=site,
-            verdict=report.verdict,
-            statement=report.statement,
+            privacy=report.judgement.privacy,
+            statement=report.judgement.statement,
+            quality=report.judgement.quality,
+            quality_statement=report.judgement.quality_statement,
             page=f"{folder.name}/{PAGE}",
-            detectable_share=report.detectable_share,
+            detection_limit=report.detection_limit,
             controls=list(report.controls),
             attacks={t.name: t.result for t in report.privacy if t.name in ATTACKS and t.result is not None},
         )
@@ -98,7 +102,8 @@ class DemoResult(BaseModel):
             f"{self.synthetic_images:,} synthetic films pooled in {self.synthetic_set}",
             f"training took {training / 60:.1f} minutes; a finding's label moves the pixels where the finding sits "
             f"with a median AUROC of {auroc:.2f} (0.5 = anywhere)",
-            *(f"audit at hospital {a.site}: {a.verdict}. {a.statement}" for a in self.audits),
+            *(f"audit at hospital {a.site}: privacy {a.privacy}. {a.statement}" for a in self.audits),
+            *(f"audit at hospital {a.site}: quality {a.quality}. {a.quality_statement}" for a in self.audits),
             f"do they help a third hospital? {self.experiment.sentence}",
             f"open {self.report}",
         ]

@@ -2,15 +2,20 @@
 
 from radcommons.records.audit import (
     AuditReport,
+    AuditResults,
     Control,
     Diversity,
     Fidelity,
     Histogram,
+    ImageSet,
+    Judgement,
     Outcome,
     PatientsInTraining,
     PolicyLine,
     PrivacyTest,
+    PrivacyTestKind,
     QualityScore,
+    Space,
 )
 from radcommons.records.classifier import ClassifierRecord
 from radcommons.records.estimate import Estimate
@@ -37,6 +42,7 @@ __all__ = [
     "AtThreshold",
     "AttackedClassifier",
     "AuditReport",
+    "AuditResults",
     "Calibration",
     "ClassifierPatients",
     "ClassifierRecord",
@@ -54,6 +60,8 @@ __all__ = [
     "FindingsRecord",
     "GeneratorRecord",
     "Histogram",
+    "ImageSet",
+    "Judgement",
     "MapResult",
     "MaskingCheck",
     "MorphResult",
@@ -62,6 +70,7 @@ __all__ = [
     "PatientsRecord",
     "PolicyLine",
     "PrivacyTest",
+    "PrivacyTestKind",
     "QualityScore",
     "Record",
     "RegionScore",
@@ -71,6 +80,7 @@ __all__ = [
     "RobustPoint",
     "Robustness",
     "ScreenResult",
+    "Space",
     "StoreRecord",
     "Verdict",
     "sha256_file",

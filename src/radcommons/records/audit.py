@@ -1,20 +1,44 @@
-"""The record of an audit: scores, tests, controls, policy and verdict."""
+"""The record of an audit: quality scores, privacy tests, controls, and how a policy judges them."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from radcommons.records import audit_version_1
 from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record
 
-Outcome = Literal["met", "not met", "not tested"]
+PrivacyTestKind = Literal[
+    "near-duplicates",
+    "distance to closest record",
+    "data copying",
+    "data copying by finding",
+    "membership inference: black-box",
+    "membership inference: white-box",
+    "membership inference: through the critic",
+    "train-test duplicates",
+    "sanity check: no generator",
+    "sanity check: halves of the training part",
+]
+Space = Literal["re-identification features", "SSIM", "extractor features"]
+ImageSet = Literal[
+    "training films",
+    "held-out films",
+    "synthetic images",
+    "noise",
+    "blurred training films",
+    "training films, equal counts per finding",
+    "synthetic images, equal counts per finding",
+]
+Outcome = Literal["met", "not met", "not tested", "could not detect"]
 
 
 class QualityScore(BaseModel):
     """How near one set of images is to another, seen through one extractor.
 
     Attributes:
-        images, reference: what was compared with what, in words.
+        images, reference: what was compared with what. Training films against held-out films are the real-vs-real
+            baseline; noise and blurred training films against held-out films are the controls.
         finding: the finding that all images show; None where they show any.
         image_count, reference_count: images of each.
         extractor, extractor_sha256, resize: scores compare only where all three agree.
@@ -23,8 +47,8 @@ class QualityScore(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    images: str
-    reference: str
+    images: ImageSet
+    reference: ImageSet
     finding: str | None = None
     image_count: int
     reference_count: int
@@ -91,15 +115,19 @@ class PrivacyTest(BaseModel):
     """One attack or comparison that looks for a leak.
 
     Attributes:
-        name: short and stable; the policy names tests by it.
-        access: what an attacker would need: "samples", "weights", "critic" (never leaves), or "films" (of the store
-            itself: a check of the audit's own ground).
+        kind: what is tested; a policy has one rule for each kind.
+        space: how images are compared; None where the test compares no images.
+        access: what an attacker would need: "samples", "weights", "critic" (it never leaves the hospital), or "films"
+            (of the store itself: a check of the audit's own data).
         question: what is asked, in words.
         measure: what `result` is.
         result: the value found, with its interval.
         expected: the value without a leak.
         p_value: chance of a value as far towards a leak without one.
-        detection: in words, the smallest leak that the test would have found.
+        detection: the smallest leak that the test would have detected, in words.
+        detection_limit: the same as a number: an AUC for membership inference and sanity checks, else the share of
+            copies among the images. None where not even the largest leak is sure to be detected, or where the record
+            does not say.
         counts: numbers of images and patients behind it.
         details: further numbers.
         curve: points (false positive rate, true positive rate) of an attack.
@@ -108,7 +136,8 @@ class PrivacyTest(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
+    kind: PrivacyTestKind
+    space: Space | None = None
     access: Literal["samples", "weights", "critic", "films"]
     question: str
     measure: str = ""
@@ -116,18 +145,24 @@ class PrivacyTest(BaseModel):
     expected: float | None = None
     p_value: float | None = None
     detection: str = ""
+    detection_limit: float | None = None
     counts: dict[str, int] = {}
     details: dict[str, float] = {}
     curve: tuple[tuple[float, float], ...] = ()
     spread: Histogram | None = None
     skipped: str | None = None
 
+    @property
+    def name(self) -> str:
+        """Kind and space, for people."""
+        return self.kind if self.space is None else f"{self.kind}, {self.space}"
+
 
 class Control(BaseModel):
     """A case whose answer is known, put through the same tests.
 
     Attributes:
-        must_be_caught: True for a planted leak, False for images that never saw the training films.
+        must_be_caught: True for a positive control (a planted leak), False for a negative control (no leak).
         caught_by: names of the tests that found a leak.
     """
 
@@ -139,19 +174,48 @@ class Control(BaseModel):
 
     @property
     def behaved(self) -> bool:
-        """Whether the audit saw what there was to see."""
+        """Whether the tests gave the known answer."""
         return bool(self.caught_by) == self.must_be_caught
 
 
 class PolicyLine(BaseModel):
-    """One rule of the policy, its limit, and what was found."""
+    """One rule of the policy, its limit, and what was found.
+
+    Attributes:
+        verdict: which of the two verdicts the rule belongs to.
+        outcome: "could not detect" where the test would have missed the leak that the policy asks about.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     rule: str
+    verdict: Literal["privacy", "quality"]
     meaning: str
     limit: str
     found: str
     outcome: Outcome
+
+
+class Judgement(BaseModel):
+    """What a policy says of an audit's results.
+
+    Attributes:
+        privacy, quality: "failed" where a rule of that verdict is not met.
+        statement: the privacy verdict in words that claim no more than was tested.
+        quality_statement: the quality verdict in words.
+        lines: every rule.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    privacy: Literal["passed", "failed"]
+    quality: Literal["passed", "failed", "not tested"]
+    statement: str
+    quality_statement: str
+    lines: tuple[PolicyLine, ...]
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The rules that are not met."""
+        return tuple(line.rule for line in self.lines if line.outcome == "not met")
 
 
 class PatientsInTraining(BaseModel):
@@ -169,27 +233,24 @@ class PatientsInTraining(BaseModel):
     incomparable: str | None
 
 
-class AuditReport(Record):
-    """``audit.json``: what an audit did and found. No patient's image, identifier or row is in it.
+class AuditResults(Record):
+    """Everything that an audit did and found, before a policy judges it.
 
     Attributes:
-        verdict: "passed" or "failed", by the policy.
-        statement: the verdict in words that claim no more than was tested.
         subject, kind: name of what was audited; "generator" or "set".
         digest: SHA-256 of the generator's weights or of the set's images.
         patients: who of the store was in the generator's training; None in reports of earlier versions.
         trained_on_store: whether the run's own checkpoint names this store; None where that cannot be known.
         store, store_manifest_sha256: the site and the films compared with.
         counts: images and patients of each part.
-        detectable_share: smallest share of copied images among the synthetic ones that would have been found; None
-            where not even copies alone would have been.
+        detection_limit: smallest share of copied images among the synthetic ones that some test would have detected;
+            None where not even a set of copies alone would have been detected.
         settings, versions: what would make it again.
-        judge: the classifier that looked at the labels, in words; None where there was none.
+        label_classifier: the classifier that looked at the labels, in words; None where there was none.
         request_sha256: digest of what was asked, to recognise the same command.
     """
 
-    verdict: Literal["passed", "failed"]
-    statement: str
+    FORMAT_VERSION: ClassVar[int] = 2
     subject: str
     kind: Literal["generator", "set"]
     digest: str
@@ -201,14 +262,28 @@ class AuditReport(Record):
     store: str
     store_manifest_sha256: str
     counts: dict[str, int]
-    detectable_share: float | None
+    detection_limit: float | None
     settings: dict[str, Any]
     request_sha256: str
     versions: dict[str, str]
     quality: tuple[QualityScore, ...]
     diversity: tuple[Diversity, ...]
     fidelity: tuple[Fidelity, ...]
-    judge: str | None = None
+    label_classifier: str | None = None
     privacy: tuple[PrivacyTest, ...]
     controls: tuple[Control, ...]
-    policy: tuple[PolicyLine, ...]
+
+
+class AuditReport(AuditResults):
+    """``audit.json``: what an audit found and how its policy judges it. It holds no patient's image, identifier or row.
+
+    Attributes:
+        judgement: by the policy in `settings`; `radcommons.policy.judge` judges the same results by other rules.
+    """
+
+    judgement: Judgement
+
+    @classmethod
+    def upgraded(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Reports of version 1 are read too."""
+        return audit_version_1.upgraded(values) if values.get("format_version") == 1 else values

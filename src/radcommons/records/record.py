@@ -31,6 +31,10 @@ class Record(BaseModel):
             return values
         if info.mode == "json" and "format_version" not in values:
             raise ValueError("there is no format version")
+        try:
+            values = cls.upgraded(values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("it is not a whole record of its format version") from error
         found = values.get("format_version", cls.FORMAT_VERSION)
         if found != cls.FORMAT_VERSION:
             raise PydanticCustomError(
@@ -57,6 +61,11 @@ class Record(BaseModel):
             if first["type"] == OTHER_VERSION:
                 raise refused(f"{path} is {first['msg']}; {other_version or remedy}") from None
             raise refused(f"{path} is damaged; {remedy}") from None
+
+    @classmethod
+    def upgraded(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Values of an older format version as those of this one; by default no other version is read."""
+        return values
 
     def to_json(self) -> str:
         """Indented JSON with a final newline."""

@@ -1,26 +1,28 @@
-"""The ground of the tests: what the same film is, measured on the store's own films."""
+"""What the privacy tests are given: what the same film is, measured on the store's own films."""
 
 import numpy as np
 import pytest
 
 from radcommons.audit.inputs import material
-from radcommons.audit.inputs.privacy import MOST_BY_CHANCE, Real, chance_of_copy, prepare, same_patient
-from radcommons.audit.neighbours.nearest import Films
-from radcommons.audit.neighbours.reidentification import Identity, local_contrast, unit
+from radcommons.audit.inputs.privacy import MOST_BY_CHANCE, chance_of_copy, real_neighbours, same_patient
+from radcommons.audit.neighbours.nearest import Films, RealImages
+from radcommons.audit.neighbours.reidentification import Reidentification, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
 from radcommons.data.store import Store
 
+SPACE = "re-identification features"
 
-def fitted(store: Store, side: int) -> Identity:
+
+def fitted(store: Store, side: int) -> Reidentification:
     images = np.asarray(store.images(side))
     changed = slightly_changed(images, np.random.default_rng(0))
-    return Identity.fit(local_contrast(images), local_contrast(changed))
+    return Reidentification.fit(local_contrast(images), local_contrast(changed))
 
 
-def as_films(images: np.ndarray, identity: Identity, patients: np.ndarray) -> Films:
+def as_films(images: np.ndarray, features: Reidentification, patients: np.ndarray) -> Films:
     labels = np.zeros((len(images), 1), np.float32)
-    return Films(unit(images.reshape(len(images), -1).astype(np.float32)), identity(images), images, labels, patients)
+    return Films(unit(images.reshape(len(images), -1).astype(np.float32)), features(images), images, labels, patients)
 
 
 def test_local_contrast_does_not_see_brightness_and_contrast() -> None:
@@ -30,7 +32,7 @@ def test_local_contrast_does_not_see_brightness_and_contrast() -> None:
     assert (local_contrast(image) * local_contrast(image[:, ::-1])).sum() < 0.2
 
 
-def test_the_identity_view_knows_every_changed_film_again(phantom_store: Store) -> None:
+def test_re_identification_features_know_every_changed_film_again(phantom_store: Store) -> None:
     images = np.asarray(phantom_store.images(32))
     identity = fitted(phantom_store, 32)
     changed = slightly_changed(images, np.random.default_rng(5))  # other changes than those it was fitted to
@@ -68,22 +70,27 @@ def test_a_threshold_that_the_films_themselves_pass_is_no_sign_of_a_copy() -> No
 def test_pairs_of_one_patient_are_its_films_in_turn(phantom_store: Store) -> None:
     images = np.asarray(phantom_store.images(16)[:5])
     films = as_films(images, fitted(phantom_store, 16), np.array([3, 1, 3, 1, 2]))
-    expected = [(films.identity[1] * films.identity[3]).sum(), (films.identity[0] * films.identity[2]).sum()]
-    assert same_patient(films, "identity") == pytest.approx(expected)
+    expected = [
+        (films.reidentification[1] * films.reidentification[3]).sum(),
+        (films.reidentification[0] * films.reidentification[2]).sum(),
+    ]
+    assert same_patient(films, "re-identification features") == pytest.approx(expected)
     assert np.isnan(same_patient(films.take(np.array([0, 1, 4])), "SSIM")).all()
 
 
-def test_the_nearest_films_of_an_exchange_are_of_other_patients(phantom_store: Store) -> None:
+def test_the_nearest_films_of_a_permutation_are_of_other_patients(phantom_store: Store) -> None:
     identity = fitted(phantom_store, 16)
     images = np.asarray(phantom_store.images(16)[:24])
     films = as_films(images, identity, np.repeat(np.arange(12), 2))
-    real = Real(films.take(np.arange(16)), films.take(np.arange(16, 24)), films.take(np.arange(0)))
-    ground = prepare(real, films.take(np.arange(16)), np.arange(16), np.zeros(16, np.int64), "identity")
-    exchange = ground.exchange
-    near = exchange.similarity > -1
+    real = RealImages(films.take(np.arange(16)), films.take(np.arange(16, 24)), films.take(np.arange(0)))
+    neighbours = real_neighbours(
+        real, films.take(np.arange(16)), np.arange(16), np.zeros(16, np.int64), "re-identification features"
+    )
+    permutation = neighbours.permutation
+    near = permutation.similarity > -1
     assert near.sum(axis=1).min() == 22, "all but the film itself and the other one of its patient"
-    assert not (exchange.patients[exchange.rows] == exchange.patients[:, None])[near].any()
-    assert exchange.is_member.tolist() == [True] * 8 + [False] * 4
+    assert not (permutation.patients[permutation.rows] == permutation.patients[:, None])[near].any()
+    assert permutation.is_member.tolist() == [True] * 8 + [False] * 4
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.3, 0.6])
@@ -99,10 +106,12 @@ def test_however_many_held_out_films_are_copies_the_chance_of_one_stays_what_it_
     held_out = np.array(images[others])
     count = round(shared * len(others))
     held_out[:count] = slightly_changed(train.small[:count], rng)
-    real = Real(train, as_films(held_out, identity, patients[others]), train.take(np.arange(0)))
-    ground = prepare(real, copies, np.arange(len(train)), np.zeros(len(train), np.int64), "identity")
-    above = int((ground.held_to_train.best > ground.copy_similarity).sum())
-    assert ground.tells_copies and len(others) * ground.chance_of_copy < 0.5
+    real = RealImages(train, as_films(held_out, identity, patients[others]), train.take(np.arange(0)))
+    neighbours = real_neighbours(
+        real, copies, np.arange(len(train)), np.zeros(len(train), np.int64), "re-identification features"
+    )
+    above = int((neighbours.held_to_train.best > neighbours.copy_similarity).sum())
+    assert neighbours.tells_copies and len(others) * neighbours.chance_of_copy < 0.5
     assert above == 0 if not shared else 0.8 * count < above <= count
 
 
@@ -130,14 +139,14 @@ def test_on_real_films_a_copy_is_told_from_every_other_patient(shared_data, tmp_
     copied = np.arange(0, len(parts[0]), 4)
     changed = slightly_changed(parts[0].small[copied], np.random.default_rng(7))
     copies = as_films(changed, identity, np.arange(len(changed)))
-    real = Real(*parts, parts[0].take(np.arange(0)))
-    ground = prepare(real, copies, copied, np.zeros(len(parts[0]), np.int64), "identity")
-    assert ground.held_to_train.best.max() < ground.copy_similarity
-    assert ground.chance_of_copy < 1e-5, "fewer than one false alarm in 100,000 images"
-    assert ground.same_patient_seen < 0.05, "another film of a patient is not a copy"
+    real = RealImages(*parts, parts[0].take(np.arange(0)))
+    neighbours = real_neighbours(real, copies, copied, np.zeros(len(parts[0]), np.int64), SPACE)
+    assert neighbours.held_to_train.best.max() < neighbours.copy_similarity
+    assert neighbours.chance_of_copy < 1e-5, "fewer than one false alarm in 100,000 images"
+    assert neighbours.same_patient_seen < 0.05, "another film of a patient is not a copy"
 
 
-def test_the_identity_view_does_not_know_which_films_were_in_training(phantom_store: Store) -> None:
+def test_re_identification_features_do_not_know_which_films_were_in_training(phantom_store: Store) -> None:
     """Fitted to one group more than to the other, it would draw one nearer: a false alarm, seen on real films."""
     images = phantom_store.images(32)
     some, others = np.arange(0, 40), np.arange(40, 55)

@@ -1,4 +1,4 @@
-"""Attacks with weights and critic, and how their scores are judged."""
+"""Membership inference: how scores become a test, and the attacks with weights and critic."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from radcommons.audit import planted
+from radcommons.audit.inputs.subject import load_critic
 from radcommons.audit.planted import overfitted_generator
 from radcommons.audit.settings import AuditSettings
 from radcommons.audit.tests.membership import membership_test
-from radcommons.audit.tests.membership_white_box import critic_scores, inversion_errors, load_critic
-from radcommons.audit.tests.sanity_checks import detail
+from radcommons.audit.tests.membership_critic import critic_scores
+from radcommons.audit.tests.membership_white_box import detail, inversion_errors
 from radcommons.data.store import Store
 from radcommons.metrics.classification import area_under_roc
 
@@ -20,7 +21,12 @@ SIZES = AuditSettings(bootstrap_samples=200, permutations=2000)
 
 def judged(members: np.ndarray, others: np.ndarray, **how: object):  # type: ignore[no-untyped-def]
     a, b = np.arange(len(members)), np.arange(len(others))
-    settings: dict[str, object] = {"name": "attack", "access": "samples", "question": "?", "settings": SIZES}
+    settings: dict[str, object] = {
+        "kind": "membership inference: black-box",
+        "access": "samples",
+        "question": "?",
+        "settings": SIZES,
+    }
     settings["significance"] = how.pop("significance", 0.001)
     rng = np.random.default_rng(0)
     return membership_test(members, others, how.pop("a", a), how.pop("b", b), rng=rng, **settings, **how)  # type: ignore[arg-type]
@@ -30,14 +36,14 @@ def test_an_attack_that_knows_nothing_is_near_a_half_and_says_what_it_would_have
     rng = np.random.default_rng(1)
     test = judged(rng.normal(size=300), rng.normal(size=100))
     assert test.result.low < 0.5 < test.result.high and test.p_value > 0.01
-    assert "an AUC of 0.6" in test.detection and "4 cases of 5" in test.detection
+    assert 0.6 < test.detection_limit < 0.7 and f"an AUC of {test.detection_limit:.2f}" in test.detection
 
 
 def test_what_would_have_been_found_follows_the_level_that_is_asked_for() -> None:
     scores = np.random.default_rng(1).normal(size=(2, 200))
-    strict, lax = (judged(*scores, significance=level).detection for level in (1e-6, 0.05))
-    assert "(p < 1e-06)" in strict and "(p < 0.05)" in lax
-    assert float(strict.split()[3]) > float(lax.split()[3]) + 0.08
+    strict, lax = (judged(*scores, significance=level) for level in (1e-6, 0.05))
+    assert "(p < 1e-06)" in strict.detection and "(p < 0.05)" in lax.detection
+    assert strict.detection_limit > lax.detection_limit + 0.08
 
 
 def test_a_strong_attack_is_significant_with_its_tpr_at_few_false_alarms_and_their_intervals() -> None:
@@ -54,7 +60,8 @@ def test_patients_count_once_however_many_films_they_have() -> None:
     test = judged(members, np.full(20, 0.5), a=patients)
     assert test.result.value == 0.5, "one patient above, one below"
     assert test.details["AUC by image"] == pytest.approx(50 / 51)
-    assert test.detection == "the patients are too few to find even a perfect attack"
+    assert test.detection == "the patients are too few to detect even a perfect attack"
+    assert test.detection_limit is None
 
 
 def test_a_two_sided_question_is_answered_both_ways() -> None:

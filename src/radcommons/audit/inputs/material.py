@@ -1,4 +1,4 @@
-"""What an audit works on: the store's films by part, synthetic images, copies, and the features of all of them."""
+"""The images of an audit: the store's films by part, synthetic images, copies, and the features of all of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ import cv2
 import faiss
 import numpy as np
 
-from radcommons.audit.inputs.privacy import Real
-from radcommons.audit.inputs.subject import Draw, Drawn, Subject
-from radcommons.audit.neighbours.nearest import Films
-from radcommons.audit.neighbours.reidentification import Identity, local_contrast, unit
+from radcommons.audit.inputs.subject import Sampling, Subject, SyntheticImages
+from radcommons.audit.neighbours.nearest import Films, RealImages
+from radcommons.audit.neighbours.reidentification import Reidentification, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
 from radcommons.audit.work import Work
@@ -24,7 +23,7 @@ from radcommons.seeds import numpy_stream
 
 FEWEST_PATIENTS = 20  # held out: below, no test says anything
 COPIES = 400  # of training films, slightly changed: for thresholds, and for what the audit can see
-FITTED = 4_000  # films that the identity view is fitted to, at most
+FITTED = 4_000  # films that the re-identification features are fitted to, at most
 CELL_FILMS = 100  # training films in a cell of the data-copying test, on average
 SYNTHETIC, BALANCED, COPIED = "synthetic", "balanced", "copies"
 
@@ -37,9 +36,9 @@ class Material:
         rows: the store's rows of each part that are compared.
         labels: float32 (N, F) of all the store's films, in the subject's order of findings.
         patients: (N,), a number a patient.
-        drawn: the synthetic images, with labels as in training and balanced.
+        synthetic: the synthetic images, with labels as in training and balanced.
         copied: which row of the training films each of the copies is made from.
-        identity: how films are told from each other.
+        reidentification: turns images into re-identification features.
         films, features: of "train", "val", "test", "synthetic", "balanced" and "copies".
     """
 
@@ -51,16 +50,16 @@ class Material:
     rows: dict[Part, np.ndarray]
     labels: np.ndarray
     patients: np.ndarray
-    drawn: dict[str, Drawn]
+    synthetic: dict[str, SyntheticImages]
     copied: np.ndarray
-    identity: Identity
+    reidentification: Reidentification
     films: dict[str, Films]
     features: dict[str, Features]
 
     @property
-    def real(self) -> Real:
+    def real(self) -> RealImages:
         """The store's films by part."""
-        return Real(self.films["train"], self.films["test"], self.films["val"])
+        return RealImages(self.films["train"], self.films["test"], self.films["val"])
 
     @property
     def images(self) -> np.ndarray:
@@ -85,33 +84,33 @@ class Material:
         return cells
 
     def as_films(self, images: np.ndarray, labels: np.ndarray | None = None, *, name: str = "images") -> Films:
-        """Images of any square size as the tests see them, a patient each; labels unknown by default."""
+        """Images of any square size as the tests see them, one patient each; labels unknown by default."""
         if labels is None:
             labels = np.full((len(images), len(self.subject.findings)), np.nan, np.float32)
         values = extract(self.extractor, images, track=self.track, description=f"Features of {name}").values
         small = shrunk(images, self.compared_side)
-        return Films(unit(values), self.identity(small), small, labels, np.arange(len(images)))
+        return Films(unit(values), self.reidentification(small), small, labels, np.arange(len(images)))
 
 
 def gather(store: Store, subject: Subject, settings: AuditSettings, extractor: Extractor, work: Work, track: Track
            ) -> Material:  # fmt: skip
-    """Draw, read and look at everything once; what a stopped audit has done is found in `work`."""
+    """Draw the synthetic images and compute all features, once; `work` keeps what a stopped audit has done."""
     rows = chosen_rows(store, settings)
     columns = [store.findings.index(finding) for finding in subject.findings]
     labels = store.labels()[:, columns]
     patients = np.unique(store.manifest["patient"].to_numpy(), return_inverse=True)[1]
     images = store.images(subject.resolution)
     side = compared_side(store, subject, settings)
-    drawn = {
-        SYNTHETIC: _drawn(subject, "as in training", settings.images, settings, work, track),
-        BALANCED: _drawn(subject, "balanced", settings.balanced_images, settings, work, track),
+    synthetic = {
+        SYNTHETIC: _sampled(subject, "as in training", settings.images, settings, work, track),
+        BALANCED: _sampled(subject, "balanced", settings.balanced_images, settings, work, track),
     }
     stream = numpy_stream(settings.seed, "copies")
     copied = np.sort(stream.choice(len(rows["train"]), min(COPIES, len(rows["train"])), replace=False))
     originals = rows["train"][copied]
     changed = slightly_changed(np.asarray(images[originals]), stream)
 
-    identity = _fitted(images, rows, side, settings)
+    reidentification = _fitted(images, rows, side, settings)
 
     features: dict[str, Features] = {}
     films: dict[str, Films] = {}
@@ -122,15 +121,16 @@ def gather(store: Store, subject: Subject, settings: AuditSettings, extractor: E
             return extract(extractor, of, rows=picked, track=track, description=f"Features, {name}").values
 
         features[name] = Features(np.asarray(work.array(f"features-{name}", make)), extractor.record)
-        films[name] = Films(unit(features[name].values), identity(small), small, given, owners)
+        films[name] = Films(unit(features[name].values), reidentification(small), small, given, owners)
 
     for part, picked in rows.items():
         see(part, images, picked, np.asarray(store.images(side)[picked]), labels[picked], patients[picked])
-    for name, made in drawn.items():
+    for name, made in synthetic.items():
         see(name, made.images, None, shrunk(made.images, side), made.labels, np.arange(len(made.labels)))
     see(COPIED, changed, None, shrunk(changed, side), labels[originals], np.arange(len(changed)))
     return Material(
-        store, subject, settings, extractor, track, rows, labels, patients, drawn, copied, identity, films, features
+        store, subject, settings, extractor, track, rows, labels, patients, synthetic, copied, reidentification,
+        films, features,
     )  # fmt: skip
 
 
@@ -175,21 +175,23 @@ def shrunk(images: np.ndarray, side: int) -> np.ndarray:
     return small
 
 
-def _fitted(images: np.ndarray, rows: dict[Part, np.ndarray], side: int, settings: AuditSettings) -> Identity:
-    """The identity view, of training and held-out films alike.
+def _fitted(images: np.ndarray, rows: dict[Part, np.ndarray], side: int, settings: AuditSettings) -> Reidentification:
+    """Re-identification features, fitted to training and held-out films alike.
 
-    It may not know which is which: a film that it was fitted to lies elsewhere than one that it was not, and the tests
-    exchange patients between the two groups.
+    The fit must not depend on the group: a film that it was fitted to gets other features than one that it was not, and
+    the tests permute patients between the two groups.
     """
     stream = numpy_stream(settings.seed, "identity")
     both = np.concatenate([rows["train"], rows["test"]])
     chosen = np.sort(stream.choice(both, min(len(both), FITTED), replace=False))
     films = np.asarray(images[chosen])
     copies = slightly_changed(films, stream)
-    return Identity.fit(*(local_contrast(shrunk(some, side)) for some in (films, copies)))
+    return Reidentification.fit(*(local_contrast(shrunk(some, side)) for some in (films, copies)))
 
 
-def _drawn(subject: Subject, kind: Draw, count: int, settings: AuditSettings, work: Work, track: Track) -> Drawn:
+def _sampled(
+    subject: Subject, kind: Sampling, count: int, settings: AuditSettings, work: Work, track: Track
+) -> SyntheticImages:
     count = subject.available(count)
     name = kind.replace(" ", "-")
 
@@ -201,4 +203,4 @@ def _drawn(subject: Subject, kind: Draw, count: int, settings: AuditSettings, wo
 
     images = work.growing(f"drawn-{name}", (count, subject.resolution, subject.resolution), blocks)
     labels = subject.labels(count, kind, seed=settings.seed)
-    return Drawn(images, labels)
+    return SyntheticImages(images, labels)

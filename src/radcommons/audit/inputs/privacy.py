@@ -1,45 +1,40 @@
-"""What the tests need to know of the real films alone: who is near to whom, and from where on two are the same film."""
+"""What the privacy tests are given: real and synthetic images, and in each space the nearest ones of each."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from radcommons.audit.neighbours.nearest import Films, Nearest, Space, joined, nearest
-from radcommons.audit.tests.permutation import Exchange
+from radcommons.audit.inputs.material import COPIED, SYNTHETIC, Material
+from radcommons.audit.neighbours.nearest import SPACES, Films, Nearest, RealImages, joined, nearest
+from radcommons.audit.permutation import Permutation
+from radcommons.audit.settings import AuditSettings
 from radcommons.metrics.ssim import ssim
 from radcommons.progress import Track, silent
+from radcommons.records import Space
 
 NEIGHBOURS = 64  # of an image among all films: both groups are nearly always among them
 COPIES_SEEN = 0.95  # of slightly changed copies lie above the similarity from which images count as the same film
-MOST_BY_CHANCE = 0.05  # of films of other patients above that similarity: beyond, a count of copies says nothing
+MOST_BY_CHANCE = 0.05  # of films of other patients above that similarity: with more, near-duplicates are not counted
+SHOWN = 3  # nearest training films kept for the pages
 
 
 @dataclass(frozen=True)
-class Real:
-    """The films of a store: in training, held out (the test part), and for reference (the validation part)."""
-
-    train: Films
-    held_out: Films
-    reference: Films
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What the tests need to know of the real films alone; made once for each space.
+class RealNeighbours:
+    """What the tests need to know of the real films in one space; made once.
 
     Attributes:
-        exchange: training and held-out films together, for tests that exchange patients between them.
+        permutation: training and held-out films together, for tests that permute patients between them.
         held_to_train, reference_to_train: nearest training film of each held-out and reference film.
         train_to_reference, held_to_reference: nearest reference film; None where there is no reference.
         cells: cell of each training film, int (n,), for tests cell by cell.
-        copy_similarity: above it two images count as the same film.
-        copies_seen: share of slightly changed copies of training films above it: what the test for copies can see.
+        copy_similarity: above it two images count as near-duplicates.
+        copies_seen: share of slightly changed copies of training films above it.
         same_patient_seen: share of pairs of different films of one patient above it; NaN where no patient has two.
         chance_of_copy: how often the nearest film of another patient lies above it.
     """
 
     space: Space
-    exchange: Exchange
+    permutation: Permutation
     held_to_train: Nearest
     reference_to_train: Nearest | None
     train_to_reference: Nearest | None
@@ -52,19 +47,19 @@ class Ground:
 
     @property
     def tells_copies(self) -> bool:
-        """Whether a count of copies means anything in this space."""
+        """Whether near-duplicates can be told from films of other patients in this space."""
         return self.chance_of_copy <= MOST_BY_CHANCE
 
 
-def prepare(
-    real: Real,
+def real_neighbours(
+    real: RealImages,
     copies: Films,
     copied_rows: np.ndarray,
     cells: np.ndarray,
     space: Space,
     *,
     track: Track = silent,
-) -> Ground:
+) -> RealNeighbours:
     """Compare the real films with each other.
 
     Args:
@@ -74,14 +69,14 @@ def prepare(
     """
     held = nearest(space, real.held_out, real.train, track=track)
     reference = nearest(space, real.reference, real.train, track=track) if len(real.reference) else None
-    exchange = _exchange(real, space, track)
-    different = exchange.nearest_member()[: len(real.train)]  # of training films, which share no film with others
+    permutation = _permutation(real, space, track)
+    different = permutation.nearest_member()[: len(real.train)]  # of training films, which share no film with others
     same = nearest(space, copies, real.train, track=track)
     to_origin = np.where(same.rows[:, 0] == copied_rows, same.best, -1.0)
     threshold = float(np.quantile(to_origin, 1 - COPIES_SEEN))
-    return Ground(
+    return RealNeighbours(
         space=space,
-        exchange=exchange,
+        permutation=permutation,
         held_to_train=held,
         reference_to_train=reference,
         train_to_reference=nearest(space, real.train, real.reference, track=track) if reference else None,
@@ -103,21 +98,21 @@ def same_patient(films: Films, space: Space) -> np.ndarray:
     a, b = films.take(order[pairs]), films.take(order[pairs + 1])
     if space == "SSIM":
         return ssim(a.small, b.small)
-    cosines: np.ndarray = (getattr(a, space) * getattr(b, space)).sum(axis=1)
+    cosines: np.ndarray = (a.vectors(space) * b.vectors(space)).sum(axis=1)
     return cosines
 
 
 def chance_of_copy(different: np.ndarray, threshold: float) -> float:
     """How often a film lies above a similarity to the nearest film of another patient.
 
-    -log(1 - similarity) is taken to fall off exponentially, at the rate between its upper fifth and tenth or at that
-    between its median and upper fifth, whichever gives less: copies among the films only raise either, and the second
-    bears them in up to a fifth of the films. Where there are more, the chance comes out so high that no count means
-    anything (`MOST_BY_CHANCE`).
+    The upper tail of -log(1 - similarity) is taken as exponential. Its rate is estimated twice, between the upper fifth
+    and tenth and between the median and the upper fifth, and the lower chance counts: copies among the films can only
+    raise either, and the second estimate holds with copies in up to a fifth of the films. With more copies the chance
+    comes out so high that near-duplicates are not counted at all (`MOST_BY_CHANCE`).
 
     Args:
         different: similarity of each training film to the nearest one of another patient in training, (n,). Held-out
-            films will not do: those that are copies of training films would raise the chance by which copies are told.
+            films cannot be used: those that are copies of training films would raise the chance.
         threshold: the similarity, < 1.
     Returns:
         A probability, at most 1.
@@ -131,7 +126,7 @@ def chance_of_copy(different: np.ndarray, threshold: float) -> float:
     return min(chances)
 
 
-def _exchange(real: Real, space: Space, track: Track) -> Exchange:
+def _permutation(real: RealImages, space: Space, track: Track) -> Permutation:
     films = joined([real.train, real.held_out])
     _, patients = np.unique(films.patients, return_inverse=True)
     is_member = np.zeros(patients.max() + 1, bool)
@@ -140,9 +135,79 @@ def _exchange(real: Real, space: Space, track: Track) -> Exchange:
     own = patients[found.rows] == patients[:, None]  # other films of the patient, and the film itself
     order = np.argsort(own, axis=1, kind="stable")
     similarity = np.where(own, -1.0, found.similarity)
-    return Exchange(
+    return Permutation(
         patients,
         is_member,
         np.take_along_axis(similarity, order, axis=1),
         np.take_along_axis(found.rows, order, axis=1),
     )
+
+
+@dataclass(frozen=True)
+class SyntheticNeighbours:
+    """Synthetic images with what the tests need to know of them in one space.
+
+    Attributes:
+        to_train: nearest training films.
+        to_films: nearest of training and held-out films together; rows count the training films first.
+    """
+
+    images: Films
+    to_train: Nearest
+    to_films: Nearest
+
+    def take(self, rows: np.ndarray) -> "SyntheticNeighbours":
+        """Some of them."""
+        return SyntheticNeighbours(self.images.take(rows), self.to_train.take(rows), self.to_films.take(rows))
+
+    def then(self, other: "SyntheticNeighbours") -> "SyntheticNeighbours":
+        """These images, then others."""
+        images = joined([self.images, other.images])
+        return SyntheticNeighbours(images, self.to_train.then(other.to_train), self.to_films.then(other.to_films))
+
+
+def synthetic_neighbours(
+    images: Films, real: RealImages, space: Space, *, track: Track = silent
+) -> SyntheticNeighbours:
+    """Find the nearest films of synthetic images."""
+    to_films = nearest(space, images, joined([real.train, real.held_out]), NEIGHBOURS, track=track)
+    return SyntheticNeighbours(images, nearest(space, images, real.train, SHOWN, track=track), to_films)
+
+
+@dataclass(frozen=True)
+class PrivacyInputs:
+    """Everything that the privacy tests are given; a control replaces some of it.
+
+    Attributes:
+        neighbours: of the real films, in every space.
+        copies: slightly changed copies of training films, as if they were synthetic.
+        synthetic: the images that are audited.
+        significance: of one test, as the policy has it; what each test would have detected is said for it.
+    """
+
+    real: RealImages
+    neighbours: dict[Space, RealNeighbours]
+    copies: dict[Space, SyntheticNeighbours]
+    synthetic: dict[Space, SyntheticNeighbours]
+    findings: tuple[str, ...]
+    settings: AuditSettings
+    significance: float
+
+    @classmethod
+    def of(cls, material: Material, significance: float) -> "PrivacyInputs":
+        """The inputs of an audit."""
+        real, copies, track = material.real, material.films[COPIED], material.track
+        return cls(
+            real=real,
+            neighbours={
+                space: real_neighbours(real, copies, material.copied, material.cells, space, track=track)
+                for space in SPACES
+            },
+            copies={space: synthetic_neighbours(copies, real, space, track=track) for space in SPACES},
+            synthetic={
+                space: synthetic_neighbours(material.films[SYNTHETIC], real, space, track=track) for space in SPACES
+            },
+            findings=material.subject.findings,
+            settings=material.settings,
+            significance=significance,
+        )

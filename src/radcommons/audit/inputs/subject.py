@@ -3,27 +3,32 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
+from torch import nn
 
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused, TooFewImages
 from radcommons.models.generator import Batch, Generator, LabelChoice
 from radcommons.models.generator_files import load_patients
+from radcommons.models.layers import unchanging_forever
 from radcommons.progress import Track
 from radcommons.records import PatientsRecord
+from radcommons.runs import checkpoint
 from radcommons.seeds import derive, numpy_stream
 
 SMALLEST_SIDE = 16  # pixels: the windows of MS-SSIM are 11 wide
 FEWEST_IMAGES = 6  # of a set: one more than the neighbours of precision and recall
-Draw = Literal["as in training", "balanced"]
+Sampling = Literal["as in training", "balanced"]  # of the labels
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SyntheticImages:
     """Synthetic images; uint8 (n, R, R), labels float32 (n, F) in the subject's order of findings."""
 
     images: np.ndarray
@@ -48,15 +53,20 @@ class Subject:
     findings: tuple[str, ...]
     resolution: int
     generator: Generator | None = None
-    given: Drawn | None = None
+    given: SyntheticImages | None = None
     run: Path | None = None
     patients: PatientsRecord | None = None
+
+    @cached_property
+    def critic(self) -> tuple[nn.Module, str] | None:
+        """The critic and the digest of the store that it was trained on; None where no checkpoint lies there."""
+        return load_critic(self.run, self.generator) if self.run and self.generator else None
 
     def available(self, count: int) -> int:
         """`count`, or as many images as a set has."""
         return count if self.given is None else min(count, len(self.given.labels))
 
-    def batches(self, count: int, kind: Draw, *, seed: int, start: int = 0) -> Iterator[Batch]:
+    def batches(self, count: int, kind: Sampling, *, seed: int, start: int = 0) -> Iterator[Batch]:
         """Images `start` ... `count`, the same for the same seed."""
         if self.generator is not None:
             choice, root = self._choice(kind), derive(seed, "audit", kind)
@@ -65,16 +75,16 @@ class Subject:
             images, labels = self._chosen(count, kind, seed)
             yield Batch(start, images[start:], labels[start:])
 
-    def labels(self, count: int, kind: Draw, *, seed: int) -> np.ndarray:
+    def labels(self, count: int, kind: Sampling, *, seed: int) -> np.ndarray:
         """Labels of these images, float32 (count, F)."""
         if self.generator is not None:
             return self.generator.labels(count, choice=self._choice(kind), seed=derive(seed, "audit", kind))
         return self._chosen(count, kind, seed)[1]
 
-    def _choice(self, kind: Draw) -> LabelChoice:
+    def _choice(self, kind: Sampling) -> LabelChoice:
         return LabelChoice(balanced=kind == "balanced" and bool(self.findings))
 
-    def _chosen(self, count: int, kind: Draw, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def _chosen(self, count: int, kind: Sampling, seed: int) -> tuple[np.ndarray, np.ndarray]:
         assert self.given is not None
         rows = numpy_stream(seed, "audit", "set", kind).permutation(len(self.given.labels))
         if kind == "balanced":
@@ -114,6 +124,18 @@ def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
     return subject
 
 
+def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None:
+    """The critic of a run and the digest of the store that it was trained on; None where the run keeps none."""
+    found = checkpoint.load(run, torch.device("cpu"))
+    if found is None:
+        return None
+    state, _ = found
+    critic = generator.family.critic(generator.config)
+    critic.load_state_dict(state["critic"])
+    unchanging_forever(critic)
+    return critic.requires_grad_(False).eval(), state["manifest_sha256"]
+
+
 def _generator(reference: Path) -> Subject:
     generator = Generator.load(reference)
     bad = [name for name, value in generator.network.state_dict().items() if not bool(value.isfinite().all())]
@@ -145,7 +167,7 @@ def _set(reference: Path, store: Store, track: Track) -> Subject:
         labels_digest=labels,
         findings=theirs.findings,
         resolution=theirs.resolution,
-        given=Drawn(theirs.images, theirs.labels),
+        given=SyntheticImages(theirs.images, theirs.labels),
     )
 
 

@@ -1,17 +1,23 @@
-"""Films as the tests see them: feature vectors, small grey images, patients, labels; and who is nearest to whom."""
+"""Films as the privacy tests see them: feature vectors, small grey images, patients, labels; and the nearest ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, Self
+from typing import Self
 
 import faiss
 import numpy as np
 
 from radcommons.audit.neighbours.ssim_search import nearest_by_ssim
 from radcommons.progress import Track, silent
+from radcommons.records import Space
 
-Space = Literal["identity", "SSIM", "features"]
-SPACES: tuple[Space, ...] = ("identity", "SSIM", "features")
+# Each space with its name in the random streams: other names would give other numbers.
+STREAMS: dict[Space, str] = {
+    "re-identification features": "identity",
+    "SSIM": "SSIM",
+    "extractor features": "features",
+}
+SPACES = tuple(STREAMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +26,14 @@ class Films:
 
     Attributes:
         features: of an extractor, float32 (n, d), of length 1, so that an inner product is a cosine.
-        identity: as `Identity` sees them, float32 (n, k), of length 1.
+        reidentification: re-identification features, float32 (n, k), of length 1.
         small: uint8 (n, s, s), what SSIM compares.
         labels: float32 (n, F); NaN unknown.
         patients: (n,), a number a patient; synthetic images have one each.
     """
 
     features: np.ndarray
-    identity: np.ndarray
+    reidentification: np.ndarray
     small: np.ndarray
     labels: np.ndarray
     patients: np.ndarray
@@ -39,6 +45,10 @@ class Films:
         """The films of some rows, in that order."""
         return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+    def vectors(self, space: Space) -> np.ndarray:
+        """The feature vectors of a space other than SSIM."""
+        return self.reidentification if space == "re-identification features" else self.features
+
     def with_finding(self, column: int) -> np.ndarray:
         """Rows that show a finding."""
         return np.flatnonzero(self.labels[:, column] >= 0.5)
@@ -47,6 +57,15 @@ class Films:
 def joined(parts: Sequence[Films]) -> Films:
     """Several sets as one, in order."""
     return Films(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Films)))
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """The films of a store: in training, held out (the test part), and for reference (the validation part)."""
+
+    train: Films
+    held_out: Films
+    reference: Films
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +103,13 @@ class Nearest:
 def nearest(space: Space, queries: Films, others: Films, k: int = 1, *, track: Track = silent) -> Nearest:
     """The `k` films of `others` most similar to each of `queries`, exactly.
 
-    Similarity is a cosine (of the identity view, or of an extractor's features), or SSIM as scikit-image defines it.
+    Similarity is the cosine of the feature vectors, or SSIM as scikit-image defines it.
     """
     k = min(k, len(others))
     if space == "SSIM":
         found = nearest_by_ssim(queries.small, others.small, k=k, track=track)
         return Nearest(found.scores, found.rows)
-    ours, theirs = (np.ascontiguousarray(getattr(films, space)) for films in (queries, others))
+    ours, theirs = (np.ascontiguousarray(films.vectors(space)) for films in (queries, others))
     index = faiss.IndexFlatIP(theirs.shape[1])
     index.add(theirs)
     similarity, rows = index.search(ours, k)

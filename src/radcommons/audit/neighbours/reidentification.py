@@ -1,4 +1,4 @@
-"""A view of films in which a film and a slightly changed copy of it are alike, and films of two patients are not."""
+"""Re-identification features: a film and a slightly changed copy of it are alike, films of two patients are not."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,11 +13,11 @@ SHRINKAGE = 0.1  # of the copies' covariance, towards a multiple of the identity
 
 
 @dataclass(frozen=True)
-class Identity:
-    """A linear view of the local contrast, fitted to films and their copies.
+class Reidentification:
+    """A linear map of the local contrast, fitted to films and their copies.
 
-    First the principal directions of the films, then each scaled down by how much copies move along it (linear
-    discriminant analysis with a film a class).
+    It takes the principal directions of the films and scales each down by how much copies move along it (linear
+    discriminant analysis with one class per film).
     """
 
     mean: np.ndarray

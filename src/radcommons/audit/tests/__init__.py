@@ -1,1 +1,62 @@
-"""The privacy tests of an audit."""
+"""The privacy tests of an audit: every leak that is looked for.
+
+To add a test, write a module here, add its kind to `PrivacyTestKind` (`records/audit.py`) and its rule to `rule_for`
+(`policy/privacy.py`), and name it in one of the tuples below.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from radcommons.audit.inputs.material import Material
+from radcommons.audit.inputs.privacy import PrivacyInputs, SyntheticNeighbours
+from radcommons.audit.neighbours.nearest import SPACES, STREAMS
+from radcommons.audit.tests import (
+    distance_to_closest_record,
+    membership_black_box,
+    membership_critic,
+    membership_white_box,
+    near_duplicates,
+    sanity_checks,
+    train_test_duplicates,
+)
+from radcommons.audit.work import Work
+from radcommons.records import PrivacyTest, Space
+from radcommons.seeds import numpy_stream
+
+# Of the store and the split: without a sound split no other test is valid.
+STORE_TESTS: tuple[Callable[[PrivacyInputs], list[PrivacyTest]], ...] = (
+    train_test_duplicates.tests,
+    sanity_checks.tests,
+)
+# Of synthetic images, once in every space.
+SAMPLE_TESTS: tuple[
+    Callable[[Space, SyntheticNeighbours, PrivacyInputs, np.random.Generator], list[PrivacyTest]], ...
+] = (
+    near_duplicates.tests,
+    membership_black_box.tests,
+    distance_to_closest_record.tests,
+)
+# Of the generator's weights, and of the critic, which never leaves the hospital.
+WEIGHT_TESTS: tuple[Callable[[PrivacyInputs, Material, Work], list[PrivacyTest]], ...] = (
+    membership_white_box.tests,
+    membership_critic.tests,
+)
+
+
+def store_tests(inputs: PrivacyInputs) -> list[PrivacyTest]:
+    """Every test of the store itself."""
+    return [found for tests in STORE_TESTS for found in tests(inputs)]
+
+
+def sample_tests(inputs: PrivacyInputs, synthetic: dict[Space, SyntheticNeighbours]) -> Iterator[PrivacyTest]:
+    """Every test of these images, space by space, the quick ones first."""
+    for space in SPACES:
+        rng = numpy_stream(inputs.settings.seed, "sample tests", STREAMS[space])
+        for tests in SAMPLE_TESTS:
+            yield from tests(space, synthetic[space], inputs, rng)
+
+
+def weight_tests(inputs: PrivacyInputs, material: Material, work: Work) -> list[PrivacyTest]:
+    """Every test that needs weights."""
+    return [found for tests in WEIGHT_TESTS for found in tests(inputs, material, work)]

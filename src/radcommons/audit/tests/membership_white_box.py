@@ -1,22 +1,26 @@
-"""Attacks by somebody who holds weights: latent inversion of the generator; and, in the hospital only, the critic."""
+"""Membership inference, white-box: can somebody who has the generator's weights rebuild films of training better?"""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from radcommons.audit.inputs.material import Material
+from radcommons.audit.inputs.privacy import PrivacyInputs
+from radcommons.audit.neighbours.nearest import Films
+from radcommons.audit.tests.membership import membership_test
+from radcommons.audit.work import Work
 from radcommons.models.generator import Generator
 from radcommons.models.grey_levels import to_signed
-from radcommons.models.layers import unchanging_forever
-from radcommons.runs import checkpoint
-from radcommons.seeds import torch_stream
+from radcommons.records import PrivacyTest
+from radcommons.seeds import numpy_stream, torch_stream
 from radcommons.threads import one_core, thread_map, threads_for
 
 BLOCK = 16  # films inverted together
 STARTS = 64  # random latents; each film begins with the one whose image is nearest
 RATE = 0.05  # of Adam, for latents of unit variance
+QUESTION = "Can somebody who has the generator's weights tell whose films were in training?"
 
 
 def inversion_errors(
@@ -25,7 +29,7 @@ def inversion_errors(
     """How closely the generator can be made to draw each film, block by block.
 
     Each film's latent is moved by Adam, from the best of some random ones, to lower the squared error of the image
-    drawn for it under the film's own labels (unknown = absent). A film that was learned by heart is rebuilt better.
+    drawn for it under the film's own labels (unknown = absent). A film that was memorised is rebuilt better.
 
     Args:
         films: uint8 (n, R, R) at the generator's resolution.
@@ -70,31 +74,66 @@ def _invert(network: nn.Module, target: Tensor, labels: Tensor, starts: Tensor, 
     return best.double().cpu().numpy()
 
 
-def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None:
-    """The critic of a run and the digest of the store that it was trained on; None where the run keeps none."""
-    found = checkpoint.load(run, torch.device("cpu"))
-    if found is None:
-        return None
-    state, _ = found
-    critic = generator.family.critic(generator.config)
-    critic.load_state_dict(state["critic"])
-    unchanging_forever(critic)
-    return critic.requires_grad_(False).eval(), state["manifest_sha256"]
+def tests(inputs: PrivacyInputs, material: Material, work: Work) -> list[PrivacyTest]:
+    """Latent inversion of the subject's generator."""
+    generator, settings = material.subject.generator, inputs.settings
+    why = (
+        "a set has no weights" if generator is None else "inverted_films is 0" if not settings.inverted_films else None
+    )
+    if generator is None or why is not None:
+        return [PrivacyTest(kind="membership inference: white-box", access="weights", question=QUESTION, skipped=why)]
+    rng = numpy_stream(settings.seed, "inverted films")
+    chosen = {
+        part: np.sort(rng.choice(len(rows), min(settings.inverted_films, len(rows)), replace=False))
+        for part, rows in (("train", material.rows["train"]), ("test", material.rows["test"]))
+    }
+    store_rows = np.concatenate([material.rows["train"][chosen["train"]], material.rows["test"][chosen["test"]]])
+    images, labels = np.asarray(material.images[store_rows]), material.labels[store_rows]
+
+    def blocks(start: int) -> Iterator[tuple[int, np.ndarray]]:
+        with material.track("Latent inversion", total=len(images), done=start) as advance:
+            first = start
+            errors = inversion_errors(
+                generator, images[start:], labels[start:], steps=settings.inversion_steps, seed=settings.seed
+            )
+            for found in errors:
+                yield first, found
+                first += len(found)
+                advance(len(found))
+
+    errors = np.asarray(work.growing("inversion", (len(images),), blocks, dtype=np.float64))
+    split = len(chosen["train"])
+    members, others = inputs.real.train.take(chosen["train"]), inputs.real.held_out.take(chosen["test"])
+    return [inversion_result(errors[:split], errors[split:], members, others, inputs)]
 
 
-def critic_scores(critic: nn.Module, images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The critic's score of each film alone, higher = more real.
+def inversion_result(
+    inside: np.ndarray, outside: np.ndarray, members: Films, others: Films, inputs: PrivacyInputs
+) -> PrivacyTest:
+    """The attack by errors of the inversion, each beside how hard its film is to draw: its contrast in fine detail."""
 
-    Args:
-        images: uint8 (N, R, R), may be a memory map.
-        labels: float32 (N, F) in the generator's order, NaN unknown.
-        rows: which of them, (n,).
-    Returns:
-        float64 (n,).
-    """
-    scores = np.empty(len(rows))
-    with torch.no_grad():
-        for place, row in enumerate(rows):  # one at a time: it compares the images of a batch with each other
-            film = to_signed(torch.from_numpy(np.array(images[row]))[None, None])
-            scores[place] = float(critic(film, torch.from_numpy(np.nan_to_num(labels[row]))[None])[0])
-    return scores
+    def score(errors: np.ndarray, films: Films) -> np.ndarray:
+        return -np.log(errors + 1e-6) + np.log(detail(films.small) + 1e-6)
+
+    test = membership_test(
+        score(inside, members),
+        score(outside, others),
+        members.patients,
+        others.patients,
+        kind="membership inference: white-box",
+        access="weights",
+        question=QUESTION,
+        settings=inputs.settings,
+        significance=inputs.significance,
+        rng=numpy_stream(inputs.settings.seed, "inversion"),
+    )
+    errors = {"mean error in training": float(inside.mean()), "mean error held out": float(outside.mean())}
+    return test.model_copy(update={"details": {**test.details, **errors}})
+
+
+def detail(films: np.ndarray) -> np.ndarray:
+    """Variance of what a blur takes away, in the generator's units; uint8 (n, S, S) -> (n,)."""
+    grey = films.astype(np.float32) / 127.5
+    coarse = grey.reshape(len(grey), grey.shape[1] // 4, 4, grey.shape[2] // 4, 4).mean((2, 4))
+    rest: np.ndarray = (grey - coarse.repeat(4, 1).repeat(4, 2)).var((1, 2))
+    return rest.astype(np.float64)

@@ -1,7 +1,7 @@
-"""Tests whose unit is the patient: what would chance alone give, if training and held-out patients were exchanged?
+"""Permutation tests whose unit is the patient.
 
-The split is a hash of the patient, so that without a leak the two groups differ by chance only, and exchanging
-patients between them gives the exact distribution of any statistic.
+The split is a hash of the patient. Without a leak, training and held-out patients therefore differ by chance only, and
+permuting the patients between the two groups gives the exact null distribution of any statistic.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,14 +36,19 @@ def permuted_aucs(scores: np.ndarray, members: int, *, permutations: int, rng: n
     return aucs
 
 
-def upper_p_value(value: float, chance: np.ndarray) -> float:
-    """Share of chance values at least as high, the value itself counted: never 0."""
-    return float((1 + (chance >= value - 1e-12).sum()) / (1 + len(chance)))
+def upper_p_value(value: float, permuted: np.ndarray) -> float:
+    """Share of permuted values at least as high, the value itself counted: never 0."""
+    return float((1 + (permuted >= value - 1e-12).sum()) / (1 + len(permuted)))
+
+
+def detectable_value(permuted: np.ndarray, significance: float) -> float:
+    """The value that a test of this significance finds with a power of 0.8, if a leak only moves it upwards."""
+    return float(np.quantile(permuted, 1 - significance) + 0.84 * permuted.std())
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """The films of both groups, everybody's nearest among them, and who was in training.
+class Permutation:
+    """The films of both groups, the nearest other films of each, and who was in training.
 
     Attributes:
         patients: number of the patient of each film, 0 ... P - 1, (m,).
@@ -61,45 +66,44 @@ class Exchange:
         return _best(self.similarity, self.is_member[self.patients[self.rows]])
 
     def groups(self, permutations: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Who is in training: first as it was, then with patients exchanged at random, as many as before."""
+        """Who is in training: first as it was, then with the patients permuted at random; the count stays."""
         yield self.is_member
         for _ in range(permutations):
             yield rng.permutation(self.is_member)
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
-    """A statistic as it was found, and as exchanged patients give it, (permutations, ...)."""
+class NullDistribution:
+    """A statistic as it was found, and its values with permuted patients, (permutations, ...)."""
 
     found: np.ndarray
-    exchanged: np.ndarray
+    permuted: np.ndarray
 
     def p_value(self, *, low: bool = False) -> float:
         """One-sided, for a single statistic: towards high values, or towards low ones."""
         sign = -1 if low else 1
-        return upper_p_value(sign * float(self.found), sign * self.exchanged)
+        return upper_p_value(sign * float(self.found), sign * self.permuted)
 
 
-def exchange_test(
-    films: Exchange,
+def permutation_test(
+    films: Permutation,
     similarity: np.ndarray,
     rows: np.ndarray,
     subsets: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
     permutations: int,
     rng: np.random.Generator,
-) -> tuple[Chance, Chance]:
-    """Two questions about images, asked of the real groups and of groups with exchanged patients.
+) -> tuple[NullDistribution, NullDistribution]:
+    """Two statistics of images, with the real groups and with permuted patients.
 
-    Images may be nearer to every film than films are to each other (a generator without extremes draws such). That is
-    no copying, and it is the same whoever was in training: exchanging patients takes account of it, where the usual
-    normal law of the three-sample test would raise an alarm.
+    The images of a generator that draws no extremes are nearer to every film than films are to each other. That is no
+    copying. The null distribution of permuted patients takes account of it; the usual normal distribution of the
+    three-sample test does not, and would raise a false alarm.
 
     Args:
         films: of both groups.
         similarity, rows: nearest films of each image among all films, best first, (n, k).
         subsets: the images (rows of the above) and the films (rows of `films`) of each three-sample test.
-        permutations: exchanges.
     Returns:
         The share of images nearer to training than to held-out films, a tie counting half; and for each subset the z
         of the three-sample test of Meehan et al. 2020 (below 0 = images nearer to training than held-out films are).
@@ -116,10 +120,12 @@ def exchange_test(
         for images, of_films in subsets:
             mine, theirs = to_members[images], held[of_films]
             theirs = theirs[~np.isnan(theirs)]
-            z.append(mann_whitney_z(-mine, -theirs) if len(theirs) else 0.0)  # chance may leave a finding to one group
+            z.append(
+                mann_whitney_z(-mine, -theirs) if len(theirs) else 0.0
+            )  # a permutation may leave a finding to one group
         scores.append(z)
     found, z_found = np.array(shares), np.array(scores)
-    return Chance(found[0], found[1:]), Chance(z_found[0], z_found[1:])
+    return NullDistribution(found[0], found[1:]), NullDistribution(z_found[0], z_found[1:])
 
 
 def _best(similarity: np.ndarray, chosen: np.ndarray) -> np.ndarray:

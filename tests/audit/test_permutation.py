@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from radcommons.audit.tests.permutation import (
-    Chance,
-    Exchange,
-    exchange_test,
+from radcommons.audit.permutation import (
+    NullDistribution,
+    Permutation,
     mean_by_patient,
+    permutation_test,
     permuted_aucs,
     upper_p_value,
 )
@@ -19,7 +19,7 @@ def test_a_patient_counts_once_with_the_mean_of_its_films() -> None:
     assert means.tolist() == [10.0, 2.0], "by ascending patient: 2, then 7"
 
 
-def test_exchanged_patients_give_an_auc_of_a_half_with_the_spread_of_the_rank_test() -> None:
+def test_permuted_patients_give_an_auc_of_a_half_with_the_spread_of_the_rank_test() -> None:
     rng = np.random.default_rng(0)
     aucs = permuted_aucs(rng.normal(size=60), 20, permutations=4000, rng=rng)
     variance = (60 + 1) / (12 * 20 * 40)  # of U / (20 * 40) without ties
@@ -27,13 +27,13 @@ def test_exchanged_patients_give_an_auc_of_a_half_with_the_spread_of_the_rank_te
     assert aucs.var() == pytest.approx(variance, rel=0.1)
 
 
-def test_the_p_value_of_exchanges_is_the_exact_one() -> None:
+def test_the_p_value_of_permutations_is_the_exact_one() -> None:
     rng = np.random.default_rng(1)
     inside, outside = rng.normal(0.8, 1, 12), rng.normal(0, 1, 10)
     exact = mannwhitneyu(inside, outside, alternative="greater", method="exact")
-    chance = permuted_aucs(np.concatenate([inside, outside]), 12, permutations=20_000, rng=rng)
+    permuted = permuted_aucs(np.concatenate([inside, outside]), 12, permutations=20_000, rng=rng)
     error = (exact.pvalue / 20_000) ** 0.5
-    assert upper_p_value(exact.statistic / 120, chance) == pytest.approx(exact.pvalue, abs=4 * error)
+    assert upper_p_value(exact.statistic / 120, permuted) == pytest.approx(exact.pvalue, abs=4 * error)
 
 
 def test_a_p_value_is_never_zero() -> None:
@@ -41,12 +41,12 @@ def test_a_p_value_is_never_zero() -> None:
     assert upper_p_value(-1.0, np.zeros(999)) == 1.0
 
 
-# ---- exchanging patients ----
+# ---- permuting patients ----
 
 
 def points(
     films: np.ndarray, images: np.ndarray, members: int, *, k: int = 200
-) -> tuple[Exchange, np.ndarray, np.ndarray]:
+) -> tuple[Permutation, np.ndarray, np.ndarray]:
     """Films and images as points on a line or plane, one film a patient, similarity = minus distance."""
 
     def near(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,15 +55,15 @@ def points(
         return np.take_along_axis(similarity, rows, axis=1), rows
 
     similarity, rows = near(films, films)
-    exchange = Exchange(np.arange(len(films)), np.arange(len(films)) < members, similarity[:, 1:], rows[:, 1:])
-    return exchange, *near(images, films)
+    permutation = Permutation(np.arange(len(films)), np.arange(len(films)) < members, similarity[:, 1:], rows[:, 1:])
+    return permutation, *near(images, films)
 
 
-def asked(films: np.ndarray, images: np.ndarray, members: int) -> tuple[Chance, Chance]:
-    exchange, similarity, rows = points(films, images, members)
+def asked(films: np.ndarray, images: np.ndarray, members: int) -> tuple[NullDistribution, NullDistribution]:
+    permutation, similarity, rows = points(films, images, members)
     everything = np.arange(len(images)), np.arange(len(films))
     rng = np.random.default_rng(9)
-    return exchange_test(exchange, similarity, rows, [everything], permutations=400, rng=rng)
+    return permutation_test(permutation, similarity, rows, [everything], permutations=400, rng=rng)
 
 
 def test_copies_of_training_films_are_found_by_both_questions() -> None:
@@ -72,7 +72,7 @@ def test_copies_of_training_films_are_found_by_both_questions() -> None:
     images = films[rng.integers(0, 80, 300)] + 0.01 * rng.normal(size=(300, 3))
     closer, copying = asked(films, images, 80)
     assert closer.found > 0.99 and closer.p_value() < 0.01
-    assert copying.found[0] < -5 and Chance(copying.found[0], copying.exchanged[:, 0]).p_value(low=True) < 0.01
+    assert copying.found[0] < -5 and NullDistribution(copying.found[0], copying.permuted[:, 0]).p_value(low=True) < 0.01
 
 
 def test_a_generator_without_extremes_is_close_to_every_film_and_copies_none() -> None:
@@ -81,14 +81,14 @@ def test_a_generator_without_extremes_is_close_to_every_film_and_copies_none() -
     images = 0.3 * rng.normal(size=(300, 3))  # the middle of the cloud only
     closer, copying = asked(films, images, 80)
     assert copying.found[0] < -5, "the three-sample test alone would raise an alarm"
-    assert Chance(copying.found[0], copying.exchanged[:, 0]).p_value(low=True) > 0.01
+    assert NullDistribution(copying.found[0], copying.permuted[:, 0]).p_value(low=True) > 0.01
     assert closer.p_value() > 0.01
 
 
 def test_a_larger_training_part_is_nearer_more_often_without_any_leak() -> None:
     rng = np.random.default_rng(4)
     closer, _ = asked(rng.normal(size=(200, 3)), rng.normal(size=(400, 3)), 160)
-    assert closer.found == pytest.approx(0.8, abs=0.07) and closer.exchanged.mean() == pytest.approx(0.8, abs=0.02)
+    assert closer.found == pytest.approx(0.8, abs=0.07) and closer.permuted.mean() == pytest.approx(0.8, abs=0.02)
     assert closer.p_value() > 0.01
 
 
@@ -97,22 +97,26 @@ def test_false_alarms_are_as_frequent_as_the_p_value_says() -> None:
     for seed in range(60):
         rng = np.random.default_rng(100 + seed)
         films, images = rng.normal(size=(60, 2)), rng.normal(size=(80, 2))
-        exchange, similarity, rows = points(films, images, 40)
+        permutation, similarity, rows = points(films, images, 40)
         everything = np.arange(80), np.arange(60)
-        closer, copying = exchange_test(exchange, similarity, rows, [everything], permutations=99, rng=rng)
-        p_values.append((closer.p_value(), Chance(copying.found[0], copying.exchanged[:, 0]).p_value(low=True)))
+        closer, copying = permutation_test(permutation, similarity, rows, [everything], permutations=99, rng=rng)
+        p_values.append(
+            (closer.p_value(), NullDistribution(copying.found[0], copying.permuted[:, 0]).p_value(low=True))
+        )
     assert (np.array(p_values) <= 0.2).mean(axis=0) == pytest.approx([0.2, 0.2], abs=0.15)
 
 
-def test_films_of_one_patient_are_exchanged_together() -> None:
-    exchange = Exchange(np.repeat(np.arange(10), 3), np.arange(10) < 6, np.zeros((30, 1)), np.zeros((30, 1), int))
-    for is_member in exchange.groups(20, np.random.default_rng(5)):
+def test_films_of_one_patient_are_permuted_together() -> None:
+    permutation = Permutation(np.repeat(np.arange(10), 3), np.arange(10) < 6, np.zeros((30, 1)), np.zeros((30, 1), int))
+    for is_member in permutation.groups(20, np.random.default_rng(5)):
         assert is_member.sum() == 6 and len(is_member) == 10
 
 
 def test_an_image_that_sees_one_group_only_is_taken_to_be_at_least_as_far_from_the_other() -> None:
-    exchange = Exchange(np.arange(3), np.array([True, True, False]), np.array([[0.5, 0.1]] * 3), np.array([[0, 1]] * 3))
-    closer, _ = exchange_test(
-        exchange, np.array([[0.9, 0.8]]), np.array([[0, 1]]), [], permutations=1, rng=np.random.default_rng(6)
+    permutation = Permutation(
+        np.arange(3), np.array([True, True, False]), np.array([[0.5, 0.1]] * 3), np.array([[0, 1]] * 3)
+    )
+    closer, _ = permutation_test(
+        permutation, np.array([[0.9, 0.8]]), np.array([[0, 1]]), [], permutations=1, rng=np.random.default_rng(6)
     )
     assert closer.found == 1.0

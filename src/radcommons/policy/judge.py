@@ -1,0 +1,72 @@
+"""Judges an audit's record by a policy: every rule, two verdicts, and statements that claim no more than was tested.
+
+`judge` needs the record and the rules, nothing else, so that whoever receives ``audit.json`` can judge it again.
+"""
+
+from collections.abc import Sequence
+
+from radcommons.policy.privacy import is_positive, privacy_lines, rule_for, split_found
+from radcommons.policy.quality import quality_lines
+from radcommons.policy.settings import Policy
+from radcommons.records import AuditResults, Judgement, PolicyLine
+
+NO_GUARANTEE = {  # a set may come from anywhere
+    "generator": "No differential privacy was used in training: there is no formal guarantee.",
+    "set": "Whether differential privacy was used in training is not known here: there is no formal guarantee.",
+}
+ATTACKS = ("samples", "weights")  # what an attacker may have outside the hospital
+
+
+def judge(results: AuditResults, policy: Policy) -> Judgement:
+    """Every rule, whether privacy and quality pass, and what that means in words.
+
+    A verdict fails where one of its rules is not met. A rule that was not tested, or a test that could not detect, does
+    not fail it; the statement names the tests that could not.
+    """
+    privacy, quality = privacy_lines(results, policy), list(quality_lines(results, policy))
+    tested = any(line.outcome in ("met", "not met") for line in quality)
+    return Judgement(
+        privacy="failed" if _broken(privacy) else "passed",
+        quality="failed" if _broken(quality) else "passed" if tested else "not tested",
+        statement=_statement(results, privacy, policy),
+        quality_statement=_quality_statement(quality, tested),
+        lines=(*privacy, *quality),
+    )
+
+
+def _broken(lines: Sequence[PolicyLine]) -> list[str]:
+    return [line.rule for line in lines if line.outcome == "not met"]
+
+
+def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Policy) -> str:
+    attacks = [test for test in results.privacy if test.access in ATTACKS and test.result is not None]
+    leaks = [test.name for test in attacks if is_positive(test, policy)]
+    rules = {test.name: rule_for(test.kind, policy) for test in attacks}
+    blind = [test.name for test in attacks if (rule := rules[test.name]) and rule.outcome(test) == "could not detect"]
+    if leaks:
+        parts = [f"A leak was found by: {', '.join(leaks)}."]
+    else:
+        parts = [f"No leak was found by the {len(attacks) - len(blind)} tests that could detect one."]
+        limit = results.detection_limit
+        parts.append(
+            "Not even a set of copies alone would have been detected."
+            if limit is None
+            else f"Copies that make up {limit:.1%} of the images, or more, would have been detected."
+        )
+    if blind:
+        parts.append(f"Could not detect a leak of the size that the policy asks about: {', '.join(blind)}.")
+    if others := [rule for rule in _broken(lines) if rule not in leaks]:
+        parts.append(f"Not met: {', '.join(others)}.")
+    outcome, found = split_found(results)
+    seen = f"{found[0].upper()}{found[1:]}."
+    if outcome == "not met":
+        parts.insert(0, f"{seen[:-1]}: these tests say nothing of the patients it was trained on.")
+    else:
+        parts.append(f"Who was in the generator's training is {found}." if outcome == "not tested" else seen)
+    return " ".join([*parts, NO_GUARANTEE[results.kind]])
+
+
+def _quality_statement(lines: Sequence[PolicyLine], tested: bool) -> str:
+    if broken := _broken(lines):
+        return f"The images do not meet the rules of quality: {', '.join(broken)}."
+    return "The images meet the rules of quality that were tested." if tested else "The quality was not tested."

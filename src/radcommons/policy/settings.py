@@ -1,0 +1,68 @@
+"""The rules of a policy: declared once, read from TOML."""
+
+from pydantic import Field
+
+from radcommons.records import PrivacyTestKind
+from radcommons.settings import Settings
+
+SIGNIFICANCE = 0.001  # one-sided, of one test; ten tests then raise a false alarm in 1 audit of 100
+
+
+class Policy(Settings):
+    """What must hold before a deposit; each rule can be switched off, and the report says so."""
+
+    significance: float = Field(
+        SIGNIFICANCE, gt=0, lt=0.5, description="a test is positive where chance alone would give its result less often"
+    )
+    membership_auc: float = Field(
+        0.6,
+        gt=0.5,
+        le=1,
+        description="highest AUC of membership inference, where its interval excludes a guess; a test that would have "
+        "detected only a higher one could not detect",
+    )
+    near_duplicates: int | None = Field(
+        0, ge=0, description="highest number of synthetic images that are near-duplicates of a film; off = not judged"
+    )
+    patient_level_split: bool = Field(
+        True, description="the generator has seen all patients in training and none held out, by its own list"
+    )
+    train_test_duplicates: int | None = Field(
+        0, ge=0, description="highest number of held-out films that are copies of a training film; off = not judged"
+    )
+    sanity_checks: bool = Field(
+        True, description="the attack must find nothing without a generator, nor between halves of the training part"
+    )
+    require: tuple[PrivacyTestKind, ...] = Field(
+        ("data copying", "distance to closest record", "near-duplicates", "membership inference: black-box"),
+        description="tests that must have been done, in one space at least",
+    )
+    require_weights: bool = Field(
+        True, description="for a generator, white-box membership inference must have been done too"
+    )
+    detection_limit: float | None = Field(
+        0.1, gt=0, le=1, description="share of copied images from which on the audit as a whole must detect them"
+    )
+    test_detection_limit: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="share of copied images from which on a single test must detect them; else it could not detect",
+    )
+    controls: bool = Field(True, description="controls that were run must have given the known answer")
+    better_than_controls: bool = Field(
+        True,
+        description="synthetic images must be nearer to held-out films than noise and blurred training films are (FID)",
+    )
+    precision: float | None = Field(
+        0.1, ge=0, le=1, description="least precision of synthetic images, as a share of the real-vs-real baseline"
+    )
+    recall: float | None = Field(
+        0.1, ge=0, le=1, description="least recall of synthetic images, as a share of the real-vs-real baseline"
+    )
+    coverage: float | None = Field(
+        0.1, ge=0, le=1, description="least coverage by synthetic images, as a share of the real-vs-real baseline"
+    )
+    ms_ssim_excess: float | None = Field(
+        0.2, ge=0, le=1, description="highest excess of synthetic over real MS-SSIM, mean over findings"
+    )

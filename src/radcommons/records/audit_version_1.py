@@ -1,0 +1,99 @@
+"""Reads ``audit.json`` of format version 1, which named tests in other words and had one verdict."""
+
+import re
+from typing import Any
+
+KINDS = {
+    "copies": "near-duplicates",
+    "closer to training": "distance to closest record",
+    "data copying": "data copying",
+    "data copying by finding": "data copying by finding",
+    "membership by samples": "membership inference: black-box",
+    "membership by weights": "membership inference: white-box",
+    "membership by critic": "membership inference: through the critic",
+    "shared films": "train-test duplicates",
+    "split bias": "sanity check: no generator",
+    "members against members": "sanity check: halves of the training part",
+}
+SPACES = {"identity": "re-identification features", "SSIM": "SSIM", "features": "extractor features"}
+OTHER_NAMES = {
+    "patients apart": "patient-level split",
+    "ground": "sanity checks",
+    "power": "detection limit",
+    "replay": "positive control: copies",
+    "overfitted": "positive control: overfitted generator",
+    "planted duplicates": "positive control: train-test duplicates",
+    "never saw the films": "negative control: unseen films",
+}
+QUALITY_RULES = ("coverage", "diversity")
+SETS = ("images", "reference")
+
+
+def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of version 1 as those of version 2."""
+    new = dict(values)
+    verdict, lines = new.pop("verdict"), [_line(line) for line in new.pop("policy")]
+    quality = {line["outcome"] for line in lines if line["verdict"] == "quality"}
+    broken = {line["verdict"] for line in lines if line["outcome"] == "not met"}
+    judgement = {
+        "privacy": "passed" if broken == {"quality"} else verdict,
+        "quality": "failed" if "not met" in quality else "passed" if "met" in quality else "not tested",
+        "statement": new.pop("statement"),
+        "quality_statement": "This report is of an earlier version, which had fewer rules of quality.",
+        "lines": lines,
+    }
+    return {
+        "detection_limit": new.pop("detectable_share"),
+        "label_classifier": new.pop("judge", None),
+        **new,
+        "format_version": 2,
+        "quality": [_quality(score) for score in new["quality"]],
+        "privacy": [_test(test) for test in new["privacy"]],
+        "controls": [_control(control) for control in new["controls"]],
+        "judgement": judgement,
+    }
+
+
+def _name(old: str) -> str:
+    """The name of a test, a control or a rule in today's words."""
+    test, _, space = old.partition(", ")
+    kind = KINDS.get(test)
+    if kind is None:
+        return OTHER_NAMES.get(old, old)
+    return f"{kind}, {SPACES[space]}" if space else kind
+
+
+def _line(line: dict[str, Any]) -> dict[str, Any]:
+    verdict = "quality" if line["rule"] in QUALITY_RULES else "privacy"
+    return {**line, "rule": _name(line["rule"]), "verdict": verdict}
+
+
+def _control(control: dict[str, Any]) -> dict[str, Any]:
+    caught_by = [_name(test) for test in control["caught_by"]]
+    return {**control, "name": _name(control["name"]), "caught_by": caught_by}
+
+
+def _quality(score: dict[str, Any]) -> dict[str, Any]:
+    names = {key: score[key].replace("equal counts a finding", "equal counts per finding") for key in SETS}
+    return {**score, **names}
+
+
+def _test(test: dict[str, Any]) -> dict[str, Any]:
+    test = dict(test)
+    name, _, space = test.pop("name").partition(", ")
+    return {
+        **test,
+        "kind": KINDS[name],
+        "space": SPACES[space] if space else None,
+        "detection_limit": _detection_limit(KINDS[name], test),
+    }
+
+
+def _detection_limit(kind: str, test: dict[str, Any]) -> float | None:
+    """The limit that version 1 gave in words; None where its words are not enough."""
+    number = re.search(r"an AUC of (\d\.\d+)|a share of (\d\.\d+)", test["detection"])
+    if number is None:
+        return None
+    if kind == "distance to closest record":  # the words give the share of images, of which chance explains a part
+        return (float(number[2]) - test["expected"]) / (1 - test["expected"])  # type: ignore[no-any-return]
+    return float(number[1])
