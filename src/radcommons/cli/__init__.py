@@ -1,5 +1,6 @@
 """The command line: one file a verb, wiring only; the only place that turns an exception into one line."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,6 +81,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the command ``radcommons``."""
+    # Threads of torch that wait for each other sleep; by default they keep their cores busy. OpenMP reads this when
+    # torch is imported, which no command has done yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     status = run()
     ignore_stop_signals()  # the work is done: a signal while the interpreter ends would replace its status
     sys.exit(status)
