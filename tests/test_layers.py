@@ -29,6 +29,7 @@ BASE = frozenset(
         "files",
         "threads",
         "folders",
+        "resume",
         "signals",
         "pictures",
         "pages",

@@ -1,5 +1,6 @@
 """The commands of ``radcommons explain``: draw, measure, score, write, and make the page again."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -253,7 +254,7 @@ def _maps(
                 put_whole(folder.path / result.picture, partial(picture.save, optimize=True))
             folder.put_map(result)
             advance(1)
-    (folder.path / UNFINISHED).unlink(missing_ok=True)
+    shutil.rmtree(folder.path / UNFINISHED)
 
 
 def _result(
