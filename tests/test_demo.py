@@ -8,6 +8,7 @@ import pytest
 
 from radcommons.audit import planted
 from radcommons.demo import story as demo
+from radcommons.errors import PathInUse
 from radcommons.synthetic.reading import SyntheticSet
 
 
@@ -36,6 +37,15 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PRESET = "demo-32"
 SMALL_SITE = 260  # patients
+
+
+def test_a_folder_of_another_demo_or_of_somebody_else_is_left_alone(told: Path, tmp_path: Path) -> None:
+    with pytest.raises(PathInUse, match="was begun with patients = 130, not 131; use those, or choose another --out"):
+        demo.run_demo(told, patients=131, small_site_patients=SMALL_SITE, preset=PRESET)
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(PathInUse, match="already holds something else; choose another --out"):
+        demo.run_demo(tmp_path, preset=PRESET)
+    assert (tmp_path / "report.html").read_text() == "mine"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -30,6 +30,7 @@ BASE = frozenset(
         "files",
         "threads",
         "folders",
+        "resume",
         "signals",
         "pictures",
         "pages",

@@ -65,6 +65,11 @@ def write_whole(path: Path, content: str | bytes, *, on_disk: bool = True) -> No
     put_whole(path, lambda target: target.write_bytes(data), on_disk=on_disk)
 
 
+def write_array(path: Path, array: np.ndarray) -> None:
+    """`put_whole` of an array, as an .npy file."""
+    put_whole(path, lambda target: np.save(target, array, allow_pickle=False))
+
+
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     """`put_whole` of arrays by name, as a compressed .npz file."""
     put_whole(path, lambda target: np.savez_compressed(target, allow_pickle=False, **arrays))

@@ -136,7 +136,7 @@ def test_an_out_folder_in_use_is_one_line_and_stays(
     before = content(tmp_path)
     options = ("--workers", 1, "--resolution")
     error = refused(capsys, "data", "import", "table", films, "--out", store, *options, 8)
-    assert "is a finished store of other data or settings; choose another --out" in error
+    assert "was begun with resolutions = [4, 8, 16], not [4, 8]; use those, or choose another --out" in error
     assert "holds something else" in refused(capsys, "data", "import", "table", films, "--out", films, *options, 8)
     assert content(tmp_path) == before
 
@@ -280,6 +280,11 @@ def test_info_counts_and_draws(store: Path, tmp_path: Path, capsys: pytest.Captu
     assert "Pneumonia" in text and "12 of 6 patients" in text
     with Image.open(tmp_path / "new" / "sheet.picture") as sheet:
         assert sheet.format == "PNG"
+    assert run(["data", "info", str(store), "--sheet", str(tmp_path / "new" / "sheet.picture")]) == 0, "the same again"
+    (tmp_path / "thesis.png").write_text("mine")
+    assert run(["data", "info", str(store), "--sheet", str(tmp_path / "thesis.png")]) == 2
+    assert "thesis.png is already there and is another file; choose another --sheet" in capsys.readouterr().err
+    assert (tmp_path / "thesis.png").read_text() == "mine"
 
 
 def test_verify_names_the_damaged_row_and_exits_2(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,6 +193,15 @@ def test_a_single_common_finding_makes_a_matrix_of_one_and_a_sentence(works, jud
     assert "Only the classifier knows Hernia: left out." in (tmp_path / "e" / "explain.html").read_text()
 
 
+def test_the_correlation_with_another_classifier_is_left_alone(works, judge, tmp_path: Path) -> None:
+    correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
+    before = (tmp_path / "e" / "explain.json").read_bytes()
+    judge.digest = "another"
+    with pytest.raises(PathInUse, match="was begun with classifier = .*, not another; use those, or choose another --"):
+        correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
+    assert (tmp_path / "e" / "explain.json").read_bytes() == before
+
+
 def test_a_folder_of_another_generator_is_left_alone(works, judge, painter, loads, tmp_path: Path) -> None:
     correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
     loads(painter({}))

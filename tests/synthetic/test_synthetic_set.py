@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from radcommons.errors import DiskFull, ImageRefused, PathInUse, PathMissing, SetRefused
+from radcommons.folders import alone_in
 from radcommons.models.generator import Batch
 from radcommons.synthetic import dicom, writing
 from radcommons.synthetic.dicom import labels_from_comment
@@ -194,14 +195,14 @@ def test_a_complete_set_asked_for_again_is_left_alone(tmp_path, format):
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"seed": 4}, "seed is 3 there and 4 here"),
-        ({"count": 11}, "count is 10 there and 11 here"),
-        ({"format": "npz"}, 'format is "png" there and "npz" here'),
-        ({"resolution": 32}, "resolution is 16 there and 32 here"),
-        ({"findings": ["Effusion"]}, 'there and ["Effusion"] here'),
-        ({"generators": GENERATORS[:1]}, "generators is"),
-        ({"format": "dicom"}, 'format is "png" there and "dicom" here; study_date is null there and "2026-11-28" here'),
-        ({"label_choice": "balanced"}, 'label_choice is "training" there and "balanced" here'),
+        ({"seed": 4}, "seed = 3, not 4"),
+        ({"count": 11}, "count = 10, not 11"),
+        ({"format": "npz"}, "format = png, not npz"),
+        ({"resolution": 32}, "resolution = 16, not 32"),
+        ({"findings": ["Effusion"]}, 'not ["Effusion"]'),
+        ({"generators": GENERATORS[:1]}, "generators = "),
+        ({"format": "dicom"}, "format = png, not dicom; study_date = null, not 2026-11-28"),
+        ({"label_choice": "balanced"}, "label_choice = training, not balanced"),
     ],
 )
 def test_another_request_in_the_same_folder_is_refused_naming_the_difference(tmp_path, stop, changes, difference):
@@ -213,7 +214,7 @@ def test_another_request_in_the_same_folder_is_refused_naming_the_difference(tmp
 
     assert difference in str(refused.value)
     assert str(tmp_path) in str(refused.value)
-    assert str(refused.value).count(" there and ") == max(1, difference.count(" there and "))
+    assert str(refused.value).count(", not ") == max(1, difference.count(", not "))
     assert "\n" not in str(refused.value)
     assert contents(tmp_path) == before
 
@@ -223,7 +224,9 @@ def test_a_folder_that_holds_something_else_is_refused_and_untouched(tmp_path, n
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("not ours")
 
-    with pytest.raises(PathInUse, match="synthetic set; choose another folder"):
+    with pytest.raises(
+        PathInUse, match="(already holds something else|provenance.json is damaged); choose another --out"
+    ):
         SetWriter.open(tmp_path, **REQUEST)
 
     assert contents(tmp_path) == {name: b"not ours"}
@@ -231,7 +234,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_untouched(tmp_path, n
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "set").write_text("")
-    with pytest.raises(PathInUse, match="is a file; choose a folder"):
+    with pytest.raises(PathInUse, match="is a file; choose another --out"):
         SetWriter.open(tmp_path / "set", **REQUEST)
 
 
@@ -240,7 +243,7 @@ def test_a_set_of_another_format_version_is_neither_continued_nor_read(tmp_path)
     path = tmp_path / "provenance.json"
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
 
-    with pytest.raises(PathInUse, match="format version 2 and this program writes 1"):
+    with pytest.raises(PathInUse, match="was begun with format_version = 2, not 1"):
         SetWriter.open(tmp_path, **REQUEST)
     with pytest.raises(SetRefused, match="format version 2 and this program reads 1"):
         SyntheticSet.open(tmp_path)
@@ -369,13 +372,13 @@ def test_a_finished_dicom_set_asked_for_again_on_another_day_is_left_alone(tmp_p
 
 @pytest.mark.parametrize("stop", [4, COUNT])
 @pytest.mark.parametrize(
-    ("asked", "here"), [(date(2026, 11, 28), '"2026-11-28"'), ("none", "null")], ids=["another date", "none"]
+    ("asked", "here"), [(date(2026, 11, 28), "2026-11-28"), ("none", "null")], ids=["another date", "none"]
 )
 def test_another_study_date_in_the_same_folder_is_another_request(tmp_path, monkeypatch, stop, asked, here):
     today_is(monkeypatch, 2026, 11, 27)
     write_set(tmp_path, format="dicom", study_date="today", stop=stop)
 
-    with pytest.raises(PathInUse, match=f'study_date is "2026-11-27" there and {here} here; choose another folder'):
+    with pytest.raises(PathInUse, match=f"study_date = 2026-11-27, not {here}; use those, or choose another --out"):
         SetWriter.open(tmp_path, **{**REQUEST, "format": "dicom", "study_date": asked})
     assert SetWriter.open(tmp_path, **{**REQUEST, "format": "dicom", "study_date": date(2026, 11, 27)}).done == stop
 
@@ -410,13 +413,11 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path, monkeypa
     def full(*_):
         raise OSError(ENOSPC, "No space left on device")
 
-    writer = write_set(tmp_path / "set", stop=4)
-    with monkeypatch.context() as patch, pytest.raises(DiskFull) as refused:
-        patch.setattr(SetWriter, "_write_image", full)
-        writer.write(batch(4, 1))
-    assert str(refused.value) == (
-        f"{tmp_path / 'set'}: the disk is full after 4 of 10 images; free space, then run the same command again"
-    )
+    with monkeypatch.context() as patch, pytest.raises(DiskFull, match="is full; free some space and run the same"):
+        with alone_in(tmp_path / "set", private=False):
+            writer = write_set(tmp_path / "set", stop=4)
+            patch.setattr(SetWriter, "_write_image", full)
+            writer.write(batch(4, 1))
 
     write_set(tmp_path / "set")
     assert len(SyntheticSet.open(tmp_path / "set")) == COUNT

@@ -16,8 +16,10 @@ from radcommons.classify.material import Examples, Mixture, Split, require_both_
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
 from radcommons.errors import TooFewImages
+from radcommons.files import write_array, write_whole
 from radcommons.models.classifier_files import Classifier
 from radcommons.progress import Track
+from radcommons.resume import record_of
 from radcommons.threads import one_core
 from radcommons.workers import in_order
 
@@ -77,7 +79,7 @@ def run_trials(trials: Sequence[Trial], folder: Path, *, workers: int, track: Tr
         require_both_classes(labels, trial.parts[0].findings, f"the training images of arm '{trial.arm}'")
         require_both_classes(trial.validation.labels, trial.validation.findings, f"the validation of arm '{trial.arm}'")
     places = [folder / trial.arm.replace(" ", "-") / str(trial.repeat) for trial in trials]
-    open_cells = [(t, p) for t, p in zip(trials, places, strict=True) if not _is_done(t, p)]
+    open_cells = [(t, p) for t, p in zip(trials, places, strict=True) if record_of(p / RECORD, t.digest) is None]
     done = len(trials) - len(open_cells)
     with track("Training", total=len(trials), done=done, unit="classifiers") as advance:
         with in_order(train_one, open_cells, workers=workers) as results:
@@ -99,7 +101,7 @@ def train_one(trial: Trial, place: Path) -> None:
     with nullcontext() if torch.cuda.is_available() else one_core():
         outcome = train_classifier(split, trial.settings, run)
         scores = Classifier.load(run).scores(trial.test.images, rows=trial.test.rows)
-    np.save(place / SCORES, scores)
+    write_array(place / SCORES, scores)
     record = {
         "digest": trial.digest,
         "epochs": outcome.epochs,
@@ -107,7 +109,7 @@ def train_one(trial: Trial, place: Path) -> None:
         "validation_loss": outcome.validation_loss,
         "seconds": round(time.monotonic() - started, 1),
     }
-    (place / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_whole(place / RECORD, json.dumps(record, indent=2) + "\n")
     shutil.rmtree(run)  # the scores are what is compared
     (place / BEGUN).unlink()
 
@@ -118,7 +120,7 @@ def _begin(trial: Trial, place: Path) -> Path:
     if not begun.is_file() or begun.read_text(encoding="utf-8") != trial.digest:
         shutil.rmtree(run, ignore_errors=True)
         place.mkdir(parents=True, exist_ok=True)
-        begun.write_text(trial.digest, encoding="utf-8")
+        write_whole(begun, trial.digest)
     return run
 
 
@@ -129,10 +131,3 @@ def take(part: Examples, places: np.ndarray, *, arm: str, what: str, count: int)
             f"arm '{arm}' asks for {count:,} {what} and {part.source} has {len(places):,}; lower the numbers"
         )
     return part.take(places[:count])
-
-
-def _is_done(trial: Trial, place: Path) -> bool:
-    try:
-        return bool(json.loads((place / RECORD).read_text(encoding="utf-8"))["digest"] == trial.digest)
-    except (OSError, ValueError, KeyError):
-        return False

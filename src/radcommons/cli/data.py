@@ -1,5 +1,6 @@
 """``radcommons data``: from DICOM, PNG or JPEG and a table, or from a phantom, to a store."""
 
+import io
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,14 +62,20 @@ def info(
     """Count images, patients and findings, and draw a contact sheet."""
     from radcommons.data.store import Store
     from radcommons.data.summary import store_sheet, summarise
+    from radcommons.errors import PathInUse
+    from radcommons.files import write_whole
     from radcommons.folders import make_folder, readable_by_owner
 
     opened = Store.open(store)
     summary = summarise(opened)
     picture = sheet or store / "contact_sheet.png"
+    drawn = io.BytesIO()
+    store_sheet(opened).save(drawn, format="PNG")
+    if sheet is not None and sheet.exists() and sheet.read_bytes() != drawn.getvalue():
+        raise PathInUse(f"{sheet} is already there and is another file; choose another --sheet")
     make_folder(picture.parent, private=False)
     with readable_by_owner(True):
-        store_sheet(opened).save(picture, format="PNG")
+        write_whole(picture, drawn.getvalue())
     result = {**summary.model_dump(mode="json"), "contact_sheet": str(picture)}
     show(result, _as_text(summary) + f"\ncontact sheet  {picture}", as_json)
 

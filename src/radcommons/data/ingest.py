@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ from radcommons.data.store_writer import (
 from radcommons.data.views import NOTHING_DECLARED, Declared
 from radcommons.errors import ImageRefused, NothingToImport, PathMissing, SettingRefused
 from radcommons.files import write_arrays
-from radcommons.folders import alone_in, claim
+from radcommons.folders import alone_in
 from radcommons.progress import Track, silent
 from radcommons.records import StoreRecord
 from radcommons.workers import Workers, in_order
@@ -346,6 +345,6 @@ def _already_there(out: Path, request: Request) -> StoreRecord | None:
     if not (out / "store.json").is_file():
         return None
     record = Store.open(out).record
-    claim(out, asdict(request), file=None, begun={**record.model_dump(mode="json"), "sha256": record.request_sha256})
+    request.claim(out, {**record.model_dump(mode="json"), "sha256": record.request_sha256})
     forget_journal(out)  # where a kill came between the two
     return record

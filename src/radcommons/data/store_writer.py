@@ -82,6 +82,11 @@ class Request:
     key_fingerprint: str
     sha256: str
 
+    def claim(self, out: Path, begun: dict[str, Any] | None) -> None:
+        """Raise PathInUse, naming what differs, unless `out` was begun with this request."""
+        named = {k: v for k, v in asdict(self).items() if k != "key_fingerprint"}  # it tells a person nothing
+        claim(out, named, file=None, begun=begun)
+
 
 class StoreWriter:
     """An import under way."""
@@ -102,7 +107,7 @@ class StoreWriter:
         """
         saved = out / JOURNAL_FOLDER / "request.json"
         if import_begun(out):
-            claim(out, asdict(request), file=None, begun=read_request(saved))
+            request.claim(out, read_request(saved))
         else:
             if saved.is_file():
                 _forget(out)

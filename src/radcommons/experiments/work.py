@@ -10,6 +10,8 @@ import numpy as np
 
 from radcommons.classify.material import Examples
 from radcommons.experiments.settings import ExperimentSettings
+from radcommons.files import write_array, write_whole
+from radcommons.resume import record_of
 from radcommons.runs.folder import claim_folder
 
 FREE = {"repeats", "bootstrap_samples", "diversity_pairs"}  # what is trained does not depend on them
@@ -39,15 +41,15 @@ class Work:
         """Images of a name, drawn at the first call and mapped from the disk as long as the generator is the same."""
         folder = self.out / "synthetic" / name
         described = folder / "drawn.json"
-        if not _is_drawn(described, generator_digest):
+        text = record_of(described, f"{generator_digest}/")
+        if text is None:
             folder.mkdir(parents=True, exist_ok=True)
             described.unlink(missing_ok=True)  # so that a stop while writing leaves nothing that looks whole
             drawn = draw()
-            np.save(folder / "images.npy", drawn.images)
-            np.save(folder / "labels.npy", drawn.labels)
+            write_array(folder / "images.npy", drawn.images)
+            write_array(folder / "labels.npy", drawn.labels)
             text = {"source": drawn.source, "findings": drawn.findings, "digest": drawn.digest}
-            described.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
-        text = json.loads(described.read_text(encoding="utf-8"))
+            write_whole(described, json.dumps(text, indent=2) + "\n")
         labels = np.load(folder / "labels.npy")
         return Examples(
             source=text["source"],
@@ -71,11 +73,3 @@ class Work:
                 "two repeats tell little of luck in training, and the intervals are as wide as that makes them"
             )
         return tuple(found)
-
-
-def _is_drawn(described: Path, generator_digest: str) -> bool:
-    try:
-        digest: str = json.loads(described.read_text(encoding="utf-8"))["digest"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return digest.startswith(f"{generator_digest}/")

@@ -1,6 +1,7 @@
 """Every label of a generator against every output of a classifier of real films (paper section 5, Fig. 5)."""
 
 import csv
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from radcommons.errors import ClassifierRefused, FindingUnknown, SettingRefused,
 from radcommons.explain.chosen import title
 from radcommons.explain.folder import CORRELATION, ExplainFolder
 from radcommons.explain.matrix_drawing import matrix_figure, scatter_figure
-from radcommons.explain.scores import Scores, forget, score_labels
+from radcommons.explain.scores import Scores, score_labels
 from radcommons.files import put_whole, write_arrays
 from radcommons.metrics.correlation import clusters, fisher_interval, pearson, spearman, weighted_pearson
 from radcommons.models.classifier_files import Classifier
@@ -77,7 +78,7 @@ def correlate(
         pairs: label and output of each scatter plot; the diagonal and the strongest others where none is named.
     """
     findings = common_findings(generator, classifier)
-    kept = folder.path / CORRELATION / ".scores.npy"
+    kept = folder.path / CORRELATION / ".scores"
     found = score_labels(generator, classifier, findings, n=n, seed=seed, kept=kept, track=track)
     result = summarise(generator, classifier, findings, found, seed)
     put_whole(folder.path / result.picture, partial(matrix_figure(result).save, optimize=True))
@@ -91,7 +92,7 @@ def correlate(
         probabilities=found.probabilities,
     )
     folder.put_correlation(result)
-    forget(kept)
+    shutil.rmtree(kept)
 
 
 def summarise(

@@ -15,6 +15,7 @@ from radcommons.metrics.localisation import split_region
 from radcommons.metrics.moments import Moments
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
+from radcommons.resume import Kept
 
 CLEAR = 3.0  # standard errors that a mean change must exceed to be told from chance
 ONE_LEVEL = 1.0  # grey level; what changes less on average is below the rounding of an image
@@ -72,7 +73,7 @@ def measure(
         n: latents, >= 1; a single one has no standard error.
         smoothing: sigma of a Gaussian, share of the image's side, [0, 0.25]; 0 = raw.
         heats: for sets whose region is known, how often it covers each pixel, (R, R).
-        kept: file of what is added up; a call that is killed, or its caller before the result is safe, goes on from it.
+        kept: folder of the sums so far: a killed call goes on from them. The caller removes it once the result is safe.
     """
     sigma = smoothing * generator.resolution
     regions = [split_region(heats[chosen]) if chosen in heats else None for chosen in sets]
@@ -91,7 +92,8 @@ def measure(
             rms.append(_rms(difference, region))
         return Moments.stack(moments), np.stack(rms)
 
-    tally = Tally.begin(kept, _request(generator, sets, n, seed, smoothing, heats))
+    request = _request(generator, sets, n, seed, smoothing, heats)
+    tally = Tally.begin(None if kept is None else Kept(kept, request))
     starts = range(tally.done, n, size)
     images = 1 + len(sets)
     with track("Difference maps", total=n * images, done=tally.done * images) as advance:

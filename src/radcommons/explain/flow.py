@@ -1,5 +1,6 @@
 """The commands of ``radcommons explain``: draw, measure, score, write, and make the page again."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
 from radcommons.explain.words import statement
 from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import put_whole, write_arrays, write_whole
-from radcommons.folders import alone_in
+from radcommons.folders import alone_in, claim
 from radcommons.metrics.localisation import body_mask, share_outside, split_region
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
@@ -179,6 +180,8 @@ def correlate(
     shown = parse_pairs(pairs, common_findings(generator, judge))
     with alone_in(out, private=False):
         folder = ExplainFolder.claim(out, generator, report)
+        if (before := folder.explanation.correlation) is not None:
+            claim(out, {"classifier": judge.digest}, file=None, begun={"classifier": before.classifier_sha256})
         correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
         write_whole(out / PAGE, page.render(folder))
         return folder.explanation
@@ -253,7 +256,7 @@ def _maps(
                 put_whole(folder.path / result.picture, partial(picture.save, optimize=True))
             folder.put_map(result)
             advance(1)
-    (folder.path / UNFINISHED).unlink(missing_ok=True)
+    shutil.rmtree(folder.path / UNFINISHED)
 
 
 def _result(

@@ -16,7 +16,7 @@ from radcommons.records import AuditReport, Correlation, Explanation, MapResult,
 
 RECORD = "explain.json"
 PAGE = "explain.html"
-UNFINISHED = ".map.npz"  # sums of maps that a kill stopped
+UNFINISHED = ".map"  # sums of maps that a kill stopped
 MORPHS, MAPS, CORRELATION = "morph", "map", "correlation"  # subfolders
 
 

@@ -10,6 +10,7 @@ from radcommons.explain.pseudo_patients import labels, latents
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
 from radcommons.progress import Track
+from radcommons.resume import Kept, Rows
 from radcommons.seeds import derive, numpy_stream
 
 BLOCK = 512  # images drawn and scored together, at least one of the generator's blocks
@@ -36,13 +37,14 @@ def score_labels(
     """For each finding, `n` images with its label uniform in [0, 1] and all others 0, scored by a classifier.
 
     Every finding has pseudo-patients of its own; image i depends on the generator, the seed, the finding and i only.
-    No more than a block of images is in memory; scores are kept in the file `kept` until the end.
+    No more than a block of images is in memory; scores are kept in the folder `kept`, which the caller removes.
     """
     k, outputs = len(findings), [classifier.findings.index(finding) for finding in findings]
     size = generator.block_size
     block = max(1, BLOCK // size) * size
     request = hashlib.sha256(repr((generator.digest, classifier.digest, findings, n, seed, size)).encode()).hexdigest()
-    table, done = _table(kept, (k, n, k), request)
+    table = Rows(Kept(kept, request).folder / "probabilities.rows", (k,), np.float32)
+    done = len(table)
     strengths = np.stack([numpy_stream(seed, "correlate", f).random(n, dtype=np.float32) for f in findings])
 
     def draw(finding: str, first: int, stop: int) -> np.ndarray:
@@ -61,31 +63,7 @@ def score_labels(
             row, first = divmod(done, n)
             stop = min(first + block, n)
             images = draw(findings[row], first, stop)
-            table[row, first:stop] = classifier.scores(images)[:, outputs]
+            table.write(done, classifier.scores(images)[:, outputs])
             done += stop - first
-            table.flush()
-            _note(kept).write_text(f"{request} {done}", encoding="utf-8")
             advance(stop - first)
-    return Scores(strengths, np.array(table))
-
-
-def forget(kept: Path) -> None:
-    """Remove what a finished run kept."""
-    kept.unlink(missing_ok=True)
-    _note(kept).unlink(missing_ok=True)
-
-
-def _note(kept: Path) -> Path:
-    """What the table is of, and how many images are in it."""
-    return kept.with_suffix(".done")
-
-
-def _table(kept: Path, shape: tuple[int, ...], request: str) -> tuple[np.memmap, int]:
-    """The table of scores and how many images it holds: that of a killed run of the same request, or a new one."""
-    words = _note(kept).read_text(encoding="utf-8").split() if _note(kept).is_file() else []
-    if len(words) == 2 and words[0] == request and kept.is_file():
-        table = np.lib.format.open_memmap(kept, "r+")
-        if table.shape == shape:
-            return table, int(words[1])
-    _note(kept).unlink(missing_ok=True)
-    return np.lib.format.open_memmap(kept, "w+", np.float32, shape), 0
+    return Scores(strengths, np.array(table.read()).reshape(k, n, k))

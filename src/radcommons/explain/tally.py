@@ -2,15 +2,15 @@
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from radcommons.files import put_whole, read_arrays
 from radcommons.metrics.moments import Moments
+from radcommons.resume import Kept
 
 SAVE_EVERY = 20.0  # seconds
+SUMS = "sums"
 
 
 @dataclass
@@ -18,26 +18,24 @@ class Tally:
     """What has been added up so far.
 
     Attributes:
-        path: where it is kept; nowhere where None.
-        request: digest of what is added up; a file of another is not gone on with.
+        kept: where it is kept; nowhere where None.
         moments: of images (k, R, R): the healthy one, then a difference a set of findings; None before the first.
         rms: of every pseudo-patient so far, (sets, 3, n).
     """
 
-    path: Path | None
-    request: str
+    kept: Kept | None
     moments: Moments | None = None
     rms: list[np.ndarray] = field(default_factory=list)
     _saved: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def begin(cls, path: Path | None, request: str) -> Self:
+    def begin(cls, kept: Kept | None) -> Self:
         """Go on with what a killed command left, or begin."""
-        tally = cls(path, request)
-        kept = read_arrays(path) if path is not None else None
-        if kept is not None and str(kept.get("request")) == request:
-            tally.moments = Moments(int(kept["count"]), kept["mean"], kept["squares"])
-            tally.rms = [kept["rms"]]
+        tally = cls(kept)
+        sums = kept.get(SUMS) if kept is not None else None
+        if sums is not None:
+            tally.moments = Moments(int(sums["count"]), sums["mean"], sums["squares"])
+            tally.rms = [sums["rms"]]
         return tally
 
     @property
@@ -49,19 +47,14 @@ class Tally:
         """Add the next pseudo-patients; saves now and then."""
         self.moments = moments if self.moments is None else self.moments.join(moments)
         self.rms.append(rms)
-        if self.path is not None and time.monotonic() - self._saved > SAVE_EVERY:
+        if self.kept is not None and time.monotonic() - self._saved > SAVE_EVERY:
             self.save()
 
     def save(self) -> None:
         """Write all of it, whole or not at all."""
-        if self.path is None or self.moments is None:
-            return
-        put_whole(self.path, self._write)
-        self._saved = time.monotonic()
-
-    def _write(self, path: Path) -> None:
         m = self.moments
-        assert m is not None
+        if self.kept is None or m is None:
+            return
         rms = np.concatenate(self.rms, -1)
-        with path.open("wb") as file:
-            np.savez(file, request=self.request, count=m.count, mean=m.mean, squares=m.squares, rms=rms)
+        self.kept.put(SUMS, count=np.array(m.count), mean=m.mean, squares=m.squares, rms=rms)
+        self._saved = time.monotonic()

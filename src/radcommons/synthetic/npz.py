@@ -1,37 +1,27 @@
-"""images.npz of a synthetic set: written from a file of raw pixels, read through a memory map.
+"""images.npz of a synthetic set: written and read through memory maps.
 
 The archive is stored and not compressed: deflate saves less than a third on films, and costs the map.
 """
 
 import io
-import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
 
-def pack_npz(
-    file: IO[bytes], pixels: IO[bytes], shape: tuple[int, int, int], labels: np.ndarray, findings: Sequence[str]
-) -> None:
-    """Write arrays ``images``, ``labels`` and ``findings`` for `numpy.load`, the images in constant memory.
+def pack_npz(path: Path, images: np.ndarray, labels: np.ndarray, findings: Sequence[str]) -> None:
+    """Write arrays ``images``, ``labels`` and ``findings`` for `numpy.load`.
 
     Args:
-        file: the archive.
-        pixels: uint8, `shape`, in C order.
-        shape: (n, R, R).
+        images: uint8 (n, R, R), may be memory-mapped: a block is read at a time.
         labels: float32 (n, F).
         findings: F names.
     """
-    with ZipFile(file, "w", ZIP_STORED) as archive:
-        with archive.open(ZipInfo("images.npy"), "w", force_zip64=True) as member:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(member, header)
-            shutil.copyfileobj(pixels, member, 1 << 20)
-        for name, array in (("labels", labels), ("findings", np.array(findings))):
+    with ZipFile(path, "w", ZIP_STORED) as archive:
+        for name, array in (("images", images), ("labels", labels), ("findings", np.array(findings))):
             with archive.open(ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 

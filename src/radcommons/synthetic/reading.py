@@ -13,7 +13,7 @@ from pydicom.errors import InvalidDicomError
 
 from radcommons.errors import ImageRefused, PathMissing, SetRefused
 from radcommons.synthetic.npz import map_images
-from radcommons.synthetic.tables import FORMAT_VERSION, image_name, is_complete, read_labels, read_request
+from radcommons.synthetic.tables import FORMAT_VERSION, image_name, is_complete, read_labels, request_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class SyntheticSet:
                 "run the command that began it again"
             )
         try:
-            head = read_request(path / "provenance.json")
+            head = request_of(path / "provenance.json")
             version = head.get("format_version")
             if version != FORMAT_VERSION:
                 raise SetRefused(

@@ -16,6 +16,7 @@ import numpy as np
 FORMAT_VERSION = 1
 Format = Literal["png", "dicom", "npz"]
 
+PROVENANCE = "provenance.json"
 _SUFFIX = {"png": ".png", "dicom": ".dcm"}
 _IMAGES_KEY = '"images": ['  # a line of its own in provenance.json; above it stands the request
 
@@ -32,7 +33,7 @@ class Entry:
 
 def is_complete(folder: Path) -> bool:
     """True where a set is finished: its provenance is written last."""
-    return (folder / "provenance.json").is_file()
+    return (folder / PROVENANCE).is_file()
 
 
 def image_name(index: int, format: Format) -> str:
@@ -72,7 +73,7 @@ def provenance_json(request: Mapping[str, Any], entries: Iterable[Entry]) -> Ite
     yield b"\n]}\n"
 
 
-def read_request(path: Path) -> dict[str, Any]:
+def request_of(path: Path) -> dict[str, Any]:
     """The keys of provenance.json that stand above ``images``; raises ValueError where it is not JSON."""
     lines = []
     with path.open(encoding="utf-8") as file:

@@ -1,0 +1,136 @@
+"""What a stopped command had worked out, so that the same command goes on from there.
+
+Records and arrays are kept in a folder of one request (`Kept`), rows that are made block by block in a file that grows
+(`Rows`). Of results that are files of their own, those that are there whole are done (`first_missing`, `record_of`).
+What cannot be read is made again.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from radcommons.files import UNREADABLE, put_whole, read_arrays, write_array, write_whole
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Rows:
+    """Rows of one shape, written in order to a file without a header: its length tells how many there are.
+
+    A kill leaves whole rows and a part of one, which does not count.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self._path = path
+        self._shape = shape
+        self.dtype = np.dtype(dtype)
+        self._bytes = self.dtype.itemsize * int(np.prod(shape))
+
+    def __len__(self) -> int:
+        return self._path.stat().st_size // self._bytes if self._path.is_file() else 0
+
+    def write(self, first: int, rows: np.ndarray) -> None:
+        """Write rows from number `first` on, at most `len`; what was there from `first` on is gone."""
+        with self._path.open("ab") as file:
+            file.truncate(first * self._bytes)
+            file.write(np.ascontiguousarray(rows, self.dtype).data)
+
+    def read(self) -> np.ndarray:
+        """All rows, (n, *shape), memory-mapped."""
+        count = len(self)
+        if count == 0:
+            return np.empty((0, *self._shape), self.dtype)
+        return np.memmap(self._path, self.dtype, "r", shape=(count, *self._shape))
+
+
+class Kept:
+    """Named results of one request in a folder, each written whole."""
+
+    def __init__(self, folder: Path, request: str | None = None) -> None:
+        """Take up the folder, or begin it anew where it is of another request.
+
+        Args:
+            request: digest of all that the results depend on; None where the caller has made sure of it.
+        """
+        self.folder = folder
+        asked = folder / "request"
+        if request is not None and not (asked.is_file() and asked.read_text(encoding="utf-8") == request):
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if request is not None:
+            write_whole(asked, request)
+
+    def array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array made once; memory-mapped."""
+        path = self.folder / f"{name}.npy"
+        try:
+            array: np.ndarray = np.load(path, mmap_mode="r")
+        except UNREADABLE:
+            write_array(path, make())
+            array = np.load(path, mmap_mode="r")
+        return array
+
+    def records(self, name: str, kind: type[M], make: Callable[[], list[M]]) -> list[M]:
+        """Records made once."""
+        adapter = TypeAdapter(list[kind])  # type: ignore[valid-type]
+        path = self.folder / f"{name}.json"
+        try:
+            records: list[M] = adapter.validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            records = make()
+            write_whole(path, adapter.dump_json(records))
+        return records
+
+    def growing(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        blocks: Callable[[int], Iterator[tuple[int, np.ndarray]]],
+        dtype: DTypeLike = np.uint8,
+    ) -> np.ndarray:
+        """An array made block by block, going on after the last whole row; memory-mapped.
+
+        `blocks(start)` yields the first row and the rows of each block from row `start` on, in order.
+        """
+        rows = Rows(self.folder / f"{name}.rows", shape[1:], dtype)
+        if len(rows) < shape[0]:
+            for first, block in blocks(len(rows)):
+                rows.write(first, block)
+        return rows.read()
+
+    def put(self, name: str, **arrays: np.ndarray) -> None:
+        """Keep arrays of the moment, in place of those kept before."""
+        put_whole(self.folder / f"{name}.npz", lambda path: np.savez(path, allow_pickle=False, **arrays))
+
+    def get(self, name: str) -> dict[str, np.ndarray] | None:
+        """The arrays that were `put` last; None where there are none that can be read."""
+        return read_arrays(self.folder / f"{name}.npz")
+
+    def finish(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder)
+
+
+def first_missing(files: Iterable[tuple[Path, int]]) -> int:
+    """How many files, given with their sizes in bytes, are there up to the first that is not, or not whole."""
+    count = 0
+    for path, size in files:
+        if not path.is_file() or path.stat().st_size != size:
+            break
+        count += 1
+    return count
+
+
+def record_of(path: Path, digest: str) -> dict[str, Any] | None:
+    """The JSON record that stands for finished results; None unless it is whole and its "digest" begins as given."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return record if record["digest"].startswith(digest) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
