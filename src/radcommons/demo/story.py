@@ -25,7 +25,7 @@ from radcommons.experiments.settings import EnrichSettings
 from radcommons.explain.flow import MapRequest, MorphRequest, correlate, explain
 from radcommons.folders import alone_in
 from radcommons.gan import training
-from radcommons.gan.settings import TrainSettings
+from radcommons.gan.recipes import load_settings
 from radcommons.models.generator import Generator, LabelChoice
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult, Explanation
@@ -61,7 +61,7 @@ def run_demo(
         preset: of the generators' training.
         workers: classifiers trained at a time.
     """
-    settings = TrainSettings.load(preset_path("train", preset))
+    settings = load_settings(preset_path("train", preset))
     with alone_in(out, private=False):  # phantoms; the folders in it keep to themselves as a hospital's do
         clock = _Clock(out / "seconds.json")
         stores, generators, sites = [], [], []
