@@ -13,8 +13,8 @@ from statistics import median
 
 from support.measuring import RESULTS, print_table, save
 
-from radcommons.gan.schedule import stages
-from radcommons.gan.settings import TrainSettings
+from radcommons.gan.recipes.progan.schedule import stages
+from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.models.families.progan import forward_flops
 from radcommons.settings import preset_path
 
@@ -59,7 +59,7 @@ def projections() -> list[dict[str, object]]:
     rates = {(row["preset"], row["resolution"]): row["ours images/s"] for row in measured}
     rows = []
     for preset in ("small-64", "paper-256", "paper-512", "paper-1024"):
-        settings = TrainSettings.load(preset_path("train", preset))
+        settings = ProganSettings.load(preset_path("train", preset))
         plain = folded = seconds = 0.0
         unmeasured = []
         plan = stages(settings)
@@ -88,7 +88,7 @@ def projections() -> list[dict[str, object]]:
     return rows
 
 
-def folded_flops(settings: TrainSettings, resolution: int) -> float:
+def folded_flops(settings: ProganSettings, resolution: int) -> float:
     """FLOPs of a step for one image where the doubling and halving convolutions are folded, as on a GPU."""
     width = settings.channels
     flops = 2.0 * 9 * width[4] ** 2 * 16

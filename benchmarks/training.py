@@ -10,13 +10,15 @@ import copy
 import torch
 from support import plain_networks as plain
 from support.measuring import matrix_product_rate, pair, print_table, save
-from support.steps import FINDINGS, draw_of, our_step
+from support.steps import FINDINGS, random_batch, stable_position
 
-from radcommons.gan.networks import build_networks, build_optimisers
-from radcommons.gan.schedule import Phase, stages
-from radcommons.gan.settings import TrainSettings
-from radcommons.gan.steps import Draw, step_flops
-from radcommons.gan.threads import open_threads
+from radcommons.gan.batches import TrainingBatch
+from radcommons.gan.gradients import open_compute
+from radcommons.gan.recipe import Position
+from radcommons.gan.recipes.progan.schedule import stages
+from radcommons.gan.recipes.progan.settings import ProganSettings
+from radcommons.gan.recipes.progan.training import ProganTraining, build_optimisers, step_flops
+from radcommons.runs.distributed import Distributed
 from radcommons.settings import preset_path
 
 STAGES = {  # images a step: below the preset's own where five rounds of the baseline would take too long
@@ -27,30 +29,29 @@ STEPS = {"paper-256": 1, "small-64": 3}  # in each timing
 
 
 def measure(preset: str, rounds: int, stages: dict[int, int]) -> list[dict[str, object]]:
-    settings = TrainSettings.load(preset_path("train", preset)).model_copy(update={"resolution": max(stages)})
-    device = torch.device("cpu")
+    settings = ProganSettings.load(preset_path("train", preset)).model_copy(update={"resolution": max(stages)})
     torch.manual_seed(0)
-    ours = build_networks(settings, FINDINGS, device)
-    theirs = copy.deepcopy(ours)
-    our_optimisers, their_optimisers = build_optimisers(ours, settings), build_optimisers(theirs, settings)
     ceiling = matrix_product_rate()
     rows: list[dict[str, object]] = []
-    with open_threads(device) as threads:
+    with open_compute("fp32", Distributed(0, 1, torch.device("cpu"))) as compute:
+        ours = ProganTraining(settings, FINDINGS, compute)
+        theirs = copy.deepcopy(ours.networks)
+        their_optimisers = build_optimisers(theirs, settings)
         for resolution, batch in stages.items():
-            draw = draw_of(batch, resolution, settings.latent_size)
-            phase = Phase(resolution, 1.0, batch, 0.001)
+            shown = random_batch(batch, resolution, settings.latent_size)
+            position = stable_position(ours, resolution)
 
-            def our_steps(draw: Draw = draw, phase: Phase = phase) -> None:
+            def our_steps(shown: TrainingBatch = shown, position: Position = position) -> None:
                 for _ in range(STEPS[preset]):
-                    our_step(ours, our_optimisers, draw, phase, settings, threads)
+                    ours.step(position, shown)
 
-            def plain_steps(draw: Draw = draw, resolution: int = resolution) -> None:
+            def plain_steps(shown: TrainingBatch = shown, resolution: int = resolution) -> None:
                 for _ in range(STEPS[preset]):
-                    plain.train_step(theirs.generator, theirs.critic, their_optimisers, draw, draw, resolution)
+                    plain.train_step(theirs.generator, theirs.critic, their_optimisers, shown, shown, resolution)
 
             times = pair(plain_steps, our_steps, rounds=rounds, warm_up=preset == "small-64")
             images = batch * STEPS[preset]
-            work = step_flops(ours, resolution) * images
+            work = step_flops(theirs.generator.config, resolution) * images
             rows.append(
                 {
                     "preset": preset,
@@ -72,7 +73,7 @@ def whole_preset(preset: str, rows: list[dict[str, object]]) -> dict[str, float]
     """Hours of a preset's whole schedule at the measured rates, and their ratio."""
     hours = {"plain": 0.0, "ours": 0.0}
     rates = {row["resolution"]: row for row in rows if row["preset"] == preset}
-    for stage in stages(TrainSettings.load(preset_path("train", preset))):
+    for stage in stages(ProganSettings.load(preset_path("train", preset))):
         for name in hours:
             hours[name] += (stage.end - stage.first) / float(rates[stage.resolution][f"{name} images/s"]) / 3600  # type: ignore[arg-type]
     return {"plain hours": hours["plain"], "our hours": hours["ours"], "ratio": hours["plain"] / hours["ours"]}

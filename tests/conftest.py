@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
-from radcommons.gan.settings import TrainSettings
+from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.signals import STOP_SIGNALS
 
 torch.set_num_threads(1)  # networks this small are slower on several, and the tests run side by side
@@ -67,12 +67,12 @@ def write_film_table(
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Callable[..., TrainSettings]:
+def tiny() -> Callable[..., ProganSettings]:
     """Settings of a run that takes a second, with changes."""
     return tiny_settings
 
 
-def tiny_settings(**changes: object) -> TrainSettings:
+def tiny_settings(**changes: object) -> ProganSettings:
     """Settings of a run that takes a second: 4 to 16 pixels, a few channels, batches of 8."""
     values: dict[str, object] = {
         "total_images": 160,
@@ -86,7 +86,7 @@ def tiny_settings(**changes: object) -> TrainSettings:
         "samples_every": 80,
         "log_every": 16,
     }
-    return TrainSettings.model_validate({**values, **changes})
+    return ProganSettings.model_validate({**values, **changes})
 
 
 class Started:

@@ -52,9 +52,9 @@ def test_a_folder_of_another_demo_or_of_somebody_else_is_left_alone(told: Path, 
 def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
     """The same preset, three hundred images long."""
     with pytest.MonkeyPatch.context() as patch:
-        load = demo.TrainSettings.load
+        load = demo.load_settings
         short = {"total_images": 320, "checkpoint_every": 160, "samples_every": 160, "log_every": 32}
-        patch.setattr(demo.TrainSettings, "load", lambda path: load(path).model_copy(update=short))
+        patch.setattr(demo, "load_settings", lambda path: load(path).model_copy(update=short))
         patch.setattr(demo, "POOLED_IMAGES", 20)
         sizes = (
             "images=60",

@@ -25,7 +25,7 @@ from radcommons.data.sources.labels import Uncertain
 from radcommons.errors import RadCommonsError
 from radcommons.experiments.settings import EnrichSettings, MergeSettings
 from radcommons.gan.plan import choose_settings
-from radcommons.gan.settings import TrainSettings
+from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.policy.settings import Policy
 from radcommons.settings import Settings, read_toml
 
@@ -36,7 +36,7 @@ PAGES = [*DOCS, README]
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 CONFIGS = sorted((ROOT / "configs").rglob("*.toml"))
 SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class that reads it
-    "train": TrainSettings,
+    "train": ProganSettings,
     "audit": AuditSettings,
     "audit-policy": Policy,
     "classify": ClassifierSettings,
@@ -350,7 +350,7 @@ def test_a_preset_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     values = {"learning_rates": {"4": 0.001}}
     (tmp_path / "planted.toml").write_text(tomli_w.dumps(values), encoding="utf-8")
     with pytest.raises(RadCommonsError, match="the nearest is 'learning_rate'"):
-        TrainSettings.load(tmp_path / "planted.toml")
+        ProganSettings.load(tmp_path / "planted.toml")
 
 
 def test_every_shipped_preset_is_named_in_its_page() -> None:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from radcommons.gan.losses import critic_loss, label_loss, mix, penalty
-from radcommons.gan.steps import Draw
+from radcommons.gan.batches import TrainingBatch
+from radcommons.gan.recipes.progan.losses import label_loss, mix, penalty, wasserstein_loss
 from radcommons.models.families.progan import Critic, GeneratorNetwork, resolutions_up_to
 from radcommons.models.layers import downsample, minibatch_stddev, upsample
 
@@ -58,20 +58,22 @@ def train_step(
     generator: GeneratorNetwork,
     critic: Critic,
     optimisers: dict[str, torch.optim.Adam],
-    draw: Draw,
-    other: Draw,
+    batch: TrainingBatch,
+    other: TrainingBatch,
     resolution: int,
 ) -> dict[str, float]:
     """One critic step, one generator step, without the moving average; `other` has the generator's latents."""
     with torch.no_grad():
-        fake = generate(generator, draw.latents, draw.fake_labels, resolution)
-    real_scores, logits = judge(critic, draw.images)
+        fake = generate(generator, batch.latents, batch.fake_labels, resolution)
+    real_scores, logits = judge(critic, batch.images)
     fake_scores, _ = judge(critic, fake)
-    between = mix(draw.images, fake, draw.shares).requires_grad_(True)
+    between = mix(batch.images, fake, batch.mix_weights).requires_grad_(True)
     scores, _ = judge(critic, between)
     (gradients,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
     norms = gradients.flatten(1).norm(dim=1)
-    loss = critic_loss(real_scores, fake_scores, 0.001) + label_loss(logits, draw.real_labels) + penalty(norms, 10.0)
+    loss = (
+        wasserstein_loss(real_scores, fake_scores, 0.001) + label_loss(logits, batch.real_labels) + penalty(norms, 10.0)
+    )
     optimisers["critic"].zero_grad()
     loss.mean().backward()
     optimisers["critic"].step()

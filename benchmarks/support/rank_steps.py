@@ -1,4 +1,4 @@
-"""Times whole training steps in one process of a world; rank 0 prints images/s as JSON. Started by scaling.py."""
+"""Times whole training steps in one of several processes; rank 0 prints images/s as JSON. Started by scaling.py."""
 
 import argparse
 import json
@@ -7,13 +7,12 @@ from statistics import median
 
 import torch
 
-from radcommons.gan.networks import build_networks, build_optimisers
-from radcommons.gan.schedule import Phase
-from radcommons.gan.settings import TrainSettings
-from radcommons.gan.threads import open_threads
-from radcommons.runs.distributed import join
+from radcommons.gan.gradients import open_compute
+from radcommons.gan.recipes.progan.settings import ProganSettings
+from radcommons.gan.recipes.progan.training import ProganTraining
+from radcommons.runs.distributed import Distributed
 from radcommons.settings import preset_path
-from support.steps import draw_of, our_step
+from support.steps import FINDINGS, random_batch, stable_position
 
 
 def main() -> None:
@@ -25,19 +24,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    settings = TrainSettings.load(preset_path("train", options.preset))
+    settings = ProganSettings.load(preset_path("train", options.preset))
     settings = settings.model_copy(update={"resolution": options.resolution})
-    with join() as world, open_threads(world.device) as threads:
-        networks = build_networks(settings, 14, world.device)
-        optimisers = build_optimisers(networks, settings)
-        draw = draw_of(options.batch // world.size, options.resolution, settings.latent_size)
-        phase = Phase(options.resolution, 1.0, options.batch, 0.001)
+    with Distributed.init() as distributed, open_compute("fp32", distributed) as compute:
+        training = ProganTraining(settings, FINDINGS, compute)
+        batch = random_batch(options.batch // distributed.size, options.resolution, settings.latent_size)
+        position = stable_position(training, options.resolution)
         seconds = []
         for _ in range(options.steps + 1):
             started = time.perf_counter()
-            our_step(networks, optimisers, draw, phase, settings, threads, world.mean_gradients)
+            training.step(position, batch)
             seconds.append(time.perf_counter() - started)
-        if world.is_main:
+        if distributed.is_main:
             print(json.dumps({"images_per_second": options.batch / median(seconds[1:])}))
 
 

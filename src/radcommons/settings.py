@@ -83,29 +83,45 @@ class Settings(BaseModel):
         config: Path | None,
         overrides: Sequence[str] = (),
     ) -> Self:
-        """The settings a command means: a preset or a file, else those of work begun, else the default preset.
-
-        Args:
-            kind: folder of the presets.
-            begun: where the settings of work already begun were saved; None where nothing can have been.
-            default: name of the preset where nothing is named and nothing was begun.
-            overrides: ``key=value``, laid over.
-        Raises:
-            SettingRefused, PathMissing.
-        """
-        if preset is not None and config is not None:
-            raise SettingRefused("--preset and --config exclude each other; drop one")
-        if preset is None and config is None:
-            config = begun if begun is not None and begun.is_file() else None
-            preset = None if config else default
-        path, named = (preset_path(kind, preset), f"preset {preset}") if preset else (config, str(config))
-        assert path is not None
-        source = f"{named} with --set {' --set '.join(overrides)}" if overrides else named
-        return cls.parse(override(read_toml(path), overrides), source=source)
+        """The settings that a command means, see `chosen_values`."""
+        values, source = chosen_values(kind, begun, default, preset=preset, config=config, overrides=overrides)
+        return cls.parse(values, source=source)
 
     def save(self, path: Path) -> None:
         """Write all settings as TOML, defaults included, so that the file alone says what ran."""
         write_whole(path, tomli_w.dumps(_without_none(self.model_dump(mode="json"))))
+
+
+def chosen_values(
+    kind: str,
+    begun: Path | None,
+    default: str,
+    *,
+    preset: str | None,
+    config: Path | None,
+    overrides: Sequence[str] = (),
+) -> tuple[dict[str, Any], str]:
+    """The settings that a command means, and where they come from, in words.
+
+    They are those of a preset or a file; otherwise those of work begun; otherwise those of the default preset.
+
+    Args:
+        kind: folder of the presets.
+        begun: where the settings of work already begun were saved; None where nothing can have been.
+        default: name of the preset where nothing is named and nothing was begun.
+        overrides: ``key=value``, laid over.
+    Raises:
+        SettingRefused, PathMissing.
+    """
+    if preset is not None and config is not None:
+        raise SettingRefused("--preset and --config exclude each other; drop one")
+    if preset is None and config is None:
+        config = begun if begun is not None and begun.is_file() else None
+        preset = None if config else default
+    path, named = (preset_path(kind, preset), f"preset {preset}") if preset else (config, str(config))
+    assert path is not None
+    source = f"{named} with --set {' --set '.join(overrides)}" if overrides else named
+    return override(read_toml(path), overrides), source
 
 
 def read_toml(path: Path) -> dict[str, Any]:

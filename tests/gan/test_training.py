@@ -15,9 +15,13 @@ from radcommons.data.listing import Part
 from radcommons.data.store import Store
 from radcommons.errors import CheckpointDamaged, PathInUse, SettingRefused, TooFewImages, TrainingDiverged
 from radcommons.gan import training
-from radcommons.gan.schedule import Phase
+from radcommons.gan.batches import Batches, TrainingBatch
+from radcommons.gan.findings import chosen_findings, findings_record
+from radcommons.gan.recipe import Position
+from radcommons.gan.recipes import load_settings
+from radcommons.gan.recipes.progan.settings import ProganSettings
+from radcommons.gan.recipes.progan.training import ProganTraining
 from radcommons.gan.settings import TrainSettings
-from radcommons.gan.steps import Fake
 from radcommons.models.generator import Generator
 from radcommons.models.generator_files import load_patients
 from radcommons.records.patients import count_seen
@@ -60,7 +64,7 @@ def whole_run(phantom_store: Store, tiny: Tiny, tmp_path_factory: pytest.TempPat
 def test_a_run_leaves_settings_log_samples_checkpoint_and_generator(whole_run: Path) -> None:
     for name in ("config.toml", "log.jsonl", "checkpoint.pt", "generator/generator.safetensors", "tensorboard"):
         assert (whole_run / name).exists(), name
-    assert TrainSettings.load(whole_run / "config.toml").total_images == 160
+    assert load_settings(whole_run / "config.toml").total_images == 160
     entries = read_log(whole_run)
     assert entries[-1]["images_seen"] == 160 and entries[-1]["resolution"] == 16
     assert {"critic_loss", "generator_loss", "wasserstein", "gradient_norm", "images_per_second"} <= entries[-1].keys()
@@ -106,15 +110,15 @@ def test_resuming_right_after_a_stage_that_no_batch_ends_on_is_exact(
 KILLED_IN_STEP_55 = """
 import os, signal, sys
 from radcommons.cli import run
-from radcommons.gan import training
-steps, take = 0, training.critic_step
+from radcommons.gan.recipes.progan.training import ProganTraining
+steps, take = 0, ProganTraining.step
 def step(*given, **named):
     global steps
     steps += 1
     if steps == 55:
         os.kill(os.getpid(), signal.SIGKILL)
     return take(*given, **named)
-training.critic_step = step
+ProganTraining.step = step
 run(sys.argv[1:])
 """
 
@@ -149,7 +153,7 @@ def test_another_seed_gives_another_generator(
     phantom_store: Store, tiny: Tiny, whole_run: Path, tmp_path: Path
 ) -> None:
     training.train(phantom_store, tiny(seed=1), tmp_path / "run")
-    assert not same(state_of(tmp_path / "run")["average"], state_of(whole_run)["average"])
+    assert not same(state_of(tmp_path / "run")["ema"], state_of(whole_run)["ema"])
 
 
 def test_a_run_cannot_change_its_settings_on_the_way(phantom_store: Store, tiny: Tiny, whole_run: Path) -> None:
@@ -180,7 +184,9 @@ def test_a_folder_with_something_else_is_refused(phantom_store: Store, tiny: Tin
 
 def test_a_resolution_above_the_stores_says_what_to_pass(phantom_store: Store, tmp_path: Path) -> None:
     channels = dict.fromkeys((4, 8, 16, 32, 64), 4)
-    settings = TrainSettings(resolution=64, channels=channels, batch_size=channels, images_per_phase=8, total_images=99)
+    settings = ProganSettings(
+        resolution=64, channels=channels, batch_size=channels, images_per_phase=8, total_images=99
+    )
     with pytest.raises(SettingRefused, match="--set resolution=32"):
         training.train(phantom_store, settings, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -195,17 +201,15 @@ def test_divergence_stops_and_names_the_last_good_checkpoint(
     phantom_store: Store, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, run = tiny(), tmp_path / "run"
-    healthy = training.critic_step
+    healthy = ProganTraining.step
 
-    def poisoned(*args: object, **options: object) -> tuple[dict[str, torch.Tensor], list[Fake]]:
-        numbers, fakes = healthy(*args, **options)  # type: ignore[arg-type]
-        poisoned.steps += 1  # type: ignore[attr-defined]
-        if poisoned.steps > 7:  # type: ignore[attr-defined]
+    def poisoned(self: ProganTraining, position: Position, batch: TrainingBatch) -> dict[str, torch.Tensor]:
+        numbers = healthy(self, position, batch)
+        if position.step >= 7:
             numbers["critic_loss"] = torch.tensor(float("nan"))
-        return numbers, fakes
+        return numbers
 
-    poisoned.steps = 0  # type: ignore[attr-defined]
-    monkeypatch.setattr(training, "critic_step", poisoned)
+    monkeypatch.setattr(ProganTraining, "step", poisoned)
     with pytest.raises(TrainingDiverged, match=r"critic_loss nan.*last good checkpoint is .*checkpoint\.pt"):
         training.train(phantom_store, settings, run)
     assert state_of(run)["images_seen"] == 40
@@ -213,13 +217,13 @@ def test_divergence_stops_and_names_the_last_good_checkpoint(
 
 def test_only_the_training_part_is_shown(phantom_store: Store, tiny: Tiny, tmp_path: Path, monkeypatch) -> None:
     read: list[np.ndarray] = []
-    original = training.Draws.at
+    original = Batches.at
 
-    def spy(self: training.Draws, step: int, images_seen: int, **options: object) -> object:
+    def spy(self: Batches, step: int, images_seen: int, **options: object) -> object:
         read.append(self.rows[self._order(images_seen, options["batch_size"])])
         return original(self, step, images_seen, **options)
 
-    monkeypatch.setattr(training.Draws, "at", spy)
+    monkeypatch.setattr(Batches, "at", spy)
     training.train(phantom_store, tiny(), tmp_path / "run")
     shown = set(np.concatenate(read).tolist())
     assert shown <= set(phantom_store.rows("train").tolist())
@@ -237,17 +241,17 @@ def test_only_the_stages_own_file_is_open(phantom_store: Store, tiny: Tiny, tmp_
 def test_a_finding_without_a_positive_training_image_is_not_learned(phantom_store: Store, tiny: Tiny) -> None:
     positives = np.nansum(phantom_store.labels(phantom_store.rows("train")), axis=0)
     expected = tuple(f for f, n in zip(phantom_store.findings, positives, strict=True) if n)
-    assert training.chosen_findings(phantom_store, tiny()) == expected
+    assert chosen_findings(phantom_store, tiny()) == expected
 
 
 def test_an_unknown_finding_gets_the_nearest_name(phantom_store: Store, tiny: Tiny) -> None:
     with pytest.raises(SettingRefused, match=r"finding 'Efusion' is not in .*; the nearest is 'Effusion'"):
-        training.chosen_findings(phantom_store, tiny(findings=["Efusion"]))
+        chosen_findings(phantom_store, tiny(findings=["Efusion"]))
 
 
 def test_published_label_combinations_have_five_patients_at_least(phantom_store: Store) -> None:
     rows = phantom_store.rows("train")
-    record = training.findings_record(phantom_store, rows, phantom_store.findings)
+    record = findings_record(phantom_store, rows, phantom_store.findings)
     labels = phantom_store.labels(rows)
     patients = phantom_store.manifest["patient"].to_numpy()[rows]
     assert record.combinations, "the commonest combination is published"
@@ -260,7 +264,7 @@ def test_published_label_combinations_have_five_patients_at_least(phantom_store:
 
 def test_the_published_generator_is_the_moving_average_and_leaves_the_critic_behind(whole_run: Path) -> None:
     published = Generator.load(whole_run).network.state_dict()
-    assert same(dict(published), dict(state_of(whole_run)["average"]))  # type: ignore[call-overload]
+    assert same(dict(published), dict(state_of(whole_run)["ema"]))  # type: ignore[call-overload]
     assert sorted(p.name for p in (whole_run / "generator").iterdir()) == [
         "config.json",
         "findings.json",
@@ -273,7 +277,7 @@ def test_a_generator_stopped_in_a_fade_in_draws_at_that_fade(phantom_store: Stor
     run = tmp_path / "run"
     training.train(phantom_store, tiny(total_images=56), run)
     record = json.loads((run / "generator" / "config.json").read_text())
-    assert record["resolution"] == 8 and 0 < record["fade"] < 1
+    assert record["resolution"] == record["network"]["grown_to"] == 8 and 0 < record["network"]["fade"] < 1
     assert Generator.load(run).generate(2).images.shape == (2, 8, 8)
 
 
@@ -355,7 +359,7 @@ def test_findings_may_be_given_as_one_text() -> None:
     from radcommons.settings import override, preset_path, read_toml
 
     values = override(read_toml(preset_path("train", "small-64")), ["findings=Effusion, Nodule"])
-    assert TrainSettings.parse(values, source="test").findings == ("Effusion", "Nodule")
+    assert ProganSettings.parse(values, source="test").findings == ("Effusion", "Nodule")
 
 
 def test_two_damaged_checkpoints_say_so(phantom_store: Store, tiny: Tiny, tmp_path: Path) -> None:
@@ -367,11 +371,10 @@ def test_two_damaged_checkpoints_say_so(phantom_store: Store, tiny: Tiny, tmp_pa
         training.train(phantom_store, tiny(total_images=80), run)
 
 
-def test_a_sample_sheet_has_a_row_a_finding(phantom_store: Store, tiny: Tiny, whole_run: Path) -> None:
-    network = Generator.load(whole_run).network
-    findings = Generator.load(whole_run).findings
-    sheet = training.sample_sheet(network, findings, Phase(16, 1.0, 8, 0.1), tiny(), CPU)
-    assert sheet.height == (len(findings) + 1) * 66 + 2
+def test_a_sample_sheet_has_one_row_per_finding(whole_run: Path) -> None:
+    generator = Generator.load(whole_run)
+    sheet = training.sample_sheet(generator.network, generator.config, generator.findings, 0, CPU)
+    assert sheet.height == (len(generator.findings) + 1) * 66 + 2
 
 
 def test_a_run_is_for_its_owner_only(whole_run: Path) -> None:

@@ -26,7 +26,7 @@ from radcommons.models.label_loss import known_cross_entropy
 from radcommons.models.weights import find_weights, read_weights
 from radcommons.progress import Track, silent
 from radcommons.runs import checkpoint
-from radcommons.runs.distributed import Distributed, autocast_in, join
+from radcommons.runs.distributed import Distributed, autocast_in
 from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
 from radcommons.seeds import derive, torch_stream
@@ -80,7 +80,7 @@ def train_classifier(
     """
     alone = settings.network == "densenet-small" and settings.side < SIDE_WORTH_CORES
     with (
-        join() as world,
+        Distributed.init() as world,
         world.alone_in(run),
         one_core() if alone and world.device.type == "cpu" else nullcontext(),
     ):

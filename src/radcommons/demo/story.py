@@ -26,7 +26,7 @@ from radcommons.explain.flow import MapRequest, MorphRequest, correlate, explain
 from radcommons.files import write_whole
 from radcommons.folders import alone_in, claim
 from radcommons.gan import training
-from radcommons.gan.settings import TrainSettings
+from radcommons.gan.recipes import load_settings
 from radcommons.models.generator import Generator, LabelChoice
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult, Explanation
@@ -62,7 +62,7 @@ def run_demo(
         preset: of the generators' training.
         workers: classifiers trained at a time.
     """
-    settings = TrainSettings.load(preset_path("train", preset))
+    settings = load_settings(preset_path("train", preset))
     with alone_in(out, private=False):  # phantoms; the folders in it keep to themselves as a hospital's do
         request = {
             "command": "demo",

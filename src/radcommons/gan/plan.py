@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializeAsAny
 
 from radcommons.data.store import Store
 from radcommons.gan.findings import chosen_findings
-from radcommons.gan.schedule import stages
+from radcommons.gan.recipes import RECIPES, parse_settings
 from radcommons.gan.settings import TrainSettings
-from radcommons.models.families.progan import Critic, GeneratorNetwork, parameter_count
+from radcommons.models.families import FAMILIES
+from radcommons.models.families.family import parameter_count
+from radcommons.settings import chosen_values
 
 DEFAULT_ON_CPU, DEFAULT_ON_GPU = "small-64", "paper-256"
 
@@ -32,7 +34,7 @@ class TrainingPlan(BaseModel):
     training_images: int
     store_resolution: int
     findings: tuple[str, ...]
-    settings: TrainSettings
+    settings: SerializeAsAny[TrainSettings]
     schedule: list[StageSummary]
     generator_parameters: int
     critic_parameters: int
@@ -48,18 +50,19 @@ def choose_settings(
         SettingRefused, PathMissing.
     """
     default = DEFAULT_ON_GPU if torch.cuda.is_available() else DEFAULT_ON_CPU
-    return TrainSettings.chosen(
+    values, source = chosen_values(
         "train", run / "config.toml", default, preset=preset, config=config, overrides=overrides
     )
+    return parse_settings(values, source=source)
 
 
 def describe(store: Store, settings: TrainSettings) -> TrainingPlan:
     """Schedule and parameter counts of a run on a store, without training."""
     findings = chosen_findings(store, settings)
-    plan = stages(settings)
+    plan, family = RECIPES[settings.family].stages(settings), FAMILIES[settings.family]
     with torch.device("meta"):
         config = settings.network(len(findings))
-        generator, critic = GeneratorNetwork(config), Critic(config)
+        generator, critic = family.generator(config), family.critic(config)
     return TrainingPlan(
         store=store.name,
         training_images=len(store.rows("train")),

@@ -1,4 +1,4 @@
-"""Training of one site's progressive GAN: one flat loop over images seen."""
+"""Training of one site's generator, of any family: one flat loop over images seen."""
 
 import logging
 import math
@@ -10,24 +10,25 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingDiverged
-from radcommons.gan.batches import Draws
+from radcommons.gan.batches import Batches
 from radcommons.gan.findings import chosen_findings, findings_record
-from radcommons.gan.networks import build_networks, build_optimisers, restore, snapshot
-from radcommons.gan.schedule import Phase, phase_at, stage_at, stages
+from radcommons.gan.gradients import open_compute
+from radcommons.gan.recipes import RECIPES
 from radcommons.gan.settings import TrainSettings, free_settings
-from radcommons.gan.steps import critic_step, generator_step
-from radcommons.gan.threads import open_threads
-from radcommons.models.families.progan import GeneratorNetwork
+from radcommons.gan.state import TrainingState, advance
+from radcommons.models.families.family import FamilyConfig
 from radcommons.models.generator_files import RUN_SUBFOLDER, is_saved, save_generator
 from radcommons.models.grey_levels import to_bytes
 from radcommons.pictures import contact_sheet
 from radcommons.progress import Track, silent
+from radcommons.records import FindingsRecord, PatientsRecord
 from radcommons.runs import checkpoint
-from radcommons.runs.distributed import Distributed, autocast_in, join
+from radcommons.runs.distributed import Distributed
 from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
 from radcommons.seeds import torch_stream
@@ -51,6 +52,16 @@ class Outcome:
     is_main: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a generator learns from, and what is published of it beside the weights."""
+
+    store: Store
+    batches: Batches
+    findings: FindingsRecord
+    patients: PatientsRecord
+
+
 def train(
     store: Store,
     settings: TrainSettings,
@@ -59,216 +70,188 @@ def train(
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Train until `total_images`, taking the run up where its last checkpoint left it.
+    """Train until `total_images`; a run that was stopped goes on from its last checkpoint.
 
     Args:
         store: the site's store; only its training part is used.
         settings: what to do; must equal the run's own where it has begun.
         run: the run's folder.
-        should_stop: asked after every step; True saves a checkpoint and returns.
+        should_stop: called after every step; True saves a checkpoint and returns.
     Raises:
         PathInUse, SettingRefused, TooFewImages: before anything is changed.
         TrainingDiverged: names the last good checkpoint.
         CheckpointDamaged, DiskFull.
     """
-    with join() as world, world.alone_in(run):
-        return _train(store, settings, run, world, track, should_stop)
+    with Distributed.init() as distributed, distributed.alone_in(run):
+        source = open_source(store, settings, distributed)
+        if distributed.is_main:
+            claim_folder(run, settings, free_settings)
+        return _train(source, settings, run, distributed, track, should_stop)
 
 
-def _train(
-    store: Store,
-    settings: TrainSettings,
-    run: Path,
-    world: Distributed,
-    track: Track,
-    should_stop: Callable[[], bool],
-) -> Outcome:
-    # ---- what to learn from ----
+def open_source(store: Store, settings: TrainSettings, distributed: Distributed) -> Source:
+    """The training part of a store, as these settings need it; raises SettingRefused or TooFewImages."""
     findings = chosen_findings(store, settings)
-    plan = stages(settings)
+    plan = RECIPES[settings.family].stages(settings)
     if plan[-1].resolution > store.resolutions[-1]:
         raise SettingRefused(
             f"resolution is {settings.resolution} but {store.path} holds images up to {store.resolutions[-1]}; "
             f"pass --set resolution={store.resolutions[-1]}"
         )
-    world.require_divisible({s.resolution: s.batch_size for s in plan})
-    rows = store.rows("train")
-    if len(rows) < max(s.batch_size for s in plan):
+    distributed.require_divisible({s.resolution: s.batch_size for s in plan})
+    rows, largest = store.rows("train"), max(s.batch_size for s in plan)
+    if len(rows) < largest:
         raise TooFewImages(
-            f"{store.path} has {len(rows)} training images, fewer than the batch of "
-            f"{max(s.batch_size for s in plan)}; import more or lower batch_size"
+            f"{store.path} has {len(rows)} training images, fewer than the batch of {largest}; "
+            f"import more or lower batch_size"
         )
     columns = [store.findings.index(f) for f in findings]
-    labels = store.labels(rows)[:, columns]
-    draws = Draws(store, labels, rows, seed=settings.seed, latent_size=settings.latent_size)
-    published = findings_record(store, rows, findings)
-    patients = patients_record(store, rows)
-    if world.is_main and published.withheld_images > len(rows) / 2:
+    batches = Batches(
+        store,
+        store.labels(rows)[:, columns],
+        rows,
+        seed=settings.seed,
+        latent_size=settings.latent_size,
+        distributed=distributed,
+    )
+    source = Source(store, batches, findings_record(store, rows, findings), patients_record(store, rows))
+    if distributed.is_main and source.findings.withheld_images > len(rows) / 2:
         logger.warning(
             "%s: the label combinations of %d of %d training images are too rare to leave the hospital (fewer than %d "
             "patients); 'generate' will draw labels from the rest, so prefer --balanced or --label",
             store.path,
-            published.withheld_images,
+            source.findings.withheld_images,
             len(rows),
-            published.smallest_cell,
+            source.findings.smallest_cell,
         )
+    return source
 
-    # ---- networks, optimisers, position ----
-    if world.is_main:
-        claim_folder(run, settings, free_settings)
-    networks = build_networks(settings, len(findings), world.device)
-    optimisers = build_optimisers(networks, settings)
-    step, images_seen, last_step_at = 0, 0, 0  # the last: images seen when the last step began
-    loaded = checkpoint.load(run, world.device)
-    if loaded is not None:
-        state, file = loaded
-        if state["manifest_sha256"] != store.record.manifest_sha256:
-            raise PathInUse(f"{run} was trained on another store than {store.path}; name that store or another --out")
-        step, images_seen, last_step_at = state["step"], state["images_seen"], state["last_step_at"]
-        restore(networks, optimisers, state)
-        if world.is_main and file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
-            checkpoint.set_damaged_aside(run)
-            logger.warning("%s: checkpoint.pt is damaged; going on from %s at %d images", run, file.name, images_seen)
-    started_at, started = images_seen, time.monotonic()
-    log = RunLog(run, images_seen) if world.is_main else None
-    autocast = autocast_in(settings.precision, world)
 
-    def save() -> None:
-        if not world.is_main:
-            return
-        position = {"step": step, "images_seen": images_seen, "last_step_at": last_step_at}
-        source = {"manifest_sha256": store.record.manifest_sha256}
-        checkpoint.save(run, {**position, **source, **snapshot(networks, optimisers)})
-        publish()
+def _train(
+    source: Source,
+    settings: TrainSettings,
+    run: Path,
+    distributed: Distributed,
+    track: Track,
+    should_stop: Callable[[], bool],
+) -> Outcome:
+    started = time.monotonic()
+    with open_compute(settings.precision, distributed) as compute:
+        # ---- networks and position ----
+        state = TrainingState.begin(settings, len(source.findings.findings), compute)
+        resume(state, source, run, distributed)
+        training, started_at = state.training, state.position.images_seen
+        log = RunLog(run, started_at) if distributed.is_main else None
+        logged_at, logged = started_at, time.monotonic()
 
-    def publish() -> None:
-        reached = phase_at(last_step_at, plan)
-        save_generator(
-            run / RUN_SUBFOLDER,
-            networks.average,
-            published,
-            family="progan",
-            config=networks.average.config.model_copy(update={"grown_to": reached.resolution, "fade": reached.fade}),
-            name=store.name,
-            images_seen=images_seen,
-            patients=patients,
-        )
+        # ---- the loop ----
+        numbers: list[dict[str, Tensor]] = []  # of every step since the last log line
+        stopped = False
+        stream = source.batches.stream(training.batch_at, state.position.step, started_at, end=settings.total_images)
+        with track("Training", total=settings.total_images, done=started_at) as report, closing(stream):
+            while state.position.images_seen < settings.total_images and not stopped:
+                numbers += advance(state, stream, 1)
+                last, now = state.position.last_step_at, state.position.images_seen
+                report(now - last)
 
-    resumed = world.is_main and loaded is not None
-    if resumed and not is_saved(run / RUN_SUBFOLDER, images_seen=images_seen, patients=patients):
-        publish()  # the last call was killed between its checkpoint and its generator, or listed no patients yet
-
-    # ---- the loop ----
-    stage = stage_at(last_step_at, plan)
-    sums: dict[str, torch.Tensor] = {}
-    counts: dict[str, int] = {}
-    logged_at, logged = images_seen, time.monotonic()
-    stopped = False
-    with (
-        track("Training", total=settings.total_images, done=images_seen) as advance,
-        open_threads(world.device) as threads,
-        closing(draws.stream(plan, step, images_seen, world)) as stream,
-    ):
-        for phase, draw in stream:
-            if (now := stage_at(images_seen, plan)) != stage:
-                stage = now
-                optimisers = build_optimisers(networks, settings)
-            for optimiser in optimisers.values():
-                optimiser.param_groups[0]["lr"] = phase.learning_rate
-
-            last_of_round = (step + 1) % settings.critic_steps == 0
-            numbers, fakes = critic_step(
-                networks,
-                optimisers["critic"],
-                draw,
-                phase,
-                settings,
-                penalise=step % settings.penalty_interval == 0,
-                autocast=autocast,
-                synchronise=world.mean_gradients,
-                threads=threads,
-                keep_fakes=last_of_round,
-            )
-            if last_of_round:
-                numbers |= generator_step(
-                    networks,
-                    optimisers["generator"],
-                    fakes,
-                    phase,
-                    settings,
-                    autocast=autocast,
-                    synchronise=world.mean_gradients,
-                    threads=threads,
-                )
-            last_step_at = images_seen
-            images_seen += phase.batch_size
-            step += 1
-            advance(phase.batch_size)
-
-            for name, value in numbers.items():
-                sums[name] = sums.get(name, torch.zeros((), device=world.device)) + value
-                counts[name] = counts.get(name, 0) + 1
-            done = images_seen >= settings.total_images
-            log_due = done or _passes(last_step_at, images_seen, settings.log_every)
-            save_due = done or _passes(last_step_at, images_seen, settings.checkpoint_every)
-            if world.size == 1 or save_due or log_due:  # asking the other processes takes time
-                stopped = not done and world.any(should_stop())
-            if log_due or save_due or stopped:
-                means = {name: float(total) / counts[name] for name, total in sums.items()}
-                if world.any(any(not math.isfinite(v) or abs(v) > DIVERGED for v in means.values())):
-                    raise TrainingDiverged(_diverged(run, means, images_seen))
-                sums, counts = {}, {}
-                if log is not None:
-                    seconds = max(1e-9, time.monotonic() - logged)
-                    rate = (images_seen - logged_at) / seconds
-                    logged_at, logged = images_seen, time.monotonic()
-                    position = {
-                        "images_seen": images_seen,
-                        "resolution": phase.resolution,
-                        "fade": phase.fade,
-                    }
-                    log.numbers({**position, "images_per_second": rate, "seconds": seconds, **means})
-            if log is not None and (done or _passes(last_step_at, images_seen, settings.samples_every)):
-                sheet = sample_sheet(networks.average, findings, phase, settings, world.device)
-                log.samples(sheet, images_seen, phase.resolution)
-            if save_due or stopped:
-                save()
-            if stopped:
-                break
+                done = now >= settings.total_images
+                log_due = done or _passes(last, now, settings.log_every)
+                save_due = done or _passes(last, now, settings.checkpoint_every)
+                if distributed.size == 1 or save_due or log_due:  # asking the other processes takes time
+                    stopped = not done and distributed.any(should_stop())
+                if log_due or save_due or stopped:
+                    means = means_of(numbers)
+                    if distributed.any(any(not math.isfinite(v) or abs(v) > DIVERGED for v in means.values())):
+                        raise TrainingDiverged(_diverged(run, means, now))
+                    numbers = []
+                    if log is not None:
+                        seconds = max(1e-9, time.monotonic() - logged)
+                        rate = (now - logged_at) / seconds
+                        logged_at, logged = now, time.monotonic()
+                        schedule = {"resolution": training.batch_at(last)[1], **training.schedule_at(last)}
+                        speed = {"images_per_second": rate, "seconds": seconds}
+                        log.numbers({"images_seen": now, **schedule, **speed, **means})
+                if log is not None and (done or _passes(last, now, settings.samples_every)):
+                    network, config = training.published(last)
+                    sheet = sample_sheet(network, config, source.findings.findings, settings.seed, distributed.device)
+                    log.samples(sheet, now, config.side)
+                if distributed.is_main and (save_due or stopped):
+                    save(state, source, run)
     if log is not None:
         log.close()
-    reached = phase_at(last_step_at, plan)
     return Outcome(
         run=run,
-        images_seen=images_seen,
-        resolution=reached.resolution,
-        finished=images_seen >= settings.total_images,
-        images_this_call=images_seen - started_at,
+        images_seen=state.position.images_seen,
+        resolution=training.batch_at(state.position.last_step_at)[1],
+        finished=state.position.images_seen >= settings.total_images,
+        images_this_call=state.position.images_seen - started_at,
         seconds=time.monotonic() - started,
-        is_main=world.is_main,
+        is_main=distributed.is_main,
     )
+
+
+def resume(state: TrainingState, source: Source, run: Path, distributed: Distributed) -> None:
+    """Bring a new state to where the run's last checkpoint left it, if it has one."""
+    loaded = checkpoint.load(run, distributed.device)
+    if loaded is None:
+        return
+    saved, file = loaded
+    if saved["manifest_sha256"] != source.store.record.manifest_sha256:
+        raise PathInUse(
+            f"{run} was trained on another store than {source.store.path}; name that store or another --out"
+        )
+    state.load_state_dict(saved)
+    if not distributed.is_main:
+        return
+    images_seen = state.position.images_seen
+    if file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
+        checkpoint.set_damaged_aside(run)
+        logger.warning("%s: checkpoint.pt is damaged; going on from %s at %d images", run, file.name, images_seen)
+    if not is_saved(run / RUN_SUBFOLDER, images_seen=images_seen, patients=source.patients):
+        publish(state, source, run)  # the last call was killed after its checkpoint, or listed no patients yet
+
+
+def save(state: TrainingState, source: Source, run: Path) -> None:
+    """Write the run's checkpoint and its generator."""
+    checkpoint.save(run, {"manifest_sha256": source.store.record.manifest_sha256, **state.state_dict()})
+    publish(state, source, run)
+
+
+def publish(state: TrainingState, source: Source, run: Path) -> None:
+    """Write the run's generator, as it will be packaged."""
+    network, config = state.training.published(state.position.last_step_at)
+    save_generator(
+        run / RUN_SUBFOLDER,
+        network,
+        source.findings,
+        family=state.family,
+        config=config,
+        name=source.store.name,
+        images_seen=state.position.images_seen,
+        patients=source.patients,
+    )
+
+
+def means_of(numbers: list[dict[str, Tensor]]) -> dict[str, float]:
+    """The mean of each number over the steps that have it."""
+    names = {name: None for step in numbers for name in step}  # in order
+    values = {name: [step[name] for step in numbers if name in step] for name in names}
+    return {name: float(sum(of_name)) / len(of_name) for name, of_name in values.items()}
 
 
 def sample_sheet(
-    network: GeneratorNetwork,
-    findings: tuple[str, ...],
-    phase: Phase,
-    settings: TrainSettings,
-    device: torch.device,
+    network: nn.Module, config: FamilyConfig, findings: tuple[str, ...], seed: int, device: torch.device
 ) -> Image.Image:
-    """Grid of the same pseudo-patients: a row without finding, then a row a finding."""
-    latents = torch.randn(SAMPLES_A_ROW, settings.latent_size, generator=torch_stream(settings.seed, "samples")).to(
-        device
-    )
+    """Grid of images from the same latents: a row without finding, then one row per finding."""
+    latents = torch.randn(SAMPLES_A_ROW, config.latent_size, generator=torch_stream(seed, "samples")).to(device)
     rows = []
     for position in range(-1, len(findings)):
         labels = torch.zeros(SAMPLES_A_ROW, len(findings), device=device)
         if position >= 0:
             labels[:, position] = 1
         with torch.no_grad():
-            images = network(latents, labels, phase.resolution, phase.fade)
-        rows.append(to_bytes(images)[:, 0].cpu().numpy())
-    return contact_sheet(rows, ("No finding", *findings), side=max(64, phase.resolution))
+            rows.append(to_bytes(network(latents, labels))[:, 0].cpu().numpy())
+    return contact_sheet(rows, ("No finding", *findings), side=max(64, config.side))
 
 
 def _passes(before: int, after: int, every: int) -> bool:

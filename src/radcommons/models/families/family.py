@@ -36,6 +36,11 @@ def plain_sampler(network: nn.Module) -> Sampler:
     return sample
 
 
+def parameter_count(network: nn.Module) -> int:
+    """Trainable numbers of a network."""
+    return sum(p.numel() for p in network.parameters())
+
+
 @dataclass(frozen=True)
 class Family:
     """One family of generators.

@@ -206,11 +206,6 @@ class Critic(nn.Module):
         return output[:, 0], output[:, 1:]
 
 
-def parameter_count(network: nn.Module) -> int:
-    """Trainable numbers of a network, those of every resolution included."""
-    return sum(p.numel() for p in network.parameters())
-
-
 def forward_flops(config: ProganConfig, resolution: int) -> tuple[int, int]:
     """FLOPs of the convolutions of one image, plainly computed: generator, critic.
 

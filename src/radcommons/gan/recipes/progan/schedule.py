@@ -2,26 +2,9 @@
 
 from dataclasses import dataclass
 
-from radcommons.gan.settings import TrainSettings
+from radcommons.gan.recipe import Stage
+from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.models.families.progan import SMALLEST, resolutions_up_to
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One resolution's turn: a fade-in (none at the smallest), then a stable phase.
-
-    Attributes:
-        first: images seen when it starts; Adam's state is reset here.
-        stable: images seen when the fade-in is over.
-        end: images seen when the next stage starts, or the run's end.
-    """
-
-    resolution: int
-    first: int
-    stable: int
-    end: int
-    batch_size: int
-    learning_rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +17,8 @@ class Phase:
     learning_rate: float
 
 
-def stages(settings: TrainSettings) -> list[Stage]:
-    """The stages that a run reaches within its total, in order.
+def stages(settings: ProganSettings) -> list[Stage]:
+    """The stages that a run reaches within its total, in order: one for each resolution.
 
     With `images_per_phase` set (paper: 600,000) every phase has that length and the last stable phase takes what is
     left of the total; otherwise the phases up to the last fade-in share `growing_share` of the total equally.
@@ -76,7 +59,7 @@ def phase_at(images_seen: int, plan: list[Stage]) -> Phase:
     return Phase(stage.resolution, fade, stage.batch_size, stage.learning_rate)
 
 
-def _boundary(settings: TrainSettings, phase: int, phases: int) -> int:
+def _boundary(settings: ProganSettings, phase: int, phases: int) -> int:
     """Images seen when phase number `phase` starts (0 = the smallest resolution's stable phase)."""
     if settings.images_per_phase is not None:
         return phase * settings.images_per_phase

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radcommons.gan.schedule import phase_at, stage_at, stages
-from radcommons.gan.settings import TrainSettings
+from radcommons.gan.recipes.progan.schedule import phase_at, stage_at, stages
+from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.settings import preset_path
 
 
-def paper(resolution: int = 256) -> TrainSettings:
-    return TrainSettings.load(preset_path("train", f"paper-{resolution}"))
+def paper(resolution: int = 256) -> ProganSettings:
+    return ProganSettings.load(preset_path("train", f"paper-{resolution}"))
 
 
-def small(total_images: int, growing_share: float = 0.5) -> TrainSettings:
-    return TrainSettings(
+def small(total_images: int, growing_share: float = 0.5) -> ProganSettings:
+    return ProganSettings(
         total_images=total_images,
         images_per_phase=None,
         growing_share=growing_share,
@@ -92,4 +92,4 @@ def test_every_image_falls_in_one_stage_and_resolutions_never_fall(total: int, s
 
 def test_a_batch_missing_for_a_resolution_is_named() -> None:
     with pytest.raises(ValueError, match="'batch_size' has no entry for 16"):
-        TrainSettings(resolution=16, channels={4: 4, 8: 4, 16: 4}, batch_size={4: 4, 8: 4})
+        ProganSettings(resolution=16, channels={4: 4, 8: 4, 16: 4}, batch_size={4: 4, 8: 4})

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from radcommons.gan import losses
+from radcommons.gan.recipes.progan import losses
 from radcommons.models.families.progan import Critic, ProganConfig
 
 
@@ -81,8 +81,8 @@ def test_an_unknown_label_counts_nothing_and_has_no_gradient() -> None:
     assert logits.grad is not None and logits.grad[0].tolist() == [-0.5, 0.0]
 
 
-def test_the_critic_loss_by_hand() -> None:
-    loss = losses.critic_loss(torch.tensor([2.0]), torch.tensor([-1.0]), drift=0.001)
+def test_the_wasserstein_loss_by_hand() -> None:
+    loss = losses.wasserstein_loss(torch.tensor([2.0]), torch.tensor([-1.0]), drift=0.001)
     assert loss.item() == pytest.approx(-3 + 0.004)
 
 

@@ -1,0 +1,89 @@
+"""What the training of a family has to give; `recipes` lists the families, `training` runs any of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from radcommons.gan.batches import TrainingBatch
+from radcommons.gan.gradients import Compute
+from radcommons.gan.settings import TrainSettings
+from radcommons.models.families.family import FamilyConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a run is.
+
+    Attributes:
+        step: steps taken.
+        images_seen: real images shown, by all processes together.
+        last_step_at: images seen when the last step began.
+    """
+
+    step: int = 0
+    images_seen: int = 0
+    last_step_at: int = 0
+
+    def after(self, batch_size: int) -> "Position":
+        """The position one step later."""
+        return Position(self.step + 1, self.images_seen + batch_size, self.images_seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a training with an image side, a batch size and a learning rate of its own.
+
+    Attributes:
+        first: images seen when it starts.
+        stable: images seen when its fade-in is over; `first` where it has none.
+        end: images seen when the next stage starts, or the run's end.
+    """
+
+    resolution: int
+    first: int
+    stable: int
+    end: int
+    batch_size: int
+    learning_rate: float
+
+
+class Training(Protocol):
+    """The networks of a run, and how they learn. `images_seen` always says when a step begins."""
+
+    def batch_at(self, images_seen: int) -> tuple[int, int]:
+        """Images in the batch of the step, over all processes, and their side."""
+
+    def step(self, position: Position, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Take one step; `batch` holds this process's images. Returns the losses and what they are made of."""
+
+    def state(self) -> dict[str, Any]:
+        """What, with the position, determines the rest of the run: tensors, numbers, text, dicts and lists of them.
+
+        "critic" is the state of the family's critic: the audit attacks it.
+        """
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put such a state back."""
+
+    def published(self, images_seen: int) -> tuple[nn.Module, FamilyConfig]:
+        """The generator as it is published after that step, and its configuration; the network fits it."""
+
+    def schedule_at(self, images_seen: int) -> dict[str, float]:
+        """Numbers of the schedule that belong into the log."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one family is trained.
+
+    Attributes:
+        settings: the settings of its training.
+        stages: what the training will go through under such settings, in order.
+        training: freshly initialised networks, from such settings and the number of findings.
+    """
+
+    settings: type[TrainSettings]
+    stages: Callable[[Any], list[Stage]]
+    training: Callable[[Any, int, Compute], Training]

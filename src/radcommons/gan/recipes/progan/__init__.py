@@ -1,0 +1,1 @@
+"""Training of the conditional progressive GAN of the paper."""
