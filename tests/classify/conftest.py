@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from radcommons.classify.material import Examples, Mixture, Split, of_images
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
+from radcommons.classify.training_data import Examples, Mixture, Split, of_images
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from radcommons.classify.attacked import LabelledFilms
-from radcommons.classify.material import Examples, Mixture, Split, of_images
 from radcommons.classify.pgd import AttackSettings
 from radcommons.classify.robustness import compare
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
+from radcommons.classify.training_data import Examples, Mixture, Split, of_images
 from radcommons.models.classifier_files import Classifier
 
 SIDE = 32

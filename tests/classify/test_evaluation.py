@@ -1,4 +1,4 @@
-"""An evaluation agrees with scikit-learn on its own predictions, and takes nothing from the films that it judges."""
+"""An evaluation agrees with scikit-learn on its own predictions, and takes nothing from the films that it evaluates."""
 
 import json
 import math
@@ -14,11 +14,11 @@ import pytest
 from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
-from radcommons.classify.evaluation import evaluate, judged, require_common
+from radcommons.classify.evaluation import evaluate, evaluate_scores, require_common
 from radcommons.classify.evaluation_page import as_text, render, table, written
-from radcommons.classify.material import Examples, Mixture, open_split
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
+from radcommons.classify.training_data import Examples, Mixture, open_split
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused, FindingUnknown, PathInUse, PatientsSeen, TooFewImages
@@ -169,7 +169,7 @@ def test_intervals_over_patients_are_wider_where_they_have_many_films(films: Fil
     many = films(40, seed=4).take(np.repeat(np.arange(40), 6))  # six films a patient, all alike
     scores = np.random.default_rng(0).random((40, 2)).repeat(6, axis=0)
     by_patient, by_image = (
-        judged(classifier, many, scores, by_image=by_image, bootstrap_samples=BOOTSTRAP_SAMPLES, seed=0)
+        evaluate_scores(classifier, many, scores, by_image=by_image, bootstrap_samples=BOOTSTRAP_SAMPLES, seed=0)
         for by_image in (False, True)
     )
     assert (by_patient.images, by_patient.patients, by_patient.unit) == (240, 40, "patients")
@@ -200,7 +200,7 @@ def test_findings_that_only_one_side_knows_are_refused_with_those_of_both(
     assert not (tmp_path / "e").exists()
 
 
-def test_some_of_the_findings_may_be_judged_alone(
+def test_some_of_the_findings_may_be_evaluated_alone(
     found: tuple[Evaluation, Path], run: Path, clinic: Store, tmp_path: Path
 ) -> None:
     alone = evaluate(run, clinic.path, tmp_path / "e", findings=["Effusion"], bootstrap_samples=BOOTSTRAP_SAMPLES)
@@ -209,7 +209,7 @@ def test_some_of_the_findings_may_be_judged_alone(
     assert "| mean |" not in table(alone)
 
 
-def test_a_finding_that_no_film_has_is_named_everywhere_and_the_others_are_judged(
+def test_a_finding_that_no_film_has_is_named_everywhere_and_the_others_are_evaluated(
     found: tuple[Evaluation, Path], run: Path, clinic: Store, tmp_path: Path
 ) -> None:
     healthy = relabelled(clinic, tmp_path / "healthy", lambda frame: frame.with_columns(Effusion=pl.lit(0)))
@@ -217,7 +217,7 @@ def test_a_finding_that_no_film_has_is_named_everywhere_and_the_others_are_judge
     evaluation = evaluate(run, healthy, out, bootstrap_samples=BOOTSTRAP_SAMPLES)
     assert evaluation.findings == found[0].findings[:1] and evaluation.mean["auc"] == evaluation.findings[0].auc
     assert evaluation.one_class == {"Effusion": (0, films)}
-    sentence = f"Not judged, for want of films of both kinds: Effusion (0 films with, {films} without)."
+    sentence = f"Not evaluated, because all films are of one class: Effusion (0 films with, {films} without)."
     for text in (as_text(evaluation, "page"), (out / "table.md").read_text(), (out / "evaluation.html").read_text()):
         assert sentence in text
     assert Evaluation.model_validate_json((out / "evaluation.json").read_text()) == evaluation
@@ -281,11 +281,11 @@ def test_another_evaluation_leaves_the_results_that_are_there(
     )
 
 
-def test_the_table_and_the_page_name_what_was_judged_and_how(found: tuple[Evaluation, Path]) -> None:
+def test_the_table_and_the_page_name_what_was_evaluated_and_how(found: tuple[Evaluation, Path]) -> None:
     evaluation, out = found
     text = (out / "table.md").read_text()
     assert text.startswith(
-        f"clinic (train), judged on the part 'test' of {evaluation.store}: {evaluation.images} films"
+        f"clinic (train), evaluated on the part 'test' of {evaluation.store}: {evaluation.images} films"
     )
     assert "95% intervals from 300 bootstrap samples of patients; thresholds by Youden's rule on validation." in text
     lines = [line for line in text.splitlines() if line.startswith("| ")]
@@ -323,7 +323,7 @@ def test_a_measure_that_is_not_defined_is_said_to_be(films: Films, trained: Path
     scores = np.random.default_rng(1).random((60, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluation = judged(
+        evaluation = evaluate_scores(
             Classifier.load(tmp_path / "c"), part, scores, by_image=False, bootstrap_samples=100, seed=0
         )
     at = evaluation.findings[0].rules["youden"]
@@ -336,7 +336,9 @@ def test_a_measure_that_is_not_defined_is_said_to_be(films: Films, trained: Path
     assert mean is not None and (mean.low, mean.high) == (None, None), (
         "one of its parts is the same in every bootstrap sample"
     )
-    by_image = judged(Classifier.load(tmp_path / "c"), part, scores, by_image=True, bootstrap_samples=100, seed=0)
+    by_image = evaluate_scores(
+        Classifier.load(tmp_path / "c"), part, scores, by_image=True, bootstrap_samples=100, seed=0
+    )
     assert by_image.findings[0].patients_of_rarer == evaluation.findings[0].patients_of_rarer
     assert at.f1 is not None and (at.f1.value, at.f1.low, at.f1.high) == (0, None, None), "no interval known"
     assert evaluation.mean_at["youden"]["ppv"] is None, "a mean with a part that is not defined is not defined"
@@ -349,7 +351,7 @@ def test_findings_of_few_patients_are_named_before_their_numbers(found: tuple[Ev
     one = evaluation.findings[0]
     few = evaluation.model_copy(update={"findings": (one.model_copy(update={"patients_of_rarer": 9}),)})
     enough = evaluation.model_copy(update={"findings": (one.model_copy(update={"patients_of_rarer": 10}),)})
-    said = "Fewer than 10 patients of the rarer class: Cardiomegaly (9). Go by no number of these."
+    said = "Fewer than 10 patients of the rarer class: Cardiomegaly (9). Do not rely on these numbers."
     assert said in table(few) and said in render(few) and said in as_text(few, "p.html")
     assert "Fewer" not in table(enough) + render(enough) + as_text(enough, "p.html")
     assert "never on these" in render(few), "the part is still the test part"

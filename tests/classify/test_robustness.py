@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from radcommons.classify.attacked import LabelledFilms, aucs, pgd_scores
-from radcommons.classify.masking import falling_check, judge, masking_checks
+from radcommons.classify.gradient_masking import checks_of, falling_check, masking_checks
 from radcommons.classify.pgd import AttackSettings, attack, known_bce
 from radcommons.classify.robustness import compare
 from radcommons.classify.robustness_figure import robustness_figure
@@ -246,7 +246,7 @@ def test_a_quantising_layer_looks_robust_and_is_caught(plain: nn.Module, films: 
     (blind,) = (c for c in found.checks["quantising"] if c.name == "gradients")
     assert blind.numbers == {"share of films without a gradient": 1.0}
     assert "quantising may be less robust than its curve says." in found.statement
-    assert "higher" not in found.statement and "no order of plain and quantising" in found.statement
+    assert "higher" not in found.statement and "do not show which of plain and quantising is better" in found.statement
 
 
 def test_logits_so_large_that_the_loss_saturates_are_caught_by_the_other_loss(
@@ -290,15 +290,15 @@ HONEST = {
     ],
 )
 def test_each_check_fails_on_its_own_number_and_on_no_other(changed: str, auc: float, name: str, words: str) -> None:
-    assert failed(judge(HONEST, 0.0)) == set()
-    found = judge({**HONEST, changed: auc}, 0.0)
+    assert failed(checks_of(HONEST, 0.0)) == set()
+    found = checks_of({**HONEST, changed: auc}, 0.0)
     assert failed(found) == {name}
     assert words in next(check.verdict for check in found if check.name == name)
 
 
 def test_films_without_a_gradient_are_told_in_per_cent() -> None:
-    (check,) = (c for c in judge(HONEST, 0.25) if not c.passed)
-    assert check.verdict == "25.0% of the films have a gradient of 0: the attack cannot see what it should change"
+    (check,) = (c for c in checks_of(HONEST, 0.25) if not c.passed)
+    assert check.verdict == "25.0% of the films have a gradient of 0: the attack does not know what to change"
 
 
 def test_the_films_without_a_gradient_are_counted_one_by_one() -> None:
@@ -333,7 +333,7 @@ def test_an_order_is_told_where_the_interval_leaves_no_doubt(both: RobustCompari
     assert "On films as they are the mean AUC of robust is lower than that of plain: -" in both.statement
     under = "Under an attack of up to 12 grey levels the mean AUC of robust is higher than that of plain: +"
     assert under in both.statement
-    assert "which does not prove that no attack does better" in both.statement
+    assert "which does not prove that no stronger attack exists" in both.statement
 
 
 def test_a_network_against_its_own_copy_is_never_worded_as_an_order(plain: nn.Module, films: LabelledFilms) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from radcommons.classify import screen as screening
 from radcommons.classify.settings import ClassifierSettings
-from radcommons.classify.trials import Trained, Trial
+from radcommons.classify.trials import Trial, TrialResult
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, PathInUse, SettingRefused, TooFewImages
 from radcommons.records import FindingScreen
@@ -18,13 +18,13 @@ from radcommons.records import FindingScreen
 SETTINGS = ClassifierSettings(network="densenet-small", side=32, epochs=1, findings=("Effusion",))
 
 
-def of_truth(truth: np.ndarray, *, noise: float) -> Callable[..., list[Trained]]:
+def of_truth(truth: np.ndarray, *, noise: float) -> Callable[..., list[TrialResult]]:
     """Stands for training: classifiers that score every film by its true label, within `noise`."""
 
-    def run(trials: list[Trial], folder: Path, **_: object) -> list[Trained]:
+    def run(trials: list[Trial], folder: Path, **_: object) -> list[TrialResult]:
         chance = np.random.default_rng(0)
         return [
-            Trained(np.clip(0.1 + 0.8 * truth[t.test.rows] + noise * chance.normal(size=(len(t.test), 1)), 0, 1), 1)
+            TrialResult(np.clip(0.1 + 0.8 * truth[t.test.rows] + noise * chance.normal(size=(len(t.test), 1)), 0, 1), 1)
             for t in trials
         ]
 
@@ -123,7 +123,7 @@ def test_wrong_labels_are_listed_by_row_worst_first_and_no_patient_is_named(
         ({}, "such a list holds 5 of 10 wrongly present and 3 of 10 wrongly absent, and 7.1% of the right ones;"),
         ({}, "60% of those wrongly present and 40% of those wrongly absent stand above all but 5% of the right"),
         ({"found_absent": None}, "holds 5 of 10 wrongly present, and 7.1%"),
-        ({"found_present": 0.2, "found_absent": 0.1}, "it finds no more than chance might: go by no suspect"),
+        ({"found_present": 0.2, "found_absent": 0.1}, "than chance may find: do not rely on this list"),
         ({"planted": 2, "found_present": 0.5, "found_absent": 0}, "it finds no more than chance might"),
         ({"planted": 100, "found_present": 0.12, "found_absent": 0}, "12% of those wrongly present"),
         ({"planted": 0, "found_present": None, "found_absent": None}, "it finds no more than chance might"),

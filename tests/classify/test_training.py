@@ -15,9 +15,9 @@ import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from radcommons.classify import training
-from radcommons.classify.material import Examples, Mixture, Split, open_split
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import between, known_loss, mean_auc, train_classifier
+from radcommons.classify.training_data import Examples, Mixture, Split, open_split
 from radcommons.data.store import Store
 from radcommons.errors import BadInput, ClassifierRefused, PathInUse, TrainingDiverged, WeightsUnavailable
 from radcommons.gan.settings import TrainSettings
@@ -395,7 +395,7 @@ KILLED_IN_EPOCH_3 = """
 import os, signal, sys
 from radcommons.classify import training
 from radcommons.cli import run
-epochs, judge, loss = 0, training._judged, training.known_loss
+epochs, judge, loss = 0, training._after_validation, training.known_loss
 def judged(*given):
     global epochs
     epochs += 1
@@ -404,7 +404,7 @@ def killed(logits, *given):
     if epochs == 2 and logits.requires_grad:
         os.kill(os.getpid(), signal.SIGKILL)
     return loss(logits, *given)
-training._judged, training.known_loss = judged, killed
+training._after_validation, training.known_loss = judged, killed
 run(sys.argv[1:])
 """
 

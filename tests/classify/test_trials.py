@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from radcommons.classify import trials
-from radcommons.classify.material import Examples, of_images
 from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.training_data import Examples, of_images
 from radcommons.classify.trials import Trial, run_trials, take
 from radcommons.errors import TooFewImages
 from radcommons.progress import silent
@@ -31,7 +31,7 @@ def two() -> list[Trial]:
     return [Trial(arm, 0, (films(24, seed=s),), *shared, SETTINGS) for arm, s in (("first arm", 3), ("second", 4))]
 
 
-def run(asked: list[Trial], folder: Path, workers: int = 1) -> list[trials.Trained]:
+def run(asked: list[Trial], folder: Path, workers: int = 1) -> list[trials.TrialResult]:
     return run_trials(asked, folder, workers=workers, track=silent)
 
 

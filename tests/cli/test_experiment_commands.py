@@ -91,7 +91,7 @@ def test_test_patients_that_the_generator_has_seen_are_refused_with_status_3(
         ("real_image=9", "'real_image' is not a setting; the nearest is 'real_images'"),
         ("finding=Nodul", "finding 'Nodul' is not labelled in"),
         ("real_positives=17", "'real_positives' is 17, more than 'real_images', 16"),
-        ("real_images=800", "arm 'local' asks for 797 training films without the finding"),
+        ("real_images=800", "arm 'real only' asks for 797 training films without the finding"),
         ("preset=papr", "preset 'papr' is not known; the nearest is 'paper'"),
         ("store=absent", "absent"),
     ],

@@ -79,7 +79,7 @@ def comparison() -> Callable[..., Comparison]:
     """A comparison whose verdict follows from its interval and p value."""
     from radcommons.experiments.compare import verdict
 
-    def make(low: float, high: float, p: float, *, arm: str = "enriched", against: str = "local") -> Comparison:
+    def make(low: float, high: float, p: float, *, arm: str = "enriched", against: str = "real only") -> Comparison:
         return Comparison(
             arm=arm,
             against=against,

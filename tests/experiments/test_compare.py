@@ -5,9 +5,9 @@ import pytest
 from scipy.special import ndtr
 from sklearn.metrics import roc_auc_score
 
-from radcommons.experiments.compare import Judged
-from radcommons.experiments.enrich import CONTROLS, ENRICHED, LOCAL, ORACLE
-from radcommons.experiments.words import enrich_sentence
+from radcommons.experiments.compare import ArmAucs
+from radcommons.experiments.conclusions import enrich_sentence
+from radcommons.experiments.enrich import ALL_REAL, CONTROLS, ENRICHED, REAL_ONLY
 from radcommons.metrics.bootstrap import bootstrap_auc
 from radcommons.metrics.comparison import delong_test, holm
 from radcommons.seeds import numpy_stream
@@ -35,32 +35,32 @@ def scores_of(labels: np.ndarray, rng: np.random.Generator, *, gap: float, repea
 def test_auc_of_every_arm_repeat_and_finding_is_scikit_learns() -> None:
     labels, patients, rng = films()
     arms = {name: scores_of(labels, rng, gap=gap, repeats=3) for name, gap in (("weak", 0.3), ("strong", 1.5))}
-    judged = Judged(arms, labels, patients, FINDINGS, bootstrap_samples=100, seed=1)
+    aucs = ArmAucs(arms, labels, patients, FINDINGS, bootstrap_samples=100, seed=1)
     for arm, repeats in arms.items():
         for f, finding in enumerate(FINDINGS):
             known = ~np.isnan(labels[:, f])
             expected = [roc_auc_score(labels[known, f], s[known, f]) for s in repeats]
-            assert judged.aucs(arm, finding) == pytest.approx(expected, abs=1e-12)
-            assert judged.auc(arm, finding).value == pytest.approx(np.mean(expected))
+            assert aucs.aucs(arm, finding) == pytest.approx(expected, abs=1e-12)
+            assert aucs.auc(arm, finding).value == pytest.approx(np.mean(expected))
 
 
-def test_all_arms_are_judged_in_the_same_bootstrap_samples_so_that_what_they_share_cancels() -> None:
+def test_all_arms_are_compared_in_the_same_bootstrap_samples_so_that_what_they_share_cancels() -> None:
     labels, patients, rng = films(unknown=False)
     first = scores_of(labels, rng, gap=1.0, repeats=1)
     close = [first[0] + rng.normal(0, 0.05, labels.shape).astype(np.float32)]
     apart = scores_of(labels, rng, gap=1.0, repeats=1)
-    judged = Judged(
+    aucs = ArmAucs(
         {"a": first, "close": close, "apart": apart}, labels, patients, FINDINGS, bootstrap_samples=400, seed=1
     )
-    near, far = (c.difference for c in judged.comparisons([("close", "a"), ("apart", "a")]) if c.finding == "Effusion")
+    near, far = (c.difference for c in aucs.comparisons([("close", "a"), ("apart", "a")]) if c.finding == "Effusion")
     assert near.high - near.low < 0.3 * (far.high - far.low)  # type: ignore[operator]
 
 
 def test_the_interval_of_one_repeat_is_that_of_the_difference_in_each_bootstrap_sample() -> None:
     labels, patients, rng = films(findings=1)
     a, b = (scores_of(labels, rng, gap=gap, repeats=1) for gap in (1.0, 0.5))
-    judged = Judged({"a": a, "b": b}, labels, patients, ["Effusion"], bootstrap_samples=500, seed=3)
-    (found,) = judged.comparisons([("a", "b")])
+    aucs = ArmAucs({"a": a, "b": b}, labels, patients, ["Effusion"], bootstrap_samples=500, seed=3)
+    (found,) = aucs.comparisons([("a", "b")])
     both = np.hstack([a[0], b[0]])
     resampled = bootstrap_auc(
         both, np.hstack([labels] * 2), patients, bootstrap_samples=500, rng=numpy_stream(3, "patients")
@@ -73,10 +73,10 @@ def test_the_interval_of_one_repeat_is_that_of_the_difference_in_each_bootstrap_
 def test_identical_arms_differ_by_exactly_nothing() -> None:
     labels, patients, rng = films()
     same = scores_of(labels, rng, gap=0.5, repeats=3)
-    judged = Judged(
+    aucs = ArmAucs(
         {"a": same, "b": [s.copy() for s in same]}, labels, patients, FINDINGS, bootstrap_samples=200, seed=1
     )
-    for found in judged.comparisons([("a", "b")]):
+    for found in aucs.comparisons([("a", "b")]):
         assert (found.difference.low, found.difference.value, found.difference.high) == (0, 0, 0)
         assert found.p_value == found.p_corrected == found.p_permutation == found.p_delong == 1
         assert found.verdict == "no relevant difference"
@@ -84,23 +84,23 @@ def test_identical_arms_differ_by_exactly_nothing() -> None:
 
 def test_an_auc_and_its_interval_stay_within_0_and_1() -> None:
     labels, patients, rng = films(30, findings=1, unknown=False)
-    judged = Judged(
+    aucs = ArmAucs(
         {"a": scores_of(labels, rng, gap=3.0, repeats=1)}, labels, patients, ["Effusion"], bootstrap_samples=200, seed=1
     )
-    found = judged.auc("a", "Effusion")
+    found = aucs.auc("a", "Effusion")
     assert found.low is not None and found.low < found.value < 1 and found.high == 1
 
 
 def test_all_comparisons_of_all_findings_are_corrected_together_and_a_real_gain_survives() -> None:
     labels, patients, rng = films(300)
     arms = {name: scores_of(labels, rng, gap=gap, repeats=5) for name, gap in (("a", 0.2), ("b", 0.2), ("c", 2.0))}
-    judged = Judged(arms, labels, patients, FINDINGS, bootstrap_samples=300, seed=1)
-    found = judged.comparisons([("b", "a"), ("c", "a"), ("a", "c")])
+    aucs = ArmAucs(arms, labels, patients, FINDINGS, bootstrap_samples=300, seed=1)
+    found = aucs.comparisons([("b", "a"), ("c", "a"), ("a", "c")])
     assert len(found) == 6
     assert [c.p_corrected for c in found] == pytest.approx(holm(np.array([c.p_value for c in found])))
     assert [c.verdict for c in found[2:]] == ["better", "better", "worse", "worse"]
     assert not {c.verdict for c in found[:2]} & {"better", "worse"}
-    alone = judged.comparisons([("b", "a")])
+    alone = aucs.comparisons([("b", "a")])
     assert all(a.detectable < c.detectable for a, c in zip(alone, found[:2], strict=True)), "more tests find less"
 
 
@@ -109,7 +109,7 @@ def test_a_difference_as_large_as_the_detectable_one_is_found_in_four_of_five_st
     for study in range(studies):
         labels, patients, rng = films(400, findings=1, seed=study, unknown=False)
         a, b = (scores_of(labels, rng, gap=gap, repeats=1) for gap in (1.0, 0.575))
-        made += Judged({"a": a, "b": b}, labels, patients, ["x"], bootstrap_samples=100, seed=study).comparisons(
+        made += ArmAucs({"a": a, "b": b}, labels, patients, ["x"], bootstrap_samples=100, seed=study).comparisons(
             [("a", "b")]
         )
     true_difference = float(ndtr(1.0 / np.sqrt(2)) - ndtr(0.575 / np.sqrt(2)))  # AUC of two normals
@@ -118,14 +118,14 @@ def test_a_difference_as_large_as_the_detectable_one_is_found_in_four_of_five_st
 
 
 def test_where_all_arms_are_equal_hardly_any_study_claims_a_difference() -> None:
-    pairs = [(ENRICHED, LOCAL), *((ENRICHED, c) for c in CONTROLS), (ORACLE, LOCAL)]
-    names = (LOCAL, ENRICHED, *CONTROLS, ORACLE)
+    pairs = [(ENRICHED, REAL_ONLY), *((ENRICHED, c) for c in CONTROLS), (ALL_REAL, REAL_ONLY)]
+    names = (REAL_ONLY, ENRICHED, *CONTROLS, ALL_REAL)
     claims, differences, studies = 0, 0, 60
     for study in range(studies):
         labels, patients, rng = films(80, findings=1, seed=study)
         arms = {name: scores_of(labels, rng, gap=0.7, repeats=3) for name in names}
-        judged = Judged(arms, labels, patients, ["Effusion"], bootstrap_samples=100, seed=study)
-        found = judged.comparisons(pairs)
+        aucs = ArmAucs(arms, labels, patients, ["Effusion"], bootstrap_samples=100, seed=study)
+        found = aucs.comparisons(pairs)
         differences += any(c.verdict in ("better", "worse") for c in found)
         claims += "raised" in enrich_sentence(found[0], found[1:-1], found[-1])
     assert claims <= differences <= 0.05 * studies
@@ -137,15 +137,15 @@ def test_of_fewer_than_ten_patients_no_difference_is_claimed() -> None:
     labels[:20, 0], labels[:18, 1] = 1, 1  # two films a patient: ten patients, and nine
     patients = np.array([f"p{i // 2}" for i in range(200)])
     arms = {name: scores_of(labels, rng, gap=gap, repeats=3) for name, gap in (("poor", 0.0), ("good", 3.0))}
-    judged = Judged(arms, labels, patients, FINDINGS, bootstrap_samples=400, seed=1)
-    verdicts = {c.finding: c.verdict for c in judged.comparisons([("good", "poor")])}
+    aucs = ArmAucs(arms, labels, patients, FINDINGS, bootstrap_samples=400, seed=1)
+    verdicts = {c.finding: c.verdict for c in aucs.comparisons([("good", "poor")])}
     assert verdicts == {"Effusion": "better", "Nodule": "undecided"}
-    (note,) = judged.notes()
-    assert note == "fewer than 10 test patients of the rarer class, so that no difference counts: Nodule (9)"
+    (note,) = aucs.notes()
+    assert note == "fewer than 10 test patients of the rarer class, so no difference is claimed: Nodule (9)"
 
 
 def test_two_arms_that_never_err_are_not_said_to_be_alike() -> None:
     labels, patients, _ = films(unknown=False)
     perfect = [labels.copy()]
-    judged = Judged({"a": perfect, "b": [2 * labels]}, labels, patients, FINDINGS, bootstrap_samples=100, seed=1)
-    assert {(c.verdict, c.detectable) for c in judged.comparisons([("a", "b")])} == {("undecided", 1.0)}
+    aucs = ArmAucs({"a": perfect, "b": [2 * labels]}, labels, patients, FINDINGS, bootstrap_samples=100, seed=1)
+    assert {(c.verdict, c.detectable) for c in aucs.comparisons([("a", "b")])} == {("undecided", 1.0)}

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from radcommons.classify import trials
-from radcommons.classify.material import Examples
-from radcommons.classify.trials import Trained, Trial
+from radcommons.classify.training_data import Examples
+from radcommons.classify.trials import Trial, TrialResult
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, TooFewImages
 from radcommons.experiments import enrich as module
-from radcommons.experiments.enrich import CONTROLS, ENRICHED, LOCAL, descriptions, enrich
+from radcommons.experiments.enrich import CONTROLS, ENRICHED, REAL_ONLY, descriptions, enrich
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.gan import training
 from radcommons.gan.settings import TrainSettings
@@ -38,7 +38,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Enric
     def made(settings: EnrichSettings) -> list[Trial]:
         found: list[Trial] = []
 
-        def instead(asked: list[Trial], *arguments: object, **options: object) -> list[Trained]:
+        def instead(asked: list[Trial], *arguments: object, **options: object) -> list[TrialResult]:
             found.extend(asked)
             raise InterruptedError
 
@@ -78,15 +78,15 @@ def test_every_arm_has_the_numbers_that_the_settings_ask_for(
         name: (len(films(t, present=False)), len(films(t, present=True)), *synthetic(t)) for name, t in arms.items()
     }
     assert counted == {
-        "local": (28, 4, 0, 0),
-        "kept": (13, 3, 0, 0),
+        "real only": (28, 4, 0, 0),
+        "fewer real": (13, 3, 0, 0),
         "oversampled": (24, 8, 0, 0),
         "reweighted": (28, 4, 0, 0),
         "augmented": (28, 4, 0, 0),
         "enriched": (13, 3, 11, 5),
         "added": (28, 4, 11, 5),
         "synthetic only": (0, 0, 24, 8),
-        "oracle": (24, 8, 0, 0),
+        "all real (reference)": (24, 8, 0, 0),
     }
     assert set(descriptions(enrich_settings())) == set(counted)
 
@@ -96,14 +96,14 @@ def test_the_arms_films_are_nested_so_that_they_differ_by_what_their_names_say(
 ) -> None:
     arms = of_repeat(composed(enrich_settings()), 0)
     for present in (True, False):
-        local = films(arms["local"], present=present)
+        local = films(arms["real only"], present=present)
         assert len(set(local)) == len(local)
         for same in ("reweighted", "augmented", "added"):
             assert films(arms[same], present=present) == local
-        kept = films(arms["kept"], present=present)
-        assert set(kept) < set(local) and films(arms["enriched"], present=present) == kept
-    oracle, local = (films(arms[name], present=True) for name in ("oracle", "local"))
-    assert set(local) < set(oracle) and len(set(oracle)) == 8, "real positives that the local site does not have"
+        fewer = films(arms["fewer real"], present=present)
+        assert set(fewer) < set(local) and films(arms["enriched"], present=present) == fewer
+    reference, local = (films(arms[name], present=True) for name in ("all real (reference)", "real only"))
+    assert set(local) < set(reference) and len(set(reference)) == 8, "real positives that the local site does not have"
     enriched, added = ([p for p in arms[n].parts if p.source.startswith("synthetic")] for n in ("enriched", "added"))
     assert [p.rows.tolist() for p in enriched] == [p.rows.tolist() for p in added]
 
@@ -113,7 +113,7 @@ def test_oversampling_repeats_local_films_to_the_size_and_prevalence_of_the_enri
 ) -> None:
     arms = of_repeat(composed(enrich_settings(synthetic_images=60, synthetic_positives=7)), 0)
     for present, count in ((True, 10), (False, 66)):
-        repeated, local = films(arms["oversampled"], present=present), films(arms["local"], present=present)
+        repeated, local = films(arms["oversampled"], present=present), films(arms["real only"], present=present)
         assert repeated == [local[i % len(local)] for i in range(count)], (
             "also where the local site has too few without"
         )
@@ -124,7 +124,7 @@ def test_reweighting_and_augmentation_are_the_only_settings_that_differ_between_
 ) -> None:
     settings = enrich_settings()
     arms = of_repeat(composed(settings), 0)
-    plain = arms["local"].settings
+    plain = arms["real only"].settings
     assert arms["augmented"].settings == plain.model_copy(update={"augment": settings.augment})
     weight = arms["reweighted"].settings.positive_weight
     assert arms["reweighted"].settings == plain.model_copy(update={"positive_weight": weight})
@@ -143,8 +143,8 @@ def test_arms_of_a_repeat_share_films_and_seed_and_another_repeat_has_others(
     assert all(t.test is made[0].test and t.validation is made[0].validation for t in made)
     for first, second in pairwise(of_repeat(made, r) for r in range(3)):
         assert len({t.settings.seed for t in first.values()}) == 1
-        assert first["local"].settings.seed != second["local"].settings.seed
-        assert set(films(first["local"], present=False)) != set(films(second["local"], present=False))
+        assert first["real only"].settings.seed != second["real only"].settings.seed
+        assert set(films(first["real only"], present=False)) != set(films(second["real only"], present=False))
         ours, theirs = (t["synthetic only"].parts[0] for t in (first, second))
         assert not np.array_equal(ours.images, theirs.images)
 
@@ -181,9 +181,10 @@ def test_several_generators_give_equal_shares(
     ("changes", "message"),
     [
         ({"real_positives": 30, "synthetic_positives": 30, "real_images": 60, "synthetic_images": 40},
-         r"arm 'local' asks for 30 training films with the finding and hospital \(train\) has 18"),
-        ({"synthetic_positives": 16}, r"arm 'oracle' asks for 19 training films with the finding and .* has 18"),
-        ({"real_images": 4_000}, r"arm 'local' asks for 3,996 training films without the finding and .* has 124"),
+         r"arm 'real only' asks for 30 training films with the finding and hospital \(train\) has 18"),
+        ({"synthetic_positives": 16},
+         r"arm 'all real \(reference\)' asks for 19 training films with the finding and .* has 18"),
+        ({"real_images": 4_000}, r"arm 'real only' asks for 3,996 training films without the finding and .* has 124"),
     ],
 )  # fmt: skip
 def test_too_few_films_name_the_arm_and_how_many_before_anything_is_drawn(
@@ -216,6 +217,24 @@ def test_more_repeats_are_added_to_those_that_are_there(
         assert after.aucs["Effusion"][:repeats] == before.aucs["Effusion"]
 
 
+def test_trainings_that_an_older_version_finished_under_other_names_are_not_repeated(
+    finished: tuple[ExperimentResult, Path], enrich_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished[1], tmp_path / "out")
+    done = tmp_path / "out" / "trials"
+    for before, now in {"local": "real-only", "kept": "fewer-real", "oracle": "all-real-reference"}.items():
+        (done / now).rename(done / before)
+    monkeypatch.setattr(trials, "train_one", None)
+    assert enrich(enrich_settings(), tmp_path / "out") == finished[0]
+
+
+def test_a_result_with_the_older_names_of_its_arms_is_read(finished: tuple[ExperimentResult, Path]) -> None:
+    text = finished[0].to_json()
+    for before, now in {"local": "real only", "kept": "fewer real", "oracle": "all real (reference)"}.items():
+        text = text.replace(f'"{now}"', f'"{before}"')
+    assert ExperimentResult.model_validate_json(text) == finished[0]
+
+
 # --- the result ------------------------------------------------------------------------------------------------------
 
 
@@ -226,8 +245,8 @@ def test_the_result_holds_every_arm_and_the_comparisons_that_separate_the_causes
     assert ExperimentResult.model_validate_json((out / "result.json").read_text()) == result
     assert [a.name for a in result.arms] == list(descriptions(EnrichSettings.model_validate(result.settings)))
     pairs = [(c.arm, c.against) for c in result.comparisons]
-    assert pairs[: 1 + len(CONTROLS)] == [(ENRICHED, LOCAL), *((ENRICHED, control) for control in CONTROLS)]
-    assert pairs[5:] == [("added", "local"), ("synthetic only", "local"), ("oracle", "local")]
+    assert pairs[: 1 + len(CONTROLS)] == [(ENRICHED, REAL_ONLY), *((ENRICHED, control) for control in CONTROLS)]
+    assert pairs[5:] == [("added", "real only"), ("synthetic only", "real only"), ("all real (reference)", "real only")]
     test = hospital.rows("test")
     assert result.test_images == len(test) and result.test_positives == {"Effusion": 4}
     assert result.test_patients == hospital.manifest["patient"][test].n_unique()
@@ -248,8 +267,8 @@ def test_the_files_are_strict_json_a_table_and_a_picture(finished: tuple[Experim
 def test_notes_say_what_the_intervals_leave_out(finished: tuple[ExperimentResult, Path]) -> None:
     notes = finished[0].notes
     assert any("local training patients were in this generator's training" in n for n in notes)
-    assert "the generators are the same in every repeat: luck in their training is not in the intervals" in notes
-    assert "one repeat: luck in training is not in the intervals" in notes
+    assert "the generators are the same in every repeat: the intervals do not include luck in training them" in notes
+    assert "one repeat: the intervals do not include luck in training the classifiers" in notes
 
 
 def test_stopped_after_some_trainings_and_called_again_it_ends_in_the_same_bytes(
@@ -282,5 +301,5 @@ def test_called_again_when_done_it_trains_and_draws_nothing(
         raise AssertionError("already there")
 
     monkeypatch.setattr(trials, "train_one", never)
-    monkeypatch.setattr(module, "draw_with", never)
+    monkeypatch.setattr(module, "generate_with_and_without", never)
     assert enrich(enrich_settings(), finished[1]) == finished[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from radcommons.classify.trials import Trained, Trial
+from radcommons.classify.trials import Trial, TrialResult
 from radcommons.errors import FindingUnknown, TooFewImages
 from radcommons.experiments import merge as module
 from radcommons.experiments.merge import merge
@@ -28,7 +28,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Merge
     def made(settings: MergeSettings) -> list[Trial]:
         found: list[Trial] = []
 
-        def instead(asked: list[Trial], *arguments: object, **options: object) -> list[Trained]:
+        def instead(asked: list[Trial], *arguments: object, **options: object) -> list[TrialResult]:
             found.extend(asked)
             raise InterruptedError
 

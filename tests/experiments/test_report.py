@@ -34,7 +34,7 @@ def result(comparison: Callable[..., Comparison]) -> Callable[..., ExperimentRes
             test_patients=4_000,
             test_positives=dict.fromkeys(findings, 3_600),
             arms=(
-                arm("local", {"real without": 950, "real with": 50}, 0.24),
+                arm("real only", {"real without": 950, "real with": 50}, 0.24),
                 arm("enriched", ENRICHED, None),
             ),
             comparisons=tuple(
@@ -52,7 +52,7 @@ def result(comparison: Callable[..., Comparison]) -> Callable[..., ExperimentRes
 Make = Callable[..., ExperimentResult]
 
 
-def test_the_table_begins_with_the_sentence_and_says_what_was_judged(result: Make) -> None:
+def test_the_table_begins_with_the_sentence_and_says_what_was_tested(result: Make) -> None:
     lines = table(result()).splitlines()
     assert lines[0] == "These data do not show that synthetic images help."
     assert lines[2] == (
@@ -65,13 +65,13 @@ def test_the_table_begins_with_the_sentence_and_says_what_was_judged(result: Mak
 
 def test_rows_hold_arm_composition_auc_and_diversity_then_difference_and_p(result: Make) -> None:
     text = table(result())
-    assert "| local: what local is | 950 + 50 real | 0.800 (0.700 to 0.900) | 0.240 ± 0.100 |" in text
+    assert "| real only: what real only is | 950 + 50 real | 0.800 (0.700 to 0.900) | 0.240 ± 0.100 |" in text
     assert "| enriched: what enriched is | 450 + 50 real, 400 + 100 synthetic | 0.800 (0.700 to 0.900) |  |" in text
     assert (
-        "| enriched against local | Pneumonia | +0.010 (-0.030 to +0.050) | < 0.001 | < 0.001 | < 0.001 | < 0.001 | "
-        "0.050 | undecided |"
+        "| enriched against real only | Pneumonia | +0.010 (-0.030 to +0.050) | < 0.001 | < 0.001 | < 0.001 | "
+        "< 0.001 | 0.050 | undecided |"
     ) in text
-    assert "Corrected by Holm over all 1 comparisons" in text
+    assert "Holm's correction covers all 1 comparisons" in text
 
 
 @pytest.mark.parametrize("findings", [("Pneumonia",), ("Edema", "Nodule", "Effusion", "Pneumonia")])
@@ -98,14 +98,14 @@ def test_the_figure_has_a_panel_a_finding_with_every_arm_and_its_repeats(result:
     assert [p.get_title() for p in panels] == list(findings)
     first = panels[0]
     assert [t.get_text() for t in first.get_yticklabels()] == [
-        "local\n950 + 50 real", "enriched\n450 + 50 real, 400 + 100 synthetic"
+        "real only\n950 + 50 real", "enriched\n450 + 50 real, 400 + 100 synthetic"
     ]  # fmt: skip
     assert first.yaxis_inverted(), "the first arm stands on top"
     ticks = [line for line in first.lines if line.get_marker() == "|"]
     assert [len(line.get_xdata()) for line in ticks] == [3, 3]
     intervals = [line for line in first.lines if list(line.get_xdata()) == [0.7, 0.9]]
     assert [line.get_color() for line in intervals] == ["#5c6870", "#c2571a"], "films only, with synthetic images"
-    assert "as good as 'local'" in [t.get_text() for t in drawn.legends[0].get_texts()]
+    assert "as good as 'real only'" in [t.get_text() for t in drawn.legends[0].get_texts()]
 
 
 def test_one_repeat_has_no_marks_of_its_own(result: Make) -> None:
@@ -125,6 +125,6 @@ def test_all_three_files_are_written_and_the_record_is_read_back(result: Make, t
 def test_the_terminal_shows_sentence_arms_notes_and_where_the_files_are(result: Make, tmp_path: Path) -> None:
     lines = as_text(result(), tmp_path).splitlines()
     assert lines[0].startswith("These data do not show")
-    assert "  local     0.800 (0.700 to 0.900)" in lines and "  enriched  0.800 (0.700 to 0.900)" in lines
+    assert "  real only  0.800 (0.700 to 0.900)" in lines and "  enriched   0.800 (0.700 to 0.900)" in lines
     assert "note: the key differs" in lines
     assert lines[-1].count(str(tmp_path)) == 3

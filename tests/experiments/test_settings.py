@@ -27,7 +27,7 @@ def enrich(**changes: Any) -> EnrichSettings:
 def test_the_shipped_sizes_parse_and_give_every_arm_as_many_images_an_epoch(tmp_path: Path, preset: str) -> None:
     file = write(tmp_path, f'preset = "{preset}"\nstore = "site"\ngenerators = ["a-run"]')
     enriching: EnrichSettings = read_settings(EnrichSettings, "enrich", file, [])
-    assert enriching.total == enriching.real_images, "films at the same total are the arm 'local'"
+    assert enriching.total == enriching.real_images, "films at the same total are the arm 'real only'"
     assert enriching.positives / enriching.total == pytest.approx(0.15)
     assert enriching.real_positives / enriching.real_images == pytest.approx(0.05)
     assert enriching.training(0).epoch_images == enriching.total

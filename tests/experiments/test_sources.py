@@ -16,9 +16,9 @@ from radcommons.experiments import sources
 from radcommons.experiments.enrich import enrich
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.experiments.sources import (
-    draw_as_trained,
-    draw_seed,
-    draw_with,
+    generate_as_trained,
+    generate_with_and_without,
+    generation_seed,
     learned_from,
     open_generator,
     open_generators,
@@ -65,7 +65,7 @@ def test_a_generator_of_the_sites_own_training_part_may_be_used_and_says_what_it
     assert note is None
     assert learned_from(generator, site) == (
         f"own-run: {people} of {people} local training patients were in this generator's training, so it knows films "
-        "that the small local set lacks"
+        "that are not in the small local set"
     )
 
 
@@ -100,7 +100,7 @@ def test_validation_patients_count_as_well(generator: Path, hospital: Store, tmp
 
 def draw(generator: Path, **changes: int) -> sources.Examples:
     values = {"positives": 5, "negatives": 9, "seed": 1, **changes}
-    return draw_with(Generator.load(generator), "Effusion", name="run", track=silent, **values)
+    return generate_with_and_without(Generator.load(generator), "Effusion", name="run", track=silent, **values)
 
 
 def test_images_are_drawn_with_and_without_the_finding_in_the_numbers_asked_for(generator: Path) -> None:
@@ -113,7 +113,7 @@ def test_images_are_drawn_with_and_without_the_finding_in_the_numbers_asked_for(
 
 def test_drawn_as_trained_they_are_the_generators_own_images_about_the_findings_asked_for(generator: Path) -> None:
     chosen = Generator.load(generator)
-    drawn = draw_as_trained(chosen, 12, ["Nodule", "Effusion"], name="run", seed=4, track=silent)
+    drawn = generate_as_trained(chosen, 12, ["Nodule", "Effusion"], name="run", seed=4, track=silent)
     own = chosen.generate(12, seed=4)
     np.testing.assert_array_equal(drawn.images, own.images)
     columns = [chosen.findings.index(f) for f in ("Nodule", "Effusion")]
@@ -142,7 +142,7 @@ def test_a_generator_whose_training_had_the_finding_too_rarely_to_say_so_is_told
     kept = [c for c in chosen.findings_record.combinations if c[0][chosen.findings.index("Effusion")] == 0]
     bare = replace(chosen, findings_record=chosen.findings_record.model_copy(update={"combinations": tuple(kept)}))
     with pytest.raises(TooFewImages, match="run never draws 'Effusion' present: in its training no combination"):
-        draw_with(bare, "Effusion", positives=1, negatives=1, name="run", seed=1, track=silent)
+        generate_with_and_without(bare, "Effusion", positives=1, negatives=1, name="run", seed=1, track=silent)
 
 
 def test_one_generator_under_two_names_is_refused_and_two_draw_each_its_own(
@@ -153,5 +153,5 @@ def test_one_generator_under_two_names_is_refused_and_two_draw_each_its_own(
     with pytest.raises(SettingRefused, match="link are the same generator; name it once"):
         open_generators([generator, tmp_path / "link"], site, ["Effusion"])
     settings = enrich_settings()
-    seeds = {draw_seed(settings, repeat, number) for repeat in range(3) for number in range(3)}
+    seeds = {generation_seed(settings, repeat, number) for repeat in range(3) for number in range(3)}
     assert len(seeds) == 9

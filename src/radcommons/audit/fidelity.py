@@ -8,9 +8,9 @@ import numpy as np
 
 from radcommons.audit.inputs.material import BALANCED, Material
 from radcommons.audit.settings import AuditSettings
-from radcommons.classify.material import Mixture, Split, chosen_findings, of_store
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
+from radcommons.classify.training_data import Mixture, Split, chosen_findings, of_store
 from radcommons.errors import ClassifierRefused, TooFewImages
 from radcommons.metrics.bootstrap import auc_interval
 from radcommons.metrics.classification import area_under_roc

@@ -1,4 +1,4 @@
-"""Scores of labelled films under a change of every film, batch by batch: memory does not grow with the films."""
+"""Scores of labelled films after a change of every film, batch by batch, so that memory stays bounded."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ class LabelledFilms:
 
     Attributes:
         images: uint8 (N, R, R), in memory or mapped.
-        rows: those with a known label, (n,).
-        labels: their labels, float32 (n, F), 1, 0 or NaN; NaN too in the columns left out, so that the attack spends
-            nothing on them.
+        rows: of the images with a known label, (n,).
+        labels: their labels, float32 (n, F), 1, 0 or NaN; NaN too in the columns left out, so that the attack
+            ignores them.
         patients: patient of each, (n,).
         findings: the F outputs of the network.
-        judged: columns of the findings with both classes.
+        evaluated: columns of the findings with both classes.
         side: of the network's input; a batch is resized to it before it is attacked.
     """
 
@@ -39,7 +39,7 @@ class LabelledFilms:
     labels: np.ndarray
     patients: np.ndarray
     findings: tuple[str, ...]
-    judged: tuple[int, ...]
+    evaluated: tuple[int, ...]
     side: int
 
     @classmethod
@@ -67,14 +67,14 @@ class LabelledFilms:
         """
         classes = binary_labels(labels)
         positives, negatives = (classes == 1).sum(axis=0), (classes == 0).sum(axis=0)
-        judged = np.flatnonzero((positives > 0) & (negatives > 0))
-        if not len(judged):
+        evaluated = np.flatnonzero((positives > 0) & (negatives > 0))
+        if not len(evaluated):
             counts = ", ".join(f"{f} {p}/{n}" for f, p, n in zip(findings, positives, negatives, strict=True))
             raise TooFewImages(
                 f"no finding has both classes among the {len(labels)} films to attack (present/absent: {counts}); "
                 "name films with and without a finding"
             )
-        classes[:, np.setdiff1d(np.arange(len(findings)), judged)] = np.nan
+        classes[:, np.setdiff1d(np.arange(len(findings)), evaluated)] = np.nan
         known = np.flatnonzero(~np.isnan(classes).all(axis=1))
         return cls(
             images=images,
@@ -82,7 +82,7 @@ class LabelledFilms:
             labels=classes[known],
             patients=patients[known],
             findings=tuple(findings),
-            judged=tuple(map(int, judged)),
+            evaluated=tuple(map(int, evaluated)),
             side=side or images.shape[-1],
         )
 
@@ -91,26 +91,26 @@ class LabelledFilms:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The findings that are judged."""
-        return tuple(self.findings[column] for column in self.judged)
+        """The findings that are evaluated."""
+        return tuple(self.findings[column] for column in self.evaluated)
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The findings that are not, because they have one class only."""
+        """The other findings, which have one class only."""
         return tuple(name for name in self.findings if name not in self.names)
 
 
 def changed_scores(
     network: nn.Module, films: LabelledFilms, change: Change, *, batch_size: int, advance: Advance
 ) -> np.ndarray:
-    """Logits of the judged findings after a change of every film, float64 (n, judged)."""
+    """Logits of the evaluated findings after a change of every film, float64 (n, evaluated)."""
     device = next(network.parameters()).device
     found = []
     with evaluating(network):
         for number, (grey, labels) in enumerate(batches(films, batch_size, device)):
             changed = change(grey, labels, number)
             with torch.no_grad():
-                found.append(network(changed)[:, list(films.judged)].double().cpu())
+                found.append(network(changed)[:, list(films.evaluated)].double().cpu())
             advance(len(grey))
     return torch.cat(found).numpy()
 
@@ -133,9 +133,9 @@ def pgd_scores(
     advance: Advance,
     made_on: nn.Module | None = None,
 ) -> np.ndarray:
-    """Logits under `attack`, (n, judged); the examples are `made_on` another network where one is given.
+    """Logits under `attack`, (n, evaluated); the examples are `made_on` another network where one is given.
 
-    The random starts follow from seed and batch size alone, so that networks and epsilons are compared on the same.
+    The random starts follow from seed and batch size alone, so all networks and epsilons are compared on the same ones.
     """
     attacked = network if made_on is None else made_on
 
@@ -154,7 +154,7 @@ def noise_scores(
     batch_size: int,
     advance: Advance,
 ) -> np.ndarray:
-    """Logits under `noise` of the attack's size, (n, judged)."""
+    """Logits under `noise` of the attack's size, (n, evaluated)."""
 
     def change(grey: Tensor, labels: Tensor, number: int) -> Tensor:
         return noise(grey, settings, torch_stream(seed, "noise", number))
@@ -163,5 +163,5 @@ def noise_scores(
 
 
 def aucs(scores: np.ndarray, films: LabelledFilms) -> np.ndarray:
-    """AUC of each judged finding, (judged,)."""
-    return auc_by_finding(scores, films.labels[:, list(films.judged)])
+    """AUC of each evaluated finding, (evaluated,)."""
+    return auc_by_finding(scores, films.labels[:, list(films.evaluated)])

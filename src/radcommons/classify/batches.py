@@ -1,4 +1,4 @@
-"""The order in which training images come, and how they are changed: functions of the seed and the position alone."""
+"""The order and the augmentation of training images: functions of the seed and the position alone."""
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from radcommons.seeds import numpy_stream, torch_stream
 def epoch_batches(epoch: int, labels: np.ndarray, settings: ClassifierSettings, world: Distributed) -> list[np.ndarray]:
     """Indices of the batches of one epoch, nearly equal in size; with several processes each gets equal shares.
 
-    An epoch shows every image once, or `epoch_images` of them, going on where the last epoch ended; what cannot be
-    dealt out in equal shares waits for the next.
+    An epoch shows every image once, or `epoch_images` of them, continuing where the last epoch ended. Images that do
+    not divide into equal shares wait for the next epoch.
 
     Raises:
-        TooFewImages: batch norms need two images a process.
+        TooFewImages: batch norms need two images per process.
     """
     count = len(labels)
     images, least = settings.epoch_images or count, 2 * world.size
@@ -44,8 +44,8 @@ def oversampling_weights(labels: np.ndarray) -> np.ndarray:
     Args:
         labels: (n, F); 1, 0 or NaN.
     Returns:
-        (n,), of sum 1: the mean over an image's known labels of one over twice the number of its class. With one
-        finding both classes weigh a half exactly; with several, each finding pulls.
+        (n,), sum 1: for each known label, one over twice the number of images of its class, averaged over the
+        image's labels. With one finding both classes have a weight of exactly a half; with several, about.
     """
     positive, known = labels >= 0.5, ~np.isnan(labels)
     of_positives = 0.5 / np.maximum(1, positive.sum(axis=0))
@@ -64,29 +64,29 @@ def positive_weights(labels: np.ndarray, setting: float | str) -> Tensor:
 
 
 def augmented(grey: Tensor, augmentation: Augmentation, *, seed: int, step: int) -> Tensor:
-    """Images of one step, each turned, shifted, zoomed and recoloured by chance.
+    """Images of one step, each randomly rotated, shifted, zoomed and changed in contrast and brightness.
 
     Args:
         grey: grey levels 0 ... 255, (n, 1, S, S).
-        step: position of the batch in the run: the same step is changed in the same way.
+        step: position of the batch in the run; it determines the changes.
     Returns:
-        Grey levels 0 ... 255; what comes in from outside the film repeats its border.
+        Grey levels 0 ... 255; pixels from outside the film repeat its border.
     """
     if not (augmentation.moves or augmentation.recolours):
         return grey
-    chance = torch_stream(seed, "augment", step)
-    draws = (2 * torch.rand(len(grey), 6, generator=chance) - 1).to(grey.device)
+    generator = torch_stream(seed, "augment", step)
+    amounts = (2 * torch.rand(len(grey), 6, generator=generator) - 1).to(grey.device)
     if augmentation.moves:
-        angle = draws[:, 0] * augmentation.rotation * torch.pi / 180
-        scale = 1 + draws[:, 1] * augmentation.zoom
+        angle = amounts[:, 0] * augmentation.rotation * torch.pi / 180
+        scale = 1 + amounts[:, 1] * augmentation.zoom
         cosine, sine = angle.cos() / scale, angle.sin() / scale
-        shift = 2 * augmentation.shift * draws[:, 2:4]  # the sampling grid spans 2
+        shift = 2 * augmentation.shift * amounts[:, 2:4]  # the sampling grid spans 2
         rows = torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], dim=1)
         grid = F.affine_grid(rows.view(-1, 2, 3), list(grey.shape), align_corners=False)
         grey = F.grid_sample(grey, grid, padding_mode="border", align_corners=False)
     if augmentation.recolours:
         mean = grey.mean((1, 2, 3), keepdim=True)
-        contrast = 1 + augmentation.contrast * draws[:, 4].view(-1, 1, 1, 1)
-        brightness = augmentation.brightness * draws[:, 5].view(-1, 1, 1, 1)
+        contrast = 1 + augmentation.contrast * amounts[:, 4].view(-1, 1, 1, 1)
+        brightness = augmentation.brightness * amounts[:, 5].view(-1, 1, 1, 1)
         grey = ((grey - mean) * contrast + mean + brightness).clamp(0, 255)
     return grey

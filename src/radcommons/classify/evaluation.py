@@ -1,4 +1,4 @@
-"""A classifier judged on real films: every number with an interval over patients, thresholds from validation."""
+"""Evaluates a classifier on real films: every number with an interval over patients, thresholds from validation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from radcommons.classify.estimates import certain, mean_estimate, of_share, patients_behind
 from radcommons.classify.evaluation_page import render, table
-from radcommons.classify.material import Examples, of_store, require_both_classes, with_both_classes
+from radcommons.classify.intervals import estimate, mean_share_estimate, patients_behind, share_estimate
+from radcommons.classify.training_data import Examples, of_store, require_both_classes, with_both_classes
 from radcommons.data.listing import Part
 from radcommons.data.seen import patients_seen_of
 from radcommons.data.store import Store
@@ -55,40 +55,34 @@ def evaluate(
     seed: int = 0,
     track: Track = silent,
 ) -> Evaluation:
-    """Judge a run's classifier on one part of a store.
+    """Evaluate a run's classifier on one part of a store.
 
-    Writes ``evaluation.json``, ``evaluation.html``, ``table.md`` and ``predictions.parquet`` (scores by pseudonym; it
-    stays in the hospital).
+    Writes ``evaluation.json``, ``evaluation.html``, ``table.md`` and ``predictions.parquet`` (scores by pseudonym,
+    which stay in the hospital).
 
     Args:
         run: of `train_classifier`.
         folder: the store.
-        findings: which to judge; all that the classifier knows by default; each once.
+        findings: which to evaluate, each once; all that the classifier knows by default.
         by_image: draw bootstrap samples of images, not of patients; intervals are then too narrow where patients
             have several films.
         bootstrap_samples: behind each interval.
     Raises:
         FindingUnknown: the store does not label a finding.
-        TooFewImages: no finding has both classes in the part; where some have, the others are named and left out.
+        TooFewImages: no finding has both classes in the part. Findings of one class are named and left out where
+                others have both.
         PatientsSeen: patients of the test part were in training or validation; status 3.
         PathInUse: `out` holds something else, or the evaluation of another classifier, store or settings.
     """
-    with alone_in(out, private=True):  # predictions are not for everybody
+    with alone_in(out, private=True):  # predictions name patients by pseudonym
         classifier, store = Classifier.load(run), Store.open(folder)
-        chosen = tuple(findings or classifier.findings)
-        require_common(chosen, classifier.findings, run)
-        require_common(chosen, store.findings, folder)
-        films = of_store(store, part, side=classifier.side).about(chosen)
-        if not len(films):
-            raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
-        both = with_both_classes(films.labels)
-        if not both.any():
-            require_both_classes(films.labels, chosen, f"the part '{part}' of {folder}")
+        films = films_of_part(store, part, findings, classifier=classifier, run=run)
+        chosen, both = films.findings, with_both_classes(films.labels)
         kept = np.flatnonzero(both)
         seen = patients_seen_of(load_classifier_patients(run), store, films.rows)
         overlap = seen.describe(part, "this classifier's training or validation")
         if part == "test" and seen.patients:
-            raise PatientsSeen(f"{run}: {overlap}; judge it on films of patients that it has not seen")
+            raise PatientsSeen(f"{run}: {overlap}; evaluate it on films of patients that it has not seen")
         request = {
             "command": "classify eval",
             "classifier": classifier.digest,
@@ -103,7 +97,7 @@ def evaluate(
         scores = classifier.scores(films.images, rows=films.rows, track=track)
         columns = [classifier.findings.index(f) for f in chosen]
         with track("Bootstrap over patients", total=1, unit="tables") as advance:
-            evaluation = judged(
+            evaluation = evaluate_scores(
                 classifier,
                 films.about([chosen[f] for f in kept]),
                 scores[:, [columns[f] for f in kept]],
@@ -125,13 +119,33 @@ def evaluate(
 def _of_one_class(films: Examples, both: np.ndarray) -> dict[str, tuple[int, int]]:
     return {
         finding: (int((labels >= 0.5).sum()), int((labels < 0.5).sum()))
-        for finding, labels, judged in zip(films.findings, films.labels.T, both, strict=True)
-        if not judged
+        for finding, labels, has_both in zip(films.findings, films.labels.T, both, strict=True)
+        if not has_both
     }
 
 
+def films_of_part(
+    store: Store, part: Part, findings: Sequence[str] | None, *, classifier: Classifier, run: Path
+) -> Examples:
+    """The films of one part of a store, with the labels of the findings asked for, or of all that the classifier knows.
+
+    Raises:
+        FindingUnknown: the classifier does not know a finding, or the store does not label it.
+        TooFewImages: the part is empty, or no finding has both classes in it.
+    """
+    chosen = tuple(findings or classifier.findings)
+    require_common(chosen, classifier.findings, run)
+    require_common(chosen, store.findings, store.path)
+    films = of_store(store, part, side=classifier.side).about(chosen)
+    if not len(films):
+        raise TooFewImages(f"{store.path} has no film in its part '{part}'; name another --part")
+    if not with_both_classes(films.labels).any():
+        require_both_classes(films.labels, chosen, f"the part '{part}' of {store.path}")
+    return films
+
+
 def require_common(asked: Sequence[str], known: Sequence[str], where: Path) -> None:
-    """Raise FindingUnknown, offering the common ones, where one that is asked for is not known there."""
+    """Raise FindingUnknown, which names the findings in common, where one that is asked for is not known there."""
     missing = [f for f in asked if f not in known]
     if missing:
         common = [f for f in asked if f in known]
@@ -151,10 +165,10 @@ def predictions(store: Store, films: Examples, scores: np.ndarray) -> pl.DataFra
     return pl.DataFrame(columns)
 
 
-def judged(
+def evaluate_scores(
     classifier: Classifier, films: Examples, scores: np.ndarray, *, by_image: bool, bootstrap_samples: int, seed: int
 ) -> Evaluation:
-    """The record of scores (n, F) of films whose labels have both classes of every finding."""
+    """The record for scores (n, F) of films that have both classes of every finding."""
     labels = films.labels
     groups = np.arange(len(films)) if by_image else films.patients
 
@@ -174,11 +188,14 @@ def judged(
         rules[rule] = [
             AtThreshold(
                 threshold=chosen[f],
-                **{m: of_share(v[f], r[:, f], behind[m][f] if m in behind else None) for m, (v, r) in values.items()},
+                **{
+                    m: share_estimate(v[f], r[:, f], behind[m][f] if m in behind else None)
+                    for m, (v, r) in values.items()
+                },
             )
             for f in range(len(films.findings))
         ]
-        means_at[rule] = {m: mean_estimate(v, r) for m, (v, r) in values.items()}
+        means_at[rule] = {m: mean_share_estimate(v, r) for m, (v, r) in values.items()}
     parts = [split_classes(scores[:, f], labels[:, f]) for f in range(len(films.findings))]
     points = auc_by_finding(scores, labels)
     areas = np.array([average_precision(*p) for p in parts])
@@ -188,8 +205,8 @@ def judged(
             positives=len(parts[f][0]),
             negatives=len(parts[f][1]),
             patients_of_rarer=patients_of_rarer(labels[:, f], films.patients),
-            auc=certain(points[f], aucs[:, f]),
-            average_precision=certain(areas[f], precisions[:, f]),
+            auc=estimate(points[f], aucs[:, f]),
+            average_precision=estimate(areas[f], precisions[:, f]),
             rules={rule: values[f] for rule, values in rules.items()},
             calibration=_calibration(scores[:, f], labels[:, f]),
             roc=_thinned(*roc_curve(*parts[f])),
@@ -209,8 +226,8 @@ def judged(
         seed=seed,
         findings=found_findings,
         mean={
-            "auc": certain(points.mean(), bootstrap_mean(aucs)),
-            "average precision": certain(areas.mean(), bootstrap_mean(precisions)),
+            "auc": estimate(points.mean(), bootstrap_mean(aucs)),
+            "average precision": estimate(areas.mean(), bootstrap_mean(precisions)),
         },
         mean_at=means_at,
         versions=versions("torch", "monai", "numpy"),
@@ -230,6 +247,6 @@ def _calibration(scores: np.ndarray, labels: np.ndarray) -> Calibration:
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """A curve's points, evenly thinned where there are many, ends included."""
+    """At most CURVE_POINTS points of a curve, evenly spaced, with both ends."""
     kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), CURVE_POINTS)).round().astype(int))
     return tuple(zip(x[kept].round(6).tolist(), y[kept].round(6).tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""An evaluation for people: a Markdown table, and a page with its curves."""
+"""An evaluation as a Markdown table and as a page with curves."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("AUC", "average precision", "accuracy", "sensitivity", "specificity", "PPV", "NPV", "F1")
-NAMES_A_LINE, COLOURS = 6, 10  # of the plots' legend; of matplotlib's lines, before they come again
+NAMES_A_LINE, COLOURS = 6, 10  # in the legend of the plots; matplotlib's line colours
 
 
 def written(estimate: Estimate | None, form: str = ".3f") -> str:
@@ -19,7 +19,7 @@ def written(estimate: Estimate | None, form: str = ".3f") -> str:
 
 
 def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[str]]]:
-    """One row a finding, then the mean: name, and a text a column."""
+    """One row per finding, then the mean: the name, and one text per column."""
     found = []
     for f in evaluation.findings:
         at = f.rules[rule]
@@ -32,17 +32,14 @@ def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[s
 
 
 def caution(evaluation: Evaluation) -> str:
-    """What a reader must know before the numbers: that training may have seen the part, or what is few or left out."""
+    """What a reader must know before the numbers: films seen in training, few patients, findings left out."""
     return " ".join(text for text in (_seen(evaluation), _few(evaluation), _one_class(evaluation)) if text)
 
 
 def _few(evaluation: Evaluation) -> str:
     few = [f"{f.finding} ({f.patients_of_rarer})" for f in evaluation.findings if f.patients_of_rarer < FEW_PATIENTS]
-    return (
-        f"Fewer than {FEW_PATIENTS} patients of the rarer class: {', '.join(few)}. Go by no number of these."
-        if few
-        else ""
-    )
+    said = f"Fewer than {FEW_PATIENTS} patients of the rarer class: {', '.join(few)}. Do not rely on these numbers."
+    return said if few else ""
 
 
 def _one_class(evaluation: Evaluation) -> str:
@@ -50,7 +47,7 @@ def _one_class(evaluation: Evaluation) -> str:
         f"{finding} ({positives:,} films with, {negatives:,} without)"
         for finding, (positives, negatives) in evaluation.one_class.items()
     ]
-    return f"Not judged, for want of films of both kinds: {', '.join(left_out)}." if left_out else ""
+    return f"Not evaluated, because all films are of one class: {', '.join(left_out)}." if left_out else ""
 
 
 def _seen(evaluation: Evaluation) -> str:
@@ -58,15 +55,15 @@ def _seen(evaluation: Evaluation) -> str:
     if evaluation.part not in did:
         return ""
     return (
-        f"Where this store took part in training, these are the films that {did[evaluation.part]}, "
-        "and the numbers flatter."
+        f"If this store was used in training, these are the films that {did[evaluation.part]}, "
+        "and the numbers are too good."
     )
 
 
 def table(evaluation: Evaluation) -> str:
     """The results as Markdown."""
     lines = [
-        f"{evaluation.classifier}, judged on the part '{evaluation.part}' of {evaluation.store}: "
+        f"{evaluation.classifier}, evaluated on the part '{evaluation.part}' of {evaluation.store}: "
         f"{evaluation.images:,} films of {evaluation.patients:,} patients. "
         f"95% intervals from {evaluation.bootstrap_samples:,} bootstrap samples of {evaluation.unit}; "
         f"thresholds by Youden's rule on validation. {caution(evaluation)}".rstrip(),

@@ -3,9 +3,9 @@
 A network takes images (n, 1, R, R) in grey levels 0..255 and gives logits (n, F); labels (n, F) are 1, 0, something
 between for a soft label, or NaN for unknown. Examples are not rounded to whole grey levels.
 
-The network is attacked in evaluation mode, in training too: batch norm then uses the statistics it will be judged
-with, half-made examples never enter them, and an image's example does not depend on its neighbours in the batch
-(Pang et al. 2021, who also find that it costs no robustness). The training step on the examples is an ordinary one.
+The network is attacked in evaluation mode, in training too. Batch norm then uses its final statistics, unfinished
+examples do not change them, and an image's example does not depend on the other images of the batch (Pang et al. 2021
+find that this costs no robustness). The training step on the examples is an ordinary one.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ STEPS_ACROSS = 2.5  # steps of the default size together reach any point of the 
 
 
 class AttackSettings(Settings):
-    """How far an image may be changed and how hard the attack looks for the worst change."""
+    """How far an image may be changed, and how long the attack searches for the worst change."""
 
     norm: Literal["linf", "l2"] = Field(
         "linf", description="linf bounds the change of every pixel; l2 its root mean square over the image's pixels"
@@ -74,8 +74,8 @@ def attack(
         labels: (n, F) in [0, 1] or NaN; an image without a known label is not changed where `keep_best`.
         settings: norm, epsilon and steps.
         generator: of the CPU, draws the random starts.
-        keep_best: give of each image the worst point seen over all steps and restarts, the image itself included.
-            False gives the end of the last restart, which saves two passes: enough for training.
+        keep_best: return for each image the worst point of all steps and restarts, the image itself included. False
+            returns the end of the last restart, which saves two passes and is enough for training.
     Returns:
         float (n, 1, R, R), [0, 255].
     Source: Madry et al. 2018, section 2.1 (projected gradient descent on the negative loss).
@@ -100,15 +100,15 @@ def attack(
 
 
 def noise(images: Tensor, settings: AttackSettings, generator: torch.Generator) -> Tensor:
-    """Images changed at random by as much as `attack` may change them: what any robust curve has to be read against.
+    """Images changed at random by as much as `attack` may change them: the baseline of a robustness curve.
 
     Args:
         images: float (n, 1, R, R), [0, 255].
         settings: norm and epsilon.
         generator: of the CPU.
     Returns:
-        float (n, 1, R, R), [0, 255]. linf: every pixel up or down by epsilon. l2: in a random direction; what black
-        or white pixels cannot take the others take, so that the change has the full size where that is possible.
+        float (n, 1, R, R), [0, 255]. linf: every pixel up or down by epsilon. l2: in a random direction. Where black
+        or white pixels limit the change, other pixels change more, so that it has the full size if possible.
     """
     direction = _normal(images, generator)
     if settings.norm == "linf":
@@ -166,7 +166,7 @@ def image_losses(network: nn.Module, images: Tensor, labels: Tensor, settings: A
 
 
 def steepest(gradients: Tensor, settings: AttackSettings) -> Tensor:
-    """The change of size 1 that a gradient (n, 1, R, R) asks for most; none where the gradient is 0.
+    """The change of size 1 along which the loss rises most, from its gradient (n, 1, R, R); 0 where that is 0.
 
     linf: its signs. l2: its direction, with a root mean square of 1.
     """
@@ -179,7 +179,7 @@ def steepest(gradients: Tensor, settings: AttackSettings) -> Tensor:
 
 
 def start(images: Tensor, settings: AttackSettings, generator: torch.Generator) -> Tensor:
-    """A point drawn evenly from the ball around each image, then brought into [0, 255]."""
+    """A point sampled uniformly from the ball around each image, then projected into [0, 255]."""
     if settings.norm == "linf":
         drawn = torch.rand(images.shape, generator=generator).to(images.device)
         return project(images + settings.epsilon * (2 * drawn - 1), images, settings)
@@ -232,7 +232,7 @@ def _largest_share(change: Tensor, images: Tensor, epsilon: float) -> Tensor:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode until the end of the block; then every module as it was."""
+    """Put the network in evaluation mode for the block; afterwards every module has its own mode again."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -243,7 +243,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def _worse(example: Tensor, highest: Tensor, point: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each image the point with the higher loss, and that loss."""
+    """For each image the point with the higher loss, and that loss."""
     higher = losses > highest
     return torch.where(higher.view(-1, 1, 1, 1), point, example), torch.where(higher, losses, highest)
 

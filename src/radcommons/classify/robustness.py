@@ -1,7 +1,7 @@
 """How robust a classifier is: its AUC under attack against the size of the attack, noise of the same size beside it.
 
-All known labels of a film are attacked at once, so the AUC of one of several findings is not the lowest that an attack
-aimed at it alone would reach. And every number is of one kind of attack: a stronger one may bring it down.
+The attack aims at all known labels of a film at once. So with several findings, an attack on one of them alone may
+reach a lower AUC. Every number is of one kind of attack: a stronger attack may lower it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from radcommons.classify.attacked import LabelledFilms, aucs, noise_scores, pgd_scores
-from radcommons.classify.masking import falling_check, masking_checks, require_change
+from radcommons.classify.gradient_masking import falling_check, masking_checks, require_change
 from radcommons.classify.pgd import WHITE, AttackSettings
 from radcommons.errors import SettingRefused
 from radcommons.metrics.bootstrap import bootstrap_auc, bootstrap_mean, percentile_interval
@@ -85,7 +85,7 @@ def _scores(
     batch_size: int,
     track: Track,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Logits (n, judged) at each epsilon, under attack and under noise."""
+    """Logits (n, evaluated) at each epsilon, under attack and under noise."""
     at = [settings.model_copy(update={"epsilon": size}) for size in sizes]
     with track("Attacking", total=2 * len(sizes) * len(films)) as advance:
         pgd = partial(pgd_scores, network, films, seed=seed, batch_size=batch_size, advance=advance)
@@ -142,16 +142,16 @@ def _differences(
 
 
 def _resampled(scores: np.ndarray, films: LabelledFilms, bootstrap_samples: int) -> np.ndarray:
-    """AUCs in bootstrap samples of patients, (bootstrap_samples, judged); the samples are the same at every call."""
-    labels = films.labels[:, list(films.judged)]
+    """AUCs in bootstrap samples of patients, (bootstrap_samples, evaluated); the samples are the same at every call."""
+    labels = films.labels[:, list(films.evaluated)]
     rng = numpy_stream(0, "redraws")
     return bootstrap_auc(scores, labels, films.patients, bootstrap_samples=bootstrap_samples, rng=rng)
 
 
 def _mean(values: np.ndarray, resampled: np.ndarray) -> Estimate:
-    """Mean over findings of values (judged,), with its interval from bootstrap samples (r, judged).
+    """Mean over findings of values (evaluated,), with its interval from bootstrap samples (r, evaluated).
 
-    A sample without both classes of a finding has no say in that finding.
+    A bootstrap sample without both classes of a finding is left out for that finding.
     """
     low, high = percentile_interval(bootstrap_mean(resampled))
     return Estimate(value=float(values.mean()), low=low, high=high)
@@ -160,7 +160,7 @@ def _mean(values: np.ndarray, resampled: np.ndarray) -> Estimate:
 def _statement(
     checks: Mapping[str, Sequence[MaskingCheck]], differences: Sequence[RobustDifference], settings: AttackSettings
 ) -> str:
-    """What the numbers support: an order of the two only where neither the interval nor a check leaves a doubt."""
+    """What the numbers support: one network is called better only where the interval and all checks agree."""
     failed = {name: [check.name for check in found if not check.passed] for name, found in checks.items()}
     parts = []
     if differences:
@@ -174,8 +174,8 @@ def _statement(
                 parts.append(f"{where} {second} and {first} cannot be told apart: difference of mean AUC {said}.")
             elif epsilon and failed[ahead]:
                 parts.append(
-                    f"{where} no order of {second} and {first} follows: the difference of mean AUC is {said}, but the "
-                    f"attack may have missed what {ahead} is weak to."
+                    f"{where} these data do not show which of {second} and {first} is better: the difference of mean "
+                    f"AUC is {said}, but the attack may have missed a weakness of {ahead}."
                 )
             else:
                 order = "higher" if ahead == second else "lower"
@@ -188,7 +188,8 @@ def _statement(
             )
         else:
             parts.append(
-                f"The attack on {name} passed all {len(found)} checks, which does not prove that no attack does better."
+                f"The attack on {name} passed all {len(found)} checks, which does not prove that no stronger attack "
+                "exists."
             )
     return " ".join(parts)
 

@@ -8,15 +8,14 @@ import numpy as np
 from torch import Tensor, nn
 
 from radcommons.classify.attacked import LabelledFilms
-from radcommons.classify.evaluation import require_common
-from radcommons.classify.material import of_store, require_both_classes, with_both_classes
+from radcommons.classify.evaluation import films_of_part, require_common
 from radcommons.classify.pgd import AttackSettings
 from radcommons.classify.robustness import BOOTSTRAP_SAMPLES, compare
 from radcommons.classify.robustness_figure import robustness_figure
 from radcommons.classify.robustness_table import table
 from radcommons.data.listing import Part
 from radcommons.data.store import Store
-from radcommons.errors import ClassifierRefused, TooFewImages
+from radcommons.errors import ClassifierRefused
 from radcommons.files import put_whole, write_whole
 from radcommons.folders import alone_in, claim
 from radcommons.models.classifier_files import Classifier
@@ -31,7 +30,7 @@ CPU_BATCH, GPU_BATCH = 32, 64
 
 
 class Outputs(nn.Module):
-    """Some outputs of a network, in an order of one's own: what a film's other findings say is not attacked."""
+    """Some outputs of a network in a given order: an attack on them leaves the network's other outputs alone."""
 
     def __init__(self, network: nn.Module, columns: Sequence[int]) -> None:
         super().__init__()
@@ -66,21 +65,20 @@ def attack_run(
         folder: the store.
         settings: the attack; the checks are made at its epsilon.
         other: a run of the same input side that knows the same findings, e.g. one with adversarial training.
-        findings: which to judge; all that the classifier knows by default.
-        epsilons: of the curve, grey levels; 0 and that of the settings are added.
-        films: attack so many, drawn by the seed; all of the part by default or where it has no more.
+        findings: which to attack; all that the classifier knows by default.
+        epsilons: of the curve, grey levels; 0 and the epsilon of the settings are added.
+        films: number of films to attack, sampled by the seed; by default, or where the part has fewer, all of it.
     Raises:
         FindingUnknown: the store or the other run does not know a finding.
         ClassifierRefused: the other run is the same, or has another input side.
-        TooFewImages: no finding has both classes in the part, or among the films drawn; where some have, the others are
-            named and left out.
+        TooFewImages: no finding has both classes in the part, or among the films sampled. Findings of one class are
+            named and left out where others have both.
         PathInUse: `out` holds something else, or an attack on another classifier, store or settings.
     """
     with alone_in(out, private=True):
         classifier, store = Classifier.load(run), Store.open(folder)
-        chosen = tuple(findings or classifier.findings)
-        require_common(chosen, classifier.findings, run)
-        require_common(chosen, store.findings, folder)
+        examples = films_of_part(store, part, findings, classifier=classifier, run=run)
+        chosen = examples.findings
         classifiers = {name_of(run, other): classifier}
         if other is not None:
             if other.resolve() == run.resolve():
@@ -92,11 +90,6 @@ def attack_run(
                     f"{other} sees films of {beside.side} pixels and {run} of {classifier.side}, so that the same "
                     f"epsilon is not the same attack; train one with --set side={classifier.side}"
                 )
-        examples = of_store(store, part, side=classifier.side).about(chosen)
-        if not len(examples):
-            raise TooFewImages(f"{folder} has no film in its part '{part}'; name another --part")
-        if not with_both_classes(examples.labels).any():
-            require_both_classes(examples.labels, chosen, f"the part '{part}' of {folder}")
         request = {
             "command": "classify attack",
             "classifiers": {name: c.digest for name, c in classifiers.items()},
@@ -110,12 +103,16 @@ def attack_run(
             **settings.model_dump(mode="json"),
         }
         claim(out, request)
-        drawn = examples
+        attacked = examples
         if films is not None and films < len(examples):
-            drawn = examples.take(np.sort(numpy_stream(seed, "films").choice(len(examples), size=films, replace=False)))
+            attacked = examples.take(
+                np.sort(numpy_stream(seed, "films").choice(len(examples), size=films, replace=False))
+            )
         result = compare(
             {name: Outputs(c.network, [c.findings.index(f) for f in chosen]) for name, c in classifiers.items()},
-            LabelledFilms.of(drawn.images, drawn.labels, drawn.patients, chosen, rows=drawn.rows, side=classifier.side),
+            LabelledFilms.of(
+                attacked.images, attacked.labels, attacked.patients, chosen, rows=attacked.rows, side=classifier.side
+            ),
             epsilons,
             settings,
             seed=seed,
@@ -143,6 +140,6 @@ def attack_run(
 
 
 def name_of(run: Path, other: Path | None) -> str:
-    """What a run is called in the results: its folder's name, with the parent's where the other run has the same."""
+    """The name of a run in the results: its folder's name, with the parent's where both runs have the same name."""
     name = run.resolve().name
     return name if other is None or other.resolve().name != name else f"{run.resolve().parent.name}/{name}"

@@ -1,10 +1,10 @@
-"""Classifiers under attack for people: a Markdown table, and lines for a terminal."""
+"""The robustness of classifiers as a Markdown table and as lines for a terminal."""
 
 from radcommons.records import RobustComparison, Robustness
 
 
 def table(robustness: Robustness) -> str:
-    """The results as Markdown: AUC against epsilon, findings one by one where there are several, checks, words."""
+    """The results as Markdown: AUC against epsilon, for each finding where there are several, and the checks."""
     result = robustness.result
     lines = [conditions(robustness), "", *_means(result)]
     findings = next(iter(result.curves.values())).findings
@@ -29,7 +29,7 @@ def conditions(robustness: Robustness) -> str:
         + f". Epsilon is the {size}, grey levels of 0 to 255. Projected gradient ascent ("
         + ", ".join(f"{name} = {'default' if value is None else value}" for name, value in known.items())
         + f"), seed {robustness.seed}. 95% intervals from {robustness.bootstrap_samples:,} bootstrap samples of "
-        "patients. Another attack may do better: no AUC here is a lower bound."
+        "patients. A stronger attack may exist: no AUC here is a lower bound."
     )
 
 

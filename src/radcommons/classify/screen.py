@@ -1,7 +1,7 @@
-"""Labels that do not fit their images: each part of the data is judged by a classifier trained on the others.
+"""Finds labels that do not fit their images: a classifier trained on the other parts of the data scores each part.
 
-In the way of confident learning (Northcutt 2021). Labels turned over on purpose, in a second pass, show what share of
-wrong labels such a screen finds in these data.
+This is confident learning (Northcutt 2021). A second pass flips labels on purpose, and so measures what share of wrong
+labels such a screen finds in these data.
 """
 
 import math
@@ -13,8 +13,8 @@ import polars as pl
 from PIL import Image
 from scipy.stats import binom
 
-from radcommons.classify.material import Examples, chosen_findings, of_images, of_store
 from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.training_data import Examples, chosen_findings, of_images, of_store
 from radcommons.classify.trials import Trial, run_trials
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.store import Store
@@ -31,7 +31,7 @@ from radcommons.seeds import derive, numpy_stream
 RECORD, TABLE, SHEET, TRIALS = "screen.json", "suspects.csv", "suspects.png", "trials"
 GIVEN, PLANTED = "as given", "planted"
 VALIDATION_SHARE = 0.15  # of the patients that a fold's classifier learns from
-CHANCE = 0.025  # of as many found in one of two classes, from which on a screen is not relied on
+CHANCE = 0.025  # above this probability of finding as many by chance in a class, the screen is not reliable
 SHOWN = 12  # suspects of each kind on the sheet
 
 
@@ -53,16 +53,17 @@ def screen(
     Args:
         source: a store (all its parts) or a synthetic set.
         settings: of the classifiers; `findings` chooses, and `seed` makes the folds too.
-        folds: parts, by patient; twice as many classifiers are trained.
+        folds: number of parts, by patient; twice as many classifiers are trained.
         planted_share: see `plant_flips`.
-        false_alarm_rate: share of right labels of a class that may stand above a planted one for it to count as found.
+        false_alarm_rate: a flipped label counts as found where at most this share of its class's right labels rank
+            above it.
         workers: trainings at a time, a core each.
     Raises:
         FindingUnknown, TooFewImages, PathInUse, SettingRefused.
     """
     if settings.initial not in ("random", "imagenet"):
         raise SettingRefused(
-            f"initial is {settings.initial}, a run that may have learned from these very images; a screen needs "
+            f"initial is {settings.initial}, a run that may have learned from these images; a screen needs "
             "classifiers that have not: set initial to random or imagenet"
         )
     with alone_in(out, private=True):
@@ -135,23 +136,23 @@ def screen(
 
 
 def sentence(findings: list[FindingScreen], false_alarm_rate: float) -> str:
-    """What the list and the ranking can be relied on for, in words that follow from the control."""
+    """How far the list and the ranking are reliable; follows from the flipped labels by fixed rules."""
     return " ".join(f"{f.finding}: {f.suspects:,} suspects. {_worth(f, false_alarm_rate)}" for f in findings)
 
 
 def _worth(f: FindingScreen, false_alarm_rate: float) -> str:
-    """A rate counts only where so many planted labels would hardly have been found by chance."""
+    """A rate counts only where chance would hardly find as many flipped labels."""
     present = ("wrongly present", f.found_present, f.listed_present)
     absent = ("wrongly absent", f.found_absent, f.listed_absent)
     known = [(words, rate, listed) for words, rate, listed in (present, absent) if rate is not None]
     by_chance = [float(binom.sf(round(rate * f.planted) - 1, f.planted, false_alarm_rate)) for _, rate, _ in known]
     if min(by_chance, default=1.0) > CHANCE:
-        return "Of labels turned over on purpose it finds no more than chance might: go by no suspect."
+        return "It finds no more of the labels flipped on purpose than chance may find: do not rely on this list."
     held = " and ".join(f"{listed} of {f.planted} {words}" for words, _, listed in known)
     ranked = " and ".join(f"{rate:.0%} of those {words}" for words, rate, _ in known)
     return (
-        f"With labels turned over on purpose such a list holds {held}, and {f.listed_right:.1%} of the right ones; "
-        f"ranked, {ranked} stand above all but {false_alarm_rate:.0%} of the right ones."
+        f"In a test with labels flipped on purpose, such a list holds {held}, and {f.listed_right:.1%} of the right "
+        f"ones; in the ranking, {ranked} stand above all but {false_alarm_rate:.0%} of the right ones."
     )
 
 
@@ -167,7 +168,7 @@ def _items(source: Path, settings: ClassifierSettings, track: Track) -> Examples
 
 
 def _folds(patients: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Fold of each image; a patient's images lie in one."""
+    """Fold of each image; all images of a patient are in one fold."""
     names, rows = np.unique(patients, return_inverse=True)
     if len(names) < 2 * folds:
         raise TooFewImages(f"{len(names)} patients are too few for {folds} folds; pass fewer --folds, or more images")
@@ -176,7 +177,7 @@ def _folds(patients: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 
 def _trials(arm: str, items: Examples, fold: np.ndarray, settings: ClassifierSettings) -> list[Trial]:
-    """One training a fold: on the others, less some patients for validation."""
+    """One training per fold: on the other folds, less some patients for validation."""
     trials = []
     for number in range(int(fold.max()) + 1):
         rest = np.flatnonzero(fold != number)
@@ -195,7 +196,7 @@ def _trials(arm: str, items: Examples, fold: np.ndarray, settings: ClassifierSet
 
 
 def _held_out(items: Examples, rng: np.random.Generator) -> np.ndarray:
-    """Which images validate, boolean (n,): a share of the patients, and of each class of each finding one at least."""
+    """The validation images, boolean (n,): a share of the patients, with at least one of each class of each finding."""
     names, rows = np.unique(items.patients, return_inverse=True)
     order = rng.permutation(len(names))
     chosen = set(order[: max(1, round(VALIDATION_SHARE * len(names)))].tolist())

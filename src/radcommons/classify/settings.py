@@ -16,9 +16,9 @@ DEFAULT_ON_CPU, DEFAULT_ON_GPU = "small-64", "paper"
 
 
 class Augmentation(Settings):
-    """Small changes of every training image, drawn anew each time it is shown; 0 = none of that kind."""
+    """Small random changes of every training image, new each time it is shown; 0 = no change of that kind."""
 
-    rotation: float = Field(0.0, ge=0, le=45, description="largest turn to either side, degrees")
+    rotation: float = Field(0.0, ge=0, le=45, description="largest rotation to either side, degrees")
     shift: float = Field(0.0, ge=0, le=0.5, description="largest shift, share of the side")
     zoom: float = Field(0.0, ge=0, le=0.5, description="largest enlargement or reduction, share")
     contrast: float = Field(0.0, ge=0, lt=1, description="largest change of contrast about the mean, share")
@@ -36,7 +36,7 @@ class Augmentation(Settings):
 
 
 class ClassifierSettings(Settings):
-    """What a classifier's training does; defaults are the paper's where it gives them."""
+    """Settings of a classifier's training; the defaults are the paper's where it gives them."""
 
     seed: Seed = Field(0, description="root of every random number of the run")
     network: Network = Field("densenet-121", description="densenet-121, or densenet-small for two CPU cores")
@@ -51,15 +51,17 @@ class ClassifierSettings(Settings):
     )
 
     optimiser: Literal["sgd", "adam"] = Field("sgd", description="SGD with momentum 0.9, or Adam")
-    learning_rate: float = Field(0.01, gt=0, description="to begin with")
+    learning_rate: float = Field(0.01, gt=0, description="at the beginning")
     weight_decay: float = Field(1e-4, ge=0, description="of all weights")
     batch_size: int = Field(16, ge=2, description="images in a step, all devices together")
-    epochs: int = Field(50, ge=1, description="validations at most")
+    epochs: int = Field(50, ge=1, description="largest number of validations")
     epoch_images: int | None = Field(
         None, ge=2, description="training images shown between validations; off = each image once"
     )
-    rate_factor: float = Field(0.1, gt=0, le=1, description="the rate is multiplied by it at a worse validation loss")
-    patience: int = Field(3, ge=1, description="validations without a better loss before it stops")
+    rate_factor: float = Field(
+        0.1, gt=0, le=1, description="the learning rate is multiplied by this where the validation loss is not better"
+    )
+    patience: int = Field(3, ge=1, description="validations without a better loss before training stops")
 
     positive_weight: float | Literal["balanced"] = Field(
         1.0, description="weight of a positive label in the loss; balanced = negatives / positives of the finding"
@@ -96,7 +98,7 @@ class ClassifierSettings(Settings):
 def choose_settings(
     run: Path, *, preset: str | None = None, config: Path | None = None, overrides: Sequence[str] = ()
 ) -> ClassifierSettings:
-    """The settings a command means: a preset or a file with overrides, a begun run's own, or the default preset.
+    """The settings of a command: a preset or a file with overrides, those of a begun run, or the default preset.
 
     Raises:
         SettingRefused, PathMissing.

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from radcommons.classify.batches import augmented, epoch_batches, positive_weights
-from radcommons.classify.material import Mixture, Split
 from radcommons.classify.pgd import attack
 from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.training_data import Mixture, Split
 from radcommons.errors import ClassifierRefused, PathInUse, TrainingDiverged
 from radcommons.metrics.classification import auc_by_finding, binary_labels
 from radcommons.metrics.thresholds import corner_threshold, youden_threshold
@@ -34,7 +34,7 @@ from radcommons.threads import one_core, thread_map
 
 logger = logging.getLogger(__name__)
 
-FREE = {"log_every"}  # it changes no weight
+FREE = {"log_every"}  # changes no weight
 VALIDATION_BATCH = 64
 # Smaller films keep densenet-small on one core: at 64 pixels a second core gives 6%, and makes training seven times
 # slower whenever another process is using it, since every operation ends with the two waiting for each other.
@@ -43,8 +43,8 @@ RULES = {"youden": youden_threshold, "closest to corner": corner_threshold}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a call of `train_classifier` came to; losses and AUC are of the best validation."""
+class TrainingResult:
+    """The result of a call of `train_classifier`; loss and AUC are of the best validation."""
 
     run: Path
     images_seen: int
@@ -65,14 +65,14 @@ def train_classifier(
     weights: Path | None = None,
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
-    """Train until validation no longer gets better, taking the run up where its last checkpoint left it.
+) -> TrainingResult:
+    """Train until validation no longer improves, continuing from the run's last checkpoint.
 
     Args:
         split: what to learn from, and what decides when to stop.
-        settings: what to do; must equal the run's own where it has begun.
-        run: the run's folder; the classifier of the best validation lies in it, in ``classifier``.
-        weights: file of the ImageNet weights, where `initial` asks for them; else it is looked for, and fetched.
+        settings: must equal the run's own where it has begun.
+        run: the run's folder; the classifier of the best validation is written to ``classifier`` in it.
+        weights: file of the ImageNet weights, if `initial` asks for them; by default searched for, then fetched.
         should_stop: asked after every step; True saves a checkpoint and returns.
     Raises:
         PathInUse, SettingRefused, WeightsUnavailable, ClassifierRefused: before anything is changed.
@@ -109,7 +109,7 @@ def _train(
     world: Distributed,
     track: Track,
     should_stop: Callable[[], bool],
-) -> Outcome:
+) -> TrainingResult:
     # ---- network, optimiser, position ----
     data = f"{' '.join(split.train.findings)} | {split.train.digest} | {split.validation.digest}"
     loaded = checkpoint.load(run, world.device)
@@ -204,7 +204,7 @@ def _train(
             if not stopped:
                 world.mean_buffers(network)
                 logits = _validation_logits(split.validation, network, settings, world, attacked=True)
-                position, improved = _judged(logits, split.validation.labels, weight, position, log)
+                position, improved = _after_validation(logits, split.validation.labels, weight, position, log)
                 for group in optimiser.param_groups:
                     group["lr"] *= 1.0 if improved else settings.rate_factor
                 position["finished"] = position["epoch"] >= settings.epochs or position["worse"] >= settings.patience
@@ -216,7 +216,7 @@ def _train(
             save()
     if log is not None:
         log.close()
-    return Outcome(
+    return TrainingResult(
         run=run,
         images_seen=position["images_seen"],
         epochs=position["epoch"],
@@ -229,7 +229,7 @@ def _train(
     )
 
 
-def _judged(
+def _after_validation(
     logits: Tensor, labels: np.ndarray, weight: Tensor, position: dict[str, Any], log: RunLog | None
 ) -> tuple[dict[str, Any], bool]:
     """The position after one more epoch, and whether the validation loss is the best so far."""
@@ -278,7 +278,7 @@ def mean_auc(scores: np.ndarray, labels: np.ndarray) -> float:
 def _first_network(
     split: Split, settings: ClassifierSettings, weights: Path | None, *, begun: bool
 ) -> ClassifierNetwork:
-    """The network that training begins with; of a run that has `begun`, its shape is enough."""
+    """The network that training begins with; of a run that has `begun` only its architecture matters."""
     config = settings.config(len(split.train.findings))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(settings.seed, "network"))
@@ -329,7 +329,7 @@ def _publish(run: Path, network: ClassifierNetwork, split: Split, logits: Tensor
 
 
 def between(scores: np.ndarray, threshold: float) -> float:
-    """The threshold halfway to the next score below: the same alarms, whatever another machine's rounding does.
+    """The threshold halfway to the next lower score, so that another machine's rounding does not change the alarms.
 
     Args:
         scores: probabilities, (n,).

@@ -1,7 +1,8 @@
-"""Trainings of an experiment: one a cell of arm and repeat, several at a time, each kept once it is done."""
+"""The trainings of an experiment: one for each arm and repeat, several at a time; a finished one is not repeated."""
 
 import hashlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from radcommons.classify.material import Examples, Mixture, Split, require_both_classes
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
+from radcommons.classify.training_data import Examples, Mixture, Split, require_both_classes
 from radcommons.errors import TooFewImages
 from radcommons.files import write_array, write_whole
 from radcommons.models.classifier_files import Classifier
@@ -32,11 +33,11 @@ class Trial:
     """One training.
 
     Attributes:
-        arm, repeat: its cell.
+        arm, repeat: what it is of.
         parts: training images.
-        validation: films that decide when it stops.
-        test: films that it scores.
-        settings: of the classifier.
+        validation: films that decide when training stops.
+        test: films that the classifier scores.
+        settings: of the training.
     """
 
     arm: str
@@ -48,7 +49,7 @@ class Trial:
 
     @property
     def digest(self) -> str:
-        """Of all that the outcome depends on."""
+        """Digest of everything that the result depends on."""
         text = [self.settings.model_dump_json()]
         for part in (*self.parts, self.validation, self.test):
             chosen = hashlib.sha256(np.ascontiguousarray(part.rows, np.int64).tobytes())
@@ -58,18 +59,18 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training came to: scores of the test films, (n, F), and validations until it stopped."""
+class TrialResult:
+    """The result of one training: scores of the test films, (n, F), and the number of validations until it stopped."""
 
     scores: np.ndarray
     epochs: int
 
 
-def run_trials(trials: Sequence[Trial], folder: Path, *, workers: int, track: Track) -> list[Trained]:
-    """Carry out what has not been done yet; returns the outcomes in order.
+def run_trials(trials: Sequence[Trial], folder: Path, *, workers: int, track: Track) -> list[TrialResult]:
+    """Run the trials that are not finished yet; returns the results of all, in order.
 
     Args:
-        folder: where outcomes are kept; a stopped experiment goes on from them.
+        folder: where results are kept; a stopped experiment continues from them.
         workers: trainings at a time, each on a core of its own; 1 on a GPU.
     Raises:
         TooFewImages: an arm has one class only; before anything is trained.
@@ -78,35 +79,40 @@ def run_trials(trials: Sequence[Trial], folder: Path, *, workers: int, track: Tr
         labels = np.concatenate([p.labels for p in trial.parts])
         require_both_classes(labels, trial.parts[0].findings, f"the training images of arm '{trial.arm}'")
         require_both_classes(trial.validation.labels, trial.validation.findings, f"the validation of arm '{trial.arm}'")
-    places = [folder / trial.arm.replace(" ", "-") / str(trial.repeat) for trial in trials]
-    open_cells = [(t, p) for t, p in zip(trials, places, strict=True) if record_of(p / RECORD, t.digest) is None]
-    done = len(trials) - len(open_cells)
+    places = [folder / folder_of(trial.arm) / str(trial.repeat) for trial in trials]
+    unfinished = [(t, p) for t, p in zip(trials, places, strict=True) if record_of(p / RECORD, t.digest) is None]
+    done = len(trials) - len(unfinished)
     with track("Training", total=len(trials), done=done, unit="classifiers") as advance:
-        with in_order(train_one, open_cells, workers=workers) as results:
+        with in_order(train_one, unfinished, workers=workers) as results:
             for _ in results:
                 advance(1)
     return [
-        Trained(np.load(place / SCORES), json.loads((place / RECORD).read_text(encoding="utf-8"))["epochs"])
+        TrialResult(np.load(place / SCORES), json.loads((place / RECORD).read_text(encoding="utf-8"))["epochs"])
         for place in places
     ]
 
 
+def folder_of(arm: str) -> str:
+    """The name of an arm's folder."""
+    return re.sub("[()]", "", arm).replace(" ", "-")
+
+
 def train_one(trial: Trial, place: Path) -> None:
-    """Train, score the test films, and keep the scores; what a stopped call had trained of it is gone on with."""
+    """Train a classifier, score the test films and keep the scores; continues a training that was stopped."""
     started = time.monotonic()
     run = _begin(trial, place)
     findings, side = trial.parts[0].findings, trial.settings.side
     split = Split(Mixture(trial.parts, findings, side=side), Mixture([trial.validation], findings, side=side))
-    # One core, so that the outcome does not depend on how many trainings there are at a time.
+    # One core, so that the result does not depend on how many trainings run at a time.
     with nullcontext() if torch.cuda.is_available() else one_core():
-        outcome = train_classifier(split, trial.settings, run)
+        trained = train_classifier(split, trial.settings, run)
         scores = Classifier.load(run).scores(trial.test.images, rows=trial.test.rows)
     write_array(place / SCORES, scores)
     record = {
         "digest": trial.digest,
-        "epochs": outcome.epochs,
-        "images_seen": outcome.images_seen,
-        "validation_loss": outcome.validation_loss,
+        "epochs": trained.epochs,
+        "images_seen": trained.images_seen,
+        "validation_loss": trained.validation_loss,
         "seconds": round(time.monotonic() - started, 1),
     }
     write_whole(place / RECORD, json.dumps(record, indent=2) + "\n")
@@ -115,7 +121,7 @@ def train_one(trial: Trial, place: Path) -> None:
 
 
 def _begin(trial: Trial, place: Path) -> Path:
-    """The folder to train in: that of a stopped call, where it was at the same trial."""
+    """The folder to train in; what a stopped call left there is kept if it belongs to the same trial."""
     run, begun = place / RUN, place / BEGUN
     if not begun.is_file() or begun.read_text(encoding="utf-8") != trial.digest:
         shutil.rmtree(run, ignore_errors=True)
@@ -125,7 +131,7 @@ def _begin(trial: Trial, place: Path) -> Path:
 
 
 def take(part: Examples, places: np.ndarray, *, arm: str, what: str, count: int) -> Examples:
-    """The first `count` of `places`; raises TooFewImages naming the arm and how many there are."""
+    """The first `count` of `places`; raises TooFewImages, which names the arm, where there are fewer."""
     if len(places) < count:
         raise TooFewImages(
             f"arm '{arm}' asks for {count:,} {what} and {part.source} has {len(places):,}; lower the numbers"

@@ -1,4 +1,4 @@
-"""``radcommons classify``: train a classifier on films and synthetic images, and judge it on films."""
+"""``radcommons classify``: train a classifier on films and synthetic images, and evaluate it on films."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from radcommons.cli.stopping import stop_after_step
 from radcommons.errors import SettingRefused
 from radcommons.settings import override, require_once
 
-app = typer.Typer(no_args_is_help=True, help="Train a classifier on any mix of stores and synthetic sets; judge it.")
+app = typer.Typer(no_args_is_help=True, help="Train a classifier on any mix of stores and synthetic sets; evaluate it.")
 
 TRAIN_EPILOG = """
 radcommons classify train stores/site-a --out classifiers/site-a --preset small-64
@@ -30,7 +30,7 @@ radcommons classify attack classifiers/plain stores/site-a --out attacks/both --
 """
 PARTS = ("train", "val", "test")
 EVAL_SEED = seed_option("Root of the bootstrap samples.")
-ATTACK_SEED = seed_option("Root of the draw, the random starts and the noise.")
+ATTACK_SEED = seed_option("Root of the choice of films, the random starts and the noise.")
 
 
 @app.command("train", epilog=TRAIN_EPILOG)
@@ -58,55 +58,55 @@ def train(
     as_json: bool = AsJson,
 ) -> None:
     """Train a DenseNet on films, synthetic images or both; the same command continues a stopped run."""
-    from radcommons.classify.material import open_split
     from radcommons.classify.settings import choose_settings
     from radcommons.classify.training import train_classifier
+    from radcommons.classify.training_data import open_split
 
     require_once("STORE|SET", [source.resolve() for source in sources])
     settings = choose_settings(out, preset=preset, config=config, overrides=set_)
     split = open_split(
         sources, validation=validation, findings=settings.findings, side=settings.side, seed=settings.seed, track=bar
     )
-    outcome = train_classifier(split, settings, out, weights=weights, track=bar, should_stop=stop_after_step())
-    if not outcome.is_main:
+    result = train_classifier(split, settings, out, weights=weights, track=bar, should_stop=stop_after_step())
+    if not result.is_main:
         return
-    rate = outcome.images_this_call / max(1e-9, outcome.seconds)
-    state = "finished" if outcome.finished else "stopped and saved"
-    if outcome.images_this_call == 0 and outcome.finished:
+    rate = result.images_this_call / max(1e-9, result.seconds)
+    state = "finished" if result.finished else "stopped and saved"
+    if result.images_this_call == 0 and result.finished:
         state = "already finished"
     show(
         {
-            "run": str(outcome.run),
+            "run": str(result.run),
             "findings": list(split.train.findings),
             "training_images": len(split.train),
             "validation_images": len(split.validation),
-            "images_seen": outcome.images_seen,
-            "epochs": outcome.epochs,
-            "finished": outcome.finished,
-            "validation_loss": outcome.validation_loss if outcome.epochs else None,
-            "validation_auc": outcome.validation_auc if outcome.epochs else None,
+            "images_seen": result.images_seen,
+            "epochs": result.epochs,
+            "finished": result.finished,
+            "validation_loss": result.validation_loss if result.epochs else None,
+            "validation_auc": result.validation_auc if result.epochs else None,
             "images_per_second": rate,
-            "seconds": outcome.seconds,
+            "seconds": result.seconds,
         },
-        f"{outcome.run}: {state} after {outcome.epochs} epochs, {outcome.images_seen:,} images ({rate:.0f} images/s)"
+        f"{result.run}: {state} after {result.epochs} epochs, {result.images_seen:,} images ({rate:.0f} images/s)"
         + (
-            f"; best validation loss {outcome.validation_loss:.4f}, mean AUC {outcome.validation_auc:.3f}"
-            if outcome.epochs
+            f"; best validation loss {result.validation_loss:.4f}, mean AUC {result.validation_auc:.3f}"
+            if result.epochs
             else ""
         ),
         as_json,
     )
-    if not outcome.finished:
+    if not result.finished:
         raise typer.Exit(130)
 
 
 @app.command("eval", epilog=EVAL_EPILOG)
 def evaluate(
     run: Path = typer.Argument(help="A run of 'classify train'."),
-    store: Path = typer.Argument(help="The store to judge it on."),
+    store: Path = typer.Argument(help="The store to evaluate it on."),
     out: Path = typer.Option(..., "--out", help="Folder of the results."),
     part: str = typer.Option("test", "--part", help="Which part of the store: train, val or test."),
-    finding: list[str] = typer.Option([], "--finding", help="Judge this finding only; may repeat. All by default."),
+    finding: list[str] = typer.Option([], "--finding", help="Evaluate this finding only; may repeat. All by default."),
     by_image: bool = typer.Option(
         False,
         "--by-image",
@@ -118,15 +118,15 @@ def evaluate(
     seed: int = EVAL_SEED,
     as_json: bool = AsJson,
 ) -> None:
-    """Judge a classifier on real films: AUC, thresholded measures and calibration, with intervals over patients."""
+    """Evaluate a classifier on real films: AUC, thresholded measures and calibration, with intervals over patients."""
     from radcommons.classify.evaluation import PAGE
-    from radcommons.classify.evaluation import evaluate as judge
+    from radcommons.classify.evaluation import evaluate as evaluate_run
     from radcommons.classify.evaluation_page import as_text
 
     if part not in PARTS:
         raise SettingRefused(f"--part is '{part}'; it must be train, val or test")
     require_once("--finding", finding)
-    found = judge(
+    found = evaluate_run(
         run,
         store,
         out,
@@ -157,11 +157,11 @@ def attack(
     set_: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="A setting of the attack; the checks are made at its epsilon, 2."
     ),
-    films: int = typer.Option(500, "--films", min=2, help="Films to attack, drawn by the seed where there are more."),
+    films: int = typer.Option(500, "--films", min=2, help="Films to attack, chosen by the seed where there are more."),
     seed: int = ATTACK_SEED,
     as_json: bool = AsJson,
 ) -> None:
-    """Attack a classifier: AUC against the size of the change, beside noise, and whether the attack can be trusted."""
+    """Attack a classifier: AUC against the size of the change, compared with noise, and checks of the attack."""
     from radcommons.classify.pgd import AttackSettings
     from radcommons.classify.robustness_run import EPSILONS, FIGURE, attack_run
     from radcommons.classify.robustness_table import as_text

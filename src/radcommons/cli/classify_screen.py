@@ -18,21 +18,21 @@ def screen(
     source: Path = typer.Argument(metavar="STORE|SET", help="What to screen: a store, or a synthetic set."),
     out: Path = typer.Option(..., "--out", help="Folder of the results; a stopped screen there is continued."),
     folds: int = typer.Option(
-        4, "--folds", min=2, help="Parts, by patient; each is judged by a classifier trained on the others."
+        4, "--folds", min=2, help="Parts, by patient; a classifier trained on the other parts scores each."
     ),
     planted: float = typer.Option(
         0.2,
         "--planted",
         min=0.01,
         max=0.5,
-        help="Share of the rarer class that is turned over, in either class, to measure what the screen finds.",
+        help="Share of the rarer class; as many labels of either class are flipped, to measure what the screen finds.",
     ),
     false_alarms: float = typer.Option(
         0.05,
         "--false-alarms",
         min=0.001,
         max=0.5,
-        help="Share of right labels that may rank above a planted one that is found.",
+        help="Share of right labels that may rank above a flipped label that counts as found.",
     ),
     preset: str | None = typer.Option(
         None, "--preset", help="Shipped settings of the classifiers; small-64 by default."
@@ -44,7 +44,7 @@ def screen(
     ),
     as_json: bool = AsJson,
 ) -> None:
-    """Find labels that are likely wrong or poisoned, and measure on planted ones how many such a screen finds."""
+    """Find labels that are likely wrong or poisoned, and measure with flipped labels how many such a screen finds."""
     from radcommons.classify.screen import TABLE
     from radcommons.classify.screen import screen as carry_out
     from radcommons.classify.settings import choose_settings

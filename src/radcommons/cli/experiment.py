@@ -9,7 +9,7 @@ from radcommons.cli.output import AsJson, bar, show
 app = typer.Typer(no_args_is_help=True, help="The paper's experiments, with the controls that separate the causes.")
 
 Config = typer.Argument(
-    metavar="CONFIG.toml", help="Stores, generators and sizes; 'preset = \"small\"' begins from shipped sizes."
+    metavar="CONFIG.toml", help="Stores, generators and sizes; 'preset = \"small\"' takes shipped sizes."
 )
 Out = typer.Option(..., "--out", help="Folder of the results; a stopped experiment there is continued.")
 Set = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the file.")
@@ -34,7 +34,7 @@ def enrich(
     workers: int | None = Workers,
     as_json: bool = AsJson,
 ) -> None:
-    """Fig. 2: does a small local set get better with synthetic images, and is it they that do it?"""
+    """Fig. 2: do synthetic images improve a classifier of a small local set, and do they cause the gain?"""
     from radcommons.experiments.enrich import enrich as carry_out
     from radcommons.experiments.report import as_text
     from radcommons.experiments.settings import EnrichSettings, read_settings
@@ -52,7 +52,7 @@ def merge(
     workers: int | None = Workers,
     as_json: bool = AsJson,
 ) -> None:
-    """Fig. 3: are two sites' synthetic images better to learn from than one's?"""
+    """Fig. 3: does a classifier learn more from two sites' synthetic images than from one site's?"""
     from radcommons.experiments.merge import merge as carry_out
     from radcommons.experiments.report import as_text
     from radcommons.experiments.settings import MergeSettings, read_settings

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from radcommons import audit
 from radcommons.audit.settings import AuditSettings
-from radcommons.classify.material import open_split
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
+from radcommons.classify.training_data import open_split
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.demo import page
@@ -38,7 +38,7 @@ PATIENTS = 400
 RESOLUTION = 32
 POOLED_IMAGES = 800
 AUDIT_SIZES = ("sheet_images=12",)  # laid over the preset quick
-SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most of them are its test patients and what an oracle would have
+SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most are its test patients and the films of the arm 'all real (reference)'
 EXPERIMENT_SIZES: tuple[str, ...] = ()  # laid over the preset demo
 EXPLAINED = 500  # pseudo-patients behind each map and each row of the matrix
 JUDGE_SIZES: tuple[str, ...] = ("epochs=12",)  # laid over the preset small-32

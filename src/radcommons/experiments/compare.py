@@ -1,4 +1,4 @@
-"""From the scores of every arm and repeat to intervals, p values and verdicts."""
+"""Compares the arms: from the scores of every arm and repeat to intervals, p values and verdicts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +9,7 @@ from radcommons.metrics.classification import auc_by_finding
 from radcommons.metrics.comparison import delong_test, holm, permutation_test
 from radcommons.metrics.replicates import Replicated, replicated
 from radcommons.records import Comparison, Estimate, Verdict
+from radcommons.records.experiment import RENAMED_ARMS
 from radcommons.seeds import numpy_stream
 
 RELEVANT = 0.02  # AUC; less is not worth another hospital's generator
@@ -17,7 +18,7 @@ POWER = 0.8
 PERMUTATIONS = 10_000
 
 
-class Judged:
+class ArmAucs:
     """AUC of every arm, repeat and finding, on the same test films and in the same bootstrap samples of patients."""
 
     def __init__(
@@ -39,7 +40,7 @@ class Judged:
         resampled = bootstrap_auc(
             columns, repeated, patients, bootstrap_samples=bootstrap_samples, rng=numpy_stream(seed, "patients")
         )
-        self.few = {  # findings, and their patients, of which no difference is claimed
+        self.few = {  # findings with too few patients to claim a difference, and the number of these
             f: count
             for f, column in zip(findings, labels.T, strict=True)
             if (count := patients_of_rarer(column, patients)) < FEW_PATIENTS
@@ -55,24 +56,24 @@ class Judged:
             start += shape[0] * shape[1]
 
     def notes(self) -> list[str]:
-        """What a reader must know of the findings."""
+        """What a reader must know about the findings."""
         if not self.few:
             return []
         named = ", ".join(f"{finding} ({count})" for finding, count in self.few.items())
-        return [f"fewer than {FEW_PATIENTS} test patients of the rarer class, so that no difference counts: {named}"]
+        return [f"fewer than {FEW_PATIENTS} test patients of the rarer class, so no difference is claimed: {named}"]
 
     def aucs(self, arm: str, finding: str) -> tuple[float, ...]:
         """AUC of each repeat."""
         return tuple(self._aucs[arm][:, self.findings.index(finding)].tolist())
 
     def auc(self, arm: str, finding: str) -> Estimate:
-        """Mean AUC over the repeats, with its interval, which ends at 0 and 1."""
+        """Mean AUC over the repeats, with its interval, cut at 0 and 1."""
         f = self.findings.index(finding)
         e = _estimate(replicated(self._aucs[arm][:, f], self._resampled[arm][:, f]))
         return Estimate(value=e.value, low=max(0.0, e.low or 0.0), high=min(1.0, e.high or 0.0))
 
     def comparisons(self, pairs: Sequence[tuple[str, str]]) -> tuple[Comparison, ...]:
-        """Each pair of arms (one, against) for each finding, all corrected together."""
+        """Each pair of arms (one, against) for each finding; the p values are corrected for all of them together."""
         cells = [(pair, f) for pair in pairs for f in range(len(self.findings))]
         found = [
             replicated(self._aucs[a][:, f] - self._aucs[b][:, f], self._resampled[a][:, f] - self._resampled[b][:, f])
@@ -107,15 +108,16 @@ class Judged:
     def _cross_checks(self, a: str, b: str) -> tuple[np.ndarray, np.ndarray]:
         """P values of the arms' averaged scores, (F,) each: by permutation and by DeLong."""
         first, second = self._scores[a].mean(axis=0), self._scores[b].mean(axis=0)
-        rng = numpy_stream(self.seed, "exchange", a, b)
-        exchanged = permutation_test(first, second, self._labels, self._patients, permutations=PERMUTATIONS, rng=rng)
-        return exchanged.p_value, delong_test(first, second, self._labels, self._patients).p_value
+        first_names = {now: before for before, now in RENAMED_ARMS.items()}  # so that a seed gives the p values it gave
+        rng = numpy_stream(self.seed, "exchange", first_names.get(a, a), first_names.get(b, b))
+        permuted = permutation_test(first, second, self._labels, self._patients, permutations=PERMUTATIONS, rng=rng)
+        return permuted.p_value, delong_test(first, second, self._labels, self._patients).p_value
 
 
 def verdict(low: float, high: float, p_corrected: float) -> Verdict:
-    """What an interval of a difference of AUC and its corrected p value support; the words follow from it alone.
+    """What the interval and the corrected p value of a difference of AUC support; all sentences follow from it.
 
-    A difference that is certainly smaller than RELEVANT is no gain and no loss, however small its p value.
+    A difference that is certainly smaller than RELEVANT is neither gain nor loss, however small its p value.
 
     Args:
         low, high: the interval, of 95%.
@@ -131,7 +133,7 @@ def verdict(low: float, high: float, p_corrected: float) -> Verdict:
 
 
 def _detectable(found: Replicated, level: float) -> float:
-    """The true difference that would be found with a power of POWER at an interval of this level; 1 = none for sure."""
+    """The true difference that is found with a power of POWER at this level of the interval; 1 = none is sure to be."""
     return 1.0 if found.standard_error == 0 else min(1.0, found.detectable(level, POWER))
 
 

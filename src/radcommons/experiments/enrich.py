@@ -1,4 +1,4 @@
-"""Fig. 2: does a small local set get better with synthetic images, and is it they that do it?"""
+"""Fig. 2: do synthetic images improve a classifier of a small local set, and are they the cause of the gain?"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,29 +6,35 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.classify.material import Examples
-from radcommons.classify.trials import Trial, run_trials, take
-from radcommons.experiments import finish, report
-from radcommons.experiments.compare import RELEVANT
+from radcommons.classify.training_data import Examples
+from radcommons.classify.trials import Trial, folder_of, run_trials, take
+from radcommons.experiments.conclusions import enrich_sentence
+from radcommons.experiments.folder import ExperimentFolder
+from radcommons.experiments.results import arm_aucs, write_result
 from radcommons.experiments.settings import EnrichSettings
-from radcommons.experiments.sources import Site, draw_seed, draw_with, learned_from, open_generators, open_site
-from radcommons.experiments.words import enrich_sentence
-from radcommons.experiments.work import Work
+from radcommons.experiments.sources import (
+    Site,
+    generate_with_and_without,
+    generation_seed,
+    learned_from,
+    open_generators,
+    open_site,
+)
 from radcommons.folders import alone_in
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
+from radcommons.records.experiment import RENAMED_ARMS
 from radcommons.seeds import numpy_stream
-from radcommons.versions import versions
 
-LOCAL, KEPT, ENRICHED, ADDED = "local", "kept", "enriched", "added"
+REAL_ONLY, FEWER_REAL, ALL_REAL = "real only", "fewer real", "all real (reference)"
+ENRICHED, ADDED, SYNTHETIC = "enriched", "added", "synthetic only"
 OVERSAMPLED, REWEIGHTED, AUGMENTED = "oversampled", "reweighted", "augmented"
-SYNTHETIC, ORACLE = "synthetic only", "oracle"
-CONTROLS = (KEPT, OVERSAMPLED, REWEIGHTED, AUGMENTED)  # none has a synthetic image or another film
+CONTROLS = (FEWER_REAL, OVERSAMPLED, REWEIGHTED, AUGMENTED)  # without synthetic images, and without further films
 
 
 def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Track = silent) -> ExperimentResult:
-    """Train every arm as often as asked, judge all on the site's test films, and write table and figure.
+    """Train every arm as often as asked, compare all on the site's test films, and write table and figure.
 
     Raises:
         PatientsSeen: a generator has seen test or validation patients; status 3.
@@ -37,70 +43,76 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
     """
     site = open_site(settings.store, [settings.finding], side=settings.classifier.side)
     opened = open_generators(settings.generators, site, [settings.finding])
-    _Local(settings, site, 0).films()  # refuses what the store cannot give, before anything is written
+    _RealFilms(settings, site, 0).arms()  # refuses what the store cannot give, before anything is written
     with alone_in(out, private=True):
-        work = Work.claim(out, settings)
+        folder = ExperimentFolder.claim(out, settings)
+        for before, arm in RENAMED_ARMS.items():  # trainings that an older version has finished
+            if (folder.trials / before).is_dir():
+                (folder.trials / before).rename(folder.trials / folder_of(arm))
         trials = []
         for repeat in range(settings.repeats):
-            local = _Local(settings, site, repeat)
-            drawn = _Drawn(settings, [g for g, _ in opened], repeat, work, track)
-            for arm, parts in local.arms(drawn).items():
-                chosen = settings.training(repeat, **local.changes.get(arm, {}))
+            real = _RealFilms(settings, site, repeat)
+            synthetic = _SyntheticImages(settings, [g for g, _ in opened], repeat, folder, track)
+            for arm, parts in _arms(settings, real, synthetic).items():
+                chosen = settings.training(repeat, **real.changes.get(arm, {}))
                 trials.append(Trial(arm, repeat, parts, site.validation, site.test, chosen))
-        trained = run_trials(trials, work.trials, workers=workers, track=track)
-        judged = finish.judge(trials, trained, settings)
+        results = run_trials(trials, folder.trials, workers=workers, track=track)
+        aucs = arm_aucs(trials, results, settings)
         pairs = [
-            (ENRICHED, LOCAL),
+            (ENRICHED, REAL_ONLY),
             *((ENRICHED, c) for c in CONTROLS),
-            (ADDED, LOCAL),
-            (SYNTHETIC, LOCAL),
-            (ORACLE, LOCAL),
+            (ADDED, REAL_ONLY),
+            (SYNTHETIC, REAL_ONLY),
+            (ALL_REAL, REAL_ONLY),
         ]
-        comparisons = {(c.arm, c.against): c for c in judged.comparisons(pairs)}
-        result = ExperimentResult(
-            experiment="enrich",
+        comparisons = {(c.arm, c.against): c for c in aucs.comparisons(pairs)}
+        return write_result(
+            "enrich",
+            out,
             sentence=enrich_sentence(
-                comparisons[ENRICHED, LOCAL], [comparisons[ENRICHED, c] for c in CONTROLS], comparisons[ORACLE, LOCAL]
+                comparisons[ENRICHED, REAL_ONLY],
+                [comparisons[ENRICHED, c] for c in CONTROLS],
+                comparisons[ALL_REAL, REAL_ONLY],
             ),
-            notes=work.notes(
-                [
-                    *judged.notes(),
-                    *(note for _, note in opened),
-                    *(learned_from(path, site) for path in settings.generators),
-                ],
-                settings,
-            ),
-            test_images=len(site.test),
-            test_patients=len(np.unique(site.test.patients)),
-            test_positives={settings.finding: int((site.test.labels >= 0.5).sum())},
-            arms=finish.arms(descriptions(settings), trials, trained, judged, settings),
-            comparisons=tuple(comparisons.values()),
-            relevant=RELEVANT,
-            settings=settings.model_dump(mode="json"),
-            versions=versions("torch", "monai", "numpy", "scipy"),
+            notes=[*(note for _, note in opened), *(learned_from(path, site) for path in settings.generators)],
+            descriptions=descriptions(settings),
+            trials=trials,
+            results=results,
+            aucs=aucs,
+            comparisons=list(comparisons.values()),
+            settings=settings,
         )
-        report.write(result, out)
-        return result
 
 
 def descriptions(s: EnrichSettings) -> dict[str, str]:
     """The arms in the order of the table, in words."""
     share = s.positives / s.total
     return {
-        LOCAL: f"the local films, {s.real_positives / s.real_images:.0%} with the finding",
-        KEPT: "the films that the enriched set keeps, alone",
+        REAL_ONLY: f"the local films, {s.real_positives / s.real_images:.0%} with the finding",
+        FEWER_REAL: "the films of the enriched set, without its synthetic images",
         OVERSAMPLED: f"local films repeated to as many as the enriched set, {share:.0%} with the finding",
         REWEIGHTED: f"local films, those with the finding weighted as if they were {share:.0%}",
         AUGMENTED: "local films, moved and recoloured a little each time",
-        ENRICHED: f"the kept films and synthetic images, {share:.0%} with the finding",
+        ENRICHED: f"fewer films and synthetic images, {share:.0%} with the finding",
         ADDED: "all local films and the synthetic images",
         SYNTHETIC: f"synthetic images alone, {share:.0%} with the finding",
-        ORACLE: f"films alone, {share:.0%} with the finding: what the local site does not have",
+        ALL_REAL: f"films alone, {share:.0%} with the finding: more than the local site has",
     }
 
 
-class _Local:
-    """The local films of one repeat; every arm's are a beginning of the same two shuffled lists."""
+def _arms(s: EnrichSettings, real: "_RealFilms", synthetic: "_SyntheticImages") -> dict[str, tuple[Examples, ...]]:
+    """Training images of every arm."""
+    films = real.arms()
+    extra = synthetic.take(s.synthetic_positives, s.synthetic_images - s.synthetic_positives)
+    return films | {
+        ENRICHED: (*films[FEWER_REAL], *extra),
+        ADDED: (*films[REAL_ONLY], *extra),
+        SYNTHETIC: synthetic.take(s.positives, s.total - s.positives),
+    }
+
+
+class _RealFilms:
+    """The local films of one repeat: every arm takes the first ones of the same two shuffled lists."""
 
     def __init__(self, settings: EnrichSettings, site: Site, repeat: int) -> None:
         self._settings, self._films = settings, site.train
@@ -114,58 +126,53 @@ class _Local:
             AUGMENTED: {"augment": settings.augment},
         }
 
-    def films(self) -> dict[str, tuple[Examples, ...]]:
-        """Films of the arms that have no synthetic image; raises TooFewImages where the store has too few."""
+    def arms(self) -> dict[str, tuple[Examples, ...]]:
+        """The arms that have no synthetic image; raises TooFewImages where the store has too few films."""
         s = self._settings
-        local = self._real(LOCAL, s.real_positives, s.real_images - s.real_positives)
+        local = self._take(REAL_ONLY, s.real_positives, s.real_images - s.real_positives)
         repeated = (
             films.take(np.resize(np.arange(len(films)), count))
             for films, count in zip(local, (s.positives, s.total - s.positives), strict=True)
         )
         return {
-            LOCAL: local,
-            KEPT: self._real(KEPT, s.kept_positives, s.kept_images - s.kept_positives),
+            REAL_ONLY: local,
+            FEWER_REAL: self._take(FEWER_REAL, s.kept_positives, s.kept_images - s.kept_positives),
             OVERSAMPLED: tuple(repeated),
             REWEIGHTED: local,
             AUGMENTED: local,
-            ORACLE: self._real(ORACLE, s.positives, s.total - s.positives),
+            ALL_REAL: self._take(ALL_REAL, s.positives, s.total - s.positives),
         }
 
-    def arms(self, drawn: "_Drawn") -> dict[str, tuple[Examples, ...]]:
-        """Training images of every arm."""
-        s, films = self._settings, self.films()
-        extra = drawn.some(s.synthetic_positives, s.synthetic_images - s.synthetic_positives)
-        return films | {
-            ENRICHED: (*films[KEPT], *extra),
-            ADDED: (*films[LOCAL], *extra),
-            SYNTHETIC: drawn.some(s.positives, s.total - s.positives),
-        }
-
-    def _real(self, arm: str, positives: int, negatives: int) -> tuple[Examples, ...]:
+    def _take(self, arm: str, positives: int, negatives: int) -> tuple[Examples, ...]:
         return (
             take(self._films, self._with, arm=arm, what="training films with the finding", count=positives),
             take(self._films, self._without, arm=arm, what="training films without the finding", count=negatives),
         )
 
 
-class _Drawn:
-    """Synthetic images of one repeat, of every generator; drawn once and kept on disk."""
+class _SyntheticImages:
+    """Synthetic images of one repeat from every generator; generated once and kept on disk."""
 
     def __init__(
-        self, settings: EnrichSettings, generators: Sequence[Generator], repeat: int, work: Work, track: Track
+        self,
+        settings: EnrichSettings,
+        generators: Sequence[Generator],
+        repeat: int,
+        folder: ExperimentFolder,
+        track: Track,
     ) -> None:
         positives, negatives = settings.positives, settings.total - settings.positives
         self._parts = [
-            work.kept(
+            folder.synthetic(
                 f"synthetic-{repeat}-{number}",
                 partial(
-                    draw_with,
+                    generate_with_and_without,
                     generator,
                     settings.finding,
                     positives=_share(positives, number, len(generators)),
                     negatives=_share(negatives, number, len(generators)),
                     name=settings.generators[number].name,
-                    seed=draw_seed(settings, repeat, number),
+                    seed=generation_seed(settings, repeat, number),
                     track=track,
                 ),
                 generator_digest=generator.digest,
@@ -173,7 +180,7 @@ class _Drawn:
             for number, generator in enumerate(generators)
         ]
 
-    def some(self, positives: int, negatives: int) -> tuple[Examples, ...]:
+    def take(self, positives: int, negatives: int) -> tuple[Examples, ...]:
         """Images with the finding and without, in equal shares of every generator."""
         found = []
         for number, part in enumerate(self._parts):
@@ -184,5 +191,5 @@ class _Drawn:
 
 
 def _share(count: int, number: int, of: int) -> int:
-    """How many of `count` fall to one of several."""
+    """The part of `count` that one of several generators gives."""
     return count // of + (number < count % of)

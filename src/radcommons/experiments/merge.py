@@ -1,34 +1,32 @@
-"""Fig. 3: are two sites' synthetic images better to learn from than one's?"""
+"""Fig. 3: does a classifier learn more from two sites' synthetic images than from one site's?"""
 
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from radcommons.classify.material import Examples
+from radcommons.classify.training_data import Examples
 from radcommons.classify.trials import Trial, run_trials, take
 from radcommons.data.listing import PARTS
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, TooFewImages
-from radcommons.experiments import finish, report
-from radcommons.experiments.compare import RELEVANT
+from radcommons.experiments.conclusions import merge_sentence
+from radcommons.experiments.folder import ExperimentFolder
+from radcommons.experiments.results import arm_aucs, write_result
 from radcommons.experiments.settings import MergeSettings
-from radcommons.experiments.sources import draw_as_trained, draw_seed, open_generators, open_site
-from radcommons.experiments.words import merge_sentence
-from radcommons.experiments.work import Work
+from radcommons.experiments.sources import generate_as_trained, generation_seed, open_generators, open_site
 from radcommons.folders import alone_in
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
 from radcommons.seeds import numpy_stream
-from radcommons.versions import versions
 
 A, MERGED, MERGED_FULL, REAL, REAL_B = "A", "A + B", "A + B full", "real A", "real A + B"
 PAIRS = ((MERGED, A), (MERGED_FULL, A), (REAL_B, REAL), (REAL, A))
 
 
 def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track = silent) -> ExperimentResult:
-    """Train every arm as often as asked, judge all on site A's test films, and write table and figure.
+    """Train every arm as often as asked, compare all on site A's test films, and write table and figure.
 
     Raises:
         PatientsSeen: a generator has seen test or validation patients; status 3.
@@ -42,16 +40,16 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
     n = settings.images
     take(site.train, np.arange(len(site.train)), arm=REAL, what="training films", count=n)
     with alone_in(out, private=True):
-        work = Work.claim(out, settings)
+        folder = ExperimentFolder.claim(out, settings)
         trials = []
         for repeat in range(settings.repeats):
-            drawn: list[Examples] = []
+            synthetic: list[Examples] = []
             for (generator, _), path in zip(opened, references, strict=True):
-                seed = draw_seed(settings, repeat, len(drawn))
-                draw = partial(draw_as_trained, generator, n, findings, name=path.name, seed=seed, track=track)
-                name = f"{'ab'[len(drawn)]}-{repeat}"
-                drawn.append(work.kept(name, draw, generator_digest=generator.digest))
-            a, b = drawn
+                seed = generation_seed(settings, repeat, len(synthetic))
+                generate = partial(generate_as_trained, generator, n, findings, name=path.name, seed=seed, track=track)
+                name = f"{'ab'[len(synthetic)]}-{repeat}"
+                synthetic.append(folder.synthetic(name, generate, generator_digest=generator.digest))
+            a, b = synthetic
             films = site.train.take(numpy_stream(settings.seed, "films", repeat).permutation(len(site.train))[:n])
             half = np.arange(n // 2)
             parts: dict[str, tuple[Examples, ...]] = {
@@ -63,39 +61,36 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
             }
             chosen = settings.training(repeat)
             trials += [Trial(arm, repeat, p, site.validation, site.test, chosen) for arm, p in parts.items()]
-        trained = run_trials(trials, work.trials, workers=workers, track=track)
-        judged = finish.judge(trials, trained, settings)
-        comparisons = judged.comparisons(PAIRS)
-        result = ExperimentResult(
-            experiment="merge",
+        results = run_trials(trials, folder.trials, workers=workers, track=track)
+        aucs = arm_aucs(trials, results, settings)
+        comparisons = aucs.comparisons(PAIRS)
+        return write_result(
+            "merge",
+            out,
             sentence=merge_sentence([c for c in comparisons if (c.arm, c.against) == (MERGED, A)]),
-            notes=work.notes([*judged.notes(), *(note for _, note in opened)], settings),
-            test_images=len(site.test),
-            test_patients=len(np.unique(site.test.patients)),
-            test_positives={f: int((site.test.labels[:, i] >= 0.5).sum()) for i, f in enumerate(findings)},
-            arms=finish.arms(descriptions(n), trials, trained, judged, settings),
+            notes=[note for _, note in opened],
+            descriptions=descriptions(n),
+            trials=trials,
+            results=results,
+            aucs=aucs,
             comparisons=comparisons,
-            relevant=RELEVANT,
-            settings=settings.model_dump(mode="json"),
-            versions=versions("torch", "monai", "numpy", "scipy"),
+            settings=settings,
         )
-        report.write(result, out)
-        return result
 
 
 def descriptions(images: int) -> dict[str, str]:
     """The arms in the order of the table, in words."""
     return {
         A: "synthetic images of A's generator",
-        MERGED: "half of A's, half of B's: as many in all",
-        MERGED_FULL: "all of A's and all of B's: twice as many",
+        MERGED: "half of A's, half of B's: the same number",
+        MERGED_FULL: "all of A's and all of B's: twice the number",
         REAL: f"{images:,} films of A",
         REAL_B: "the films of A and all of B's synthetic images",
     }
 
 
 def _common(settings: MergeSettings) -> tuple[str, ...]:
-    """The findings that A's store and both generators know, and that A's films of each part have and have not."""
+    """The findings that A's store and both generators know, with both classes in each part of A's store."""
     store = Store.open(settings.store)
     known = [Generator.load(path).findings for path in (settings.generator_a, settings.generator_b)]
     common = tuple(f for f in store.findings if all(f in names for names in known))

@@ -43,8 +43,8 @@ def table(result: ExperimentResult) -> str:
         lines.append(f"| {arm.name}: {arm.description} | {composition(arm)} | {values} | {spread} |")
     lines += [
         "",
-        "| comparison | finding | difference of AUC | p | p, corrected | p, ranks exchanged | p, DeLong | detectable "
-        "| reading |",
+        "| comparison | finding | difference of AUC | p | p, corrected | p, permutation | p, DeLong | detectable "
+        "| verdict |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for c in result.comparisons:
@@ -55,11 +55,11 @@ def table(result: ExperimentResult) -> str:
         )
     lines += [
         "",
-        f'Corrected by Holm over all {len(result.comparisons)} comparisons. "Detectable": the difference that would '
-        f"have been found with a power of 80% after the correction. A difference below {result.relevant} is held not "
-        'to matter: where the whole interval is within that, the reading is "no relevant difference" at any p.',
-        "The last two p values are of scores averaged over the repeats, a mixture of networks whose AUC is not the "
-        "mean of theirs: they check the luck of the patients, and their difference may be of another size.",
+        f'Holm\'s correction covers all {len(result.comparisons)} comparisons. "Detectable" is the difference that '
+        f"would have been found with a power of 80% after the correction. A difference below {result.relevant} does "
+        'not matter: where the whole interval is below it, the verdict is "no relevant difference" at any p.',
+        "The last two p values use scores averaged over the repeats. The AUC of averaged scores is not the mean AUC of "
+        "the repeats, so their difference may have another size. They check the variation between patients only.",
     ]
     lines += [f"Note: {note}." for note in result.notes]
     return "\n".join(lines) + "\n"
@@ -90,7 +90,7 @@ def composition(arm: Arm) -> str:
 
 
 def figure(result: ExperimentResult) -> "Figure":
-    """AUC of every arm with its interval, and a dot a repeat; a panel a finding."""
+    """AUC of every arm with its interval, and one mark per repeat; one panel per finding."""
     from matplotlib.figure import Figure
 
     findings = list(result.test_positives)
@@ -98,8 +98,8 @@ def figure(result: ExperimentResult) -> "Figure":
     rows = -(-len(findings) // columns)
     with plot_style():
         height = 0.9 + 0.42 * len(result.arms)
-        drawn = Figure(figsize=(2.8 + 3.4 * columns, rows * height + 0.5), layout="constrained")
-        axes = drawn.subplots(rows, columns, squeeze=False, sharey=True)
+        plotted = Figure(figsize=(2.8 + 3.4 * columns, rows * height + 0.5), layout="constrained")
+        axes = plotted.subplots(rows, columns, squeeze=False, sharey=True)
         for panel in axes.flat[len(findings) :]:
             panel.set_visible(False)
         for panel, finding in zip(axes.flat, findings, strict=False):
@@ -117,9 +117,9 @@ def figure(result: ExperimentResult) -> "Figure":
             panel.set_yticks(range(len(result.arms)), [_label(arm) for arm in result.arms])
             panel.set_ylim(len(result.arms) - 0.5, -0.5)
             panel.set_title(finding)
-        drawn.suptitle(f"AUC on {result.test_images:,} real test films", fontsize=10)
-        _legend(drawn, result)
-        return drawn
+        plotted.suptitle(f"AUC on {result.test_images:,} real test films", fontsize=10)
+        _legend(plotted, result)
+        return plotted
 
 
 def _colour(arm: Arm) -> str:
@@ -131,7 +131,7 @@ def _label(arm: Arm) -> str:
     return f"{arm.name}\n{composition(arm)}"
 
 
-def _legend(drawn: "Figure", result: ExperimentResult) -> None:
+def _legend(plotted: "Figure", result: ExperimentResult) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Line2D] = [
@@ -141,7 +141,7 @@ def _legend(drawn: "Figure", result: ExperimentResult) -> None:
     ]
     if len(next(iter(result.arms[0].aucs.values()))) > 1:
         handles.append(Line2D([], [], color="0.4", marker="|", linestyle="", label="one repeat"))
-    drawn.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    plotted.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
 
 
 def _p(value: float) -> str:

@@ -12,11 +12,11 @@ from radcommons.settings import Names, Seed, Settings, override, preset_path, re
 
 
 class ExperimentSettings(Settings):
-    """What every experiment needs."""
+    """Settings of every experiment."""
 
     seed: Seed = Field(0, description="root of every random number of the experiment")
     repeats: int = Field(
-        5, ge=1, description="times that every arm is drawn and trained anew; with one, luck in training is not seen"
+        5, ge=1, description="times that every arm is sampled and trained; with one, luck in training is not measured"
     )
     bootstrap_samples: int = Field(
         10_000,
@@ -31,7 +31,7 @@ class ExperimentSettings(Settings):
 
     @model_validator(mode="after")
     def _decides(self) -> Self:
-        """What the experiment sets itself must not be asked for in vain."""
+        """Refuse settings that the experiment itself decides."""
         if self.classifier.findings is not None:
             raise ValueError("'classifier.findings' is decided by the experiment; leave it out")
         if self.classifier.seed != 0:
@@ -42,11 +42,11 @@ class ExperimentSettings(Settings):
 
     @property
     def shown(self) -> int:
-        """Images that every arm is shown between validations where the settings do not say: those of its first arm."""
+        """Images that every arm is shown between validations by default: as many as its first arm has."""
         raise NotImplementedError
 
     def training(self, repeat: int, **changes: object) -> ClassifierSettings:
-        """The settings of an arm's training: each repeat begins anew, and no arm is trained longer for having more."""
+        """The settings of an arm's training: each repeat has its seed, and every arm is shown as many images."""
         values = {
             "seed": derive(self.seed, "training", repeat) % 2**31,
             "epoch_images": self.classifier.epoch_images or self.shown,
@@ -57,7 +57,7 @@ class ExperimentSettings(Settings):
 class EnrichSettings(ExperimentSettings):
     """Fig. 2 of the paper: a small local set at low prevalence, enriched by synthetic images.
 
-    Arms are named after what is in them. The paper's own sizes are the defaults.
+    The defaults are the paper's sizes.
     """
 
     store: Path = Field(description="the local site's store; relative paths begin where the command runs")
@@ -121,11 +121,11 @@ class EnrichSettings(ExperimentSettings):
 class MergeSettings(ExperimentSettings):
     """Fig. 3 of the paper: one site's generator against two sites' merged."""
 
-    store: Path = Field(description="site A's store: its films train the real arms, its test part judges all arms")
+    store: Path = Field(description="site A's store: its films train the real arms, its test films compare all arms")
     generator_a: Path = Field(description="site A's generator")
     generator_b: Path = Field(description="site B's generator")
     findings: Names | None = Field(
-        None, description="findings to learn; off = all that A and B have in common and A has both with and without"
+        None, description="findings to learn; off = those that A and B have in common and of which A has both classes"
     )
     images: int = Field(10_000, ge=4, description="synthetic images of one site, and films of the real arms")
 
@@ -154,7 +154,7 @@ def read_settings(kind: type[ExperimentSettings], name: str, path: Path, overrid
 
 
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two tables as one, inner tables likewise; what stands above counts."""
+    """Two tables as one, inner tables likewise; `above` wins."""
     tables = {
         k: _laid_over(below[k], v) for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)
     }

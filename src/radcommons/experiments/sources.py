@@ -1,4 +1,4 @@
-"""What the arms of an experiment are made of: films of a store, synthetic images of generators, drawn once."""
+"""What the arms of an experiment are made of: films of a store and synthetic images of generators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.classify.material import Examples, of_images, of_store, require_both_classes
+from radcommons.classify.training_data import Examples, of_images, of_store, require_both_classes
 from radcommons.data.seen import patients_seen, require_unseen
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, SettingRefused, TooFewImages, nearest_hint
@@ -21,7 +21,7 @@ TRIED_AT_ONCE, MOST_TRIED = 4_096, 2**20
 
 @dataclass(frozen=True)
 class Site:
-    """The films of the local site, by part, about the findings of the experiment."""
+    """The films of the local site by part, with the labels of the experiment's findings."""
 
     store: Store
     train: Examples
@@ -83,34 +83,34 @@ def open_generators(
     return opened
 
 
-def draw_seed(settings: ExperimentSettings, repeat: int, number: int) -> int:
-    """Seed of the images that a generator draws: each its own, or generators of one start would draw alike."""
+def generation_seed(settings: ExperimentSettings, repeat: int, number: int) -> int:
+    """Seed of a generator's images; its own, since generators with a common start would draw similar images."""
     return derive(settings.seed + number, "synthetic", repeat)
 
 
 def learned_from(reference: Path, site: Site) -> str | None:
-    """How many of the site's own training patients a generator has learned from, in words; None where none is known."""
+    """How many of the site's own training patients a generator has learned from, in words; None where it is none."""
     seen = patients_seen(load_patients(reference), site.store, site.train.rows)
     if not seen.patients:
         return None
-    return f"{reference.name}: {seen.describe('local training')}, so it knows films that the small local set lacks"
+    return f"{reference.name}: {seen.describe('local training')}, so it knows films that are not in the small local set"
 
 
-def draw_as_trained(
+def generate_as_trained(
     generator: Generator, count: int, findings: Sequence[str], *, name: str, seed: int, track: Track
 ) -> Examples:
-    """Images whose labels occur together as in training."""
-    drawn = generator.generate(count, seed=seed, track=track)
-    return _examples(name, generator, drawn.images, drawn.labels, findings, seed)
+    """Images with the combinations of labels that training had."""
+    batch = generator.generate(count, seed=seed, track=track)
+    return _examples(name, generator, batch.images, batch.labels, findings, seed)
 
 
-def draw_with(
+def generate_with_and_without(
     generator: Generator, finding: str, *, positives: int, negatives: int, name: str, seed: int, track: Track
 ) -> Examples:
-    """Images with and without one finding; whatever else they show occurs as it did beside that in training.
+    """Images with and without one finding; their other findings occur together with it as they did in training.
 
-    Labels are drawn as in training and kept where they have the finding (or have not), so that a positive is not a
-    film with that finding alone, which might be rare. Raises TooFewImages where training has next to none of a kind.
+    Labels are drawn as in training, and those with (or without) the finding are taken. So a positive may have other
+    findings too, as films have. Raises TooFewImages where training had hardly any films of a kind.
     """
     images, labels = [], []
     for present, count in ((True, positives), (False, negatives)):
@@ -132,8 +132,8 @@ def _indices(generator: Generator, finding: str, present: bool, count: int, *, n
     combinations = [labels for labels, _ in generator.findings_record.combinations] or [(0,) * len(generator.findings)]
     if count and not any(bool(labels[column]) == present for labels in combinations):
         raise TooFewImages(
-            f"{name} never draws '{finding}' {word}: in its training no combination of labels with that was frequent "
-            "enough to be published; take another generator"
+            f"{name} never draws '{finding}' {word}: no such combination of labels was frequent enough in its training "
+            "to be published; take another generator"
         )
     kept: list[int] = []
     for first in range(0, MOST_TRIED, TRIED_AT_ONCE):
@@ -143,8 +143,8 @@ def _indices(generator: Generator, finding: str, present: bool, count: int, *, n
         kept.extend((first + np.flatnonzero((labels[:, column] >= 0.5) == present)).tolist())
     if len(kept) < count:
         raise TooFewImages(
-            f"{name} draws '{finding}' {word} {len(kept):,} times in {MOST_TRIED:,} images and "
-            f"{count:,} are asked for; lower the number, or take another generator"
+            f"{name} draws '{finding}' {word} {len(kept):,} times in {MOST_TRIED:,} images, but "
+            f"{count:,} are needed; lower the number, or take another generator"
         )
     return kept[:count]
 
@@ -152,6 +152,6 @@ def _indices(generator: Generator, finding: str, present: bool, count: int, *, n
 def _examples(
     name: str, generator: Generator, images: np.ndarray, labels: np.ndarray, findings: Sequence[str], seed: int
 ) -> Examples:
-    """Drawn images about some findings."""
+    """Generated images with the labels of some findings."""
     whole = of_images(f"synthetic {name}", images, labels, generator.findings, f"{generator.digest}/{seed}")
     return whole.about(findings)

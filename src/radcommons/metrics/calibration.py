@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say?"""
+"""Calibration: do predicted probabilities agree with observed frequencies?"""
 
 from dataclasses import dataclass
 
@@ -70,8 +70,8 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
         probabilities: of one finding, float (n,) in [0, 1].
         labels: 1, 0 or NaN for unknown, float (n,).
     Returns:
-        In [0, 1], 0 = certain and right; NaN without a known label. A constant prevalence p scores p (1 - p), so a
-        rare finding scores low whatever the classifier.
+        In [0, 1], 0 = always certain and right; NaN without a known label. A constant prevalence p scores p (1 - p),
+        so the score of a rare finding is low for any classifier.
     Source: Brier 1950.
     """
     known = ~np.isnan(labels)

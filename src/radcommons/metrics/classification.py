@@ -1,4 +1,4 @@
-"""How well scores tell two classes apart, at no threshold in particular."""
+"""How well scores separate two classes, over all thresholds."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
         positive: scores of the positive class, (n,), n >= 1.
         negative: scores of the negative class, (m,), m >= 1.
     Returns:
-        In [0, 1]; 0.5 = the scores say nothing.
+        In [0, 1]; 0.5 = the scores carry no information.
     Source: Hanley and McNeil 1982 (the area under the ROC curve is the Mann-Whitney statistic).
     """
     ordered = np.sort(negative)
@@ -66,9 +66,9 @@ def roc_curve(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, n
 
 
 def true_positive_rate_at(positive: np.ndarray, negative: np.ndarray, *, false_positive_rate: float) -> float:
-    """Largest share of positives found at a threshold that lets through no more than a share of negatives.
+    """Largest share of positives found at a threshold that passes at most a given share of negatives.
 
-    No point between two thresholds is invented: below a rate of 1 / m only scores above every negative count.
+    There is no interpolation between thresholds: below a rate of 1 / m only scores above every negative count.
 
     Args:
         positive: scores of the positive class, (n,), n >= 1.
@@ -76,7 +76,7 @@ def true_positive_rate_at(positive: np.ndarray, negative: np.ndarray, *, false_p
         false_positive_rate: the share of negatives that is allowed, [0, 1].
     Returns:
         In [0, 1].
-    Source: Carlini et al. 2022 (membership inference is judged at low false positive rates).
+    Source: Carlini et al. 2022 (membership inference is measured at low false positive rates).
     """
     ordered = np.sort(negative)
     # With the threshold at a positive's own score, these many negatives pass with it.
@@ -109,8 +109,8 @@ def average_precision(positive: np.ndarray, negative: np.ndarray) -> float:
         positive: scores of the positive class, (n,), n >= 1.
         negative: scores of the negative class, (m,).
     Returns:
-        In (0, 1]; the prevalence where the scores are all alike, and about that where they say nothing. No line is
-        drawn between points, which would flatter.
+        In (0, 1]; the prevalence where the scores are all alike, and about that where they carry no information.
+        There is no interpolation between points, which would overestimate.
     Source: Buckley and Voorhees 2000; Davis and Goadrich 2006 on interpolation.
     """
     precisions, recalls = precision_recall_curve(positive, negative)

@@ -1,4 +1,4 @@
-"""Two classifiers on the same images: is one better, or is it luck?"""
+"""Tests of the difference between two classifiers on the same images."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
-BLOCK_CELLS = 2**21  # exchanges times patients that are drawn at once, 16 MB of signs
+BLOCK_CELLS = 2**21  # permutations times patients at once, 16 MB of signs
 ROUNDING = 1e-13  # of the sum of all terms: by this much two sums that are equal may differ
 
 
@@ -46,25 +46,26 @@ def permutation_test(
     permutations: int,
     rng: np.random.Generator,
 ) -> PermutationTest:
-    """Exchange the two classifiers' ranks in random patients: how often is the difference of AUC as large by chance?
+    """Permute the two classifiers' ranks in random patients: how often is the difference of AUC as large by chance?
 
     Scores of each classifier become ranks among the labelled images of a finding, ties their mean, so that the two
-    may be on different scales. A patient's images, and all findings, are exchanged together. With x and y the ranks
-    by the two classifiers, the difference after exchange is linear in the signs of the patients,
+    may be on different scales. A patient's images, and all findings, are permuted together. With x and y the ranks
+    by the two classifiers, the difference after a permutation is linear in the signs of the patients,
     ``D = sum_p sign_p T_p``: for a positive i, T gathers the negatives of either classifier that x_i beats minus
     those that y_i beats, halved, and for a negative likewise; so no AUC is computed anew.
 
-    The null hypothesis is that ranks are exchangeable; where AUCs are equal but curves cross, this holds only about.
+    The null hypothesis is that ranks are exchangeable. It holds only approximately where AUCs are equal but the
+    curves cross.
 
     Args:
         first: scores of one classifier, float (n, F).
         second: scores of the other for the same images, float (n, F).
         labels: 1, 0 or NaN for unknown, float (n, F).
         patients: patient of each image, (n,); `np.arange(n)` takes images for independent.
-        permutations: exchanges, >= 1; the smallest p is 1 / (1 + permutations).
+        permutations: how many, >= 1; the smallest p is 1 / (1 + permutations).
         rng: draws the signs.
     Returns:
-        PermutationTest, p = (1 + exchanges at least as far from 0) / (1 + permutations).
+        PermutationTest, p = (1 + permutations at least as far from 0) / (1 + permutations).
     Source: Venkatraman and Begg 1996 (exchange of ranks); Bandos, Rockette and Gur 2005 (the AUC, linear form);
         Phipson and Smyth 2010 (the 1 +).
     """
@@ -75,7 +76,7 @@ def permutation_test(
         known = ~np.isnan(labels[:, f])
         positive = labels[known, f] == 1
         if positive.any() and not positive.all():
-            parts = _exchange_terms(first[known, f], second[known, f], positive)
+            parts = _permutation_terms(first[known, f], second[known, f], positive)
             pairs = positive.sum() * (~positive).sum()
             terms[:, f] = np.bincount(rows[known], weights=parts, minlength=len(names)) / pairs
     observed = terms.sum(axis=0)
@@ -98,7 +99,7 @@ def delong_test(first: np.ndarray, second: np.ndarray, labels: np.ndarray, patie
         labels: 1, 0 or NaN for unknown, float (n, F).
         patients: patient of each image, (n,); with `np.arange(n)` it is DeLong's own variance.
     Returns:
-        DelongTest; normal, so for some ten patients of either class at least.
+        DelongTest; a normal approximation, for about ten patients of each class or more.
     Source: DeLong, DeLong and Clarke-Pearson 1988; Obuchowski 1997 (patients); Sun and Xu 2014 (sorting).
     """
     rows = np.unique(patients, return_inverse=True)[1]
@@ -111,10 +112,10 @@ def delong_test(first: np.ndarray, second: np.ndarray, labels: np.ndarray, patie
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm's correction of several p values: those below a limit stay so with that chance of any false one at most.
+    """Holm's correction of several p values: it bounds the probability of any false positive.
 
     Args:
-        p_values: (F,) in [0, 1]; NaN, a test that could not be made, stays NaN and is not counted.
+        p_values: (F,) in [0, 1]; NaN, from a test that was not possible, stays NaN and is not counted.
     Returns:
         Corrected p values, (F,) in [0, 1], never below the given ones.
     Source: Holm 1979.
@@ -126,7 +127,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _exchange_terms(first: np.ndarray, second: np.ndarray, positive: np.ndarray) -> np.ndarray:
+def _permutation_terms(first: np.ndarray, second: np.ndarray, positive: np.ndarray) -> np.ndarray:
     """T of each image, (n,), multiples of 1/4: the sum over all is the difference of AUC times the pairs."""
     ranks = np.stack([rankdata(first), rankdata(second)])  # of all labelled images: on one scale
     positives, negatives = np.sort(ranks[:, positive], axis=None), np.sort(ranks[:, ~positive], axis=None)

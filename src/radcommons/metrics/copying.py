@@ -53,9 +53,8 @@ def data_copying(
     """The data-copying statistic C_T: `mann_whitney_z` cell by cell, weighted by the held-out images.
 
     ``C_T = sum P(c) Z(c) / sum P(c)`` over the cells used, where P(c) is the share of the held-out images in cell c.
-    Within a cell like is compared with like, so a generator that draws a crowded region too often does not pass for
-    one that copies, as it does in the z of all images. Copying in one cell and underfitting in another still cancel
-    in the mean: Bhattacharjee et al. 2023.
+    Comparison within cells separates copying from drawing a dense region too often, which the z of all images does not.
+    Copying in one cell and underfitting in another still cancel in the mean: Bhattacharjee et al. 2023.
 
     Args:
         synthetic: distance of each synthetic image to its nearest training image, (m,).

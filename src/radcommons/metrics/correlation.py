@@ -1,4 +1,4 @@
-"""Correlations with their intervals, and which variables go together."""
+"""Correlations with their intervals, and clusters of correlated variables."""
 
 import numpy as np
 from scipy import stats
@@ -36,7 +36,8 @@ def fisher_interval(
         n: pairs behind it; below 4 the interval is all of [-1, 1].
         ranks: whether it is Spearman's.
     Returns:
-        (low, high), same shape. Right for a normal law, near enough for others at large n and moderate correlation.
+        (low, high), same shape. Valid for normal variables, and a good approximation for others at large n and
+        moderate correlation.
     Source: Fisher 1921; for ranks Fieller, Hartley and Pearson 1957.
     """
     if n < 4:
@@ -66,7 +67,7 @@ def weighted_pearson(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def clusters(correlation: np.ndarray, *, joined_at: float) -> tuple[np.ndarray, np.ndarray]:
-    """An order in which what goes together stands together, by average linkage.
+    """An order that puts correlated variables side by side, by average linkage.
 
     Args:
         correlation: (k, k), k >= 1, not needing symmetry: both directions are averaged. NaN counts as 0.

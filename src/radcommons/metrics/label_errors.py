@@ -1,8 +1,8 @@
 """Which labels are likely wrong? Confident learning for findings that are each there, not there or unknown.
 
 Give it probabilities of a classifier that was not trained on the image (out of fold, split by patient): a network
-believes what it was trained on. A flagged label is one to look at again. Where nothing is flagged, `plant_flips` and
-`detection_rate` say what would have been found.
+repeats the labels that it was trained on. A flagged label is one to look at again. `plant_flips` and `detection_rate`
+measure what share of wrong labels is found.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ def self_confidence(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray
 def class_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean self-confidence of each class: above it an image counts as confidently of that class.
 
-    It is each class's own, so a rare finding whose probabilities never reach 0.5 is judged by its own measure.
+    Each class has its own, so a rare finding whose probabilities never reach 0.5 is measured on its own scale.
 
     Args:
         probabilities, labels: as in `self_confidence`.
@@ -69,9 +69,9 @@ def wrong_labels(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Args:
         probabilities, labels: as in `self_confidence`.
     Returns:
-        (F, 2): wrong among the absent, wrong among the present; NaN where no image of that label is confident. Too
-        many where the classes overlap: of clean labels under a classifier of AUC 0.92 it takes one in fourteen for
-        wrong, at a prevalence of 0.5, and one in four of the present at 0.03. Compare with labels of known errors.
+        (F, 2): wrong among the absent, wrong among the present; NaN where no image of that label is confident. The
+        number is too high where the classes overlap: of clean labels under a classifier of AUC 0.92 it counts one in
+        fourteen as wrong at a prevalence of 0.5, and one in four of the present at 0.03. Compare with known errors.
     Source: Northcutt 2021, eq. 3.
     """
     joint = confident_joint(probabilities, labels)
@@ -117,14 +117,14 @@ def suspects(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def plant_flips(labels: np.ndarray, *, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Turn over as many present as absent labels of each finding, to measure what a screen finds.
+    """Flip as many present as absent labels of each finding, to measure what a screen finds.
 
-    The prevalence stays as it was. A share of each class would make most positives of a rare finding wrong, which is
-    another question, and an easier one.
+    The prevalence does not change. Flipping the same share of each class would make most positives of a rare finding
+    wrong, which is another and easier question.
 
     Args:
         labels: 1, 0 or NaN for unknown, float (n, F).
-        share: of the finding's rarer class, [0, 1], rounded to whole labels; so many are turned over in either class.
+        share: of the finding's rarer class, [0, 1], rounded to whole labels; so many are flipped in either class.
         rng: chooses them.
     Returns:
         (labels with flips (n, F), where they are, boolean (n, F)).
@@ -143,7 +143,7 @@ def detection_rate(
 ) -> np.ndarray:
     """Share of planted flips that are more suspect than all but a share of the other labels of the same class.
 
-    Each class by itself, since among all labels of a rare finding a small share of false alarms may be every positive.
+    Each class by itself: a small share of all labels of a rare finding may be more than all its positives.
 
     Args:
         margins: `label_margins` of the labels with flips, (n, F), lower = more suspect; NaN is left out.

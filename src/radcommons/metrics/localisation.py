@@ -1,4 +1,4 @@
-"""Whether a map of changes points at a known region: pointing game, ROC, controls, and what falls outside the body."""
+"""Does a map of changes point at a known region? Pointing game, ROC, controls, and the change outside the body."""
 
 from collections.abc import Callable
 
@@ -40,7 +40,7 @@ def points_inside(change: np.ndarray, heat: np.ndarray) -> bool:
 
 
 def auroc_inside(change: np.ndarray, heat: np.ndarray) -> float:
-    """Chance that a pixel of the region changes more than one where the finding never sits.
+    """Probability that a pixel of the region changes more than one where the finding never sits.
 
     Args:
         change: (R, R), of either sign.
@@ -52,15 +52,15 @@ def auroc_inside(change: np.ndarray, heat: np.ndarray) -> float:
 
 
 def gain_inside(change: np.ndarray, heat: np.ndarray) -> float:
-    """Chance that a pixel of the region gains more signal than one where the finding never sits.
+    """Probability that a pixel of the region gains more brightness than one where the finding never sits.
 
-    Another exposure of the whole film does not move it: only the order of the pixels counts.
+    A change of exposure of the whole film does not matter: only the order of the pixels counts.
 
     Args:
         change: (R, R), with its sign.
         heat: of the finding, (R, R), see `split_region`.
     Returns:
-        In [0, 1]; above 0.5 the region gains signal against the rest, below it loses; NaN where the finding sits
+        In [0, 1]; above 0.5 the region becomes brighter against the rest, below 0.5 darker; NaN where the finding sits
         everywhere.
     """
     inside, never = split_region(heat)
@@ -70,7 +70,7 @@ def gain_inside(change: np.ndarray, heat: np.ndarray) -> float:
 def moved_scores(
     score: Callable[[np.ndarray, np.ndarray], float], change: np.ndarray, heat: np.ndarray, body: np.ndarray
 ) -> np.ndarray:
-    """A score of the same region moved elsewhere in the body: what a map reaches that only shows the body.
+    """The score for the same region moved elsewhere in the body: what a map reaches that only shows the body.
 
     Args:
         score: `auroc_inside` or `gain_inside`.

@@ -1,4 +1,4 @@
-"""Fidelity and variety told apart: precision, recall, density and coverage of the manifold of features."""
+"""Fidelity and variety separately: precision, recall, density and coverage of the manifold of features."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

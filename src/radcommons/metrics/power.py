@@ -1,4 +1,4 @@
-"""How many images a question needs, and what a test of so many images would find."""
+"""How many images a study needs, and what a test with a number of images would find."""
 
 import math
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from scipy.optimize import brentq
 from radcommons.errors import SettingRefused, TooFewImages
 
 NORMAL = NormalDist()
-MOST = 10**12  # images; a plan that needs more has no answer
+MOST = 10**12  # images; a plan that needs more is refused
 
 
 def share_interval(successes: float, images: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share, e.g. of an accuracy measured once on independent images.
 
     Args:
-        successes: images called rightly, [0, images]; a half where ties count half.
+        successes: images called correctly, [0, images]; a half where ties count half.
         images: >= 1.
         level: e.g. 0.95.
     Returns:
@@ -37,10 +37,10 @@ def images_for_interval(
         share: the accuracy (or sensitivity, then of positives only) that is expected, [0, 1].
         half_width: half the width of the interval, (0, 0.5).
         level: of the interval, e.g. 0.95.
-        method: "wilson" (half of the whole width) or "normal", ``n = z^2 p (1 - p) / half_width^2``, which asks for
-            nothing at a share of 0 or 1.
+        method: "wilson" (half of the whole width) or "normal", ``n = z^2 p (1 - p) / half_width^2``, which needs
+            no images at a share of 0 or 1.
     Returns:
-        Number of images, >= 1. Images of one patient count as fewer.
+        Number of images, >= 1. Several images of one patient count as fewer.
     Source: Wilson 1927; Fleiss, Levin and Paik 2003, chapter 2, for the normal one.
     """
     if method == "normal":
@@ -52,7 +52,7 @@ def images_for_interval(
 def power_of_two_shares(
     first: float, second: float, images: float, *, ratio: float = 1.0, significance: float = 0.05
 ) -> float:
-    """Probability that a two-sided test tells two shares on separate sets of images apart.
+    """Probability that a two-sided test finds the difference of two shares on separate sets of images.
 
     Args:
         first: one share, e.g. an accuracy, [0, 1].
@@ -61,7 +61,7 @@ def power_of_two_shares(
         ratio: images of the second for one of the first, > 0.
         significance: of the test, (0, 1).
     Returns:
-        In [significance, 1]. For the same images judged twice it is on the safe side.
+        In [significance, 1]. Conservative for the same images scored twice.
     Source: Cohen 1988, chapter 6: ``h = 2 arcsin sqrt(a) - 2 arcsin sqrt(b)`` has variance 1 / n_a + 1 / n_b.
     """
     effect = 2 * math.asin(math.sqrt(first)) - 2 * math.asin(math.sqrt(second))
@@ -97,7 +97,7 @@ def detectable_auc(positives: int, negatives: int, *, power: float = 0.8, signif
         In (0.5, 1): an attack weaker than this may have been missed.
     Raises:
         TooFewImages: so few that not even an AUC of 1 would be found.
-    Source: Hanley and McNeil 1982, the variance of an AUC with exponential scores, on the safe side.
+    Source: Hanley and McNeil 1982, the variance of an AUC with exponential scores, which is conservative.
     """
     critical = NORMAL.inv_cdf(1 - significance / 2) * hanley_mcneil_error(0.5, positives, negatives)
 

@@ -1,4 +1,4 @@
-"""Estimates from several trainings judged on the same patients: both lucks count, that of training and of testing."""
+"""Estimates from several trainings tested on the same patients: the error includes training and test variation."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ SPREADS = 2_000  # equally likely ones that stand for a distribution
 
 @dataclass(frozen=True, slots=True)
 class Replicated:
-    """A mean over trainings, and what is known of its error.
+    """A mean over trainings and its error.
 
-    value: of the trainings that were made.
-    patients_error: standard error from the draw of the test patients, >= 0.
-    trainings_error: standard error from luck in training, >= 0; 0 where there is one training and nothing is known.
+    value: mean over these trainings.
+    patients_error: standard error from the choice of test patients, >= 0.
+    trainings_error: standard error from the variation between trainings, >= 0; 0, unknown, with one training.
     trainings: how many.
     """
 
@@ -27,15 +27,15 @@ class Replicated:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean, from both causes."""
+        """Standard error of the mean, from both causes."""
         return float(np.hypot(self.patients_error, self.trainings_error))
 
     def reach(self, level: float = 0.95) -> float:
         """Half the width of the interval for the mean over all trainings and all patients of these kinds.
 
         Each standard error is multiplied by the quantile of its own distribution, normal for patients and Student's for
-        a few trainings, and the two are added as squares. So a level of 0.95 is kept or exceeded whichever cause
-        prevails; Satterthwaite's degrees of freedom, narrower, hold 0.88 from two trainings and 0.93 from three.
+        a few trainings, and the two are added as squares. So the interval holds a level of 0.95 or more whichever cause
+        dominates; Satterthwaite's degrees of freedom, narrower, hold 0.88 from two trainings and 0.93 from three.
 
         Source: Howe 1974 (Welch-Howe approximation).
         """
@@ -76,7 +76,7 @@ class Replicated:
         )
 
     def _reach(self, beyond: float) -> float:
-        """Half the width of the interval that leaves a share out on either side."""
+        """Half the width of the interval that excludes this share on either side."""
         of_patients = float(norm.isf(beyond)) * self.patients_error
         if self.trainings_error == 0:
             return of_patients
@@ -86,8 +86,8 @@ class Replicated:
 def replicated(values: np.ndarray, resampled: np.ndarray) -> Replicated:
     """The mean of a measure over trainings, with its spread over patients and over trainings.
 
-    What one training does better on some patients by luck is in both parts, so the error is too large rather than too
-    small. From one training nothing is known of luck in training, and it is left out.
+    A training that is better on some patients by chance counts in both parts, so the error is rather too large than too
+    small. With one training the variation between trainings is unknown and left out.
 
     Args:
         values: the measure of each training on all patients, (s,), s >= 1; e.g. differences of two arms' AUC.

@@ -3,7 +3,7 @@
 Given a finding's scores, labels (1, 0 or NaN) and patient numbers 0 ... p - 1, (n,) each, a function here sorts once
 and returns a Statistic. Whatever of the images does not change is summed by patient and by place among the positives'
 scores, so that a sample costs one product of a sparse matrix with its counts. Whole numbers in float64 stay exact,
-ties included. The product holds Python's lock: threads were measured and did not pay.
+ties included. The product holds Python's lock, so threads were not faster when measured.
 """
 
 from collections.abc import Callable

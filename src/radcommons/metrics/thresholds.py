@@ -1,4 +1,4 @@
-"""What a classifier gets right at a threshold, and thresholds chosen on a validation set."""
+"""Measures of a classifier at a threshold, and thresholds chosen on a validation set."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from radcommons.metrics.classification import roc_curve, split_classes
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of the four outcomes, of any one shape, e.g. a count a finding; every share is NaN where undefined.
+    """Counts of the four outcomes, all of one shape, e.g. one per finding; a share is NaN where it is undefined.
 
     true_positive, false_positive, false_negative, true_negative: counts >= 0. Unknown labels are in none of them.
     """
@@ -22,7 +22,7 @@ class Confusion:
 
     @property
     def accuracy(self) -> np.ndarray:
-        """Share of the images that are called rightly, [0, 1]."""
+        """Share of the images that are called correctly, [0, 1]."""
         right = self.true_positive + self.true_negative
         return _share(right, right + self.false_positive + self.false_negative)
 
@@ -33,7 +33,7 @@ class Confusion:
 
     @property
     def specificity(self) -> np.ndarray:
-        """Share of the negatives that are passed over, [0, 1]; NaN without negatives."""
+        """Share of the negatives that raise no alarm, [0, 1]; NaN without negatives."""
         return _share(self.true_negative, self.true_negative + self.false_positive)
 
     @property
@@ -43,7 +43,7 @@ class Confusion:
 
     @property
     def npv(self) -> np.ndarray:
-        """Share of the silences that are right, [0, 1]; NaN where every image raises an alarm."""
+        """Share of the images without an alarm that are negative, [0, 1]; NaN where every image raises an alarm."""
         return _share(self.true_negative, self.true_negative + self.false_negative)
 
     @property

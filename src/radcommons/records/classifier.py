@@ -17,7 +17,7 @@ class ClassifierRecord(Record):
         findings: names of the outputs, in order.
         images_seen: training images shown up to the best validation.
         validation_loss: of these weights; None where nothing was held out.
-        thresholds: by rule ("youden", "closest to corner"), a probability a finding, chosen on validation.
+        thresholds: by rule ("youden", "closest to corner"), one probability per finding, chosen on validation.
         weights_sha256: digest of ``classifier.safetensors``.
     """
 

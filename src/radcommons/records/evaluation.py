@@ -9,10 +9,10 @@ from radcommons.records.record import Record
 
 
 class AtThreshold(BaseModel):
-    """What a classifier gets right at one threshold; None where it is not defined (no alarm, or no silence).
+    """Measures at one threshold; None where a measure is not defined (no positive or no negative call).
 
     Attributes:
-        threshold: probability from which on there is an alarm.
+        threshold: a probability at or above it is a positive call.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,7 +30,7 @@ class Calibration(BaseModel):
 
     Attributes:
         predicted, observed: mean probability and share of positives of each bin that is not empty.
-        counts: films of each.
+        counts: films in each bin.
         expected_error: ECE, mean of |observed - predicted| over the films.
         brier: mean squared difference of probability and label.
     """
@@ -48,10 +48,10 @@ class FindingEvaluation(BaseModel):
 
     Attributes:
         positives, negatives: films; those whose label is unknown are left out.
-        patients_of_rarer: patients with films of the rarer class; where they are few, intervals are too narrow.
+        patients_of_rarer: patients with films of the rarer class; with few of them, intervals are too narrow.
         roc: points (false positive rate, true positive rate).
         precision_recall: points (recall, precision).
-        rules: by the rule that chose the threshold on validation.
+        rules: the measures, by the rule that chose the threshold on validation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,13 +73,13 @@ class Evaluation(Record):
     Attributes:
         classifier: what it was trained on, in words.
         classifier_sha256: digest of its weights.
-        store: name of the store; `part` of it was judged.
+        store: name of the store; the classifier was evaluated on its `part`.
         images, patients: of the part.
-        overlap: how many of these patients the classifier has learned from or was stopped by, in words.
+        overlap: how many of these patients were in the classifier's training or validation, in words.
         unit: what a bootstrap sample draws, "patients" or "images".
         bootstrap_samples: behind the intervals; `redraws` in older files.
-        findings: one by one.
-        one_class: findings that could not be judged, with the numbers of films that have them and have not.
+        findings: one entry each.
+        one_class: findings that could not be evaluated, with their numbers of films with and without.
         mean: means over the findings, "auc" and "average precision".
         mean_at: means over the findings by rule, then by measure; None where a finding's is not defined.
     """

@@ -1,29 +1,32 @@
 """The record of an experiment."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record
 
+# Arms of older results, and their names now.
+RENAMED_ARMS: Final = {"local": "real only", "kept": "fewer real", "oracle": "all real (reference)"}
+ArmName = Annotated[str, BeforeValidator(lambda name: RENAMED_ARMS.get(name, name))]
 Verdict = Literal["better", "worse", "no relevant difference", "undecided"]
 
 
 class Arm(BaseModel):
-    """One way to train.
+    """One way to train a classifier.
 
     Attributes:
         images: training images by kind, e.g. "real with", "synthetic without"; of the first repeat.
         auc: by finding, mean over the repeats.
         aucs: by finding, of each repeat.
-        diversity: MS-SSIM of pairs of different positives in training, mean; high = alike. None where not measured.
-        diversity_sd: its spread over pairs.
+        diversity: mean MS-SSIM of pairs of different positives in training; high = alike. None where not measured.
+        diversity_sd: its standard deviation over pairs.
         epochs: validations until training stopped, mean over the repeats.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
+    name: ArmName
     description: str
     images: dict[str, int]
     auc: dict[str, Estimate]
@@ -40,16 +43,16 @@ class Comparison(BaseModel):
         difference: AUC of `arm` minus that of `against`, over patients and repeats.
         p_value: two-sided, of no difference, over patients and repeats.
         p_corrected: after Holm, over all comparisons of the experiment.
-        p_permutation: exchanging the ranks of the arms' scores, averaged over the repeats, by patient: a cross-check
-            that knows nothing of luck in training.
+        p_permutation: permuting the ranks of the arms' scores, averaged over the repeats, by patient: a cross-check
+            that does not include the variation between trainings.
         p_delong: DeLong's test of the same averaged scores, by patient.
-        detectable: the difference that would have been found with a power of 80%, whatever the other comparisons come
-            to; 1 = none would for sure.
+        detectable: the difference that would have been found with a power of 80%, whatever the other comparisons
+            give; 1 = none is sure to be found.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    arm: str
-    against: str
+    arm: ArmName
+    against: ArmName
     finding: str
     difference: Estimate
     p_value: float
@@ -65,9 +68,9 @@ class ExperimentResult(Record):
 
     Attributes:
         experiment: "enrich" or "merge".
-        sentence: what the data support, in words that follow from the intervals.
+        sentence: what the data support; it follows from the intervals by fixed rules.
         notes: what a reader must know: patients that could not be compared, one repeat only.
-        test_images, test_patients, test_positives: what all arms were judged on; positives by finding.
+        test_images, test_patients, test_positives: of the test films of all arms; positives by finding.
         relevant: smallest difference of AUC that counts.
         settings: of the experiment.
     """

@@ -1,4 +1,4 @@
-"""The record of classifiers under attack: curves, the checks of the attack, and what they support in words."""
+"""The record of classifiers under attack: curves, checks of the attack, and what they support in words."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from radcommons.records.record import Record
 
 
 class MaskingCheck(BaseModel):
-    """One check of an attack: did the network behave as one whose gradients can be trusted?
+    """One check for masked gradients: can the attack be trusted on this network?
 
     Attributes:
         numbers: mean AUCs, unless the key says otherwise.
@@ -23,7 +23,7 @@ class MaskingCheck(BaseModel):
 
 
 class RobustPoint(BaseModel):
-    """What is left at one epsilon.
+    """The AUC at one epsilon.
 
     Attributes:
         epsilon: size of the change, grey levels.
@@ -45,9 +45,9 @@ class RobustCurve(BaseModel):
     """AUC under attack against epsilon, and what it was measured on.
 
     Attributes:
-        attack: all settings of the attack but epsilon.
+        attack: all settings of the attack except epsilon.
         films, patients: attacked.
-        findings: those judged.
+        findings: those evaluated.
         left_out: those with one class only among the films.
         points: in ascending order of epsilon, 0 first.
     """
@@ -88,7 +88,7 @@ class RobustComparison(BaseModel):
 
 
 class AttackedClassifier(BaseModel):
-    """Which classifier stands behind a name: what it was trained on, in words, and the digest of its weights."""
+    """A classifier behind a name: what it was trained on, in words, and the digest of its weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     trained_on: str
@@ -101,8 +101,8 @@ class Robustness(Record):
     Attributes:
         classifiers: by the names that `result` uses.
         store: name of the store; films of its `part` were attacked.
-        films_in_part: of which `result` says how many were drawn.
-        seed: root of the draw of films, of the random starts and of the noise.
+        films_in_part: all of the part; `result` says how many were attacked.
+        seed: root of the choice of films, of the random starts and of the noise.
         bootstrap_samples: of patients, behind the intervals of 95%; `redraws` in older files.
     """
 

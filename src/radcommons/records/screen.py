@@ -10,14 +10,14 @@ class FindingScreen(BaseModel):
 
     Attributes:
         present, absent: images labelled so.
-        auc: of the out-of-fold probabilities against the labels as given; near 0.5 the screen sees nothing.
-        suspects: labels that the confident joint takes for wrong.
+        auc: of the out-of-fold probabilities against the given labels; near 0.5 the screen cannot find anything.
+        suspects: labels that the confident joint counts as wrong.
         wrong_present, wrong_absent: estimated number of wrong labels among each; too high where classes overlap.
-        planted: labels of each kind that were turned over for the control.
-        listed_present, listed_absent: how many of these, now labelled present or absent, the confident joint takes for
-            wrong; listed_right: share of the other labels that it does.
-        found_present, found_absent: share of these that is more suspect than all but a share (the false-alarm rate) of
-            the other labels; of a screen that sees nothing as large as that rate.
+        planted: labels of each class that were flipped for the control.
+        listed_present, listed_absent: how many of these, now labelled present or absent, the confident joint counts as
+            wrong; listed_right: the share of the other labels that it counts as wrong.
+        found_present, found_absent: share of these that rank above all but a share (the false-alarm rate) of the other
+            labels; about that rate for a screen that cannot find anything.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,9 +41,10 @@ class ScreenResult(Record):
 
     Attributes:
         source: what was screened, in words.
-        folds: parts; each was judged by a classifier that had not seen it.
-        planted_share: share of each finding's rarer class that was turned over, in either class, for the control.
-        false_alarm_rate: share of right labels of a class that may stand above a planted one for it to count as found.
+        folds: parts; a classifier that had not seen a part scored it.
+        planted_share: share of each finding's rarer class; as many labels of either class were flipped for the control.
+        false_alarm_rate: a flipped label counts as found where at most this share of its class's right labels rank
+            above it.
     """
 
     source: str

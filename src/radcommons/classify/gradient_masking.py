@@ -1,7 +1,7 @@
-"""Is a network robust, or is the attack blind? The checks of Athalye et al. 2018 and Carlini et al. 2019.
+"""Is a network robust, or does it mask its gradients? The checks of Athalye et al. 2018 and Carlini et al. 2019.
 
-A network that hides its gradients looks robust to a gradient attack and is not. None of these checks proves that it
-does not; each that fails says that the robust curve is too high.
+A network that masks its gradients looks robust to a gradient attack but is not. A check that fails shows that the
+robust curve is too high. Checks that pass do not prove that the network is robust.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from radcommons.errors import SettingRefused
 from radcommons.progress import Advance, Track, silent
 from radcommons.records import MaskingCheck
 
-ROUNDING = 0.01  # of a mean AUC: by so much two runs of the same attack may differ through their random starts
-BLIND_SHARE = 0.01  # of films whose gradient is 0: more are not chance
-NOTHING_LEFT = 0.1  # highest mean AUC once any film may become any other
+ROUNDING = 0.01  # of a mean AUC: two runs of the same attack may differ by this much through their random starts
+BLIND_SHARE = 0.01  # of films whose gradient is 0: a larger share is not chance
+NOTHING_LEFT = 0.1  # highest mean AUC where any film may become any other
 MORE_STEPS = (2, 4)
 
 
@@ -37,9 +37,9 @@ def masking_checks(
     Args:
         network: see `radcommons.classify.pgd`.
         films: to attack.
-        settings: the attack whose blindness is in question, epsilon > 0.
-        seed, batch_size: they determine the random starts.
-        other: another network on the same device, on which the transfer attack's examples are made.
+        settings: the attack to check, epsilon > 0.
+        seed, batch_size: determine the random starts.
+        other: another network on the same device, which makes the examples of the transfer attack.
     Raises:
         SettingRefused: epsilon is 0.
     Source: Athalye et al. 2018, section 3.1; Carlini et al. 2019, sections 4.2 and 5.
@@ -63,17 +63,17 @@ def masking_checks(
             scores["transfer"] = pgd(settings, made_on=other)
         blind = _blind_share(network, films, settings, batch_size, advance)
     found = {name: float(aucs(values, films).mean()) for name, values in scores.items()}
-    return judge(found, blind)
+    return checks_of(found, blind)
 
 
 def require_change(settings: AttackSettings) -> None:
-    """Refuse an attack of size 0, whose checks would say nothing."""
+    """Refuse an attack of size 0, whose checks would show nothing."""
     if not settings.epsilon:
         raise SettingRefused("'epsilon' is 0, an attack that changes nothing; set it above 0")
 
 
 def falling_check(epsilons: Sequence[float], mean_aucs: Sequence[float]) -> MaskingCheck:
-    """Does a larger epsilon, which allows all that a smaller one does, never leave a higher AUC?
+    """Is the AUC never higher at a larger epsilon, which allows every change that a smaller one allows?
 
     Args:
         epsilons: in ascending order.
@@ -87,7 +87,7 @@ def falling_check(epsilons: Sequence[float], mean_aucs: Sequence[float]) -> Mask
     return MaskingCheck(name="larger epsilon", passed=passed, numbers=numbers, verdict=verdict)
 
 
-def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
+def checks_of(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
     """The checks, from the mean AUC under each variant of the attack and the share of films without a gradient."""
     auc = found["attack"]
 
@@ -109,7 +109,7 @@ def judge(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, ...]:
             passed=blind <= BLIND_SHARE,
             numbers={"share of films without a gradient": blind},
             verdict=f"{blind:.1%} of the films have a gradient of 0"
-            + ("" if blind <= BLIND_SHARE else ": the attack cannot see what it should change"),
+            + ("" if blind <= BLIND_SHARE else ": the attack does not know what to change"),
         ),
         no_weaker_than(
             "noise", "noise", "under noise of the same size", "under noise of the same size, which hurts more"
@@ -163,7 +163,7 @@ def _longer(settings: AttackSettings, times: int) -> AttackSettings:
 def _blind_share(
     network: nn.Module, films: LabelledFilms, settings: AttackSettings, batch_size: int, advance: Advance
 ) -> float:
-    """Share of films of which the loss has no gradient at all."""
+    """Share of films for which the loss has a gradient of 0."""
     blind = 0
     with evaluating(network):
         for grey, labels in batches(films, batch_size, next(network.parameters()).device):

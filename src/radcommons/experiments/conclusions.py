@@ -1,4 +1,4 @@
-"""What the data support, in words that follow from the verdicts alone."""
+"""The sentence at the top of a result: what the data support. It follows from the verdicts by fixed rules."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ from radcommons.experiments.compare import POWER
 from radcommons.records import Comparison, Verdict
 
 
-def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle: Comparison | None) -> str:
-    """Does enrichment help, and is it the synthetic images that do?
+def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], reference: Comparison | None) -> str:
+    """Does enrichment help, and do the synthetic images cause the gain?
 
     Args:
-        baseline: the enriched arm against the local films alone.
+        baseline: the enriched arm against the real films alone.
         controls: the enriched arm against each control that has no synthetic image.
-        oracle: films alone with as many real positives, against the local films alone: what helps if anything does. It
-            is a control and no claim, so its interval is taken as it is, not corrected.
+        reference: all real films against the real films of the site alone: the gain that real positives would bring.
+            It is a control, not a claim, so its interval is not corrected.
     """
     parts = []
     if baseline.verdict == "better":
@@ -29,33 +29,33 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], oracle
         found = (
             f"a difference of {baseline.detectable:.3f} would have been found with a power of {POWER:.0%}"
             if baseline.detectable < 1
-            else "no difference would have been found for sure"
+            else "no difference was sure to be found"
         )
         parts.append(
             f"These data do not show that synthetic images help: AUC difference {_difference(baseline)}, corrected p "
             f"{baseline.p_corrected:.3f}; {found}."
         )
-    if oracle is not None:
-        parts.append(f"As many real positives in their place: {_difference(oracle)}.")
-        if (oracle.difference.low or 0.0) <= 0 and baseline.verdict == "undecided":
-            parts.append("Not even these made a certain difference: what synthetic images do, this study cannot tell.")
+    if reference is not None:
+        parts.append(f"As many real positives in their place: {_difference(reference)}.")
+        if (reference.difference.low or 0.0) <= 0 and baseline.verdict == "undecided":
+            parts.append("Even these made no certain difference, so this study cannot tell what synthetic images do.")
     return " ".join(parts)
 
 
 def _cause(controls: Sequence[Comparison]) -> str:
-    """What a gain is due to: the synthetic images only where every control without any stays below."""
+    """The cause of a gain: the synthetic images only where every control without synthetic images stays below."""
     if not controls:
-        return "No control was run, so the cause is not known."
+        return "No control was run, so the cause is unknown."
     reached = [c.against for c in controls if c.verdict != "better"]
     if not reached:
-        return "Every control without synthetic images stayed below it: the synthetic images did it."
+        return "Every control without synthetic images stayed below it: the synthetic images caused the gain."
     above = [c.against for c in controls if c.verdict == "worse"]
-    text = "It is not shown that the synthetic images did it: without any, "
+    text = "It is not shown that the synthetic images caused the gain: without any, "
     if above:
         text += f"{_listed(above)} did better"
     level = [name for name in reached if name not in above]
     if level:
-        text += f"{' and ' if above else ''}{_listed(level)} cannot be told from it"
+        text += f"{' and ' if above else ''}{_listed(level)} cannot be told apart from it"
     return f"{text}."
 
 

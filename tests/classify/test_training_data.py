@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from radcommons.classify.material import Examples, Mixture, Split, chosen_findings, of_store, open_split
+from radcommons.classify.training_data import Examples, Mixture, Split, chosen_findings, of_store, open_split
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, ImageRefused, PatientsSeen, SetRefused, StoreRefused, TooFewImages
@@ -124,7 +124,7 @@ def test_a_finding_with_one_class_is_left_out_aloud_and_refused_where_it_was_ask
     train, held_out = films(30, seed=1), films(10, seed=2)
     held_out.labels[:, 1] = np.where(held_out.labels[:, 1] == 1, np.nan, 0)
     assert chosen_findings([train], [held_out], None) == ("Effusion",)
-    assert "left out, for want of both classes in training and validation: Nodule" in caplog.text
+    assert "left out, because training or validation has one class only: Nodule" in caplog.text
     held_out.labels[:, 0] = 1
     with pytest.raises(TooFewImages, match="none of Effusion, Nodule has both positive and negative images"):
         chosen_findings([train], [held_out], None)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from radcommons.classify.material import Examples, of_images
-from radcommons.experiments.finish import composition, diversity
+from radcommons.classify.training_data import Examples, of_images
+from radcommons.experiments.results import composition, diversity
 from radcommons.metrics.ssim import ms_ssim
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radcommons.experiments.compare import RELEVANT, SIGNIFICANCE, verdict
-from radcommons.experiments.words import enrich_sentence, merge_sentence
+from radcommons.experiments.conclusions import enrich_sentence, merge_sentence
 from radcommons.records import Comparison
 
 Make = Callable[..., Comparison]
-GAIN = re.compile(r"raised|\bgain|helped|better|did it\.|improve", re.IGNORECASE)
-CREDIT = "stayed below it: the synthetic images did it"
-CONTROLS = ("kept", "oversampled", "reweighted", "augmented")
+GAIN = re.compile(r"raised|\bgain|helped|better|caused|improve", re.IGNORECASE)
+CREDIT = "stayed below it: the synthetic images caused the gain"
+CONTROLS = ("fewer real", "oversampled", "reweighted", "augmented")
 
 ends = st.floats(-1, 1).flatmap(lambda low: st.tuples(st.just(low), st.floats(low, 1)))
 p_values = st.floats(0, 1)
@@ -56,15 +56,15 @@ def test_a_gain_that_a_control_reaches_names_the_control(comparison: Make) -> No
     sentence = enrich_sentence(comparison(0.05, 0.1, 0.001), beaten + equal, None)
     assert sentence == (
         "Replacing films by synthetic images raised the AUC by +0.075 (+0.050 to +0.100). It is not shown that the "
-        "synthetic images did it: without any, 'reweighted' and 'augmented' cannot be told from it."
+        "synthetic images caused the gain: without any, 'reweighted' and 'augmented' cannot be told apart from it."
     )
 
 
 def test_a_control_that_beats_the_enriched_arm_is_said_to(comparison: Make) -> None:
     above = comparison(-0.08, -0.03, 0.001, against="oversampled")
-    level = comparison(-0.03, 0.04, 0.8, against="kept")
+    level = comparison(-0.03, 0.04, 0.8, against="fewer real")
     sentence = enrich_sentence(comparison(0.05, 0.1, 0.001), [level, above], None)
-    assert sentence.endswith("without any, 'oversampled' did better and 'kept' cannot be told from it.")
+    assert sentence.endswith("without any, 'oversampled' did better and 'fewer real' cannot be told apart from it.")
     assert enrich_sentence(comparison(0.05, 0.1, 0.001), [above], None).endswith("'oversampled' did better.")
 
 
@@ -82,22 +82,22 @@ def test_no_evidence_is_not_evidence_of_nothing_and_says_what_would_have_been_fo
     narrow = enrich_sentence(comparison(-0.01, 0.01, 0.9), [], None)
     assert "changed nothing that matters" in narrow and "do not show" not in narrow
     hopeless = comparison(-0.9, 0.9, 1.0).model_copy(update={"detectable": 1.0})
-    assert "no difference would have been found for sure" in enrich_sentence(hopeless, [], None)
+    assert "no difference was sure to be found" in enrich_sentence(hopeless, [], None)
 
 
-def test_the_oracle_is_reported_beside_it(comparison: Make) -> None:
-    oracle = comparison(0.02, 0.04, 0.001, arm="oracle")
-    assert enrich_sentence(comparison(-0.1, 0.1, 0.9), [], oracle).endswith(
+def test_the_reference_is_reported_beside_it(comparison: Make) -> None:
+    reference = comparison(0.02, 0.04, 0.001, arm="all real (reference)")
+    assert enrich_sentence(comparison(-0.1, 0.1, 0.9), [], reference).endswith(
         "As many real positives in their place: +0.030 (+0.020 to +0.040)."
     )
 
 
-def test_where_not_even_the_oracle_shows_a_difference_the_study_is_said_to_be_blind(comparison: Make) -> None:
-    blind = "what synthetic images do, this study cannot tell."
+def test_where_the_reference_shows_no_difference_either_the_study_is_said_to_be_blind(comparison: Make) -> None:
+    blind = "so this study cannot tell what synthetic images do."
     undecided, gain = comparison(-0.05, 0.05, 0.9), comparison(0.05, 0.1, 0.001)
-    assert enrich_sentence(undecided, [], comparison(-0.01, 0.05, 0.2, arm="oracle")).endswith(blind)
-    assert blind not in enrich_sentence(undecided, [], comparison(0.01, 0.05, 0.3, arm="oracle"))
-    assert blind not in enrich_sentence(gain, [], comparison(-0.01, 0.05, 0.2, arm="oracle"))
+    assert enrich_sentence(undecided, [], comparison(-0.01, 0.05, 0.2, arm="all real (reference)")).endswith(blind)
+    assert blind not in enrich_sentence(undecided, [], comparison(0.01, 0.05, 0.3, arm="all real (reference)"))
+    assert blind not in enrich_sentence(gain, [], comparison(-0.01, 0.05, 0.2, arm="all real (reference)"))
 
 
 def test_merging_is_worded_finding_by_finding(comparison: Make) -> None:

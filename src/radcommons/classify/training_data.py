@@ -1,4 +1,4 @@
-"""What a classifier sees: labelled images of stores, synthetic sets and generators, as one numbered list."""
+"""The images that a classifier learns from: of stores, synthetic sets and generators, as one numbered list."""
 
 import hashlib
 import logging
@@ -22,7 +22,7 @@ from radcommons.seeds import numpy_stream
 
 logger = logging.getLogger(__name__)
 
-HELD_OUT_SHARE = 0.1  # of a set's images, for validation where no store is at hand
+HELD_OUT_SHARE = 0.1  # of a set's images, for validation where no store is given
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Examples:
         images: uint8 (m, R, R), in memory or mapped.
         rows: which of them, (n,).
         labels: float32 (n, F); 1 present, 0 absent, NaN unknown.
-        patients: (n,), text; a synthetic image is a patient of its own.
+        patients: (n,), text; every synthetic image counts as its own patient.
         findings: names of the F findings.
         digest: of the images of the source.
     """
@@ -51,7 +51,7 @@ class Examples:
         return len(self.rows)
 
     def take(self, places: np.ndarray) -> "Examples":
-        """Some of them, in that order; a place may repeat."""
+        """The images at `places`, in that order; a place may repeat."""
         return replace(self, rows=self.rows[places], labels=self.labels[places], patients=self.patients[places])
 
     def about(self, findings: Sequence[str]) -> "Examples":
@@ -82,15 +82,15 @@ def of_images(source: str, images: np.ndarray, labels: np.ndarray, findings: Seq
 
 
 def _stored_side(side: int) -> int:
-    """The smallest side that a store may hold and that is not below `side`."""
+    """The smallest side of a store's images that is not below `side`."""
     return 1 << (side - 1).bit_length()
 
 
 class Mixture:
-    """Examples of several sources as one list, image by image at one side.
+    """Examples of several sources as one list, all at one side.
 
     Attributes:
-        findings: what all its labels are about.
+        findings: of all labels.
         labels: float32 (N, F).
         patients: (N,).
     """
@@ -113,7 +113,7 @@ class Mixture:
 
     @property
     def digest(self) -> str:
-        """Of the sources, which of their images, and all labels."""
+        """Digest of the sources, the chosen images and all labels."""
         running = hashlib.sha256(self.labels.tobytes())
         for part in self.parts:
             running.update(part.digest.encode())
@@ -135,7 +135,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Split:
-    """Images to learn from, and images that decide when to stop; `patients` of both, a record a store."""
+    """Images to learn from and images that decide when to stop; `patients` of both, one record per store."""
 
     train: Mixture
     validation: Mixture
@@ -157,7 +157,7 @@ def open_split(
     tenth image of the sets, drawn by the seed.
 
     Raises:
-        FindingUnknown: a finding that a source does not label; offers the common ones.
+        FindingUnknown: a source does not label a finding; the message names the findings in common.
         TooFewImages: a finding with one class only, in training or validation.
         PatientsSeen: stores of one pseudonym key have patients in training and in validation.
         PathMissing, StoreRefused, SetRefused: what cannot be read.
@@ -165,7 +165,7 @@ def open_split(
     train: list[Examples] = []
     held_out: list[Examples] = []
     stores: dict[Path, Store] = {}
-    judging: list[Path] = []
+    validating: list[Path] = []
     for path in sources:
         if is_image_set(path):
             theirs = open_image_set(path, largest=_stored_side(side), track=track)
@@ -174,14 +174,14 @@ def open_split(
             store = stores[path] = Store.open(path)
             train.append(of_store(store, "train", side=side))
             if validation is None:
-                judging.append(path)
+                validating.append(path)
     if validation is not None:
         if is_image_set(validation):
             raise SetRefused(f"{validation} is a synthetic set; validate on a store")
-        judging.append(validation)
-    judges = {path: stores.get(path) or Store.open(path) for path in judging}
-    held_out += [of_store(store, "val", side=side) for store in judges.values()]
-    require_apart(stores, judges)
+        validating.append(validation)
+    validation_stores = {path: stores.get(path) or Store.open(path) for path in validating}
+    held_out += [of_store(store, "val", side=side) for store in validation_stores.values()]
+    require_patient_level_split(stores, validation_stores)
     if not held_out:
         for number, part in enumerate(train):
             order = numpy_stream(seed, "held out", number).permutation(len(part))
@@ -194,7 +194,7 @@ def open_split(
         Mixture(held_out, chosen, side=side),
         (
             *(patients_record(store, store.rows("train")) for store in stores.values()),
-            *(patients_record(store, store.rows("val")) for store in judges.values()),
+            *(patients_record(store, store.rows("val")) for store in validation_stores.values()),
         ),
     )
     require_both_classes(split.train.labels, chosen, "training")
@@ -202,13 +202,13 @@ def open_split(
     return split
 
 
-def require_apart(stores: Mapping[Path, Store], judges: Mapping[Path, Store]) -> None:
+def require_patient_level_split(stores: Mapping[Path, Store], validation: Mapping[Path, Store]) -> None:
     """Raise PatientsSeen where a store's training part has patients of a store's validation part."""
     for path, store in stores.items():
-        for judging, judge in judges.items():
-            if shared := shared_patients(store, store.rows("train"), judge, judge.rows("val")):
+        for held_out_path, held_out in validation.items():
+            if shared := shared_patients(store, store.rows("train"), held_out, held_out.rows("val")):
                 raise PatientsSeen(
-                    f"{shared:,} validation patients of {judging} are in the training part of {path}; split both "
+                    f"{shared:,} validation patients of {held_out_path} are in the training part of {path}; split both "
                     "stores alike (same --split-salt or lists), or name another --validation"
                 )
 
@@ -235,8 +235,8 @@ def chosen_findings(
         raise FindingUnknown(f"the sources have no finding in common ({named})")
 
     def both(parts: Sequence[Examples], finding: str) -> bool:
-        labels = np.concatenate([p.labels[:, p.findings.index(finding)] for p in parts])
-        return bool((labels >= 0.5).any() and (labels < 0.5).any())
+        labels = np.concatenate([p.about([finding]).labels for p in parts])
+        return bool(with_both_classes(labels)[0])
 
     chosen = tuple(f for f in everywhere if both(train, f) and both(held_out, f))
     if not chosen:
@@ -245,17 +245,17 @@ def chosen_findings(
             "add images, or name another --validation"
         )
     if left_out := [f for f in everywhere if f not in chosen]:
-        logger.warning("left out, for want of both classes in training and validation: %s", ", ".join(left_out))
+        logger.warning("left out, because training or validation has one class only: %s", ", ".join(left_out))
     return chosen
 
 
 def with_both_classes(labels: np.ndarray) -> np.ndarray:
-    """Which findings some images have and some have not, boolean (F,), of labels (n, F)."""
+    """Which findings have both classes among labels (n, F), boolean (F,)."""
     return np.asarray((labels >= 0.5).any(axis=0) & (labels < 0.5).any(axis=0))
 
 
 def require_both_classes(labels: np.ndarray, findings: Sequence[str], part: str) -> None:
-    """Raise TooFewImages for a finding that only one class of images has in a part."""
+    """Raise TooFewImages where a finding has one class only in a part."""
     for column, finding in enumerate(findings):
         positives, negatives = int((labels[:, column] >= 0.5).sum()), int((labels[:, column] < 0.5).sum())
         if not positives or not negatives:
