@@ -1,4 +1,4 @@
-"""What a classifier says of images whose labels rise: drawn and scored block by block, going on after a kill."""
+"""Draw images with rising labels and score them with a classifier, block by block; an interrupted run continues."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.explain.pseudo_patients import labels, latents, threads_for
+from radcommons.explain.latents import labels, latents, threads_for
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
 from radcommons.progress import Track
 from radcommons.seeds import derive, numpy_stream
 from radcommons.threads import thread_map
 
-BLOCK = 512  # images drawn and scored together, at least one of the generator's blocks
+BLOCK = 512  # images drawn and scored together; at least one block of the generator
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Label strengths (k, n) of k findings, each raised alone, and the probabilities of those findings (k, n, k)."""
+    """Label values (k, n) of k findings, each raised alone, and the classifier's probabilities (k, n, k)."""
 
     strengths: np.ndarray
     probabilities: np.ndarray
@@ -34,10 +34,10 @@ def score_labels(
     kept: Path,
     track: Track,
 ) -> Scores:
-    """For each finding, `n` images with its label uniform in [0, 1] and all others 0, scored by a classifier.
+    """Score `n` images for each finding, with its label uniform in [0, 1] and all others 0.
 
-    Every finding has pseudo-patients of its own; image i depends on the generator, the seed, the finding and i only.
-    No more than a block of images is in memory; scores are kept in the file `kept` until the end.
+    Every finding has its own latent vectors; image i depends on the generator, the seed, the finding and i only.
+    At most one block of images is in memory; the file `kept` holds the scores until the end.
     """
     k, outputs = len(findings), [classifier.findings.index(finding) for finding in findings]
     size = generator.block_size
@@ -72,18 +72,18 @@ def score_labels(
 
 
 def forget(kept: Path) -> None:
-    """Remove what a finished run kept."""
+    """Remove the files of a finished run."""
     kept.unlink(missing_ok=True)
     _note(kept).unlink(missing_ok=True)
 
 
 def _note(kept: Path) -> Path:
-    """What the table is of, and how many images are in it."""
+    """The file that says which request the table belongs to, and how many images are scored."""
     return kept.with_suffix(".done")
 
 
 def _table(kept: Path, shape: tuple[int, ...], request: str) -> tuple[np.memmap, int]:
-    """The table of scores and how many images it holds: that of a killed run of the same request, or a new one."""
+    """The table of scores and the number of images in it: of an interrupted run of this request, or a new one."""
     words = _note(kept).read_text(encoding="utf-8").split() if _note(kept).is_file() else []
     if len(words) == 2 and words[0] == request and kept.is_file():
         table = np.lib.format.open_memmap(kept, "r+")

@@ -1,4 +1,4 @@
-"""Sums over pseudo-patients that survive a kill: the same command goes on after the last ones saved."""
+"""Running sums over latent vectors; after an interruption the same command continues from the last save."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ SAVE_EVERY = 20.0  # seconds
 
 
 @dataclass
-class Tally:
-    """What has been added up so far.
+class RunningSums:
+    """The sums so far.
 
     Attributes:
-        path: where it is kept; nowhere where None.
-        request: digest of what is added up; a file of another is not gone on with.
-        moments: of images (k, R, R): the healthy one, then a difference a set of findings; None before the first.
-        rms: of every pseudo-patient so far, (sets, 3, n).
+        path: file to save to; None = do not save.
+        request: digest of what is summed; a file with another digest is ignored.
+        moments: of images (k, R, R): the healthy image, then one difference per set of findings; None before the first.
+        rms: of every latent vector so far, (sets, 3, n).
     """
 
     path: Path | None
@@ -32,28 +32,28 @@ class Tally:
 
     @classmethod
     def begin(cls, path: Path | None, request: str) -> Self:
-        """Go on with what a killed command left, or begin."""
-        tally = cls(path, request)
-        kept = read_arrays(path) if path is not None else None
-        if kept is not None and str(kept.get("request")) == request:
-            tally.moments = Moments(int(kept["count"]), kept["mean"], kept["squares"])
-            tally.rms = [kept["rms"]]
-        return tally
+        """Continue from the file of an interrupted command, or start at zero."""
+        sums = cls(path, request)
+        saved = read_arrays(path) if path is not None else None
+        if saved is not None and str(saved.get("request")) == request:
+            sums.moments = Moments(int(saved["count"]), saved["mean"], saved["squares"])
+            sums.rms = [saved["rms"]]
+        return sums
 
     @property
     def done(self) -> int:
-        """Pseudo-patients added."""
+        """Number of latent vectors added."""
         return 0 if self.moments is None else self.moments.count
 
     def add(self, moments: Moments, rms: np.ndarray) -> None:
-        """Add the next pseudo-patients; saves now and then."""
+        """Add the next latent vectors; saves every `SAVE_EVERY` seconds."""
         self.moments = moments if self.moments is None else self.moments.join(moments)
         self.rms.append(rms)
         if self.path is not None and time.monotonic() - self._saved > SAVE_EVERY:
             self.save()
 
     def save(self) -> None:
-        """Write all of it, whole or not at all."""
+        """Write the file, whole or not at all."""
         if self.path is None or self.moments is None:
             return
         put_whole(self.path, self._write)
