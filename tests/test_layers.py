@@ -277,7 +277,7 @@ PLANTED = [
     ("data/store.py", "from radcommons.gan.settings import TrainSettings", 1, "data may not import gan"),
     ("gan/training.py", "from radcommons.audit import report", 1, "gan may not import audit"),
     ("gan/training.py", "from radcommons.cli.output import bar", 1, "gan may not import cli"),
-    ("explain/morph.py", "from radcommons.audit import report", 1, "explain may not import audit"),
+    ("explain/interpolation.py", "from radcommons.audit import report", 1, "explain may not import audit"),
     ("gan/training.py", "import flwr", 1, "only federated imports flwr, not gan"),
     ("cli/federate.py", "def run():\n    from flwr.app import Context", 2, "only federated imports flwr, not cli"),
     (

@@ -19,10 +19,12 @@ def trained(phantom_store: Store, tiny: Callable[..., TrainSettings], tmp_path_f
     return folder
 
 
-def test_a_morph_and_a_map_join_on_one_page(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interpolation_and_a_map_are_on_one_page(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "e"
     assert run(["explain", "morph", str(trained), "--finding", "Effusion", "--out", str(out), "--frames", "3"]) == 0
-    assert "morphs: Effusion" in capsys.readouterr().out
+    assert "label interpolations: Effusion" in capsys.readouterr().out
     arguments = ["explain", "map", str(trained), "--finding", "Effusion", "--out", str(out), "-n", "8", "--json"]
     assert run([*arguments, "--extractor", "off", "--singles", "1", "--smooth", "0"]) == 0
     said = json.loads(capsys.readouterr().out)
@@ -74,10 +76,10 @@ def test_a_store_is_no_generator(phantom_store: Store, tmp_path: Path, capsys: p
 def test_correlate_names_the_common_findings_and_those_left_out(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judge = tmp_path / "judge" / "classifier"
+    classifier = tmp_path / "films" / "classifier"
     network = ClassifierNetwork(ClassifierConfig(network="densenet-small", side=32, findings=2))
     save_classifier(
-        judge,
+        classifier,
         network,
         name="films",
         findings=("Effusion", "Hernia"),
@@ -85,9 +87,17 @@ def test_correlate_names_the_common_findings_and_those_left_out(
         validation_loss=None,
         thresholds={},
     )
-    arguments = ["explain", "correlate", str(trained), "--classifier", str(judge.parent), "--out", str(tmp_path / "e")]
+    arguments = [
+        "explain",
+        "correlate",
+        str(trained),
+        "--classifier",
+        str(classifier.parent),
+        "--out",
+        str(tmp_path / "e"),
+    ]
     assert run([*arguments, "-n", "12", "--seed", "2"]) == 0
     said = capsys.readouterr().out
-    assert "Effusion: " in said and "only the classifier knows Hernia: left out" in said
+    assert "Effusion: " in said and "only the classifier knows Hernia; left out" in said
     assert run([*arguments, "-n", "12", "--pair", "Effusion:Edema"]) == 2
     assert "'Edema' is not known to both; known are Effusion" in capsys.readouterr().err

@@ -41,8 +41,8 @@ class Eye:
 
 
 @pytest.fixture
-def judge(heats, monkeypatch: pytest.MonkeyPatch) -> Eye:
-    """Stands in for every classifier that is loaded."""
+def classifier(heats, monkeypatch: pytest.MonkeyPatch) -> Eye:
+    """Replaces every classifier that is loaded."""
     eye = Eye(heats)
     monkeypatch.setattr(flow.Classifier, "load", lambda reference: eye)
     return eye
@@ -62,18 +62,21 @@ def entry(result, label: str, output: str) -> float | None:
     return result.pearson[result.findings.index(label)][result.findings.index(output)]
 
 
-def test_a_label_that_works_moves_its_output_and_one_that_does_not_moves_none(works, judge, tmp_path: Path) -> None:
+def test_a_label_that_works_moves_its_output_and_one_that_does_not_moves_none(
+    works, classifier, tmp_path: Path
+) -> None:
     result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=300).correlation
     assert sorted(result.findings) == sorted(FINDINGS) and set(result.only_generator) == set(works.findings) - set(
         FINDINGS
     )
     assert entry(result, "Cardiomegaly", "Cardiomegaly") > 0.8 and entry(result, "Effusion", "Effusion") > 0.5
     assert abs(entry(result, "Nodule", "Nodule")) < 0.2
-    assert "cannot be said for " in result.statement and "Nodule" in result.statement.split("said for ")[1]
+    told = "It is not certain that the classifier sees the label of "
+    assert told in result.statement and "Nodule" in result.statement.split(told)[1]
     assert entry(result, "Effusion", "Edema") > 0.5 > 0.2 > abs(entry(result, "Edema", "Effusion"))
 
 
-def test_the_matrix_is_that_of_the_scores_beside_it(works, judge, tmp_path: Path) -> None:
+def test_the_matrix_is_that_of_the_scores_beside_it(works, classifier, tmp_path: Path) -> None:
     result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=120, seed=3).correlation
     with np.load(tmp_path / "e" / result.scores) as file:
         names, x, y = file["findings"].tolist(), file["strengths"], file["probabilities"]
@@ -89,19 +92,19 @@ def test_the_matrix_is_that_of_the_scores_beside_it(works, judge, tmp_path: Path
     assert float(row["pearson_low"]) < float(row["pearson"]) < float(row["pearson_high"])
 
 
-def test_the_first_images_of_a_larger_run_are_those_of_a_smaller(works, judge, tmp_path: Path) -> None:
+def test_the_first_images_of_a_larger_run_are_those_of_a_smaller(works, classifier, tmp_path: Path) -> None:
     def run(n: int) -> scores.Scores:
-        return score_labels(works, judge, FINDINGS, n=n, seed=0, kept=tmp_path / f"{n}.npy", track=silent)
+        return score_labels(works, classifier, FINDINGS, n=n, seed=0, kept=tmp_path / f"{n}.npy", track=silent)
 
     small, large = run(30), run(90)
     assert np.array_equal(small.strengths, large.strengths[:, :30])
     assert np.array_equal(small.probabilities, large.probabilities[:, :30])
 
 
-def test_a_killed_run_goes_on_and_draws_nothing_twice(works, judge, tmp_path: Path, monkeypatch) -> None:
+def test_a_killed_run_continues_and_draws_nothing_twice(works, classifier, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(scores, "BLOCK", 64)
     whole = correlate(Path("run"), Path("eye"), tmp_path / "whole", n=150).correlation
-    judge.images = 0
+    classifier.images = 0
     see = Eye.scores
 
     def see_and_die(self, images: np.ndarray) -> np.ndarray:
@@ -113,20 +116,20 @@ def test_a_killed_run_goes_on_and_draws_nothing_twice(works, judge, tmp_path: Pa
         patched.setattr(Eye, "scores", see_and_die)
         with pytest.raises(KeyboardInterrupt):
             correlate(Path("run"), Path("eye"), tmp_path / "e", n=150)
-    done = judge.images
+    done = classifier.images
     again = correlate(Path("run"), Path("eye"), tmp_path / "e", n=150).correlation
-    assert judge.images == 4 * 150 and done >= 256
+    assert classifier.images == 4 * 150 and done >= 256
     assert again == whole
     assert sorted(p.name for p in (tmp_path / "e" / "correlation").iterdir()) == [
         "matrix.csv", "matrix.png", "scatter.png", "scores.npz"
     ]  # fmt: skip
 
 
-def test_the_page_shows_the_matrix_beside_the_morphs(works, judge, tmp_path: Path) -> None:
-    flow.explain(Path("run"), tmp_path / "e", ["Effusion"], morph=flow.MorphRequest(2, 1))
+def test_the_page_shows_the_matrix_beside_the_interpolations(works, classifier, tmp_path: Path) -> None:
+    flow.explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=flow.InterpolationRequest(2, 1))
     correlate(Path("run"), Path("eye"), tmp_path / "e", n=60, pairs=["Effusion:Edema"])
     page = (tmp_path / "e" / "explain.html").read_text()
-    assert "Do the labels show in what a classifier sees?" in page and 'id="Effusion"' in page
+    assert "Does a classifier of real films recognise the labels?" in page and 'id="Effusion"' in page
     assert "Only the generator knows" in page and "Edema +" in page
     assert page.count("data:image/jpeg") == 3
     with Image.open(tmp_path / "e" / "correlation" / "scatter.png") as one:
@@ -166,43 +169,46 @@ def test_a_matrix_like_training_follows_it_and_a_shuffled_one_does_not() -> None
 @pytest.mark.parametrize(
     ("asked", "error", "said"),
     [
-        ({"n": 5}, SettingRefused, "n is 5; a correlation needs 10 or more images a label"),
+        ({"n": 5}, SettingRefused, "n is 5; a correlation needs 10 or more images per label"),
         ({"pairs": ["Effusion"]}, SettingRefused, "write it as LABEL:OUTPUT, e.g. Cardiomegaly:"),
         ({"pairs": ["Efusion:Edema"]}, FindingUnknown, "the nearest is 'Effusion'"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_made(works, judge, tmp_path, asked, error, said) -> None:
+def test_bad_input_is_refused_before_anything_is_made(works, classifier, tmp_path, asked, error, said) -> None:
     with pytest.raises(error) as raised:
         correlate(Path("run"), Path("eye"), tmp_path / "e", **asked)
     assert said in str(raised.value) and not (tmp_path / "e").exists()
 
 
-def test_a_classifier_of_other_findings_is_refused_with_both_lists(works, judge, tmp_path: Path) -> None:
-    judge.findings = ("Hernia", "Fibrosis")
+def test_a_classifier_of_other_findings_is_refused_with_both_lists(works, classifier, tmp_path: Path) -> None:
+    classifier.findings = ("Hernia", "Fibrosis")
     with pytest.raises(
         ClassifierRefused, match="knows Hernia, Fibrosis, the generator .*Effusion.* no finding in common"
     ):
         correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
 
 
-def test_a_single_common_finding_makes_a_matrix_of_one_and_a_sentence(works, judge, tmp_path: Path) -> None:
-    judge.findings, judge.heats = ("Effusion", "Hernia"), judge.heats | {"Hernia": judge.heats["Nodule"]}
+def test_a_single_common_finding_makes_a_matrix_of_one_and_a_sentence(works, classifier, tmp_path: Path) -> None:
+    classifier.findings, classifier.heats = (
+        ("Effusion", "Hernia"),
+        classifier.heats | {"Hernia": classifier.heats["Nodule"]},
+    )
     result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=50).correlation
     assert result.findings == ("Effusion",) and result.only_classifier == ("Hernia",)
     assert result.statement.startswith("The label of Effusion has a correlation of ")
-    assert "Only the classifier knows Hernia: left out." in (tmp_path / "e" / "explain.html").read_text()
+    assert "Only the classifier knows Hernia; left out." in (tmp_path / "e" / "explain.html").read_text()
 
 
-def test_the_correlation_with_another_classifier_is_left_alone(works, judge, tmp_path: Path) -> None:
+def test_the_correlation_with_another_classifier_is_left_alone(works, classifier, tmp_path: Path) -> None:
     correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
     before = (tmp_path / "e" / "explain.json").read_bytes()
-    judge.digest = "another"
+    classifier.digest = "another"
     with pytest.raises(PathInUse, match="was begun with classifier = .*, not another; use those, or choose another --"):
         correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
     assert (tmp_path / "e" / "explain.json").read_bytes() == before
 
 
-def test_a_folder_of_another_generator_is_left_alone(works, judge, painter, loads, tmp_path: Path) -> None:
+def test_a_folder_of_another_generator_is_left_alone(works, classifier, painter, loads, tmp_path: Path) -> None:
     correlate(Path("run"), Path("eye"), tmp_path / "e", n=20)
     loads(painter({}))
     with pytest.raises(PathInUse):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from radcommons.explain.difference import measure, smooth
-from radcommons.explain.pseudo_patients import draw_first
-from radcommons.explain.tally import Tally
+from radcommons.explain.latents import draw_first
+from radcommons.explain.running_sums import RunningSums
 
 ALONE, BOTH = ("Effusion",), ("Effusion", "Cardiomegaly")
 
@@ -14,7 +14,7 @@ def measured(generator, sets=(ALONE,), n=40, smoothing=0.0, heats=None, **more):
     return measure(generator, sets, n=n, seed=3, smoothing=smoothing, heats=heats or {}, **more)
 
 
-def test_a_map_is_what_the_label_paints_and_red_where_signal_is_added(painter, heats) -> None:
+def test_a_map_is_what_the_label_paints_and_red_where_it_brightens(painter, heats) -> None:
     (change,) = measured(painter({"Effusion": 30 * heats["Effusion"]}))
     assert np.abs(change.mean - 30 * heats["Effusion"]).max() < 1  # rounding, and nothing else
     assert change.mean.max() > 5 and not change.collapsed
@@ -79,12 +79,12 @@ def test_the_map_does_not_depend_on_the_other_sets_beside_it(painter, heats) -> 
     assert np.array_equal(measured(generator)[0].mean, measured(generator, sets=(BOTH, ALONE))[1].mean)
 
 
-def test_a_killed_measurement_goes_on_to_the_same_numbers(painter, heats, tmp_path: Path, monkeypatch) -> None:
+def test_a_killed_measurement_continues_to_the_same_numbers(painter, heats, tmp_path: Path, monkeypatch) -> None:
     generator = painter({"Effusion": 30 * heats["Effusion"]})
     (whole,) = measured(generator, n=200)
     kept, drawn = tmp_path / "kept", []
-    monkeypatch.setattr("radcommons.explain.tally.SAVE_EVERY", -1.0)
-    add = Tally.add
+    monkeypatch.setattr("radcommons.explain.running_sums.SAVE_EVERY", -1.0)
+    add = RunningSums.add
 
     def add_and_die(self, moments, rms):
         add(self, moments, rms)
@@ -92,7 +92,7 @@ def test_a_killed_measurement_goes_on_to_the_same_numbers(painter, heats, tmp_pa
         if len(drawn) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Tally, "add", add_and_die)
+    monkeypatch.setattr(RunningSums, "add", add_and_die)
     with pytest.raises(KeyboardInterrupt):
         measured(generator, n=200, kept=kept)
     assert kept.is_dir()
@@ -105,7 +105,7 @@ def test_a_killed_measurement_goes_on_to_the_same_numbers(painter, heats, tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"", b"damaged", b"PK\x03\x04"])
-def test_what_a_kill_left_damaged_or_of_another_request_is_not_gone_on_with(
+def test_a_damaged_file_or_one_of_another_request_is_not_continued(
     painter, heats, tmp_path: Path, content: bytes
 ) -> None:
     kept = tmp_path / "kept"

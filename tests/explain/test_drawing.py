@@ -24,7 +24,7 @@ RAMP = np.stack([np.stack([np.full((16, 16), 40 * f + 10 * p, np.uint8) for f in
 STRENGTHS = (0.0, 0.33, 0.67, 1.0)
 
 
-def test_a_strip_has_a_row_a_pseudo_patient_and_a_column_a_strength() -> None:
+def test_a_strip_has_one_row_per_latent_vector_and_one_column_per_label_value() -> None:
     page = np.asarray(strip(RAMP, STRENGTHS, "Effusion"))
     for p in range(3):
         for f in range(4):
@@ -38,7 +38,7 @@ def test_of_more_frames_than_fit_a_strip_shows_some_in_even_steps(monkeypatch: p
     monkeypatch.setattr("radcommons.explain.drawing.LONGEST", 700)
     page = np.asarray(strip(many, tuple(np.linspace(0, 1, 200)), "Effusion"))
     shown = [level for level in range(30, 230) if (page == level).sum() >= 96 * 96]
-    assert page.shape[1] <= 700 and len(shown) == 5
+    assert page.shape[1] <= 700 and len(shown) == 6
     assert (shown[0], shown[-1]) == (30, 229) and np.ptp(np.diff(shown)) <= 1
 
 
@@ -60,7 +60,7 @@ def test_an_animation_of_as_many_as_fit_is_written_and_one_more_would_be_too_wid
         assert LONGEST - max(128, resolution) - 2 < file.width <= LONGEST + 1
 
 
-def test_red_is_more_signal_blue_is_less_and_no_change_leaves_the_film() -> None:
+def test_red_is_brighter_blue_is_darker_and_no_change_leaves_the_film() -> None:
     film = np.full((2, 2), 102.0)
     picture = overlay(film, np.array([[20.0, -20.0], [0.0, 10.0]]), 20)
     more, less, none = picture[0, 0], picture[0, 1], picture[1, 0]
@@ -81,7 +81,7 @@ def test_a_change_not_told_from_chance_is_not_coloured() -> None:
     assert picture[0, 1].tolist() == pytest.approx([128 / 255] * 3) and picture[0, 0, 0] > picture[0, 0, 2]
 
 
-def test_a_map_is_drawn_with_and_without_single_pseudo_patients_and_region() -> None:
+def test_a_map_is_drawn_with_and_without_single_latent_vectors_and_region() -> None:
     mean = np.zeros((16, 16))
     mean[4:8, 4:8] = 12
     rms = np.ones(5)
@@ -96,7 +96,7 @@ def test_a_map_is_drawn_with_and_without_single_pseudo_patients_and_region() -> 
     assert not ((pixels[..., 1] > pixels[..., 0] + 60) & (pixels[..., 1] > pixels[..., 2] + 40)).any()
 
 
-def test_an_animation_goes_there_and_back_and_rests_at_both_ends(tmp_path: Path) -> None:
+def test_an_animation_plays_forward_and_back_and_pauses_at_both_ends(tmp_path: Path) -> None:
     frames = moving(RAMP, STRENGTHS, "Effusion")
     save_animation(tmp_path / "a.gif", frames)
     with Image.open(tmp_path / "a.gif") as file:
@@ -110,7 +110,7 @@ def test_an_animation_goes_there_and_back_and_rests_at_both_ends(tmp_path: Path)
     assert brightness[:4] == sorted(brightness[:4]) and brightness[1] == pytest.approx(brightness[5], abs=2)
 
 
-def test_a_sprite_has_the_frames_below_each_other_and_pseudo_patients_in_a_grid(tmp_path: Path) -> None:
+def test_a_sprite_has_the_frames_below_each_other_and_latent_vectors_in_a_grid(tmp_path: Path) -> None:
     path = tmp_path / "sprite.jpg"
     path.write_bytes(sprite(RAMP, side=128))
     with Image.open(path) as file:
@@ -146,7 +146,7 @@ def test_a_video_gets_every_frame_at_an_even_size(tmp_path: Path, monkeypatch: p
     assert save_video(tmp_path / "a.mp4", frames)
     assert f"-s {width}x{height}" in (tmp_path / "said").read_text()
     sent = np.frombuffer((tmp_path / "a.mp4").read_bytes(), np.uint8).reshape(-1, height, width)
-    assert len(sent) == 2 * 8 + 2 * 2  # rests at both ends, two frames between, there and back
+    assert len(sent) == 2 * 8 + 2 * 2  # pauses at both ends, two frames between, forward and back
     assert np.array_equal(sent[0], np.asarray(frames[0]))
 
 

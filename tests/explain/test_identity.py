@@ -8,7 +8,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def test_by_hand_two_pseudo_patients() -> None:
+def test_by_hand_two_persons() -> None:
     without = np.array([[0.0, 0.0], [4.0, 0.0]])
     raised = np.array([[0.0, 1.0], [4.0, 3.0]])  # move by 1 and 3, stand 4 apart
     assert identity_change(without, raised, rng=rng()).value == pytest.approx(0.5)
@@ -31,7 +31,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.88 <= covered / 200 <= 0.99
 
 
-def test_pseudo_patients_that_are_all_alike_have_no_ratio() -> None:
+def test_persons_who_are_all_alike_have_no_ratio() -> None:
     assert np.isnan(identity_change(np.ones((5, 3)), np.zeros((5, 3)), rng=rng()).value)
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from radcommons.errors import FindingUnknown, SettingRefused, StoreRefused
 from radcommons.explain.difference import measure
-from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
+from radcommons.explain.regions import NO_REGIONS, Regions, read_regions, score
 from radcommons.metrics.localisation import body_mask
 
 EFFUSION, HEART = ("Effusion",), ("Cardiomegaly",)
@@ -53,7 +53,7 @@ def test_findings_together_sit_where_either_sits(heats) -> None:
 
 def test_nothing_to_score_without_a_change_or_a_region(painter, heats) -> None:
     assert scored(painter({}), Regions("truth", heats, {})) is None
-    assert scored(painter({"Effusion": 40 * heats["Effusion"]}), NOWHERE) is None
+    assert scored(painter({"Effusion": 40 * heats["Effusion"]}), NO_REGIONS) is None
     whole = {"Effusion": np.ones((16, 16))}
     assert scored(painter({"Effusion": 40 * heats["Effusion"]}), Regions("truth", whole, {})) is None
 
@@ -66,7 +66,7 @@ def test_regions_come_from_a_phantom_or_from_boxes(painter, phantom_store, tmp_p
     path.write_text("image,finding,x,y,w,h\na,Effusion,0,0,512,512\nb,Effusion,0,0,64,64\n")
     listed = read_regions(generator, [EFFUSION], store=None, boxes=path)
     assert listed.cases == {"Effusion": 2} and listed.heats["Effusion"][0, 0] == 1
-    assert read_regions(generator, [EFFUSION], store=None, boxes=None) is NOWHERE
+    assert read_regions(generator, [EFFUSION], store=None, boxes=None) is NO_REGIONS
 
 
 def test_bad_sources_are_refused_with_the_next_step(painter, phantom_store, tmp_path) -> None:

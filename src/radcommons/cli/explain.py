@@ -1,4 +1,4 @@
-"""``radcommons explain``: what has a generator learned of its findings?"""
+"""``radcommons explain``: what has a generator learned about its findings?"""
 
 from pathlib import Path
 
@@ -7,23 +7,25 @@ import typer
 from radcommons.cli.output import AsJson, bar, seed_option, show
 from radcommons.records import Explanation
 
-app = typer.Typer(no_args_is_help=True, help="What a generator has learned: morphs, difference maps, their scores.")
+app = typer.Typer(
+    no_args_is_help=True, help="Show what a generator has learned: label interpolation, maps, correlations."
+)
 
 Reference = typer.Argument(metavar="GENERATOR", help="A run, or the folder of a generator package.")
-Out = typer.Option(..., "--out", help="Folder of the results; every command of one generator adds to the same page.")
-Findings = typer.Option([], "--finding", help="A finding; repeated, findings are raised together. All others stay 0.")
+Out = typer.Option(..., "--out", help="Folder of the results; every command for one generator adds to the same page.")
+Findings = typer.Option([], "--finding", help="A finding; if repeated, the labels rise together. All others stay 0.")
 Every = typer.Option(False, "--all", help="Every finding of the generator, each alone.")
-Seed = seed_option("The pseudo-patients of 'radcommons generate' with the same seed.")
-Frames = typer.Option(11, "--frames", help="Steps of the label from 0 to 1, both included.")
-Patients = typer.Option(4, "--patients", help="Pseudo-patients shown.")
-Number = typer.Option(1000, "-n", "--number", help="Pseudo-patients in the mean map.")
-Smooth = typer.Option(0.02, "--smooth", help="Sigma of a Gaussian, share of the image's side; 0 leaves maps raw.")
-Singles = typer.Option(4, "--singles", min=0, max=8, help="Pseudo-patients whose own change is shown below the mean.")
-StoreOption = typer.Option(None, "--store", help="A phantom store: score maps against its known truth.")
-Boxes = typer.Option(None, "--boxes", help="BBox_List_2017.csv of NIH ChestX-ray14: score maps against its boxes.")
-Audit = typer.Option(None, "--audit", help="Folder of this generator's audit: its verdict and numbers join the page.")
+Seed = seed_option("Same seed, same latent vectors as in 'radcommons generate'.")
+Frames = typer.Option(11, "--frames", help="Label values from 0 to 1, both included.")
+Patients = typer.Option(4, "--patients", help="Latent vectors (simulated patients) to show.")
+Number = typer.Option(1000, "-n", "--number", help="Latent vectors in the mean map.")
+Smooth = typer.Option(0.02, "--smooth", help="Sigma of a Gaussian, share of the image's side; 0 = raw maps.")
+Singles = typer.Option(4, "--singles", min=0, max=8, help="Latent vectors shown one by one below the mean map.")
+StoreOption = typer.Option(None, "--store", help="A simulated hospital; score the maps against its known regions.")
+Boxes = typer.Option(None, "--boxes", help="BBox_List_2017.csv of NIH ChestX-ray14; score the maps against its boxes.")
+Audit = typer.Option(None, "--audit", help="Folder of this generator's audit; add its verdict and numbers to the page.")
 ExtractorOption = typer.Option(
-    "efficientnet-lite0", "--extractor", help="Features that tell pseudo-patients apart; 'off' for none."
+    "efficientnet-lite0", "--extractor", help="Features that measure whether the person stays the same; or 'off'."
 )
 MORPH_EPILOG = """
 radcommons explain morph runs/site-a --finding Effusion --out explained/site-a
@@ -59,12 +61,12 @@ def morph(
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
-    """Raise a finding's label from 0 to 1 on the same pseudo-patients: a strip, an animation, a slider on the page."""
-    from radcommons.explain.flow import MorphRequest, explain
+    """Label interpolation at a fixed latent vector, from 0 to 1: a strip, an animation, a slider on the page."""
+    from radcommons.explain.flow import InterpolationRequest, explain
 
-    asked = MorphRequest(frames, patients)
+    asked = InterpolationRequest(frames, patients)
     _show(
-        explain(generator, out, finding, every=every, morph=asked, audit=audit, seed=seed, track=bar),
+        explain(generator, out, finding, every=every, interpolation=asked, audit=audit, seed=seed, track=bar),
         finding,
         out,
         as_json,
@@ -87,7 +89,7 @@ def map_(
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
-    """Where a finding changes the image: with minus without, same pseudo-patients; and is it the right place?"""
+    """Show where a finding changes the image (with minus without, same latent vectors) and score the place."""
     from radcommons.explain.flow import MapRequest, explain
 
     asked = MapRequest(n, smooth, singles, store, boxes, extractor)
@@ -104,26 +106,26 @@ def correlate(
     generator: Path = Reference,
     out: Path = Out,
     classifier: Path = typer.Option(..., "--classifier", help="A run of 'classify train' on real films."),
-    n: int = typer.Option(5000, "-n", "--number", help="Images a label."),
+    n: int = typer.Option(5000, "-n", "--number", help="Images per label."),
     pair: list[str] = typer.Option(
         [],
         "--pair",
         metavar="LABEL:OUTPUT",
-        help="A scatter plot to draw; may be repeated. By default the telling ones.",
+        help="Draw this scatter plot; may be repeated. Default: the diagonal and the strongest other pairs.",
     ),
     audit: Path | None = Audit,
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
-    """Every label against every output of a classifier: a clustered matrix, beside the labels' own in training."""
+    """Correlate every label with every output of a classifier; show the labels' correlation in training beside it."""
     from radcommons.explain.flow import correlate as carry_out
     from radcommons.explain.folder import PAGE
     from radcommons.explain.summary import correlation_text
 
     explanation = carry_out(generator, classifier, out, n=n, pairs=pair, audit=audit, seed=seed, track=bar)
-    place = out / PAGE
-    result = {**explanation.model_dump(mode="json"), "page": str(place)}
-    show(result, correlation_text(explanation, place), as_json)
+    page = out / PAGE
+    result = {**explanation.model_dump(mode="json"), "page": str(page)}
+    show(result, correlation_text(explanation, page), as_json)
 
 
 @app.command("all", epilog=ALL_EPILOG)
@@ -142,12 +144,19 @@ def all_(
     seed: int = Seed,
     as_json: bool = AsJson,
 ) -> None:
-    """Morphs and maps of every finding, on one page."""
-    from radcommons.explain.flow import MapRequest, MorphRequest, explain
+    """Label interpolation and difference map of every finding, on one page."""
+    from radcommons.explain.flow import InterpolationRequest, MapRequest, explain
 
     maps = MapRequest(n, smooth, singles, store, boxes, extractor)
     found = explain(
-        generator, out, every=True, morph=MorphRequest(frames, patients), map_=maps, audit=audit, seed=seed, track=bar
+        generator,
+        out,
+        every=True,
+        interpolation=InterpolationRequest(frames, patients),
+        map_=maps,
+        audit=audit,
+        seed=seed,
+        track=bar,
     )
     _show(found, [], out, as_json)
 
@@ -156,5 +165,5 @@ def _show(explanation: Explanation, findings: list[str], out: Path, as_json: boo
     from radcommons.explain.folder import PAGE
     from radcommons.explain.summary import as_text
 
-    place = out / PAGE
-    show({**explanation.model_dump(mode="json"), "page": str(place)}, as_text(explanation, findings, place), as_json)
+    page = out / PAGE
+    show({**explanation.model_dump(mode="json"), "page": str(page)}, as_text(explanation, findings, page), as_json)

@@ -22,7 +22,7 @@ from radcommons.demo import page
 from radcommons.demo.page import AuditResult, DemoResult, LabelEffect, SiteResult
 from radcommons.experiments.enrich import enrich
 from radcommons.experiments.settings import EnrichSettings
-from radcommons.explain.flow import MapRequest, MorphRequest, correlate, explain
+from radcommons.explain.flow import InterpolationRequest, MapRequest, correlate, explain
 from radcommons.files import write_whole
 from radcommons.folders import alone_in, claim
 from radcommons.gan import training
@@ -118,7 +118,14 @@ def run_demo(
             maps = MapRequest(n=EXPLAINED, store=store.path)
             audited = out / f"audit-{site.lower()}"
             pages = partial(
-                explain, run, folder, every=True, morph=MorphRequest(), map_=maps, audit=audited, track=track
+                explain,
+                run,
+                folder,
+                every=True,
+                interpolation=InterpolationRequest(),
+                map_=maps,
+                audit=audited,
+                track=track,
             )
             clock.time(f"what generator {site} learned", pages)
             matrix = partial(correlate, run, judge, folder, n=EXPLAINED, track=track)

@@ -1,1 +1,1 @@
-"""What a generator has learned of its findings: morphs, difference maps, and how they agree with what is known."""
+"""What a generator has learned about its findings: label interpolation, difference maps, correlations."""

@@ -1,4 +1,4 @@
-"""Every label of a generator against every output of a classifier of real films (paper section 5, Fig. 5)."""
+"""Correlate every label of a generator with every output of a classifier of real films (paper section 5, Fig. 5)."""
 
 import csv
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.errors import ClassifierRefused, FindingUnknown, SettingRefused, nearest_hint
-from radcommons.explain.chosen import title
+from radcommons.explain.finding_sets import title
 from radcommons.explain.folder import CORRELATION, ExplainFolder
 from radcommons.explain.matrix_drawing import matrix_figure, scatter_figure
 from radcommons.explain.scores import Scores, score_labels
@@ -22,14 +22,14 @@ from radcommons.records import Correlation
 from radcommons.records.explain import Matrix
 from radcommons.settings import require_once
 
-FEWEST = 10  # images a label
-JOINED_AT = 0.3  # mean correlation of the findings of a block
+FEWEST = 10  # images per label
+JOINED_AT = 0.3  # mean correlation at which findings form a block
 FOLLOWS, LITTLE = 0.5, 0.2  # rank correlation with training
 FEWEST_TO_FOLLOW = 4  # findings, and entries
 
 
 def common_findings(generator: Generator, classifier: Classifier) -> tuple[str, ...]:
-    """Findings that both know, in label order; raises ClassifierRefused where there is none."""
+    """Findings that both know, in label order; raises ClassifierRefused if there are none."""
     common = tuple(finding for finding in generator.findings if finding in classifier.findings)
     if not common:
         raise ClassifierRefused(
@@ -40,13 +40,13 @@ def common_findings(generator: Generator, classifier: Classifier) -> tuple[str, 
 
 
 def check_images(n: int) -> None:
-    """Raise SettingRefused for too few images a label."""
+    """Raise SettingRefused if there are too few images per label."""
     if n < FEWEST:
-        raise SettingRefused(f"n is {n}; a correlation needs {FEWEST} or more images a label")
+        raise SettingRefused(f"n is {n}; a correlation needs {FEWEST} or more images per label")
 
 
 def parse_pairs(texts: Sequence[str], findings: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Scatter plots asked for as "LABEL:OUTPUT"; raises SettingRefused or FindingUnknown with the nearest name."""
+    """Read "LABEL:OUTPUT", one per scatter plot; raises SettingRefused or FindingUnknown with the nearest name."""
     require_once("--pair", texts)
     pairs = []
     for text in texts:
@@ -75,14 +75,14 @@ def correlate(
     """Draw, score, correlate, and write the matrix, the scatter plots and the table into the folder.
 
     Args:
-        pairs: label and output of each scatter plot; the diagonal and the strongest others where none is named.
+        pairs: label and output of each scatter plot; if empty, the diagonal and the strongest other pairs.
     """
     findings = common_findings(generator, classifier)
     kept = folder.path / CORRELATION / ".scores"
     found = score_labels(generator, classifier, findings, n=n, seed=seed, kept=kept, track=track)
     result = summarise(generator, classifier, findings, found, seed)
     put_whole(folder.path / result.picture, partial(matrix_figure(result).save, optimize=True))
-    shown = list(pairs) or telling_pairs(result)
+    shown = list(pairs) or strongest_pairs(result)
     put_whole(folder.path / result.scatter, partial(scatter_figure(shown, findings, found, result).save, optimize=True))
     put_whole(folder.path / result.table, lambda path: _write_table(path, result))
     write_arrays(
@@ -98,7 +98,7 @@ def correlate(
 def summarise(
     generator: Generator, classifier: Classifier, findings: tuple[str, ...], found: Scores, seed: int
 ) -> Correlation:
-    """The record of what was scored; `found` is in the order of `findings`, the record in that of the clusters."""
+    """The record; `found` is in the order of `findings`, the record in the order of the clusters."""
     n = found.strengths.shape[1]
     linear, ranked = (
         np.stack([kind(x, y) for x, y in zip(found.strengths, found.probabilities, strict=True)])
@@ -142,9 +142,9 @@ def summarise(
 
 
 def in_training(generator: Generator, findings: tuple[str, ...]) -> tuple[np.ndarray, float]:
-    """Correlation of labels among the published combinations of training, (k, k), and the share withheld.
+    """Correlation of the labels in training, (k, k), from the published combinations, and the share withheld.
 
-    NaN where a label is constant there, and everywhere where no combination is published.
+    NaN for a label that is constant in them; all NaN if no combination is published.
     """
     record = generator.findings_record
     places = [generator.findings.index(finding) for finding in findings]
@@ -156,7 +156,7 @@ def in_training(generator: Generator, findings: tuple[str, ...]) -> tuple[np.nda
 
 
 def follows_training(linear: np.ndarray, training: np.ndarray) -> float | None:
-    """Rank correlation of the off-diagonal entries of both matrices, directions averaged; None where too few."""
+    """Rank correlation of the off-diagonal entries of both matrices, directions averaged; None if too few."""
     above = np.triu_indices(len(linear), 1)
     mine, theirs = ((linear + linear.T) / 2)[above], training[above]
     known = np.isfinite(mine) & np.isfinite(theirs)
@@ -166,8 +166,8 @@ def follows_training(linear: np.ndarray, training: np.ndarray) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def telling_pairs(result: Correlation) -> list[tuple[str, str]]:
-    """The diagonal, then as many of the strongest other entries, at most eight of each."""
+def strongest_pairs(result: Correlation) -> list[tuple[str, str]]:
+    """At most eight entries of the diagonal, then as many of the strongest other entries."""
     names = result.findings
     entries = [
         (abs(value), label, output)
@@ -185,7 +185,7 @@ def statement(result: Correlation) -> str:
     diagonal = {name: result.pearson[i][i] for i, name in enumerate(result.findings)}
     known = {name: value for name, value in diagonal.items() if value is not None}
     if not known:
-        return "No label changes what the classifier says."
+        return "No label changes the classifier's output."
     if len(diagonal) == 1:
         ((name, value),) = known.items()
         return f"The label of {title((name,))} has a correlation of {value:.2f} with the classifier's own output."
@@ -202,15 +202,18 @@ def statement(result: Correlation) -> str:
     lows = [result.pearson_low[i][i] for i in range(len(result.findings))]
     unseen = [title((name,)) for name, low in zip(result.findings, lows, strict=True) if low is None or low <= 0]
     if unseen:
-        text.append(f"That the classifier sees the label cannot be said for {', '.join(unseen)}.")
+        text.append(f"It is not certain that the classifier sees the label of {', '.join(unseen)}.")
     if result.follows_training is not None:
         told = f"(rank correlation of the other entries {result.follows_training:.2f})"
         if result.follows_training >= FOLLOWS:
-            text.append(f"What goes together here went together in training {told}: a label may bring its companions.")
+            text.append(
+                f"Findings that correlate here also occurred together in training {told}: "
+                "a label may bring other findings with it."
+            )
         elif result.follows_training > LITTLE:
-            text.append(f"What goes together here is in part what went together in training {told}.")
+            text.append(f"Findings that correlate here in part also occurred together in training {told}.")
         else:
-            text.append(f"What goes together here has little to do with what went together in training {told}.")
+            text.append(f"The correlations here have little to do with which findings occurred together {told}.")
     return " ".join(text)
 
 

@@ -1,4 +1,4 @@
-"""Difference maps: diseased minus healthy image of the same latent, over many latents in constant memory."""
+"""Difference maps: image with a finding minus image without, same latent vector, mean over many in constant memory."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,32 +8,32 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from radcommons.explain.chosen import Chosen
-from radcommons.explain.pseudo_patients import labels, latents
-from radcommons.explain.tally import Tally
+from radcommons.explain.finding_sets import FindingSet
+from radcommons.explain.latents import labels, latents
+from radcommons.explain.running_sums import RunningSums
 from radcommons.metrics.localisation import split_region
 from radcommons.metrics.moments import Moments
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.resume import Kept
 
-CLEAR = 3.0  # standard errors that a mean change must exceed to be told from chance
-ONE_LEVEL = 1.0  # grey level; what changes less on average is below the rounding of an image
+CLEAR = 3.0  # standard errors; a smaller mean change may be chance
+ONE_LEVEL = 1.0  # grey level; a smaller mean change is below the rounding of an image
 
 
 @dataclass(frozen=True)
 class Change:
-    """What raising the labels of a set of findings from 0 to 1 changes.
+    """What changes in the image when the labels of a set of findings rise from 0 to 1.
 
     Attributes:
-        mean: mean difference, grey levels, float64 (R, R), smoothed as asked.
-        standard_error: of it, same shape.
+        mean: mean difference, grey levels, float64 (R, R), smoothed as requested.
+        standard_error: standard error of `mean`, same shape.
         healthy: mean image without any finding, float64 (R, R).
-        rms: root mean square difference of each pseudo-patient over all pixels, not smoothed, grey levels (n,).
-        rms_inside, rms_outside: the same within a known region and where the finding never sits; None without one.
+        rms: root mean square difference over all pixels of each latent vector, not smoothed, grey levels (n,).
+        rms_inside, rms_outside: the same inside the known region and where the finding never sits; None if unknown.
     """
 
-    findings: Chosen
+    findings: FindingSet
     mean: np.ndarray
     standard_error: np.ndarray
     healthy: np.ndarray
@@ -55,25 +55,25 @@ class Change:
 
 def measure(
     generator: Generator,
-    sets: Sequence[Chosen],
+    sets: Sequence[FindingSet],
     *,
     n: int,
     seed: int,
     smoothing: float,
-    heats: Mapping[Chosen, np.ndarray],
+    heats: Mapping[FindingSet, np.ndarray],
     kept: Path | None = None,
     track: Track = silent,
 ) -> list[Change]:
-    """The change that each set of findings makes, over the first `n` latents of a seed.
+    """Measure the change that each set of findings makes, over the first `n` latent vectors of a seed.
 
-    A latent is drawn healthy once and then with every set; blocks are joined in order, so that the result does not
-    depend on the number of threads or on a kill between. Memory does not depend on `n` but for some numbers a latent.
+    Each latent vector is drawn once without findings and once with every set. Blocks are added in order, so the result
+    does not depend on the number of threads or on an interruption. Memory grows by a few numbers per latent vector.
 
     Args:
-        n: latents, >= 1; a single one has no standard error.
+        n: latent vectors, >= 1; a single one has no standard error.
         smoothing: sigma of a Gaussian, share of the image's side, [0, 0.25]; 0 = raw.
-        heats: for sets whose region is known, how often it covers each pixel, (R, R).
-        kept: folder of the sums so far: a killed call goes on from them. The caller removes it once the result is safe.
+        heats: for each set with a known region, how often the region covers each pixel, (R, R).
+        kept: folder of the sums so far. The next call with the same request continues from it; the caller removes it.
     """
     sigma = smoothing * generator.resolution
     regions = [split_region(heats[chosen]) if chosen in heats else None for chosen in sets]
@@ -93,17 +93,17 @@ def measure(
         return Moments.stack(moments), np.stack(rms)
 
     request = _request(generator, sets, n, seed, smoothing, heats)
-    tally = Tally.begin(None if kept is None else Kept(kept, request))
-    starts = range(tally.done, n, size)
+    sums = RunningSums.begin(None if kept is None else Kept(kept, request))
+    starts = range(sums.done, n, size)
     images = 1 + len(sets)
-    with track("Difference maps", total=n * images, done=tally.done * images) as advance:
+    with track("Difference maps", total=n * images, done=sums.done * images) as advance:
         for moments, rms in generator.on_threads(block, starts):
-            tally.add(moments, rms)
+            sums.add(moments, rms)
             advance(moments.count * images)
-    tally.save()
-    assert tally.moments is not None
-    mean, error = tally.moments.mean, tally.moments.standard_error
-    values = np.concatenate(tally.rms, axis=-1)
+    sums.save()
+    assert sums.moments is not None
+    mean, error = sums.moments.mean, sums.moments.standard_error
+    values = np.concatenate(sums.rms, axis=-1)
     return [
         Change(
             findings=chosen,
@@ -120,13 +120,13 @@ def measure(
 
 def _request(
     generator: Generator,
-    sets: Sequence[Chosen],
+    sets: Sequence[FindingSet],
     n: int,
     seed: int,
     smoothing: float,
-    heats: Mapping[Chosen, np.ndarray],
+    heats: Mapping[FindingSet, np.ndarray],
 ) -> str:
-    """Digest of all that the sums depend on."""
+    """Digest of everything that the sums depend on."""
     digest = hashlib.sha256(repr((generator.digest, sets, n, seed, smoothing, generator.block_size)).encode())
     for chosen, heat in heats.items():
         digest.update(repr(chosen).encode() + heat.tobytes())
@@ -134,14 +134,14 @@ def _request(
 
 
 def smooth(images: np.ndarray, sigma: float) -> np.ndarray:
-    """Images (n, R, R) convolved with a Gaussian of `sigma` pixels, the edge continued; 0 = as they are."""
+    """Images (n, R, R) convolved with a Gaussian of `sigma` pixels, edge pixels repeated; 0 = unchanged."""
     if sigma == 0:
         return images
     return np.stack([cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for image in images])
 
 
 def _rms(difference: np.ndarray, region: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Root mean square of differences (n, R, R) everywhere, inside a region, and where it never is: (3, n)."""
+    """Root mean square of differences (n, R, R): everywhere, inside a region, where the finding never sits; (3, n)."""
     squared = np.square(difference, dtype=np.float64)
     everywhere = squared.mean(axis=(1, 2))
     parts = [squared[:, mask].mean(axis=1) if mask.any() else np.full(len(squared), np.nan) for mask in region or ()]

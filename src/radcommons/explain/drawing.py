@@ -1,4 +1,4 @@
-"""Pictures of what labels do: strips, animations, maps over films, sprites for the page. Arrays in, pictures out."""
+"""Draw what labels do: strips, animations, maps over films, sprites for the page. Arrays in, pictures out."""
 
 import io
 import math
@@ -19,20 +19,20 @@ from radcommons.explain.difference import Change
 from radcommons.pages import plot_style
 from radcommons.pictures import GAP, INK, PAPER, contact_sheet
 
-SIDE = 96  # pixels of an image on a strip, at least
-MOVING_SIDE = 128  # and in an animation
-LONGEST = 32_767  # pixels of a picture's side: viewers count in 16 bits; a JPEG holds 65,500, a GIF 65,535
+SIDE = 96  # smallest side of an image on a strip, pixels
+MOVING_SIDE = 128  # the same in an animation
+LONGEST = 32_767  # largest side of a picture, pixels: viewers use 16 bits; JPEG allows 65,500, GIF 65,535
 FRAME_SECONDS, REST_SECONDS = 0.12, 0.9
-COLOURS = colormaps["RdBu_r"]  # red = more signal, blue = less
-OPAQUE = 0.85  # of the strongest change; none is transparent, so that the film shows
+COLOURS = colormaps["RdBu_r"]  # red = brighter, blue = darker
+OPAQUE = 0.85  # opacity of the strongest change; no change is transparent, so the film shows
 DARK, LIGHT, OUTLINE = "#181818", "#e6e6e6", "#0a9d4f"
 
 
 def strip(images: np.ndarray, strengths: Sequence[float], name: str) -> Image.Image:
-    """A row a pseudo-patient, a column a label strength, from images uint8 (P, n, R, R); at most `LONGEST` wide."""
+    """One row per latent vector, one column per label value, from images uint8 (P, n, R, R); at most `LONGEST` wide."""
     side = max(SIDE, images.shape[-1])
     font = ImageFont.load_default(size=13)
-    rows = [f"pseudo-patient {number}" for number in range(1, len(images) + 1)]
+    rows = [f"latent {number}" for number in range(1, len(images) + 1)]
     margin = 10 + max(round(font.getlength(row)) for row in rows)
     top = 42
     shown = spread(len(strengths), (LONGEST - margin - GAP) // (side + GAP))
@@ -50,17 +50,17 @@ def strip(images: np.ndarray, strengths: Sequence[float], name: str) -> Image.Im
 
 
 def spread(count: int, most: int) -> np.ndarray:
-    """Which of `count` frames to show where at most `most` fit: in even steps, the first and the last among them."""
+    """Which of `count` frames to show if at most `most` fit: evenly spaced, with the first and the last."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def most_side_by_side(resolution: int) -> int:
-    """How many pseudo-patients fit into an animation."""
+    """How many images fit side by side into an animation."""
     return (LONGEST - GAP) // (max(MOVING_SIDE, resolution) + GAP)
 
 
 def moving(images: np.ndarray, strengths: Sequence[float], name: str) -> list[Image.Image]:
-    """The frames of an animation: pseudo-patients side by side, the label's strength above as text and bar."""
+    """The frames of an animation: latent vectors side by side, the label's value above as text and bar."""
     side = max(MOVING_SIDE, images.shape[-1])
     font = ImageFont.load_default(size=15)
     frames = []
@@ -78,7 +78,7 @@ def moving(images: np.ndarray, strengths: Sequence[float], name: str) -> list[Im
 
 
 def save_animation(path: Path, frames: Sequence[Image.Image]) -> None:
-    """A GIF there and back, resting at both ends."""
+    """Save a GIF that plays forward and back and pauses at both ends."""
     order = [*frames, *reversed(frames[1:-1])]
     step, rest = round(1000 * FRAME_SECONDS), round(1000 * REST_SECONDS)
     durations = [rest if frame in (frames[0], frames[-1]) else step for frame in order]
@@ -86,7 +86,7 @@ def save_animation(path: Path, frames: Sequence[Image.Image]) -> None:
 
 
 def save_video(path: Path, frames: Sequence[Image.Image]) -> bool:
-    """An MP4 there and back, if ffmpeg is on the PATH and can write H.264; whether it is there now."""
+    """Save an MP4 that plays forward and back; returns False without an ffmpeg on the PATH that writes H.264."""
     program = shutil.which("ffmpeg")
     if program is None:
         return False
@@ -103,7 +103,7 @@ def save_video(path: Path, frames: Sequence[Image.Image]) -> bool:
 
 
 def sprite(images: np.ndarray, *, side: int) -> bytes:
-    """All frames of a morph, uint8 (P, n, R, R), below each other in one JPEG; each is a grid of pseudo-patients."""
+    """All frames, images uint8 (P, n, R, R), stacked vertically in one JPEG; a frame is a grid of P images."""
     patients, frames, resolution, _ = images.shape
     columns, rows = grid(patients)
     sheet = np.full((frames, rows, resolution, columns, resolution), PAPER, np.uint8)
@@ -122,14 +122,14 @@ def grid(patients: int) -> tuple[int, int]:
 
 
 def as_jpeg(picture: Image.Image) -> bytes:
-    """A picture's bytes as JPEG, small enough for a page."""
+    """A picture as JPEG bytes, small enough for a page."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
 def as_picture(figure: Figure) -> Image.Image:
-    """A figure, drawn."""
+    """A figure as a picture."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return Image.open(buffer).convert("RGB")
@@ -141,8 +141,8 @@ def overlay(film: np.ndarray, change: np.ndarray, limit: float, clear: np.ndarra
     Args:
         film: grey levels 0 ... 255, (R, R).
         change: grey levels, (R, R).
-        limit: the change of full colour, grey levels, > 0.
-        clear: where the change is told from chance, mask (R, R); elsewhere the film is left as it is.
+        limit: the change that gets full colour, grey levels, > 0.
+        clear: where the change is larger than chance, mask (R, R); the rest of the film stays uncoloured.
     Returns:
         float (R, R, 3) in [0, 1]; the larger the change, the less of the film shows.
     """
@@ -159,12 +159,12 @@ def overlay(film: np.ndarray, change: np.ndarray, limit: float, clear: np.ndarra
 def map_figure(
     change: Change, singles: Sequence[tuple[np.ndarray, np.ndarray]], region: np.ndarray | None, name: str
 ) -> Image.Image:
-    """The mean map over its healthy film and alone, single pseudo-patients below, colour bars in grey levels.
+    """The mean map over the mean healthy film and alone, maps of single latent vectors below, colour bars.
 
     Args:
         change: not collapsed.
-        singles: difference and healthy film of pseudo-patients, (R, R) each; may be none.
-        region: mask (R, R) of where the finding is known to sit, outlined; None where nobody knows.
+        singles: difference and healthy film of single latent vectors, (R, R) each; may be empty.
+        region: mask (R, R) of where the finding is known to sit, outlined; None if unknown.
     """
     limit = float(np.abs(change.mean).max())
     with plot_style():
@@ -180,13 +180,13 @@ def map_figure(
         if region is not None:
             alone.contour(region, levels=[0.5], colors=OUTLINE, linewidths=1.4)
             alone.set_title("alone; green: where it sits", color=LIGHT, fontsize=9)
-        _colour_bar(upper, [film, over, alone], limit, "grey levels of 255\nred: more signal, blue: less")
+        _colour_bar(upper, [film, over, alone], limit, "grey levels of 255\nred: brighter, blue: darker")
         for below in lower:
             below.set_facecolor(DARK)
             strongest = float(max(np.percentile(np.abs(d), 99.5) for d, _ in singles)) or 1.0
             axes = below.subplots(1, len(singles), squeeze=False)[0]
             for number, (place, (difference, film_of)) in enumerate(zip(axes, singles, strict=True), start=1):
-                _film(place, overlay(film_of, difference, strongest), f"pseudo-patient {number}")
+                _film(place, overlay(film_of, difference, strongest), f"latent {number}")
             _colour_bar(below, list(axes), strongest, "grey levels")
         return as_picture(figure)
 

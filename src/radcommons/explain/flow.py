@@ -1,4 +1,4 @@
-"""The commands of ``radcommons explain``: draw, measure, score, write, and make the page again."""
+"""The commands of ``radcommons explain``: draw, measure, score, write, and write the page again."""
 
 import shutil
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 from radcommons.errors import SettingRefused
 from radcommons.explain import page
-from radcommons.explain.chosen import Chosen, choose, stem, title
+from radcommons.explain.audit_link import read_audit
 from radcommons.explain.correlate import check_images, common_findings, parse_pairs
 from radcommons.explain.correlate import correlate as correlate_labels
 from radcommons.explain.difference import Change, measure
@@ -23,13 +23,13 @@ from radcommons.explain.drawing import (
     save_video,
     strip,
 )
+from radcommons.explain.finding_sets import FindingSet, choose, stem, title
 from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder
-from radcommons.explain.identity import People, mean_with_interval
-from radcommons.explain.joined import read_audit
-from radcommons.explain.morph import draw_morphs, strengths
-from radcommons.explain.pseudo_patients import draw_first
-from radcommons.explain.regions import NOWHERE, Regions, read_regions, score
-from radcommons.explain.words import statement
+from radcommons.explain.identity import IdentityCheck, mean_with_interval
+from radcommons.explain.interpolation import draw_interpolations, strengths
+from radcommons.explain.latents import draw_first
+from radcommons.explain.regions import NO_REGIONS, Regions, read_regions, score
+from radcommons.explain.statements import statement
 from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import put_whole, write_arrays, write_whole
 from radcommons.folders import alone_in, claim
@@ -37,32 +37,32 @@ from radcommons.metrics.localisation import body_mask, share_outside, split_regi
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
-from radcommons.records import Explanation, MapResult, MorphResult
+from radcommons.records import Explanation, InterpolationResult, MapResult
 from radcommons.seeds import numpy_stream
 
 FRAMES, PATIENTS = 11, 4
 FEWEST_FRAMES = 2
-MEMORY = 2**32  # bytes of all morphs of a command
-COPIES = 5  # of a morph's images while it is written, frames and videos
+MEMORY = 2**32  # bytes of all images that one command interpolates
+COPIES = 5  # of the images of one set of findings while its files are written
 WIDEST = 0.25  # sigma of the smoothing, share of the side
 LATENTS, SMOOTHING, SINGLES = 1000, 0.02, 4
 IDENTITY_PAIRS = 64
-CORRELATION_IMAGES = 5000  # a label, paper section 5
-FEWEST_OUTSIDE = 0.01  # of the pixels, to speak of an outside of the body
+CORRELATION_IMAGES = 5000  # per label, paper section 5
+FEWEST_OUTSIDE = 0.01  # share of pixels outside the body below which nothing is reported about them
 NO_EXTRACTOR = "off"
 
 
 @dataclass(frozen=True, slots=True)
-class MorphRequest:
-    """What a morph takes: frames from label 0 to 1, and pseudo-patients."""
+class InterpolationRequest:
+    """Settings of a label interpolation: frames from label 0 to 1, and latent vectors (`patients`)."""
 
     frames: int = FRAMES
     patients: int = PATIENTS
 
     def check(self, resolution: int, sets: int) -> None:
-        """Raise SettingRefused where a number is out of range for a generator's resolution and so many sets."""
+        """Raise SettingRefused if a number is out of range for this resolution and number of sets."""
         if self.frames < FEWEST_FRAMES:
-            raise SettingRefused(f"frames is {self.frames}; a morph needs {FEWEST_FRAMES} or more")
+            raise SettingRefused(f"frames is {self.frames}; an interpolation needs {FEWEST_FRAMES} or more")
         if self.patients < 1:
             raise SettingRefused(f"patients is {self.patients}; it must be 1 or more")
         if self.patients > (most := most_side_by_side(resolution)):
@@ -73,23 +73,23 @@ class MorphRequest:
         images = self.patients * self.frames
         if images > most:
             raise SettingRefused(
-                f"frames is {self.frames}, with {self.patients} pseudo-patients {images:,} images; "
-                f"a morph may have {most:,} here ({MEMORY >> 30} GiB of memory); "
+                f"frames is {self.frames}; with {self.patients} latent vectors that is {images:,} images, "
+                f"and {MEMORY >> 30} GiB of memory hold {most:,}; "
                 f"pass --frames {most // self.patients} or fewer, or fewer --patients"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class MapRequest:
-    """What a map takes.
+    """Settings of a difference map.
 
     Attributes:
-        n: latents in the mean.
+        n: latent vectors in the mean.
         smoothing: sigma, share of the side.
-        singles: pseudo-patients shown one by one.
-        store: a phantom whose truth scores the maps.
-        boxes: a list of radiologists' boxes that does.
-        extractor: whose features tell pseudo-patients apart; "off" for none.
+        singles: latent vectors shown one by one.
+        store: a simulated hospital; its known regions score the maps.
+        boxes: a list of radiologists' boxes; they score the maps.
+        extractor: its features measure whether the person stays the same; "off" for none.
     """
 
     n: int = LATENTS
@@ -100,7 +100,7 @@ class MapRequest:
     extractor: str = "efficientnet-lite0"
 
     def check(self) -> None:
-        """Raise SettingRefused where a number is out of range."""
+        """Raise SettingRefused if a number is out of range."""
         if self.n < 1:
             raise SettingRefused(f"n is {self.n}; it must be 1 or more")
         if not 0 <= self.smoothing <= WIDEST:
@@ -113,29 +113,29 @@ def explain(
     findings: Sequence[str] = (),
     *,
     every: bool = False,
-    morph: MorphRequest | None = None,
+    interpolation: InterpolationRequest | None = None,
     map_: MapRequest | None = None,
     audit: Path | None = None,
     seed: int = 0,
     track: Track = silent,
 ) -> Explanation:
-    """Make the morphs, the maps or both of a generator's findings in folder `out`, and its page.
+    """Write label interpolations, difference maps or both of a generator's findings to folder `out`, and the page.
 
     Args:
         reference: a run or a package.
-        findings: raised together; or `every` finding alone.
-        morph, map_: what is asked for; None leaves it out.
-        audit: folder of this generator's audit, whose record joins the page.
+        findings: labels that rise together; with `every`, each finding alone.
+        interpolation, map_: what to draw; None leaves it out.
+        audit: folder of this generator's audit; its record is added to the page.
     Raises:
-        FindingUnknown, SettingRefused, PathInUse, GeneratorRefused, and those of the store, the boxes or the audit:
-        before anything is drawn.
+        FindingUnknown, SettingRefused, PathInUse, GeneratorRefused, and errors of the store, the boxes or the audit;
+        all before anything is drawn.
     """
     generator = Generator.load(reference)
     report = read_audit(audit, generator) if audit is not None else None
     sets = choose(generator, findings, every=every)
-    regions, extractor = NOWHERE, None
-    if morph is not None:
-        morph.check(generator.resolution, len(sets))
+    regions, extractor = NO_REGIONS, None
+    if interpolation is not None:
+        interpolation.check(generator.resolution, len(sets))
     if map_ is not None:
         map_.check()
         regions = read_regions(generator, sets, store=map_.store, boxes=map_.boxes)
@@ -143,8 +143,8 @@ def explain(
             extractor = load_extractor(map_.extractor, device=generator.device)
     with alone_in(out, private=False):
         folder = ExplainFolder.claim(out, generator, report)
-        if morph is not None:
-            _morphs(generator, folder, sets, morph, seed, track)
+        if interpolation is not None:
+            _interpolate(generator, folder, sets, interpolation, seed, track)
         if map_ is not None:
             _maps(generator, folder, sets, map_, regions, extractor, seed, track)
         write_whole(out / PAGE, page.render(folder))
@@ -162,37 +162,42 @@ def correlate(
     seed: int = 0,
     track: Track = silent,
 ) -> Explanation:
-    """Every label of a generator against every output of a classifier of real films, and the page again.
+    """Correlate every label of a generator with every output of a classifier of real films; write the page again.
 
     Args:
         reference: a run or a package.
         classifier: a run of ``classify train``.
-        n: images a label.
-        pairs: scatter plots to draw, "LABEL:OUTPUT"; the most telling ones where none is named.
-        audit: folder of this generator's audit, whose record joins the page.
+        n: images per label.
+        pairs: scatter plots to draw, "LABEL:OUTPUT"; if empty, the diagonal and the strongest other pairs.
+        audit: folder of this generator's audit; its record is added to the page.
     Raises:
         SettingRefused, FindingUnknown, ClassifierRefused, PathInUse, GeneratorRefused: before anything is drawn.
     """
     check_images(n)
     generator = Generator.load(reference)
     report = read_audit(audit, generator) if audit is not None else None
-    judge = Classifier.load(classifier)
-    shown = parse_pairs(pairs, common_findings(generator, judge))
+    loaded = Classifier.load(classifier)
+    shown = parse_pairs(pairs, common_findings(generator, loaded))
     with alone_in(out, private=False):
         folder = ExplainFolder.claim(out, generator, report)
         if (before := folder.explanation.correlation) is not None:
-            claim(out, {"classifier": judge.digest}, file=None, begun={"classifier": before.classifier_sha256})
-        correlate_labels(generator, judge, folder, n=n, seed=seed, pairs=shown, track=track)
+            claim(out, {"classifier": loaded.digest}, file=None, begun={"classifier": before.classifier_sha256})
+        correlate_labels(generator, loaded, folder, n=n, seed=seed, pairs=shown, track=track)
         write_whole(out / PAGE, page.render(folder))
         return folder.explanation
 
 
-def _morphs(
-    generator: Generator, folder: ExplainFolder, sets: Sequence[Chosen], asked: MorphRequest, seed: int, track: Track
+def _interpolate(
+    generator: Generator,
+    folder: ExplainFolder,
+    sets: Sequence[FindingSet],
+    asked: InterpolationRequest,
+    seed: int,
+    track: Track,
 ) -> None:
-    drawn = draw_morphs(generator, sets, frames=asked.frames, patients=asked.patients, seed=seed, track=track)
+    drawn = draw_interpolations(generator, sets, frames=asked.frames, patients=asked.patients, seed=seed, track=track)
     values = tuple(float(v) for v in strengths(asked.frames))
-    with track("Writing morphs", total=len(sets), unit="morphs") as advance:
+    with track("Writing interpolations", total=len(sets), unit="sets") as advance:
         for chosen, images in zip(sets, drawn, strict=True):
             name = f"{MORPHS}/{stem(chosen)}"
             picture = strip(images, values, title(chosen))
@@ -201,8 +206,8 @@ def _morphs(
             put_whole(folder.path / f"{name}.gif", partial(save_animation, frames=frames))
             video = save_video(folder.path / f"{name}.mp4", frames)
             write_arrays(folder.path / f"{name}.npz", images=images, strengths=np.array(values))
-            folder.put_morph(
-                MorphResult(
+            folder.put_interpolation(
+                InterpolationResult(
                     findings=chosen,
                     strengths=values,
                     patients=asked.patients,
@@ -219,7 +224,7 @@ def _morphs(
 def _maps(
     generator: Generator,
     folder: ExplainFolder,
-    sets: Sequence[Chosen],
+    sets: Sequence[FindingSet],
     asked: MapRequest,
     regions: Regions,
     extractor: Extractor | None,
@@ -238,7 +243,9 @@ def _maps(
         track=track,
     )
     body = body_mask(changes[0].healthy)
-    people = None if extractor is None else People.draw(generator, extractor, min(IDENTITY_PAIRS, asked.n), seed)
+    identity = (
+        None if extractor is None else IdentityCheck.draw(generator, extractor, min(IDENTITY_PAIRS, asked.n), seed)
+    )
     with track("Scoring and drawing maps", total=len(sets), unit="maps") as advance:
         for change in changes:
             chosen = change.findings
@@ -247,7 +254,7 @@ def _maps(
             if chosen in known:
                 numbers["region"] = known[chosen]
             write_arrays(folder.path / f"{name}.npz", body=body, **numbers)
-            result = _result(change, asked, regions, people, body, seed)
+            result = _result(change, asked, regions, identity, body, seed)
             if result.picture is not None:
                 without, raised = (draw_first(generator, c, asked.singles, seed) for c in ((), chosen))
                 singles = list(zip(raised.astype(np.float64) - without, without.astype(np.float64), strict=True))
@@ -260,7 +267,7 @@ def _maps(
 
 
 def _result(
-    change: Change, asked: MapRequest, regions: Regions, people: People | None, body: np.ndarray, seed: int
+    change: Change, asked: MapRequest, regions: Regions, identity: IdentityCheck | None, body: np.ndarray, seed: int
 ) -> MapResult:
     chosen = change.findings
     place = np.unravel_index(np.abs(change.mean).argmax(), change.mean.shape)
@@ -282,10 +289,10 @@ def _result(
         collapsed=change.collapsed,
         outside_body=None if outside < FEWEST_OUTSIDE or change.collapsed else share_outside(change.mean, body),
         outside_body_area=outside,
-        identity=None if people is None else people.change(chosen, rng=rng),
-        extractor=None if people is None else people.extractor.record.name,
+        identity=None if identity is None else identity.change(chosen, rng=rng),
+        extractor=None if identity is None else identity.extractor.record.name,
         score=scored,
-        unscored=None if scored is not None else _why(change, regions),
+        unscored=None if scored is not None else _why_unscored(change, regions),
         statement="",
         picture=None if change.collapsed else f"{name}.png",
         numbers=f"{name}.npz",
@@ -293,12 +300,12 @@ def _result(
     return result.model_copy(update={"statement": statement(result)})
 
 
-def _why(change: Change, regions: Regions) -> str:
+def _why_unscored(change: Change, regions: Regions) -> str:
     """Why a map has no score."""
     if change.collapsed:
         return "there is no change to score"
     if not regions.source:
-        return "no region is known; --store (a phantom) or --boxes gives one"
+        return "no region is known; pass --store (a simulated hospital) or --boxes"
     unknown = tuple(finding for finding in change.findings if finding not in regions.heats)
     if not unknown:
         return "its region is the whole film"

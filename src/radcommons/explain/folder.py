@@ -1,4 +1,4 @@
-"""The folder of an explanation: ``explain.json``, pictures and numbers of every command run into it, and the page."""
+"""The folder of an explanation: ``explain.json``, the pictures and numbers of every command, and the page."""
 
 from pathlib import Path
 from typing import Self
@@ -8,20 +8,20 @@ from PIL import Image
 from pydantic import ValidationError
 
 from radcommons.errors import PathInUse
-from radcommons.explain import joined
+from radcommons.explain import audit_link
 from radcommons.files import read_arrays, write_whole
 from radcommons.folders import claim
 from radcommons.models.generator import Generator
-from radcommons.records import AuditReport, Correlation, Explanation, MapResult, MorphResult
+from radcommons.records import AuditReport, Correlation, Explanation, InterpolationResult, MapResult
 
 RECORD = "explain.json"
 PAGE = "explain.html"
-UNFINISHED = ".map"  # sums of maps that a kill stopped
+UNFINISHED = ".map"  # sums of an interrupted map
 MORPHS, MAPS, CORRELATION = "morph", "map", "correlation"  # subfolders
 
 
 class ExplainFolder:
-    """A folder that belongs to one generator; every command adds to it or replaces what it made before."""
+    """A folder that belongs to one generator; every command adds to it or replaces its earlier results."""
 
     def __init__(self, path: Path, explanation: Explanation) -> None:
         self.path = path
@@ -29,10 +29,10 @@ class ExplainFolder:
 
     @classmethod
     def claim(cls, path: Path, generator: Generator, report: AuditReport | None) -> Self:
-        """Make the folder, or go on in the one that is this generator's; raises PathInUse.
+        """Make the folder, or continue in this generator's folder; raises PathInUse.
 
         Args:
-            report: of the generator's audit, to lie beside the explanation in place of an earlier one.
+            report: the generator's audit; it is written beside the explanation and replaces an earlier one.
         """
         record = path / RECORD
         begun = None
@@ -56,39 +56,39 @@ class ExplainFolder:
         for subfolder in (MORPHS, MAPS, CORRELATION):
             (path / subfolder).mkdir(exist_ok=True)
         if report is not None:
-            write_whole(path / joined.RECORD, report.to_json())
+            write_whole(path / audit_link.RECORD, report.to_json())
         return folder
 
-    def put_morph(self, result: MorphResult) -> None:
-        """Add a morph, in place of one of the same findings."""
-        kept = [morph for morph in self.explanation.morphs if morph.findings != result.findings]
+    def put_interpolation(self, result: InterpolationResult) -> None:
+        """Add an interpolation; it replaces an earlier one of the same findings."""
+        kept = [one for one in self.explanation.morphs if one.findings != result.findings]
         self.explanation = self.explanation.model_copy(update={"morphs": (*kept, result)})
         self._save()
 
     def put_map(self, result: MapResult) -> None:
-        """Add a map, in place of one of the same findings."""
+        """Add a map; it replaces an earlier one of the same findings."""
         kept = [one for one in self.explanation.maps if one.findings != result.findings]
         self.explanation = self.explanation.model_copy(update={"maps": (*kept, result)})
         self._save()
 
     def put_correlation(self, result: Correlation) -> None:
-        """Set the correlation matrix, in place of an earlier one."""
+        """Set the correlation matrix; it replaces an earlier one."""
         self.explanation = self.explanation.model_copy(update={"correlation": result})
         self._save()
 
     def audit(self) -> AuditReport | None:
-        """The audit's record that was joined; None where there is none that can be read."""
+        """The record of the linked audit; None if there is none, or it cannot be read."""
         try:
-            return AuditReport.model_validate_json((self.path / joined.RECORD).read_bytes())
+            return AuditReport.model_validate_json((self.path / audit_link.RECORD).read_bytes())
         except (OSError, ValidationError):
             return None
 
-    def frames(self, result: MorphResult) -> np.ndarray | None:
-        """Images of a morph, uint8 (patients, frames, R, R); None where the file is gone or damaged."""
+    def frames(self, result: InterpolationResult) -> np.ndarray | None:
+        """Images of an interpolation, uint8 (latents, frames, R, R); None if the file is missing or damaged."""
         return (read_arrays(self.path / result.frames) or {}).get("images")
 
     def picture(self, name: str | None) -> Image.Image | None:
-        """A picture; None where there is none, or its file is gone or damaged."""
+        """A picture; None if there is none, or its file is missing or damaged."""
         if name is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""The correlation matrix beside that of training, and scatter plots of chosen pairs."""
+"""Draw the correlation matrix beside that of training, and scatter plots of label-output pairs."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from radcommons.explain.chosen import title
 from radcommons.explain.drawing import as_picture
+from radcommons.explain.finding_sets import title
 from radcommons.explain.scores import Scores
 from radcommons.pages import plot_style
 from radcommons.records import Correlation
@@ -24,7 +24,7 @@ OWN, OTHER = "#0b6470", "#c2571a"
 
 
 def matrix_figure(result: Correlation) -> Image.Image:
-    """Labels against outputs, clustered, blocks outlined; beside it the labels' correlation in training."""
+    """Correlation of labels with outputs, clustered, blocks outlined; beside it that of the labels in training."""
     k = len(result.findings)
     side = 1.9 + 0.34 * k
     with plot_style():
@@ -60,7 +60,7 @@ def _matrix(axes: Axes, matrix: Matrix, result: Correlation) -> AxesImage:
 def scatter_figure(
     pairs: Sequence[tuple[str, str]], findings: tuple[str, ...], found: Scores, result: Correlation
 ) -> Image.Image:
-    """The classifier's probability against the label's strength, a panel a (label, output)."""
+    """The classifier's probability against the label's value, one panel per (label, output)."""
     columns = min(COLUMNS, len(pairs))
     rows = math.ceil(len(pairs) / columns)
     with plot_style():
@@ -82,5 +82,5 @@ def scatter_figure(
             axes.tick_params(labelsize=7)
         for axes in panels[len(pairs) :]:
             axes.set_visible(False)
-        figure.supxlabel("label strength", fontsize=8)
+        figure.supxlabel("label value", fontsize=8)
         return as_picture(figure)

@@ -1,4 +1,4 @@
-"""The page of an explanation: per finding a morph to slide, a map, scores and what they mean. All is synthetic."""
+"""The page of an explanation: for each finding a slider, a map and scores. Every picture on it is synthetic."""
 
 import base64
 from collections.abc import Sequence
@@ -6,26 +6,29 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from radcommons.explain.chosen import Chosen, title
 from radcommons.explain.correlate import JOINED_AT
 from radcommons.explain.drawing import LONGEST, as_jpeg, grid, spread, sprite
+from radcommons.explain.finding_sets import FindingSet, title
 from radcommons.explain.folder import ExplainFolder
 from radcommons.explain.summary import left_out
 from radcommons.pages import render_page
-from radcommons.records import AuditReport, Correlation, Diversity, Fidelity, MapResult, MorphResult
+from radcommons.records import AuditReport, Correlation, Diversity, Fidelity, InterpolationResult, MapResult
 
-SLIDER_FRAMES = 101  # a hundredth of the label each: the slider tells no more apart
-LARGEST_SIDE = 128  # pixels of a slider's image on the page; larger ones are averaged down
+SLIDER_FRAMES = 101  # one per hundredth of the label: the slider cannot show finer steps
+LARGEST_SIDE = 128  # largest side of an image in a slider, pixels; larger images are averaged down
 
 
 @dataclass(frozen=True)
 class Slider:
-    """A morph to slide: the data address of its frames, their strengths (of a long morph some, in even steps).
+    """A label interpolation with a slider.
 
-    `grid` is the columns and rows of pseudo-patients in a frame.
+    Attributes:
+        sprite: data URL of the frames.
+        strengths: label values of the frames on the page; of a long interpolation only some, evenly spaced.
+        grid: columns and rows of images in a frame.
     """
 
-    morph: MorphResult
+    result: InterpolationResult
     sprite: Markup
     strengths: tuple[float, ...]
     grid: tuple[int, int]
@@ -33,7 +36,7 @@ class Slider:
 
 @dataclass(frozen=True)
 class Shown:
-    """One set of findings; `picture` is a data address."""
+    """One set of findings; `picture` is a data URL."""
 
     title: str
     anchor: str
@@ -43,12 +46,13 @@ class Shown:
 
 
 def render(folder: ExplainFolder) -> str:
-    """The whole page as HTML, from what the folder holds."""
+    """The whole page as HTML, from the content of the folder."""
     explanation, correlation, audit = folder.explanation, folder.explanation.correlation, folder.audit()
-    morphs = {morph.findings: morph for morph in explanation.morphs}
+    interpolations = {one.findings: one for one in explanation.morphs}
     maps = {one.findings: one for one in explanation.maps}
-    order = sorted(dict.fromkeys([*morphs, *maps]), key=lambda c: (len(c), [explanation.findings.index(f) for f in c]))
-    shown = [_shown(folder, chosen, morphs.get(chosen), maps.get(chosen)) for chosen in order]
+    sets = dict.fromkeys([*interpolations, *maps])
+    order = sorted(sets, key=lambda c: (len(c), [explanation.findings.index(f) for f in c]))
+    shown = [_shown(folder, chosen, interpolations.get(chosen), maps.get(chosen)) for chosen in order]
     scored = [one.score for one in maps.values() if one.score is not None]
     return render_page(
         "explain.html.j2",
@@ -69,34 +73,36 @@ def render(folder: ExplainFolder) -> str:
 
 
 def _labels(audit: AuditReport, findings: Sequence[str]) -> list[tuple[str, Fidelity | None, Diversity | None]]:
-    """What the audit says of each finding, of those that it says something of."""
-    judged, alike = {f.finding: f for f in audit.fidelity}, {d.finding: d for d in audit.diversity}
-    return [(f, judged.get(f), alike.get(f)) for f in findings if f in judged or f in alike]
+    """Label fidelity and diversity of each finding that the audit measured."""
+    fidelity, diversity = {f.finding: f for f in audit.fidelity}, {d.finding: d for d in audit.diversity}
+    return [(f, fidelity.get(f), diversity.get(f)) for f in findings if f in fidelity or f in diversity]
 
 
-def _shown(folder: ExplainFolder, chosen: Chosen, morph: MorphResult | None, one: MapResult | None) -> Shown:
+def _shown(
+    folder: ExplainFolder, chosen: FindingSet, interpolation: InterpolationResult | None, one: MapResult | None
+) -> Shown:
     return Shown(
         title=title(chosen),
         anchor="-".join(chosen).replace(" ", "_"),
-        slider=_slider(folder, morph) if morph is not None else None,
+        slider=_slider(folder, interpolation) if interpolation is not None else None,
         map=one,
         picture=_embedded(folder, one.picture) if one is not None else None,
     )
 
 
-def _slider(folder: ExplainFolder, morph: MorphResult) -> Slider | None:
-    frames = folder.frames(morph)
+def _slider(folder: ExplainFolder, result: InterpolationResult) -> Slider | None:
+    frames = folder.frames(result)
     if frames is None:
         return None
-    columns, rows = grid(morph.patients)
+    columns, rows = grid(result.patients)
     height = rows * min(LARGEST_SIDE, frames.shape[-1])
-    kept = spread(frames.shape[1], min(SLIDER_FRAMES, LONGEST // height))
-    picture = _address(sprite(frames[:, kept], side=LARGEST_SIDE))
-    return Slider(morph, picture, tuple(morph.strengths[frame] for frame in kept), (columns, rows))
+    shown = spread(frames.shape[1], min(SLIDER_FRAMES, LONGEST // height))
+    picture = _data_url(sprite(frames[:, shown], side=LARGEST_SIDE))
+    return Slider(result, picture, tuple(result.strengths[frame] for frame in shown), (columns, rows))
 
 
 def companions(correlation: Correlation) -> dict[str, str]:
-    """For each finding the other outputs that its label moves, strongest first."""
+    """For each finding, the other outputs that its label changes, strongest first."""
     found = {}
     for finding, row in zip(correlation.findings, correlation.pearson, strict=True):
         moved = [
@@ -110,8 +116,8 @@ def companions(correlation: Correlation) -> dict[str, str]:
 
 def _embedded(folder: ExplainFolder, name: str | None) -> Markup | None:
     picture = folder.picture(name)
-    return None if picture is None else _address(as_jpeg(picture))
+    return None if picture is None else _data_url(as_jpeg(picture))
 
 
-def _address(jpeg: bytes) -> Markup:
+def _data_url(jpeg: bytes) -> Markup:
     return Markup("data:image/jpeg;base64,{}").format(base64.b64encode(jpeg).decode("ascii"))

@@ -1,4 +1,4 @@
-"""Where findings are known to sit, and how well a difference map agrees."""
+"""Where findings are known to sit, and how well a difference map agrees with it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from radcommons.data.boxes import read_boxes
 from radcommons.data.store import Store
 from radcommons.data.truth import read_truth
 from radcommons.errors import FindingUnknown, SettingRefused
-from radcommons.explain.chosen import Chosen, title
 from radcommons.explain.difference import Change
+from radcommons.explain.finding_sets import FindingSet, title
 from radcommons.explain.identity import mean_with_interval
 from radcommons.metrics.localisation import auroc_inside, gain_inside, moved_scores, points_inside
 from radcommons.models.generator import Generator
@@ -23,43 +23,45 @@ class Regions:
     """Known regions.
 
     Attributes:
-        source: where they are known from, in words.
-        heats: by finding, how often it covers each pixel, float64 (R, R).
-        cases: boxes behind each, where that is what they are made of.
+        source: where they come from, in words.
+        heats: for each finding, how often it covers each pixel, float64 (R, R).
+        cases: number of boxes of each finding, if the regions come from boxes.
     """
 
     source: str
     heats: Mapping[str, np.ndarray]
     cases: Mapping[str, int]
 
-    def of(self, chosen: Chosen) -> np.ndarray | None:
-        """The region of findings together: the largest of their shares at each pixel; None where one is unknown."""
+    def of(self, chosen: FindingSet) -> np.ndarray | None:
+        """The region of findings together: at each pixel the largest of their shares; None if one is unknown."""
         if not all(finding in self.heats for finding in chosen):
             return None
         whole: np.ndarray = np.max([self.heats[finding] / self.heats[finding].max() for finding in chosen], axis=0)
         return whole
 
 
-NOWHERE = Regions("", {}, {})
+NO_REGIONS = Regions("", {}, {})
 
 
-def read_regions(generator: Generator, sets: Sequence[Chosen], *, store: Path | None, boxes: Path | None) -> Regions:
-    """Regions from a phantom's truth or from a list of boxes; none where neither is given.
+def read_regions(
+    generator: Generator, sets: Sequence[FindingSet], *, store: Path | None, boxes: Path | None
+) -> Regions:
+    """Regions of a simulated hospital or of a list of boxes; no regions if neither is given.
 
     Raises:
         SettingRefused: both are given.  PathMissing, StoreRefused, TableRefused: they cannot be read.
-        FindingUnknown: they know none of the sets; the message names what both know.
+        FindingUnknown: no set has a region; the message names the findings that have one.
     """
     if store is not None and boxes is not None:
-        raise SettingRefused("--store and --boxes exclude each other; a map is scored against one of them")
+        raise SettingRefused("--store and --boxes exclude each other; pass one of them")
     if store is not None:
-        found = Regions("the phantom's truth", read_truth(Store.open(store), generator.resolution), {})
+        found = Regions("the simulation's known regions", read_truth(Store.open(store), generator.resolution), {})
     elif boxes is not None:
         listed = read_boxes(boxes)
         heats = {finding: listed.heat_map(finding, generator.resolution) for finding in listed.by_finding}
         found = Regions("radiologists' boxes", heats, {name: len(b) for name, b in listed.by_finding.items()})
     else:
-        return NOWHERE
+        return NO_REGIONS
     if all(found.of(chosen) is None for chosen in sets):
         common = [finding for finding in generator.findings if finding in found.heats]
         raise FindingUnknown(
@@ -70,11 +72,11 @@ def read_regions(generator: Generator, sets: Sequence[Chosen], *, store: Path | 
 
 
 def score(change: Change, regions: Regions, body: np.ndarray, *, rng: np.random.Generator) -> RegionScore | None:
-    """A map against the region of its findings; None where that is not known or the map is empty."""
+    """Score a map against the region of its findings; None if the region is unknown or the map is empty."""
     heat = regions.of(change.findings)
     if heat is None or change.collapsed or change.rms_inside is None or change.rms_outside is None:
         return None
-    if np.isnan(change.rms_outside).any():  # it sits everywhere
+    if np.isnan(change.rms_outside).any():  # the finding sits everywhere
         return None
     own = auroc_inside(change.mean, heat)
     gain = gain_inside(change.mean, heat)

@@ -1,4 +1,4 @@
-"""What a classifier says of images whose labels rise: drawn and scored block by block, going on after a kill."""
+"""Draw images with rising labels and score them with a classifier, block by block; an interrupted run continues."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.explain.pseudo_patients import labels, latents
+from radcommons.explain.latents import labels, latents
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
 from radcommons.progress import Track
 from radcommons.resume import Kept, Rows
 from radcommons.seeds import derive, numpy_stream
 
-BLOCK = 512  # images drawn and scored together, at least one of the generator's blocks
+BLOCK = 512  # images drawn and scored together; at least one block of the generator
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Label strengths (k, n) of k findings, each raised alone, and the probabilities of those findings (k, n, k)."""
+    """Label values (k, n) of k findings, each raised alone, and the classifier's probabilities (k, n, k)."""
 
     strengths: np.ndarray
     probabilities: np.ndarray
@@ -34,10 +34,10 @@ def score_labels(
     kept: Path,
     track: Track,
 ) -> Scores:
-    """For each finding, `n` images with its label uniform in [0, 1] and all others 0, scored by a classifier.
+    """Score `n` images for each finding, with its label uniform in [0, 1] and all others 0.
 
-    Every finding has pseudo-patients of its own; image i depends on the generator, the seed, the finding and i only.
-    No more than a block of images is in memory; scores are kept in the folder `kept`, which the caller removes.
+    Every finding has its own latent vectors; image i depends on the generator, the seed, the finding and i only.
+    At most one block of images is in memory; the folder `kept` holds the scores, and the caller removes it.
     """
     k, outputs = len(findings), [classifier.findings.index(finding) for finding in findings]
     size = generator.block_size

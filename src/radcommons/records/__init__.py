@@ -21,7 +21,7 @@ from radcommons.records.classifier import ClassifierRecord
 from radcommons.records.estimate import Estimate
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
-from radcommons.records.explain import Correlation, Explanation, MapResult, MorphResult, RegionScore
+from radcommons.records.explain import Correlation, Explanation, InterpolationResult, MapResult, RegionScore
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.patients import ClassifierPatients, PatientsRecord
 from radcommons.records.record import Record, sha256_file
@@ -61,10 +61,10 @@ __all__ = [
     "GeneratorRecord",
     "Histogram",
     "ImageSet",
+    "InterpolationResult",
     "Judgement",
     "MapResult",
     "MaskingCheck",
-    "MorphResult",
     "Outcome",
     "PatientsInTraining",
     "PatientsRecord",

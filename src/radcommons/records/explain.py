@@ -1,4 +1,4 @@
-"""The record of what a generator's labels do."""
+"""The record of what a generator's labels do: ``explain.json``."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,14 +6,14 @@ from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record
 
 
-class MorphResult(BaseModel):
-    """A label raised from 0 to 1 on the same pseudo-patients.
+class InterpolationResult(BaseModel):
+    """Label interpolation: labels from 0 to 1 at fixed latent vectors.
 
     Attributes:
-        findings: raised together; all others stay 0.
+        findings: labels that rise together; all others stay 0.
         strengths: label value of each frame.
-        patients: pseudo-patients, numbers 0 ... patients - 1 of the seed.
-        strip, animation, video, frames: files, relative to the record; no video where ffmpeg was not found.
+        patients: number of latent vectors: 0 ... patients - 1 of the seed.
+        strip, animation, video, frames: files, relative to the record; no video without ffmpeg.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,22 +28,22 @@ class MorphResult(BaseModel):
 
 
 class RegionScore(BaseModel):
-    """A map held against where its finding is known to sit.
+    """A map compared with the region where its finding is known to sit.
 
     Attributes:
-        source: where that is known from.
-        cases: films or boxes behind the region.
-        points_inside: whether the pixel of the largest change lies in the region.
-        auroc: chance that a pixel of the region changes more than one where the finding never sits.
-        auroc_moved: the same of regions moved elsewhere in the body, mean; None where none fits elsewhere.
-        moves: how many.
-        moves_as_high: share of them that score as high as the true one.
-        auroc_others: the same map against other findings' regions, mean; None where there is none.
-        gain: chance that a pixel of the region gains more signal than one where the finding never sits; above 0.5 the
-            region grows whiter against the rest, below blacker; the exposure of the whole film does not count.
-        moves_as_far: share of moved regions whose `gain` is as far from 0.5.
-        change_inside, change_outside: root mean square change of a pseudo-patient, grey levels, in the region and
-            where the finding never sits.
+        source: where the region comes from.
+        cases: number of films or boxes that define the region.
+        points_inside: whether the pixel of the largest change is in the region.
+        auroc: probability that a pixel of the region changes more than one where the finding never sits.
+        auroc_moved: mean of the same for the region moved elsewhere in the body; None if it fits nowhere else.
+        moves: number of moved regions.
+        moves_as_high: share of moved regions that score as high as the true one.
+        auroc_others: mean of the same map against other findings' regions; None if there are none.
+        gain: probability that a pixel of the region brightens more than one where the finding never sits; above 0.5 the
+            region becomes brighter than the rest, below 0.5 darker; the exposure of the whole film has no effect.
+        moves_as_far: share of moved regions with a `gain` as far from 0.5.
+        change_inside, change_outside: root mean square change per latent vector, grey levels, in the region and where
+            the finding never sits.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,24 +62,24 @@ class RegionScore(BaseModel):
 
 
 class MapResult(BaseModel):
-    """Diseased minus healthy image of the same latents.
+    """Difference map: image with findings minus image without, same latent vectors.
 
     Attributes:
-        images: pairs behind the mean.
+        images: number of pairs in the mean.
         smoothing: sigma of the Gaussian, share of the image's side; 0 = raw.
-        strongest: mean change of the pixel that changes most, grey levels, with its sign; `strongest_error` its
-            standard error.
-        change: root mean square change of a pseudo-patient over all pixels, grey levels.
-        overall: mean change over the body, grey levels: another exposure rather than a place.
-        clear_share: share of pixels whose mean change exceeds three standard errors.
-        collapsed: no pixel changes by one grey level on average: there is nothing to draw.
-        outside_body: share of the change outside the body; None where the film has no outside.
+        strongest: mean change of the pixel that changes most, grey levels, signed; `strongest_error` is its standard
+            error.
+        change: root mean square change per latent vector over all pixels, grey levels.
+        overall: mean change over the body, grey levels: a change of exposure, not of a place.
+        clear_share: share of pixels with a mean change above three standard errors.
+        collapsed: no pixel changes by one grey level on average, so no map is drawn.
+        outside_body: share of the change outside the body; None if the film has no outside.
         outside_body_area: share of the pixels outside the body.
-        identity: how far apart the two images of a pseudo-patient are, against two different pseudo-patients, in the
-            features of `extractor`; 0 = the same image, 1 = as different as another person.
-        score: against a known region; None where none is known, and `unscored` says why.
+        identity: distance between the two images of one latent vector, divided by that between two different latent
+            vectors, in the features of `extractor`; 0 = the same image, 1 = as different as another person.
+        score: comparison with the known region; if None, `unscored` says why.
         statement: the result in words.
-        picture, numbers: files, relative to the record; no picture where there is nothing to draw.
+        picture, numbers: files, relative to the record; no picture if no map is drawn.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -108,18 +108,18 @@ Matrix = tuple[tuple[float | None, ...], ...]
 
 
 class Correlation(BaseModel):
-    """Every label of a generator against every output of a classifier of real films (paper section 5, Fig. 5).
+    """Correlation of every label of a generator with every output of a classifier (paper section 5, Fig. 5).
 
-    Matrices have a row a label and a column an output, in the order of `findings`; None where one of them is constant.
+    Matrices have one row per label and one column per output, in the order of `findings`; None if one is constant.
 
     Attributes:
-        findings: known to both, those that go together side by side.
-        only_generator, only_classifier: left out, because the other does not know them.
-        images: for each label, drawn with that label uniform in [0, 1] and all others 0.
-        classifier, classifier_sha256: name and weights.
-        pearson, spearman: of the label with the output's probability; `_low`, `_high` their 95% intervals.
+        findings: findings that both know, in the order of the clusters.
+        only_generator, only_classifier: findings left out because the other does not know them.
+        images: number per label, drawn with that label uniform in [0, 1] and all others 0.
+        classifier, classifier_sha256: its name and the digest of its weights.
+        pearson, spearman: of the label with the output's probability; `_low`, `_high` are their 95% intervals.
         training: correlation of the labels in training (phi), from the combinations that the generator publishes.
-        withheld: share of training images whose combination is not published.
+        withheld: share of training images with a combination that is not published.
         blocks: findings that average linkage joins above a mean correlation of 0.3.
         follows_training: Spearman's correlation of the off-diagonal entries of `pearson`, both directions averaged,
             with those of `training`; None for fewer than four findings.
@@ -152,7 +152,7 @@ class Correlation(BaseModel):
     scores: str
 
     def own(self, finding: str) -> float | None:
-        """Pearson's correlation of a label with its own output; None where one is constant or not known to both."""
+        """Pearson's correlation of a label with its own output; None if one is constant or not known to both."""
         if finding not in self.findings:
             return None
         place = self.findings.index(finding)
@@ -163,10 +163,10 @@ class Explanation(Record):
     """``explain.json``: what the labels of a generator do. All pictures beside it are synthetic.
 
     Attributes:
-        generator, generator_sha256: name and weights.
+        generator, generator_sha256: its name and the digest of its weights.
         findings: the generator's, in label order.
-        morphs, maps: a set of findings each, in the order they were first made.
-        correlation: labels against a classifier; None where it was not asked for.
+        morphs, maps: label interpolations and difference maps, one per set of findings.
+        correlation: labels against a classifier; None before ``explain correlate``.
     """
 
     generator: str
@@ -174,6 +174,6 @@ class Explanation(Record):
     resolution: int
     images_seen: int
     findings: tuple[str, ...]
-    morphs: tuple[MorphResult, ...] = ()
+    morphs: tuple[InterpolationResult, ...] = ()
     maps: tuple[MapResult, ...] = ()
     correlation: Correlation | None = None

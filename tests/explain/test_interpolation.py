@@ -1,21 +1,21 @@
 import numpy as np
 
-from radcommons.explain.morph import draw_morphs, strengths
-from radcommons.explain.pseudo_patients import draw_first
+from radcommons.explain.interpolation import draw_interpolations, strengths
+from radcommons.explain.latents import draw_first
 from radcommons.progress import silent
 
 EFFUSION = ("Effusion",)
 
 
 def drawn(generator, sets=(EFFUSION,), frames=5, patients=3, seed=1):
-    return draw_morphs(generator, sets, frames=frames, patients=patients, seed=seed, track=silent)
+    return draw_interpolations(generator, sets, frames=frames, patients=patients, seed=seed, track=silent)
 
 
 def test_strengths_go_from_absent_to_present_in_equal_steps() -> None:
     assert strengths(5).tolist() == [0, 0.25, 0.5, 0.75, 1]
 
 
-def test_a_morph_keeps_the_pseudo_patient_and_raises_the_finding_step_by_step(painter, heats) -> None:
+def test_an_interpolation_keeps_the_person_and_raises_the_finding_step_by_step(painter, heats) -> None:
     generator = painter({"Effusion": 40 * heats["Effusion"]})
     (images,) = drawn(generator)
     assert images.shape == (3, 5, 16, 16)

@@ -1,4 +1,4 @@
-"""The audit of the same generator, joined to its explanation: its record holds no picture, identifier or row."""
+"""Link a generator's audit to its explanation; the audit's record has no picture, identifier or row of a store."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ def read_audit(folder: Path, generator: Generator) -> AuditReport:
     """The report of ``radcommons audit --out FOLDER``.
 
     Raises:
-        PathMissing: there is none, or the audit is not finished.
-        SettingRefused: it is damaged, or audits other weights than the generator's.
+        PathMissing: the folder has no finished audit.
+        SettingRefused: the report is damaged, or it is about other weights than the generator's.
     """
     path = folder / RECORD
     if not path.is_file():
@@ -22,6 +22,6 @@ def read_audit(folder: Path, generator: Generator) -> AuditReport:
     report = AuditReport.read(path, refused=SettingRefused, remedy="audit the generator again")
     if report.digest != generator.digest:
         raise SettingRefused(
-            f"{path} audits {report.subject} in another state of training or something else; audit {generator.name}"
+            f"{path} audits {report.subject}, whose weights are not {generator.name}'s; audit {generator.name} again"
         )
     return report

@@ -1,4 +1,4 @@
-"""Which findings are looked at: sets of labels that are raised together."""
+"""Which findings a command explains: sets of findings whose labels rise together."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,15 @@ from radcommons.errors import SettingRefused
 from radcommons.models.generator import Generator, LabelChoice
 from radcommons.settings import require_once
 
-Chosen = tuple[str, ...]  # findings raised together
+FindingSet = tuple[str, ...]  # findings whose labels rise together
 
 
-def choose(generator: Generator, findings: Sequence[str], *, every: bool) -> list[Chosen]:
-    """The named findings as one set, or every finding of the generator alone.
+def choose(generator: Generator, findings: Sequence[str], *, every: bool) -> list[FindingSet]:
+    """The named findings as one set, or one set for every finding of the generator.
 
     Raises:
-        FindingUnknown: with the nearest name.
-        SettingRefused: nothing is named, or names and all of them.
+        FindingUnknown: the message gives the nearest name.
+        SettingRefused: no finding is named, or findings are named together with `every`.
     """
     if every and findings:
         raise SettingRefused("--all and --finding exclude each other; drop one")
@@ -30,16 +30,16 @@ def choose(generator: Generator, findings: Sequence[str], *, every: bool) -> lis
     return [together(findings, known)]
 
 
-def together(findings: Sequence[str], known: Sequence[str]) -> Chosen:
-    """Findings as one set, in label order, so that the order in which they were named does not matter."""
+def together(findings: Sequence[str], known: Sequence[str]) -> FindingSet:
+    """Findings as one set in label order, whatever order the user named them in."""
     return tuple(finding for finding in known if finding in findings)
 
 
-def title(chosen: Chosen) -> str:
+def title(chosen: FindingSet) -> str:
     """For people: "Effusion", "Effusion + Cardiomegaly"."""
     return " + ".join(finding.replace("_", " ") for finding in chosen)
 
 
-def stem(chosen: Chosen) -> str:
+def stem(chosen: FindingSet) -> str:
     """For file names: "Effusion", "Effusion+Cardiomegaly"."""
     return "+".join(finding.replace(" ", "_") for finding in chosen)

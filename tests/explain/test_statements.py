@@ -1,6 +1,6 @@
 import pytest
 
-from radcommons.explain.words import statement
+from radcommons.explain.statements import statement
 from radcommons.records import Estimate, MapResult, RegionScore
 
 SCORE = RegionScore(
@@ -18,11 +18,11 @@ def said(score: dict[str, object] | None = None, **changes: object) -> str:
     return statement(RESULT.model_copy(update={"score": SCORE.model_copy(update=score or {}), **changes}))
 
 
-def test_a_map_in_its_place_is_said_to_be() -> None:
+def test_a_map_in_the_right_place_is_stated_as_such() -> None:
     assert said() == (
-        "At most 40 grey levels more signal on average. The change sits where Effusion sits (AUROC 0.95; "
-        "0.5 = anywhere), its strongest point included. "
-        "The pseudo-patient stays much the same (0.30 of the distance to another one)."
+        "The strongest mean change is 40 grey levels brighter. The change sits where Effusion sits (AUROC 0.95; "
+        "0.5 = anywhere), with its strongest point. "
+        "The person stays much the same (0.30 of the distance to another person)."
     )
 
 
@@ -34,24 +34,24 @@ def test_a_map_in_its_place_is_said_to_be() -> None:
 def test_a_map_that_a_control_matches_is_never_said_to_sit_in_its_place(worse: dict[str, object]) -> None:
     text = said(worse)
     assert "The change sits where" not in text
-    assert "not" in text.split("signal on average.")[1].split("pseudo-patient")[0]
+    assert "not" in text.split("grey levels brighter.")[1].split("The person")[0]
 
 
 def test_a_strongest_point_elsewhere_is_said() -> None:
-    assert "though its strongest point lies elsewhere" in said({"points_inside": False})
+    assert "but its strongest point is elsewhere" in said({"points_inside": False})
 
 
 def test_a_gain_told_from_chance_is_said_with_its_direction() -> None:
-    assert "that region grows whiter (AUROC 0.97)" in said({"auroc": 0.4})
-    assert "that region grows blacker (AUROC 0.10)" in said({"auroc": 0.4, "gain": 0.1})
-    assert "grows" not in said({"auroc": 0.4, "moves_as_far": 0.3})
+    assert "that region becomes brighter (AUROC 0.97)" in said({"auroc": 0.4})
+    assert "that region becomes darker (AUROC 0.10)" in said({"auroc": 0.4, "gain": 0.1})
+    assert "becomes" not in said({"auroc": 0.4, "moves_as_far": 0.3})
 
 
 def test_an_exposure_is_said() -> None:
-    assert "The whole body grows blacker, by 20 on average: part of this is exposure." in said(overall=-20.0)
+    assert "The whole body becomes darker, by 20 on average: part of this is exposure." in said(overall=-20.0)
 
 
-def test_a_pseudo_patient_that_becomes_another_one_is_a_warning() -> None:
+def test_a_person_who_becomes_another_one_is_a_warning() -> None:
     assert "becomes another one (0.95" in said(identity=Estimate(value=0.95))
     assert "changes too" in said(identity=Estimate(value=0.7))
 
@@ -67,4 +67,4 @@ def test_a_collapsed_label_is_said_and_no_number_is_made_of_it() -> None:
 
 
 def test_one_pair_claims_nothing_of_others() -> None:
-    assert "which says nothing of others" in said(images=1)
+    assert "for this one latent vector; others may differ" in said(images=1)

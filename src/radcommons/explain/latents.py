@@ -1,25 +1,25 @@
-"""The same pseudo-patients under different labels, drawn on every core."""
+"""Draw the same latent vectors with different labels."""
 
 import numpy as np
 
-from radcommons.explain.chosen import Chosen
+from radcommons.explain.finding_sets import FindingSet
 from radcommons.models.generator import Generator, LabelChoice
 
 
 def latents(generator: Generator, first: int, stop: int, seed: int) -> np.ndarray:
-    """Latents of pseudo-patients `first` ... `stop` of a seed, float32 (n, L): those of `radcommons generate`."""
+    """Latent vectors `first` ... `stop` of a seed, float32 (n, L), the same as those of `radcommons generate`."""
     return generator.inputs(range(first, stop), LabelChoice({}), seed)[0]
 
 
-def labels(generator: Generator, chosen: Chosen, strengths: np.ndarray) -> np.ndarray:
-    """Label vectors float32 (n, F) with the chosen findings at strengths (n,), and all others 0."""
+def labels(generator: Generator, chosen: FindingSet, strengths: np.ndarray) -> np.ndarray:
+    """Label vectors float32 (n, F): the chosen findings have the values `strengths` (n,), all others 0."""
     vectors = np.zeros((len(strengths), len(generator.findings)), np.float32)
     vectors[:, [generator.findings.index(finding) for finding in chosen]] = strengths[:, None]
     return vectors
 
 
-def draw_first(generator: Generator, chosen: Chosen, count: int, seed: int) -> np.ndarray:
-    """The first pseudo-patients of a seed with the chosen findings and no other, uint8 (count, R, R)."""
+def draw_first(generator: Generator, chosen: FindingSet, count: int, seed: int) -> np.ndarray:
+    """Images of the first latent vectors of a seed, with the chosen findings and no other, uint8 (count, R, R)."""
     size = generator.block_size
     given = labels(generator, chosen, np.ones(size))
     images = np.empty((count, generator.resolution, generator.resolution), np.uint8)

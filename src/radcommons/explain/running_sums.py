@@ -1,4 +1,4 @@
-"""Sums over pseudo-patients that survive a kill: the same command goes on after the last ones saved."""
+"""Running sums over latent vectors; after an interruption the same command continues from the last save."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ SUMS = "sums"
 
 
 @dataclass
-class Tally:
-    """What has been added up so far.
+class RunningSums:
+    """The sums so far.
 
     Attributes:
-        kept: where it is kept; nowhere where None.
-        moments: of images (k, R, R): the healthy one, then a difference a set of findings; None before the first.
-        rms: of every pseudo-patient so far, (sets, 3, n).
+        kept: where the sums are saved; None = nowhere.
+        moments: of images (k, R, R): the healthy image, then one difference per set of findings; None before the first.
+        rms: of every latent vector so far, (sets, 3, n).
     """
 
     kept: Kept | None
@@ -30,28 +30,28 @@ class Tally:
 
     @classmethod
     def begin(cls, kept: Kept | None) -> Self:
-        """Go on with what a killed command left, or begin."""
-        tally = cls(kept)
-        sums = kept.get(SUMS) if kept is not None else None
-        if sums is not None:
-            tally.moments = Moments(int(sums["count"]), sums["mean"], sums["squares"])
-            tally.rms = [sums["rms"]]
-        return tally
+        """Continue from what an interrupted command saved, or start at zero."""
+        sums = cls(kept)
+        saved = kept.get(SUMS) if kept is not None else None
+        if saved is not None:
+            sums.moments = Moments(int(saved["count"]), saved["mean"], saved["squares"])
+            sums.rms = [saved["rms"]]
+        return sums
 
     @property
     def done(self) -> int:
-        """Pseudo-patients added."""
+        """Number of latent vectors added."""
         return 0 if self.moments is None else self.moments.count
 
     def add(self, moments: Moments, rms: np.ndarray) -> None:
-        """Add the next pseudo-patients; saves now and then."""
+        """Add the next latent vectors; saves every `SAVE_EVERY` seconds."""
         self.moments = moments if self.moments is None else self.moments.join(moments)
         self.rms.append(rms)
         if self.kept is not None and time.monotonic() - self._saved > SAVE_EVERY:
             self.save()
 
     def save(self) -> None:
-        """Write all of it, whole or not at all."""
+        """Save the sums, whole or not at all."""
         m = self.moments
         if self.kept is None or m is None:
             return
