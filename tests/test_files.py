@@ -1,6 +1,5 @@
 """What is written is whole or not there; what is damaged is told from what is whole."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from PIL import Image
 
 from radcommons.errors import DiskFull, SettingRefused
-from radcommons.files import full_disk_is_clear, put_whole, put_whole_folder, read_arrays, write_arrays, write_whole
+from radcommons.files import full_disk_is_clear, put_whole, read_arrays, whole_folder, write_arrays, write_whole
 
 
 def test_a_file_that_is_stopped_half_way_leaves_the_old_one(tmp_path: Path) -> None:
@@ -36,24 +35,24 @@ def test_the_one_before_may_be_kept(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_exchanged_whole_or_stays_as_it_was(tmp_path: Path) -> None:
-    def write(names: str, *, stop: bool = False) -> Callable[[Path], None]:
-        def into(folder: Path) -> None:
+    model = tmp_path / "up" / "model"
+
+    def write(names: str, *, stop: bool = False) -> None:
+        with whole_folder(model) as new:
             for name in names:
-                (folder / name).write_text(names)
+                (new / name).write_text(names)
             if stop:
                 raise KeyboardInterrupt
 
-        return into
-
-    put_whole_folder(tmp_path / "up" / "model", write("ab"))
+    write("ab")
     with pytest.raises(KeyboardInterrupt):
-        put_whole_folder(tmp_path / "up" / "model", write("bc", stop=True))
-    assert {path.name for path in (tmp_path / "up").iterdir()} == {"model"}
-    assert {path.name for path in (tmp_path / "up" / "model").iterdir()} == {"a", "b"}
+        write("bc", stop=True)
+    assert [path.name for path in model.parent.iterdir()] == ["model"]
+    assert {path.name for path in model.iterdir()} == {"a", "b"}
     (tmp_path / "up" / "model.partial").mkdir()  # of a killed process
-    put_whole_folder(tmp_path / "up" / "model", write("bc"))
-    assert {path.name for path in (tmp_path / "up" / "model").iterdir()} == {"b", "c"}
-    assert {path.name for path in (tmp_path / "up").iterdir()} == {"model"}
+    write("bc")
+    assert {path.name for path in model.iterdir()} == {"b", "c"}
+    assert [path.name for path in model.parent.iterdir()] == ["model"]
 
 
 WRITERS = {

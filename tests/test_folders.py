@@ -120,6 +120,17 @@ def test_a_strangers_files_are_left_alone_and_what_a_kill_left_unfinished_is_no_
 
 
 def test_a_request_of_which_nothing_came_leaves_the_folder_free(tmp_path: Path) -> None:
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "request.json").write_text('{"seed": 2}')
+    claim(tmp_path / "killed", {"seed": 1})
+    assert json.loads((tmp_path / "killed" / "request.json").read_text()) == {"seed": 1}
+    for theirs in ('{"to": "you"}', "[]", "mine"):
+        (tmp_path / "killed" / "request.json").write_text(theirs)
+        with pytest.raises(PathInUse), alone_in(tmp_path / "killed", private=True):
+            claim(tmp_path / "killed", {"seed": 1})
+        assert (tmp_path / "killed" / "request.json").read_text() == theirs, "a stranger's"
+    (tmp_path / "killed" / "request.json").unlink()
+    (tmp_path / "killed").rmdir()
     for out in (tmp_path / "new", tmp_path):
         with pytest.raises(ZeroDivisionError), alone_in(out, private=True):
             claim(out, {"seed": 1})

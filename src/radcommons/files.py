@@ -75,8 +75,9 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     put_whole(path, lambda target: np.savez_compressed(target, allow_pickle=False, **arrays))
 
 
-def put_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a folder that takes the place of `folder` once its files are whole and on the disk.
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of `folder` once its files are whole and on the disk.
 
     Raises:
         DiskFull: there was no room; the old one is still there.
@@ -87,7 +88,7 @@ def put_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
             shutil.rmtree(left, ignore_errors=True)
         new.mkdir(parents=True)
         try:
-            write(new)
+            yield new
             for path in new.iterdir():
                 _to_disk(path)
         except BaseException:
@@ -100,7 +101,7 @@ def put_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether a file or folder is one that `put_whole` or `put_whole_folder` had not finished."""
+    """Whether a file or folder is one that `put_whole` or `whole_folder` had not finished."""
     return path.stem.endswith(PARTIAL) and path.stem != PARTIAL
 
 

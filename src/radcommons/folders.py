@@ -47,7 +47,8 @@ def alone_in(folder: Path, *, private: bool) -> Iterator[None]:
             stack.callback(_remove_if_empty, made)
         stack.enter_context(readable_by_owner(private))
         _hold(folder, stack)
-        stack.callback(_forget_request, folder)
+        if not (folder / REQUEST).exists():
+            stack.callback(_forget_request, folder)
         yield
 
 
@@ -71,13 +72,16 @@ def claim(
         PathInUse: what the folder was begun with differs, the message says where; or it holds something else, or is a
             file. Nothing is changed then.
     """
+    asked = json.loads(json.dumps(request))
+    others = holds_other_than(folder, ours if file is None else {file, *ours})
     if begun is None and file is not None:
         begun = read_request(folder / file)
-    asked = json.loads(json.dumps(request))
+        if begun is not None and begun.keys() == asked.keys() and not others:
+            begun = None  # a request of this kind that a kill kept from any result
     if begun is None:
         if folder.exists() and not folder.is_dir():
             raise PathInUse(f"{folder} is a file; choose another --out")
-        if holds_other_than(folder, ours):
+        if others:
             raise PathInUse(f"{folder} already holds something else; choose another --out")
         if file is not None:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)

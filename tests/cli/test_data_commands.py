@@ -317,7 +317,7 @@ def test_a_phantom_hospital_is_a_store(tmp_path: Path, capsys: pytest.CaptureFix
     record = as_json(capsys, *command)
     assert record["source"] == "phantom" and record["patients"] == 5
     assert as_json(capsys, *command) == record
-    assert "of other data or settings" in refused(capsys, *command, "--seed", 1)
+    assert "begun with other data or settings; use those" in refused(capsys, *command, "--seed", 1)
 
 
 # --- identifiers -----------------------------------------------------------------------------------------------------

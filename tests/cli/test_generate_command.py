@@ -103,7 +103,7 @@ def test_bad_requests_are_one_line_exit_2_and_leave_nothing(
 def test_a_folder_that_holds_something_else_is_left_alone(trained: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     assert run(["generate", str(trained), "--out", str(tmp_path), "-n", "3"]) == 2
-    assert "choose another folder" in capsys.readouterr().err
+    assert "already holds something else; choose another --out" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from radcommons.errors import BadInput, ClassifierRefused, PathMissing, SettingRefused
-from radcommons.files import put_whole_folder
+from radcommons.files import whole_folder
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
 from radcommons.models.folding import fold_batch_norms
 from radcommons.progress import Track, silent
@@ -40,8 +40,7 @@ def save_classifier(
     patients: Sequence[PatientsRecord] = (),
 ) -> None:
     """Write a classifier's folder in one exchange: the old one stands until the new one is whole."""
-
-    def write(new: Path) -> None:
+    with whole_folder(folder) as new:
         weights = new / "classifier.safetensors"
         tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
         safetensors.torch.save_file(tensors, weights)
@@ -57,8 +56,6 @@ def save_classifier(
         (new / "config.json").write_text(record.to_json(), encoding="utf-8")
         if patients:
             (new / PATIENTS_FILE).write_text(ClassifierPatients(stores=tuple(patients)).to_json(), encoding="utf-8")
-
-    put_whole_folder(folder, write)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from radcommons.errors import GeneratorRefused, PathMissing, SettingRefused
-from radcommons.files import put_whole_folder
+from radcommons.files import whole_folder
 from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import FamilyConfig
 from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record, sha256_file
@@ -36,8 +36,7 @@ def save_generator(
         config: of the network, as far as it has been trained.
         patients: who was in training, under salted hashes. Without it nobody can check that test patients were not.
     """
-
-    def write(new: Path) -> None:
+    with whole_folder(folder) as new:
         weights = new / "generator.safetensors"
         tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
         safetensors.torch.save_file(tensors, weights)
@@ -53,8 +52,6 @@ def save_generator(
         (new / "findings.json").write_text(findings.to_json(), encoding="utf-8")
         if patients is not None:
             (new / PATIENTS_FILE).write_text(patients.to_json(), encoding="utf-8")
-
-    put_whole_folder(folder, write)
 
 
 def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> bool:
