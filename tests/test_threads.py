@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from radcommons.threads import thread_map
+from radcommons.threads import open_pool, thread_map, threads_for
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -43,3 +43,25 @@ def test_each_thread_runs_torch_on_one_core() -> None:
         return torch.get_num_threads(), threading.get_ident()
 
     assert {cores for cores, _ in thread_map(where, range(8), threads=2)} == {1}
+
+
+def test_a_pool_runs_its_parts_at_once() -> None:
+    meeting = threading.Barrier(3, timeout=60)
+    with open_pool(3) as pool:
+        for _ in range(2):  # the threads are those of before
+            assert sorted(pool.map(lambda _: meeting.wait(), range(3))) == [0, 1, 2]
+
+
+def test_one_thread_reads_ahead_while_the_caller_works() -> None:
+    second = threading.Event()
+    with open_pool(1, with_torch=False) as reader:
+        results = reader.map(lambda i: second.set() if i == 1 else None, range(3), ahead=1)
+        next(results)
+        assert second.wait(60)
+
+
+def test_there_are_no_more_threads_than_items_and_one_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [threads_for(n, cpu) for n in (0, 3, 9)] == [1, 3, 4]
+    assert threads_for(9, gpu) == 1
