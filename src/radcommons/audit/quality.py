@@ -87,7 +87,7 @@ def compare_sets(
         images, reference: features of one extractor.
         names: of the two sets.
         finding: the finding that all of them show, if one.
-        patients: patient of each reference film; patients are redrawn, not films.
+        patients: patient of each reference film; the bootstrap draws patients, not films.
         redraws: of the intervals.
     """
     extractor = same_extractor(images, reference)
