@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from radcommons.audit.inputs.material import Material, gather
+from radcommons.audit.inputs.privacy import PrivacyInputs
+from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.settings import AuditSettings
+from radcommons.audit.work import Work
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.extractors import Extractor, ExtractorRecord
 from radcommons.gan import training
 from radcommons.gan.settings import TrainSettings
+from radcommons.policy.settings import Policy
+from radcommons.progress import silent
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +65,21 @@ def projection() -> Extractor:
         return torch.nn.functional.adaptive_avg_pool2d(grey / 255, 8)
 
     return Extractor(record, prepare, lambda x: x.flatten(1) @ matrix, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def gathered(
+    hospital: Store, short_run: Path, projection: Extractor, tmp_path_factory: pytest.TempPathFactory
+) -> Material:
+    sizes = AuditSettings(images=150, balanced_images=60, permutations=1200, fewest=8, bootstrap_samples=100)
+    subject = open_subject(short_run, hospital, track=silent)
+    work = Work.open(tmp_path_factory.mktemp("inputs") / "a", {"sha256": "request"})
+    return gather(hospital, subject, sizes, projection, work, silent)
+
+
+@pytest.fixture(scope="session")
+def inputs(gathered: Material) -> PrivacyInputs:
+    return PrivacyInputs.of(gathered, Policy().significance)
 
 
 @pytest.fixture(autouse=True)

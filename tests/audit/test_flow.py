@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,15 +12,10 @@ import numpy as np
 import pytest
 
 from radcommons import audit
-from radcommons.audit import controls, flow
-from radcommons.audit.controls import duplicates
-from radcommons.audit.detection_limit import detection_limit
-from radcommons.audit.inputs.material import Material, gather
-from radcommons.audit.inputs.privacy import PrivacyInputs
+from radcommons.audit import flow
 from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
-from radcommons.audit.tests import sample_tests, train_test_duplicates
 from radcommons.audit.work import Work
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
@@ -29,7 +23,6 @@ from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused, PathInUse, SettingRefused, TooFewImages
 from radcommons.extractors import Extractor
 from radcommons.policy.judge import judge
-from radcommons.policy.privacy import is_positive
 from radcommons.policy.settings import Policy
 from radcommons.progress import silent
 from radcommons.records import AuditReport, PatientsInTraining, PolicyLine, PrivacyTestKind
@@ -43,21 +36,6 @@ def write_set(folder: Path, films: np.ndarray, *, first: int = 0) -> Path:
         rows.append(f"{i:04d}.png,{(i + first) % 2}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     return folder
-
-
-@pytest.fixture(scope="module")
-def gathered(
-    hospital: Store, short_run: Path, projection: Extractor, tmp_path_factory: pytest.TempPathFactory
-) -> Material:
-    sizes = AuditSettings(images=150, balanced_images=60, permutations=1200, fewest=8, bootstrap_samples=100)
-    subject = open_subject(short_run, hospital, track=silent)
-    work = Work.open(tmp_path_factory.mktemp("inputs") / "a", "request")
-    return gather(hospital, subject, sizes, projection, work, silent)
-
-
-@pytest.fixture(scope="module")
-def inputs(gathered: Material) -> PrivacyInputs:
-    return PrivacyInputs.of(gathered, Policy().significance)
 
 
 def line_of(report: AuditReport, rule: str) -> PolicyLine:
@@ -150,49 +128,6 @@ def test_train_test_duplicates_fail_the_audit(
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes)
     line = line_of(report, "train-test duplicates")
     assert line.outcome == "not met" and 0.8 * count <= int(line.found.partition(",")[0]) <= count
-
-
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.6])
-def test_planted_duplicates_are_caught_however_many_there_are_and_none_is_not(
-    inputs: PrivacyInputs, share: float
-) -> None:
-    assert duplicates(inputs, Policy(), share=share).behaved
-    assert not any(is_positive(test, Policy()) for test in train_test_duplicates.tests(inputs))
-
-
-def test_duplicates_are_planted_as_the_policy_judges_them(
-    inputs: PrivacyInputs, gathered: Material, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert duplicates(inputs, Policy(train_test_duplicates=10)).behaved, "more than it allows"
-    others = ["copies", "overfitted", "unseen"]
-    for other in others:
-        monkeypatch.setattr(controls, other, lambda *_, name=other: name)
-    assert controls.run_controls(inputs, gathered, Policy(train_test_duplicates=None)) == others
-
-
-def test_planted_duplicates_need_no_new_search_among_the_films(
-    inputs: PrivacyInputs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(controls, "real_neighbours", lambda *_: pytest.fail("the films' neighbours are known"))
-    assert duplicates(inputs, Policy()).behaved
-
-
-def test_what_a_test_on_samples_would_detect_follows_the_significance(inputs: PrivacyInputs) -> None:
-    strict, lax = (list(sample_tests(replace(inputs, significance=p), inputs.synthetic)) for p in (0.001, 0.05))
-    changed = {a.kind for a, b in zip(strict, lax, strict=True) if a.detection_limit != b.detection_limit}
-    assert {"data copying", "distance to closest record", "membership inference: black-box"} <= changed
-
-
-def test_where_copies_cannot_be_told_train_test_duplicates_are_not_looked_for(inputs: PrivacyInputs) -> None:
-    blind = {space: replace(real, chance_of_copy=0.2) for space, real in inputs.neighbours.items()}
-    (test,) = train_test_duplicates.tests(replace(inputs, neighbours=blind))
-    assert test.skipped == "changed copies of a film cannot be told from films of other patients here"
-
-
-def test_the_smallest_share_that_is_detected_is_one_that_was_tried(inputs: PrivacyInputs, gathered: Material) -> None:
-    few = {space: some.take(np.arange(60)) for space, some in inputs.synthetic.items()}
-    share = detection_limit(replace(inputs, synthetic=few), Policy(), gathered, leaks=False)
-    assert share is not None and share >= 1 / 60 and share * 60 == pytest.approx(round(share * 60))
 
 
 def test_a_generator_that_has_seen_held_out_patients_is_no_subject_of_this_store(

@@ -177,7 +177,8 @@ def test_a_test_that_would_have_missed_what_the_policy_asks_about_is_not_met_but
     blind: PrivacyTest, able: PrivacyTest
 ) -> None:
     assert lines_of(instead(able))[able.name].outcome == "met"
-    assert lines_of(instead(blind))[blind.name].outcome == "could not detect"
+    line = lines_of(instead(blind))[blind.name]
+    assert line.outcome == "could not detect" and "; detection limit " in line.found
     judged = judge(results(instead(blind)), Policy())
     assert judged.privacy == "passed", "it is no leak, and the statement names it"
     assert (blind.access == "films") or f"policy asks about: {blind.name}" in judged.statement

@@ -88,7 +88,7 @@ def privacy_lines(results: AuditResults, policy: Policy) -> list[PolicyLine]:
         if rule is not None:
             outcome = rule.outcome(test)
             outcomes.setdefault(test.kind, set()).add(outcome)
-            lines.append(_line(test.name, test.question, rule.limit, _found(test), outcome))
+            lines.append(_line(test.name, test.question, rule.limit, _found(test, rule, outcome), outcome))
     return [*lines, *_split_line(results, policy), _required_line(results, outcomes, policy),
             *_audit_lines(results, policy)]  # fmt: skip
 
@@ -166,10 +166,14 @@ def _count(most: int | None, policy: Policy) -> Rule | None:
     return None if most is None else Rule(policy.significance, policy.test_detection_limit, most=most)
 
 
-def _found(test: PrivacyTest) -> str:
+def _found(test: PrivacyTest, rule: Rule, outcome: Outcome) -> str:
     if test.result is None:
         return test.skipped or ""
-    return f"{test.result.value:.3g}" + (f", p {test.p_value:.2g}" if test.p_value is not None else "")
+    found = f"{test.result.value:.3g}" + (f", p {test.p_value:.2g}" if test.p_value is not None else "")
+    if outcome != "could not detect":
+        return found
+    limit = "none" if test.detection_limit is None else f"{test.detection_limit:.2f}"
+    return f"{found}; detection limit {limit}, the policy asks {rule.detection_limit:g}"
 
 
 def _line(rule: str, meaning: str, limit: str, found: str, outcome: Outcome) -> PolicyLine:

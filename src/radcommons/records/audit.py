@@ -97,7 +97,7 @@ class Fidelity(BaseModel):
     """Whether images drawn for a finding look so to a classifier trained on real films.
 
     Attributes:
-        auc_real: the classifier's AUC on held-out films; near 0.5 it cannot judge.
+        auc_real: the classifier's AUC on held-out films; near 0.5 `auc_synthetic` means nothing.
         auc_synthetic: its AUC on synthetic films by the label they were drawn for.
         strengths, scores: label value and mean score (a probability) of films drawn at it; empty without weights.
     """
@@ -126,8 +126,8 @@ class PrivacyTest(BaseModel):
         p_value: chance of a value as far towards a leak without one.
         detection: the smallest leak that the test would have detected, in words.
         detection_limit: the same as a number: an AUC for membership inference and sanity checks, else the share of
-            copies among the images. None where not even the largest leak is sure to be detected, or where the record
-            does not say.
+            copies among the images. It is for the significance of the audit's own policy. None where not even the
+            largest leak is sure to be detected, or where the record does not say.
         counts: numbers of images and patients behind it.
         details: further numbers.
         curve: points (false positive rate, true positive rate) of an attack.

@@ -12,7 +12,7 @@ from radcommons.metrics.ssim import ssim
 from radcommons.progress import Track, silent
 from radcommons.records import Space
 
-NEIGHBOURS = 64  # of an image among all films: both groups are nearly always among them
+NEIGHBOURS = 64  # of an image among all films: nearly always some of both groups are among them
 COPIES_SEEN = 0.95  # of slightly changed copies lie above the similarity from which images count as the same film
 MOST_BY_CHANCE = 0.05  # of films of other patients above that similarity: with more, near-duplicates are not counted
 SHOWN = 3  # nearest training films kept for the pages
@@ -33,7 +33,6 @@ class RealNeighbours:
         chance_of_copy: how often the nearest film of another patient lies above it.
     """
 
-    space: Space
     permutation: Permutation
     held_to_train: Nearest
     reference_to_train: Nearest | None
@@ -75,7 +74,6 @@ def real_neighbours(
     to_origin = np.where(same.rows[:, 0] == copied_rows, same.best, -1.0)
     threshold = float(np.quantile(to_origin, 1 - COPIES_SEEN))
     return RealNeighbours(
-        space=space,
         permutation=permutation,
         held_to_train=held,
         reference_to_train=reference,

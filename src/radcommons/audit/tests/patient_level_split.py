@@ -1,6 +1,6 @@
 """Patient-level split: were the patients in training in the generator's training too, and those held out not?
 
-It needs no image: the list beside the generator's weights is held against the store. `policy/privacy.py` judges it.
+It needs no image: it compares the list beside the weights with the store. Its rule is in `policy/privacy.py`.
 """
 
 import numpy as np
