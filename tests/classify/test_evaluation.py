@@ -155,7 +155,7 @@ def test_thresholds_come_from_validation_whatever_the_test_labels_say(
 def test_on_validation_youdens_threshold_is_the_best_there_is(run: Path, clinic: Store, tmp_path: Path) -> None:
     evaluation = evaluate(run, clinic.path, tmp_path / "e", part="val", bootstrap_samples=BOOTSTRAP_SAMPLES)
     for text in (table(evaluation), as_text(evaluation, ""), render(evaluation)):
-        assert "thresholds and the end of training were chosen on, and the numbers flatter." in text
+        assert "thresholds and the end of training were chosen on, and the numbers are too good." in text
     assert "never on these" not in render(evaluation)
     for f in evaluation.findings:
         false_alarms, hits, _ = metrics.roc_curve(*of_one(tmp_path / "e", f.finding))
@@ -182,8 +182,8 @@ def test_intervals_over_patients_are_wider_where_they_have_many_films(films: Fil
     for f, g in zip(by_patient.findings, by_image.findings, strict=True):
         assert f.auc.value == g.auc.value
         assert width(f.auc) > 1.8 * width(g.auc), "about the root of six"
-    assert "films of one patient are taken for independent" in render(by_image)
-    assert "films of one patient are taken for independent" not in render(by_patient)
+    assert "films of one patient are treated as independent" in render(by_image)
+    assert "films of one patient are treated as independent" not in render(by_patient)
 
 
 def test_findings_that_only_one_side_knows_are_refused_with_those_of_both(

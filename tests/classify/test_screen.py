@@ -97,7 +97,7 @@ def test_a_classifier_that_knows_nothing_is_not_relied_on(
 ) -> None:
     monkeypatch.setattr(screening, "run_trials", of_truth(np.zeros_like(truth) + 0.5, noise=0.2))
     result = screening.screen(phantom_store.path, tmp_path / "out", settings=SETTINGS, planted_share=0.5)
-    assert "no more than chance might" in result.sentence
+    assert "than chance may find: do not rely on this list" in result.sentence
 
 
 def test_wrong_labels_are_listed_by_row_worst_first_and_no_patient_is_named(
@@ -124,9 +124,9 @@ def test_wrong_labels_are_listed_by_row_worst_first_and_no_patient_is_named(
         ({}, "60% of those wrongly present and 40% of those wrongly absent stand above all but 5% of the right"),
         ({"found_absent": None}, "holds 5 of 10 wrongly present, and 7.1%"),
         ({"found_present": 0.2, "found_absent": 0.1}, "than chance may find: do not rely on this list"),
-        ({"planted": 2, "found_present": 0.5, "found_absent": 0}, "it finds no more than chance might"),
+        ({"planted": 2, "found_present": 0.5, "found_absent": 0}, "than chance may find: do not rely on this list"),
         ({"planted": 100, "found_present": 0.12, "found_absent": 0}, "12% of those wrongly present"),
-        ({"planted": 0, "found_present": None, "found_absent": None}, "it finds no more than chance might"),
+        ({"planted": 0, "found_present": None, "found_absent": None}, "than chance may find: do not rely on this list"),
     ],
 )
 def test_the_sentence_follows_from_what_was_planted(changes: dict[str, object], said: str) -> None:
