@@ -205,7 +205,7 @@ def test_a_damaged_report_is_named_in_one_line(
 
 def test_the_folder_of_an_audit_is_its_owner_s_also_where_it_was_there_before(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o755)
-    Work.open(tmp_path / "a", "request")
+    Work.open(tmp_path / "a", {"sha256": "request"})
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
 
 
