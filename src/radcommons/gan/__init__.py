@@ -1,1 +1,1 @@
-"""Training inside the hospital: schedule, losses, steps, checkpoint, one flat loop a job."""
+"""Training of generators inside the hospital: one run for every family, and a recipe for each."""

@@ -1,4 +1,4 @@
-"""Which findings a run learns, and what it tells the world about how they occur together."""
+"""Which findings a run learns, and what it publishes about how they occur together."""
 
 import numpy as np
 import polars as pl
@@ -12,9 +12,9 @@ SMALLEST_CELL = 5  # patients behind a label combination that leaves the hospita
 
 
 def chosen_findings(store: Store, settings: TrainSettings) -> tuple[str, ...]:
-    """The findings to learn: those asked for, else all with at least one positive training image.
+    """The findings to learn: those that the settings name, otherwise all with at least one positive training image.
 
-    A finding that training never shows would be an output that means nothing.
+    A finding without a positive training image would be an output that means nothing.
     """
     positives = np.nansum(store.labels(store.rows("train")), axis=0)
     present = {f for f, count in zip(store.findings, positives, strict=True) if count > 0}

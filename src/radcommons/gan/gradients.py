@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """What a step is computed with: this process among all, its threads, and its precision."""
+    """What a step is computed with: the processes, the threads of this one, and the precision."""
 
     distributed: Distributed
     threads: Threads

@@ -1,4 +1,4 @@
-"""What a training command would do: the settings it means, its schedule and its sizes."""
+"""What a training command would do: its settings, its schedule and its sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +44,7 @@ class TrainingPlan(BaseModel):
 def choose_settings(
     run: Path, *, preset: str | None = None, config: Path | None = None, overrides: Sequence[str] = ()
 ) -> TrainSettings:
-    """The settings a command means: a preset or a file with overrides, a begun run's own, or the default preset.
+    """The settings of a command: a preset or a file with overrides, those of a run begun, or the default preset.
 
     Raises:
         SettingRefused, PathMissing.

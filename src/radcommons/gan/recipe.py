@@ -1,4 +1,4 @@
-"""What the training of a family has to give; `recipes` lists the families, `training` runs any of them."""
+"""What a family has to provide for its training; `recipes` lists the families, `training` runs any of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Stage:
 
 
 class Training(Protocol):
-    """The networks of a run, and how they learn. `images_seen` always says when a step begins."""
+    """The networks of a run, and how they learn. `images_seen` is the number of images shown before a step."""
 
     def batch_at(self, images_seen: int) -> tuple[int, int]:
         """Images in the batch of the step, over all processes, and their side."""

@@ -1,1 +1,1 @@
-"""PyTorch modules, their configuration, and sampling from a trained generator."""
+"""PyTorch networks, their configuration and files, and sampling from a trained generator."""

@@ -1,7 +1,7 @@
-"""DenseNet-121 for chest films: grey levels in, a logit a finding out.
+"""DenseNet-121 for chest films: grey levels in, one logit per finding out.
 
-The network is MONAI's (Huang et al. 2017); `densenet-small` is the same family with a twentieth of the parameters, for
-two CPU cores. Grey levels are scaled inside, so that an attack's epsilon is in grey levels too.
+The network is MONAI's (Huang et al. 2017). `densenet-small` is built alike with a twentieth of the parameters, for two
+CPU cores. The network scales the grey levels itself, so that an attack's epsilon is in grey levels too.
 """
 
 import re
@@ -91,13 +91,13 @@ def resized(grey: Tensor, side: int) -> Tensor:
 def imagenet_state(published: Mapping[str, Tensor], network: ClassifierNetwork) -> dict[str, Tensor]:
     """ImageNet's weights under this network's names, for one channel; the last layer stays the network's own.
 
-    The first convolution's three colours are added up: what it then gives for a grey picture is what the published one
-    gives for that picture in three equal colours.
+    The weights of the first convolution are summed over the three colours. For a grey picture it then gives what the
+    published one gives for that picture in three equal colours.
 
     Args:
         published: torchvision's state of DenseNet-121, ``features.denseblock1.denselayer1.norm.1.weight`` ...
     Raises:
-        ClassifierRefused: it is another network's.
+        ClassifierRefused: the weights are of another network.
     """
     if network.config.network != "densenet-121":
         raise ClassifierRefused(f"ImageNet weights are of densenet-121, not of {network.config.network}; choose that")

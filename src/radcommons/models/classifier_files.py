@@ -179,7 +179,7 @@ class Classifier:
 
 
 def load_classifier_patients(reference: Path) -> tuple[PatientsRecord, ...]:
-    """Whose films a classifier has seen, a record a store; empty where it does not say."""
+    """The patients whose films a classifier was trained on, one record per store; empty where it does not say."""
     path = _folder(reference) / PATIENTS_FILE
     if not path.is_file():
         return ()

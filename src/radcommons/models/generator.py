@@ -1,8 +1,7 @@
-"""Drawing labelled synthetic radiographs from a trained generator.
+"""A trained generator, which draws labelled synthetic radiographs.
 
-Image i depends on the generator, the seed and i only: its latents and label come from a stream of its own, and the
-network always runs on the same aligned blocks of images, because convolutions of another batch size may differ in
-the last bit.
+Image i depends on the generator, the seed and i only. Its latents and labels come from a random stream of its own. The
+network always runs on the same aligned blocks of images, because another batch size may change the last bit.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,16 +36,16 @@ class LabelChoice:
     """How the label vectors of a set are chosen.
 
     Attributes:
-        given: value of each named finding in [0, 1], all others 0; None to draw labels instead.
-        balanced: findings take turns, image i shows finding i modulo F, together with what occurs beside it in
-            training; otherwise labels occur together as in training.
+        given: value of each named finding in [0, 1], all others 0; None to sample labels instead.
+        balanced: findings take turns: image i shows finding i modulo F, with the findings that occur together with it
+            in training. Otherwise labels occur as in training.
     """
 
     given: Mapping[str, float] | None = None
     balanced: bool = False
 
     def check(self, findings: tuple[str, ...]) -> None:
-        """Raise FindingUnknown or SettingRefused where the choice does not fit a generator's findings."""
+        """Raise FindingUnknown or SettingRefused where the choice does not fit the findings of a generator."""
         if self.given is not None and self.balanced:
             raise SettingRefused("labels are either given or balanced; drop one of the two")
         if self.balanced and not findings:
@@ -163,7 +162,7 @@ class Generator:
 
         Args:
             n: number of images.
-            findings: value of each named finding in [0, 1], all others 0; None draws labels as in training.
+            findings: value of each named finding in [0, 1], all others 0; None samples labels as in training.
             balanced: findings take turns.
             seed: root seed; image i of a seed is the same whatever `n`.
         Raises:
@@ -180,7 +179,7 @@ class Generator:
         return SyntheticImages(images, labels, self.findings)
 
     def batches(self, stop: int, *, choice: LabelChoice, seed: int, start: int = 0) -> Iterator[Batch]:
-        """Images `start` ... `stop` of a seed, block by block, in constant memory."""
+        """Images `start` ... `stop` of a seed, one block at a time, in constant memory."""
         choice.check(self.findings)
         if stop < 1:
             raise SettingRefused(f"n is {stop}; it must be 1 or more")
@@ -201,7 +200,7 @@ class Generator:
         return thread_map(function, blocks, threads=threads_for(len(blocks), self.device))
 
     def labels(self, stop: int, *, choice: LabelChoice, seed: int) -> np.ndarray:
-        """Label vectors of images 0 ... `stop` of a seed, float32 (stop, F), without drawing them."""
+        """Label vectors of images 0 ... `stop` of a seed, float32 (stop, F), without the images."""
         choice.check(self.findings)
         return self.inputs(range(stop), choice, seed)[1]
 
@@ -216,7 +215,7 @@ class Generator:
 
     @property
     def block_size(self) -> int:
-        """Images of an aligned block, which the network always runs on together."""
+        """Number of images that the network always runs on together."""
         factor = GPU_FACTOR if self.device.type == "cuda" else 1
         return max(SMALLEST_BLOCK, min(64, BLOCK_PIXELS // self.resolution**2)) * factor
 
@@ -226,7 +225,7 @@ class Generator:
         labels = np.zeros((len(indices), len(self.findings)), np.float32)
         for place, index in enumerate(indices):
             stream = numpy_stream(seed, "image", index)
-            share = stream.random()  # drawn in any case, so that latents do not depend on the label choice
+            share = stream.random()  # in any case, so that latents do not depend on the label choice
             latents[place] = stream.standard_normal(latents.shape[1], dtype=np.float32)
             if choice.given is not None:
                 for finding, value in choice.given.items():

@@ -1,8 +1,8 @@
 """Layers of the progressive GAN (Karras et al. 2018, arXiv 1710.10196), written from the paper.
 
 Weights are drawn from N(0, 1) and scaled at run time (equalised learning rate, section 4.1), so that every layer
-learns at the same speed under Adam. The formulas here run on any device; on a CPU in float32 the kernels of `cpu` take
-the place of two of them.
+learns at the same speed under Adam. The formulas here run on any device; on a CPU in float32 the kernels of `cpu`
+replace two of them.
 """
 
 import math
@@ -90,7 +90,7 @@ class EqualisedConv(nn.Module):
 
 @contextmanager
 def unchanging(*networks: nn.Module) -> Iterator[None]:
-    """In this block the weights of the networks do not change: what is computed from them alone is kept."""
+    """The weights of the networks do not change in this block; what is computed from them alone is kept."""
     layers = [layer for network in networks for layer in network.modules() if isinstance(layer, EqualisedConv)]
     for layer in layers:
         layer.keep_kernel(True)
@@ -137,8 +137,8 @@ def stddev_group(batch: int, group_size: int = 4) -> int:
 def minibatch_stddev(x: Tensor, group_size: int = 4, epsilon: float = EPSILON) -> Tensor:
     """Append one map with the standard deviation over a group of images, averaged over features and pixels.
 
-    Image n belongs to group n mod M, M = N / G, with G the largest divisor of N up to `group_size`; ranks that take
-    every W-th image of a joined batch therefore see the same groups as one process with the whole batch.
+    Image n belongs to group n mod M, M = N / G, with G the largest divisor of N up to `group_size`; processes
+    that take every W-th image of a batch therefore see the same groups as one process with the whole batch.
 
     Args:
         x: (N, C, H, W).

@@ -12,8 +12,8 @@ class FindingsRecord(Record):
 
     Attributes:
         findings: canonical names in label order.
-        combinations: label vectors (0/1) seen in training, with the number of images of each. Combinations
-            of fewer than `smallest_cell` patients are left out: a rare one may point at a person.
+        combinations: label vectors (0/1) seen in training, with the number of images of each. Combinations of fewer
+            than `smallest_cell` patients are left out, because a rare one may identify a person.
         smallest_cell: the least number of patients a published combination has.
         withheld_images: training images whose combination was left out.
     """

@@ -105,7 +105,7 @@ class Distributed:
 
 
 def autocast_in(precision: str, distributed: Distributed) -> Callable[[], AbstractContextManager[Any]]:
-    """Opens mixed precision where "bf16" is asked for on a GPU, and nothing elsewhere."""
+    """Opens mixed precision for "bf16" on a GPU; otherwise a block that changes nothing."""
     if precision == "bf16" and distributed.device.type == "cuda":
         return lambda: torch.autocast("cuda", torch.bfloat16)
     return nullcontext

@@ -1,6 +1,6 @@
-"""Kernels that make the layers fast on a CPU; `layers` is the only module that chooses between them and the plain form.
+"""Kernels that make the layers fast on a CPU; `layers` alone chooses between them and the plain formulas.
 
-`suits` says whether the kernels can take a tensor. Values and gradients equal those of the plain form within rounding.
+Values and gradients equal those of the plain formulas within rounding.
 """
 
 import torch

@@ -1,9 +1,9 @@
-"""The 3x3 convolutions of the networks on a CPU, each in the cheapest exact form for its shape.
+"""The 3x3 convolutions of the networks on a CPU, each by the cheapest exact algorithm for its shape.
 
-Winograd's form (1/4 of the arithmetic) wins where there are enough channels; elsewhere the folded form is used.
+With enough channels that is Winograd's (1/4 of the arithmetic), otherwise `scaled_convolution`'s.
 
-The three forms of a convolution (forward, towards the input, towards the weight) are each other's derivatives, so
-that the second derivatives that the gradient penalty needs come out of the same three functions.
+A convolution, its gradient by the input and its gradient by the weight are each other's derivatives. The second
+derivatives that the gradient penalty needs therefore come from the same three functions.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """3x3 convolution by Winograd's F(4x4, 3x3): a quarter of the multiplications of the plain form; CPU, float32.
 
-Three forms: forward, towards the input, towards the weight. The transformed tiles live in blocks that stay in the
-cache. Everything runs on the calling thread; callers that want more cores deal out the batch.
+Three functions: the convolution and its gradients by the input and by the weight. They work on blocks of tiles that
+stay in the cache, on the calling thread; a caller that wants more cores splits the batch.
 """
 
 import math

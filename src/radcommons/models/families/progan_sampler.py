@@ -1,7 +1,7 @@
 """Fast sampling from a progressive GAN; equal to the network as it is trained, within rounding.
 
-The weights of every layer are prepared once. On a CPU the large layers run in strips of an image, so that what
-passes between two layers stays in the cache: an activation of 1024 x 1024 pixels and 16 channels is 64 MiB.
+The weights of every layer are prepared once. On a CPU the large layers run on strips of an image, so that the
+activations between two layers stay in the cache: those of 1024 x 1024 pixels and 16 channels are 64 MiB.
 """
 
 from dataclasses import dataclass
