@@ -1,4 +1,4 @@
-"""The demo's story at a size that takes seconds, and its page."""
+"""The demo at a size that takes seconds, and its page."""
 
 import json
 from html.parser import HTMLParser
@@ -29,7 +29,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "out"
     demo.run_demo(out, patients=130, small_site_patients=SMALL_SITE, preset=PRESET)
     return out
@@ -75,32 +75,34 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
         )
         real = ("real_images=80", "real_positives=4", "kept_images=40", "kept_positives=4")
         patch.setattr(demo, "EXPLAINED", 24)
-        patch.setattr(demo, "JUDGE_SIZES", ("epochs=1", "epoch_images=64"))
+        patch.setattr(demo, "CLASSIFIER_SIZES", ("epochs=1", "epoch_images=64"))
         patch.setattr(demo, "EXPERIMENT_SIZES", (*few, *real, "synthetic_images=40", "synthetic_positives=8"))
         yield
 
 
-def test_the_story_ends_in_a_report_and_a_pooled_set(told: Path) -> None:
-    pooled = SyntheticSet.open(told / "synthetic")
+def test_the_demo_ends_in_a_report_and_a_pooled_set(demo_folder: Path) -> None:
+    pooled = SyntheticSet.open(demo_folder / "synthetic")
     assert len(pooled) == 20 and pooled.resolution == 32
     assert [g["name"] for g in pooled.provenance["generators"]] == ["phantom-A", "phantom-B"]
-    result = json.loads((told / "demo.json").read_text())
+    result = json.loads((demo_folder / "demo.json").read_text())
     assert {s["site"] for s in result["sites"]} == {"A", "B"}
     assert all(s["images_seen"] == 320 for s in result["sites"])
 
 
-def test_the_page_is_self_contained(told: Path) -> None:
-    page = Page((told / "report.html").read_text(encoding="utf-8"))
-    assert len(page.sources) == 12, "two grids, curves, morphs and audit of each hospital; the experiment, its table"
+def test_the_page_is_self_contained(demo_folder: Path) -> None:
+    page = Page((demo_folder / "report.html").read_text(encoding="utf-8"))
+    assert len(page.sources) == 12, (
+        "two grids, curves, explanation and audit of each hospital; the experiment, its table"
+    )
     links = [source for source in page.sources if not source.startswith("data:image/")]
     explained = [f"explained-{site}/explain.html" for site in "ab"]
     assert links == [*explained, "audit-a/report.html", "audit-b/report.html", "experiment/table.md"]
-    assert all((told / source).is_file() for source in links)
+    assert all((demo_folder / source).is_file() for source in links)
 
 
-def test_the_page_shows_the_numbers_of_the_result(told: Path) -> None:
-    page = Page((told / "report.html").read_text(encoding="utf-8"))
-    result = json.loads((told / "demo.json").read_text())
+def test_the_page_shows_the_numbers_of_the_result(demo_folder: Path) -> None:
+    page = Page((demo_folder / "report.html").read_text(encoding="utf-8"))
+    result = json.loads((demo_folder / "demo.json").read_text())
     assert f"{sum(s['images'] for s in result['sites'])}" in page.text
     for effect in result["effects"]:
         assert f"{effect['auroc']:.2f}" in page.text
@@ -117,8 +119,8 @@ def test_the_page_shows_the_numbers_of_the_result(told: Path) -> None:
     assert "No formal guarantee" in page.text and "anonym" not in page.text.lower()
 
 
-def test_telling_it_again_changes_no_film_and_no_weight(told: Path) -> None:
-    watched = [p for p in told.rglob("*") if p.suffix in (".npy", ".safetensors", ".pt") or "images" in p.parts]
+def test_running_it_again_changes_no_film_and_no_weight(demo_folder: Path) -> None:
+    watched = [p for p in demo_folder.rglob("*") if p.suffix in (".npy", ".safetensors", ".pt") or "images" in p.parts]
     before = {p: p.stat().st_mtime_ns for p in watched}
-    demo.run_demo(told, patients=130, small_site_patients=SMALL_SITE, preset=PRESET)
+    demo.run_demo(demo_folder, patients=130, small_site_patients=SMALL_SITE, preset=PRESET)
     assert before == {p: p.stat().st_mtime_ns for p in watched}

@@ -3,28 +3,28 @@
 ::
 
     RadCommonsError                 one line for a person; ``exit_code`` for the shell
-    ├── BadInput                    exit 2: mend the input, then run the same command again
+    ├── BadInput                    exit 2: correct the input, then run the same command again
     │   ├── SettingRefused          a key or value in a TOML file, ``--set`` or option
-    │   ├── PathMissing             a file or folder that has to exist
+    │   ├── PathMissing             a file or folder that must exist
     │   ├── PathInUse               an output folder that holds something else
     │   ├── TableRefused            a label table: column, row, value
     │   ├── FindingUnknown          a finding outside the vocabulary or the generator's list
-    │   ├── ImageRefused            one image file; an import writes it to rejected.csv and goes on
+    │   ├── ImageRefused            one image file; an import writes it to rejected.csv and continues
     │   ├── NothingToImport         every candidate was refused or absent
     │   ├── StoreRefused            not a store, of another version, unfinished or damaged
     │   ├── SetRefused              not a synthetic set, of another version, unfinished or damaged
     │   ├── GeneratorRefused        not a run or package, of another version, or damaged
     │   ├── ClassifierRefused       not a classifier's run, of another version, damaged, or of other findings
     │   ├── CheckpointDamaged       neither checkpoint of a run can be read
-    │   ├── TooFewImages            a computation that needs more images than it was given
-    │   ├── WeightsUnavailable      published weights or their package are not here and cannot be had
-    │   ├── ExtractorsDiffer        scores of two extractors, which do not compare
-    │   ├── ClusterRefused          a cluster's address, its extra, reach, workers or versions
+    │   ├── TooFewImages            a computation that needs more images
+    │   ├── WeightsUnavailable      published weights or their package are not installed
+    │   ├── ExtractorsDiffer        scores of two extractors, which nobody may compare
+    │   ├── ClusterRefused          a cluster's address, its extra, connection, workers or versions
     │   └── DiskFull                free space, then run the same command again
-    ├── WorkerKilled                exit 2: a process was killed or a cluster lost; run the same command again
+    ├── WorkerKilled                exit 2: a process was killed or the cluster lost; run the same command again
     ├── TrainingDiverged            exit 2: the run stopped; names the last good checkpoint
-    └── GateRefused                 exit 3: a policy said no
-        └── PatientsSeen            test on patients that the generator has not seen
+    └── GateRefused                 exit 3: a policy refused
+        └── PatientsSeen            test on patients that the generator was not trained on
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ class RadCommonsError(Exception):
 
 
 class BadInput(RadCommonsError):
-    """Something given to the command is wrong; nothing was lost."""
+    """An input of the command is wrong; nothing was lost."""
 
 
 class SettingRefused(BadInput):
@@ -46,7 +46,7 @@ class SettingRefused(BadInput):
 
 
 class PathMissing(BadInput):
-    """A file or folder that has to exist does not."""
+    """A file or folder that must exist is missing."""
 
 
 class PathInUse(BadInput):
@@ -94,15 +94,15 @@ class TooFewImages(BadInput):
 
 
 class WeightsUnavailable(BadInput):
-    """Published weights, or the package that has them, are not here and cannot be had."""
+    """Published weights, or the package that has them, are not installed."""
 
 
 class ExtractorsDiffer(BadInput):
-    """Scores or features of two extractors were to be compared."""
+    """Scores or features of two different extractors cannot be compared."""
 
 
 class ClusterRefused(BadInput):
-    """A cluster cannot be used: its address, the extra for it, its reach, its workers or their versions."""
+    """A cluster cannot be used: its address, the extra for it, the connection, its workers or their versions."""
 
 
 class DiskFull(BadInput):
@@ -114,7 +114,7 @@ class WorkerKilled(RadCommonsError):
 
 
 class TrainingDiverged(RadCommonsError):
-    """Losses became infinite or not a number."""
+    """Losses became infinite or NaN."""
 
 
 class GateRefused(RadCommonsError):
@@ -124,18 +124,18 @@ class GateRefused(RadCommonsError):
 
 
 class PatientsSeen(GateRefused):
-    """Patients to test on were in a generator's training."""
+    """A generator was trained on patients of the test."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, ignoring case, or None where nothing is close."""
+    """The known name most like `name`, ignoring case; None if none is close."""
     by_folded = {k.casefold(): k for k in known}
     close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest one, else the whole list."""
+    """The end of a message about an unknown name: the nearest name, or the whole list."""
     names = list(known)
     close = nearest(name, names)
     return f"the nearest is '{close}'" if close else f"known are {', '.join(names)}"

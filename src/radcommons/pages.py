@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: one style for light and dark, pictures embedded, nothing fetched."""
+"""Self-contained HTML pages: one style for light and dark, pictures embedded, nothing loaded from the network."""
 
 import base64
 from contextlib import AbstractContextManager
@@ -21,14 +21,14 @@ def render_page(template: str, **content: Any) -> str:
 
 
 def picture(image: Image.Image, description: str, *, width: int | None = None) -> Markup:
-    """An <img> of a Pillow image, embedded as PNG; `width` in CSS pixels, its own by default."""
+    """An <img> of a Pillow image, embedded as PNG; `width` in CSS pixels, by default the image's."""
     buffer = BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return _image("image/png", buffer.getvalue(), description, width or image.width)
 
 
 def plot_style() -> AbstractContextManager[None]:
-    """The look of every plot, and the same SVG for the same numbers."""
+    """The style of every plot; the same numbers give the same SVG."""
     import matplotlib
 
     return matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})

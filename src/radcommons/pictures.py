@@ -1,4 +1,4 @@
-"""Contact sheets: many small grey images on one page, with a name beside each row. NumPy in, Pillow image out."""
+"""Contact sheets: many small grey images in rows, with a name beside each row. NumPy in, Pillow image out."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ PAPER, INK = 24, 230  # grey levels of page and text
 
 
 def contact_sheet(rows: Sequence[np.ndarray], names: Sequence[str] = (), *, side: int | None = None) -> Image.Image:
-    """Lay images out, one sequence a row.
+    """A sheet with one row per array.
 
     Args:
-        rows: a (n, R, R) uint8 array for each row; rows may differ in n.
-        names: text before each row, or none at all.
-        side: pixels of each image on the sheet; images are enlarged by repetition or averaged down.
+        rows: one uint8 array (n, R, R) per row; rows may differ in n.
+        names: text before each row; may be empty.
+        side: side of each image on the sheet, pixels; images are enlarged by repetition or averaged down.
     """
     side = side or rows[0].shape[-1]
     font = ImageFont.load_default(size=max(10, min(16, side // 5)))

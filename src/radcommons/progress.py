@@ -1,4 +1,4 @@
-"""How long work reports its progress without knowing who looks: a terminal bar, a log line, or nobody."""
+"""How long work reports its progress; the caller decides how to show it: a terminal bar, a log line, or not at all."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,7 +8,7 @@ Advance = Callable[[int], None]
 
 
 class Track(Protocol):
-    """Opens one progress display; the value of the context is called with the number of units just done."""
+    """Opens one progress display; call the context's value with the number of units just finished."""
 
     def __call__(
         self, description: str, *, total: int, done: int = 0, unit: str = "images"

@@ -1,7 +1,7 @@
-"""One root seed, many named streams of random numbers, none of them global.
+"""One root seed, many named streams of random numbers, no global state.
 
-A stream is a pure function of (root seed, names). The state of a long job is therefore its position (a step, an
-image's index) and nothing else: resuming restores the position and every later draw is the same.
+A stream is a pure function of (root seed, names). So the only state of a long job is its position (a step, an image's
+index): after resuming at the same position, every later random number is the same.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ def numpy_stream(seed: int, *names: Name) -> np.random.Generator:
 def torch_stream(seed: int, *names: Name) -> "torch.Generator":
     """A CPU torch generator for the stream called `names`.
 
-    Draws move to the device afterwards, so that every device sees the same numbers.
+    Draw on the CPU and move the numbers to the device, so that every device gets the same numbers.
     """
-    import torch  # here, because the processes that only read images need not wait for it
+    import torch  # not at the top: processes that only read images would wait for it
 
     return torch.Generator().manual_seed(derive(seed, *names))

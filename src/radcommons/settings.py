@@ -1,6 +1,6 @@
-"""Settings: declared once as pydantic fields, read from TOML and ``key=value``, saved as TOML again.
+"""Settings: declared once as pydantic fields, read from TOML and ``key=value``, saved as TOML.
 
-``None`` means off; TOML has no null, so a file or an override says ``"off"``.
+``None`` means off. TOML has no null, so files and overrides use ``"off"``.
 """
 
 import copy
@@ -42,11 +42,11 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_once)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # of a setting and of every option --seed
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # the seed of settings and of every option --seed
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and an unknown key is refused with the nearest known one."""
+    """Base of all settings: frozen; the error about an unknown key gives the nearest known key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -60,7 +60,7 @@ class Settings(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, source: str) -> Self:
-        """Validate `values`; raises SettingRefused listing every fault, prefixed with `source`."""
+        """Validate `values`; raises SettingRefused with every fault, after `source`."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -69,7 +69,7 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
-        """Read a TOML file and lay ``key=value`` overrides over it."""
+        """Read a TOML file and apply ``key=value`` overrides."""
         return cls.parse(override(read_toml(path), overrides), source=str(path))
 
     @classmethod
@@ -83,12 +83,12 @@ class Settings(BaseModel):
         config: Path | None,
         overrides: Sequence[str] = (),
     ) -> Self:
-        """The settings that a command means, see `chosen_values`."""
+        """The settings of a command, see `chosen_values`."""
         values, source = chosen_values(kind, begun, default, preset=preset, config=config, overrides=overrides)
         return cls.parse(values, source=source)
 
     def save(self, path: Path) -> None:
-        """Write all settings as TOML, defaults included, so that the file alone says what ran."""
+        """Write all settings as TOML, defaults included, so that the file alone documents the run."""
         write_whole(path, tomli_w.dumps(_without_none(self.model_dump(mode="json"))))
 
 
@@ -101,15 +101,13 @@ def chosen_values(
     config: Path | None,
     overrides: Sequence[str] = (),
 ) -> tuple[dict[str, Any], str]:
-    """The settings that a command means, and where they come from, in words.
-
-    They are those of a preset or a file; otherwise those of work begun; otherwise those of the default preset.
+    """The settings of a command, and their source: a preset or a file, or unfinished work, or the default preset.
 
     Args:
         kind: folder of the presets.
-        begun: where the settings of work already begun were saved; None where nothing can have been.
-        default: name of the preset where nothing is named and nothing was begun.
-        overrides: ``key=value``, laid over.
+        begun: file with the saved settings of unfinished work, if there can be one.
+        default: name of the preset if nothing is named and no work is unfinished.
+        overrides: ``key=value``, applied last.
     Raises:
         SettingRefused, PathMissing.
     """
@@ -135,7 +133,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`values` with ``key=value`` or ``table.key=value`` laid over; a value is TOML, else plain text."""
+    """`values` changed by ``key=value`` or ``table.key=value``; a value is TOML, or otherwise plain text."""
     result: dict[str, Any] = copy.deepcopy(dict(values))
     require_once("--set", [item.partition("=")[0].strip() for item in overrides])
     for item in overrides:
@@ -157,7 +155,7 @@ def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
 
 
 def checked_seed(seed: int) -> int:
-    """The value of an option --seed; raises SettingRefused in the words that a setting's would have."""
+    """The value of an option --seed; raises SettingRefused with the same message as a setting."""
     try:
         return TypeAdapter(Seed).validate_python(seed)
     except ValidationError as error:
@@ -165,13 +163,13 @@ def checked_seed(seed: int) -> int:
 
 
 def require_once(option: str, values: Sequence[Hashable]) -> None:
-    """Raise SettingRefused where an option that may be repeated is given the same value twice: one was a slip."""
+    """Raise SettingRefused if a repeatable option is given the same value twice, which is probably a mistake."""
     for value in repeated(values):
         raise SettingRefused(f"{option} {value} is given twice; give it once")
 
 
 def repeated(values: Sequence[Hashable]) -> list[Hashable]:
-    """What occurs more than once, in order."""
+    """The values that occur more than once, in order."""
     return [value for value, count in Counter(values).items() if count > 1]
 
 
@@ -219,7 +217,7 @@ def _reason(error: Any) -> str:
 
 
 def _keys_beside(cls: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that the table of an unknown one may have, written as on the command line."""
+    """The known keys in the table of an unknown key, written as on the command line."""
     for table in location[:-1]:
         inner = cls.model_fields[str(table)].annotation if table in cls.model_fields else None
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):

@@ -1,4 +1,4 @@
-"""The signals that ask a command to stop: of a terminal, a scheduler or a person."""
+"""The signals that ask a command to stop, from a terminal, a scheduler or a person."""
 
 import contextlib
 import signal
@@ -6,28 +6,28 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-# Ctrl-C; kill and torchrun; a closed terminal; Slurm's --signal and submitit. Windows has fewer, and one of its own.
+# Ctrl-C; kill and torchrun; a closed terminal; Slurm's --signal and submitit. Windows has fewer, and SIGBREAK.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 STOP_SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 Handler = Callable[[int, FrameType | None], None]
 
 
 def handle_stop_signals(handler: Handler) -> None:
-    """Set the handler of every stop signal but those ignored from the start, as nohup has SIGHUP ignored."""
+    """Set the handler of every stop signal, except signals that are ignored already (nohup ignores SIGHUP)."""
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def ignore_stop_signals() -> None:
-    """Leave stop signals to the parent: schedulers and terminals send them to its workers too."""
+    """Ignore stop signals in a worker: schedulers and terminals send them to the workers and the parent."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def handlers_kept() -> Iterator[bool]:
-    """Put the handlers of all stop signals back afterwards; False in a thread that may not set any."""
+    """Restore the handlers of all stop signals at the end; yields False in a thread that may not set handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
@@ -36,15 +36,16 @@ def handlers_kept() -> Iterator[bool]:
         yield True
     finally:
         for number, handler in before.items():
-            if handler is not None:  # one that Python did not set and cannot set again
+            if handler is not None:  # None: not set by Python, which cannot restore it
                 signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def ignored_by_new_processes() -> Iterator[None]:
-    """Ignore stop signals, which new processes inherit, and block them too, so that they arrive here afterwards.
+    """Make new processes ignore stop signals; this process receives them at the end of the context.
 
-    Blocking alone is not inherited: starting the first worker, joblib unblocks Ctrl-C.
+    New processes inherit that signals are ignored. Blocking keeps the signals for this process. Blocking alone is not
+    enough: joblib unblocks Ctrl-C when it starts the first worker.
     """
     with contextlib.ExitStack() as stack:
         if hasattr(signal, "pthread_sigmask") and threading.current_thread() is threading.main_thread():

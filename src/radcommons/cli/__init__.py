@@ -1,4 +1,4 @@
-"""The command line: one file a verb, wiring only; the only place that turns an exception into one line."""
+"""The command line: one file per verb, wiring only; the only code that turns an exception into one line."""
 
 import os
 import sys
@@ -58,13 +58,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         with stop_on_signals():
             status = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
-        if status == STOPPED:  # typer makes it from KeyboardInterrupt
+        if status == STOPPED:  # typer turns KeyboardInterrupt into this
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except RadCommonsError as error:
         return _refuse(str(error), error.exit_code)
     except click.UsageError as error:
-        if not error.format_message():  # no command was named, and the help is already shown
+        if not error.format_message():  # without a command, typer has already shown the help
             return 2
         verb = error.ctx.command_path if error.ctx else "radcommons"
         return _refuse(f"{error.format_message().rstrip('.')}; see '{verb} --help'", 2)
@@ -85,12 +85,12 @@ def main() -> None:
     # torch is imported, which no command has done yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     status = run()
-    ignore_stop_signals()  # the work is done: a signal while the interpreter ends would replace its status
+    ignore_stop_signals()  # a signal while the interpreter exits would replace the status of finished work
     sys.exit(status)
 
 
 def _place(error: OSError, arguments: Sequence[str]) -> str:
-    """Where it happened, as far as the user has named it: what else lies below a folder may have a patient's name."""
+    """The path of an error, but only as much as the user gave: names inside a folder may be names of patients."""
     path = Path(str(error.filename or ""))
     given = [a for a in arguments if a and error.filename and path.is_relative_to(a)]
     if not given:

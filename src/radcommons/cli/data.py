@@ -1,4 +1,4 @@
-"""``radcommons data``: from DICOM, PNG or JPEG and a table, or from a phantom, to a store."""
+"""``radcommons data``: make a store from radiographs and a table, or simulate one; look at it and check it."""
 
 import io
 from itertools import groupby
@@ -14,14 +14,12 @@ from radcommons.cli.output import AsJson, Cluster, bar, seed_option, show
 if TYPE_CHECKING:
     from radcommons.data.summary import StoreSummary
 
-app = typer.Typer(
-    help="Make, look at and check stores: a site's radiographs, inside the hospital.", no_args_is_help=True
-)
+app = typer.Typer(help="Make, show and check stores: a site's radiographs, inside the hospital.", no_args_is_help=True)
 app.add_typer(data_import.app, name="import")
 
 PHANTOM_EPILOG = "radcommons data phantom --out stores/site-a --patients 400 --site A --resolution 64"
 
-SEED = seed_option("Patient i depends on the seed, the site and i only.")
+SEED = seed_option("Simulated patient i depends on the seed, the site and i only.")
 IDENTICAL_SHOWN = 10
 STORE = typer.Argument(help="A store's folder.")
 
@@ -29,15 +27,15 @@ STORE = typer.Argument(help="A store's folder.")
 @app.command(epilog=PHANTOM_EPILOG)
 def phantom(
     out: Path = typer.Option(..., "--out", help="Folder of the store; an unfinished one there is continued."),
-    patients: int = typer.Option(..., "--patients", help="How many patients, each with one to four films."),
-    site: str = typer.Option("A", "--site", help="The hospital: A, B, or any name, which gives it films of its own."),
+    patients: int = typer.Option(..., "--patients", help="Number of patients, each with one to four films."),
+    site: str = typer.Option("A", "--site", help="The hospital: A, B, or any other name; each has its own films."),
     resolution: int = typer.Option(128, "--resolution", help="Side of the largest images, pixels, 16 to 1024."),
     seed: int = SEED,
     workers: int | None = typer.Option(None, "--workers", help="Processes; all cores by default."),
     cluster: str | None = Cluster,
     as_json: bool = AsJson,
 ) -> None:
-    """Draw a phantom hospital: simulated chest films with findings whose place is known."""
+    """Simulate a hospital: chest films of a digital phantom, with findings in known places."""
     from radcommons.data.ingest import ingest_phantoms
 
     with data_import.work_on(workers, cluster) as team:
@@ -56,7 +54,7 @@ def phantom(
 @app.command(epilog="radcommons data info stores/site-a")
 def info(
     store: Path = STORE,
-    sheet: Path | None = typer.Option(None, "--sheet", help="Where the contact sheet goes; by default in the store."),
+    sheet: Path | None = typer.Option(None, "--sheet", help="File for the contact sheet; by default in the store."),
     as_json: bool = AsJson,
 ) -> None:
     """Count images, patients and findings, and draw a contact sheet."""
@@ -82,7 +80,7 @@ def info(
 
 @app.command("verify", epilog="radcommons data verify stores/site-a")
 def verify_store(store: Path = STORE, as_json: bool = AsJson) -> None:
-    """Compare every stored image with its digest; exit 2 and a line a fault where something is damaged."""
+    """Compare every stored image with its digest; print one line per fault and exit with 2 if there is any."""
     from radcommons.data.verify import verify
     from radcommons.errors import StoreRefused
 
@@ -116,11 +114,11 @@ def _as_text(summary: "StoreSummary") -> str:
 
 
 def _identical_films(summary: "StoreSummary") -> list[str]:
-    """The first films that several patients share: manifest rows and pseudonyms."""
+    """Lines about the first films that several patients share: manifest rows and pseudonyms."""
     shown = summary.identical[:IDENTICAL_SHOWN]
     more = len(summary.identical) - len(shown)
     named = [
         "identical      " + ", ".join(f"row {film.row} ({film.image_id})" for film in films)
         for _, films in groupby(shown, key=lambda film: film.group)
     ]
-    return [*named, *([f"               and {more:,} more films: --json names all"] if more else [])]
+    return [*named, *([f"               and {more:,} more films; --json lists all"] if more else [])]

@@ -1,4 +1,4 @@
-"""``radcommons data import``: one command a source layout."""
+"""``radcommons data import``: one command per source layout."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from radcommons.records import StoreRecord
     from radcommons.workers import Workers
 
-MOST_REASONS = 12  # of refusals, in a line each
+MOST_REASONS = 12  # reasons of refusal to print, one per line
 
 app = typer.Typer(help="Import real radiographs with their labels.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ Uncertain = Annotated[
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """The options of every import."""
+    """The options of every import command."""
 
     out: Annotated[Path, typer.Option("--out", help="Folder of the store; an unfinished import there is continued.")]
     resolution: Annotated[
@@ -42,7 +42,7 @@ class ImportOptions:
     ] = 256
     fit: Annotated[
         Literal["crop", "pad"],
-        typer.Option("--fit", help="How a film becomes square: crop or pad; its aspect is kept."),
+        typer.Option("--fit", help="How a film becomes square: crop or pad. Never stretched."),
     ] = "crop"
     findings: Annotated[
         str | None,
@@ -52,14 +52,16 @@ class ImportOptions:
         list[Path],
         typer.Option(
             "--split",
-            help="Official list of images, e.g. test_list.txt; may be repeated. By default a hash of the patient.",
+            help="Official list of images, e.g. test_list.txt; may be repeated. Default: by a hash of the patient.",
         ),
     ] = field(default_factory=list)
-    split_salt: Annotated[str | None, typer.Option("--split-salt", help="Another salt gives another split.")] = None
-    key: Annotated[
-        Path | None, typer.Option("--key", help="Secret file of the pseudonyms; made in the store by default.")
+    split_salt: Annotated[
+        str | None, typer.Option("--split-salt", help="A different salt gives a different split.")
     ] = None
-    name: Annotated[str | None, typer.Option("--name", help="The site's name; the store folder's by default.")] = None
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Secret key file of the pseudonyms; by default a new one in the store.")
+    ] = None
+    name: Annotated[str | None, typer.Option("--name", help="The site's name; by default the store folder's.")] = None
     workers: Annotated[
         int | None,
         typer.Option("--workers", help="Threads (PNG, JPEG) or processes (DICOM); all cores by default."),
@@ -67,32 +69,32 @@ class ImportOptions:
     cluster: str | None = Cluster
     views: Annotated[
         list[str],
-        typer.Option("--views", help="Words for frontal views here, with commas between; 'any' for all unknown ones."),
+        typer.Option("--views", help="Your words for frontal views, separated by commas; 'any' = all unknown ones."),
     ] = field(default_factory=list)
     modalities: Annotated[
-        list[str], typer.Option("--modalities", help="Modalities to take beside CR, DX and RG, such as OT.")
+        list[str], typer.Option("--modalities", help="Modalities to take besides CR, DX and RG, such as OT.")
     ] = field(default_factory=list)
     body_parts: Annotated[
-        list[str], typer.Option("--body-parts", help="Words for the chest here, as with --views.")
+        list[str], typer.Option("--body-parts", help="Your words for the chest, as with --views.")
     ] = field(default_factory=list)
     synthetic: Annotated[
         bool, typer.Option("--synthetic", help="Take DICOM images marked as synthetic (SyntheticData).")
     ] = False
     most_coloured: Annotated[
-        float, typer.Option("--most-coloured", help="Coloured pixels up to which a picture is a film, percent.")
+        float, typer.Option("--most-coloured", help="Largest share of coloured pixels in a film, percent.")
     ] = 1.0
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List, split and count; open no image and write nothing.")
+        bool, typer.Option("--dry-run", help="List, split and count only; open no image, write nothing.")
     ] = False
     as_json: bool = AsJson
 
     @property
     def finding_names(self) -> list[str] | None:
-        """The findings to keep, or None for those of the source."""
+        """The findings to keep; None = those of the source."""
         return [name.strip() for name in self.findings.split(",") if name.strip()] if self.findings else None
 
     def declared(self) -> "Declared":
-        """The words that the user declares, as the readers take them."""
+        """The words that the user declares, for the readers."""
         from radcommons.data.views import Declared
 
         return Declared.of(
@@ -102,11 +104,11 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class ColumnOptions:
-    """The options that name columns of a table of one's own."""
+    """The options that name the columns of your own table."""
 
     image_column: Annotated[
         str | None,
-        typer.Option("--image-column", help="Column of the image files, where the usual names do not fit."),
+        typer.Option("--image-column", help="Column of the image files, if it has an unusual name."),
     ] = None
     patient_column: Annotated[str | None, typer.Option("--patient-column", help="Column of the patients.")] = None
     label_column: Annotated[str | None, typer.Option("--label-column", help="Column of findings joined by '|'.")] = None
@@ -115,7 +117,7 @@ class ColumnOptions:
     age_column: Annotated[str | None, typer.Option("--age-column", help="Column of the age in years.")] = None
 
     def columns(self) -> "Columns":
-        """As the readers take them."""
+        """The columns, for the readers."""
         from radcommons.data.sources.tables import Columns
 
         return Columns(
@@ -161,13 +163,13 @@ def rsna(sources: Sources, options: ImportOptions) -> None:
 def dicom(
     sources: Sources,
     labels: Annotated[
-        Path, typer.Option("--labels", help="Table with a row a file: SOPInstanceUID or path, findings.")
+        Path, typer.Option("--labels", help="Table, one row per file: SOPInstanceUID or path, findings.")
     ],
     options: ImportOptions,
     columns: ColumnOptions,
     uncertain: Uncertain = "u-ignore",
 ) -> None:
-    """A folder tree of DICOM files with a label table."""
+    """A folder with DICOM files, at any depth, and a label table."""
     from radcommons.data.sources import list_dicom
 
     listing = list_dicom(
@@ -190,7 +192,9 @@ def table(
     ],
     options: ImportOptions,
     columns: ColumnOptions,
-    images: Annotated[Path | None, typer.Option("--images", help="Folder that the image column counts from.")] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder that paths in the image column start from.")
+    ] = None,
     uncertain: Uncertain = "u-ignore",
 ) -> None:
     """Any CSV with columns for image, patient and findings, and its PNG, JPEG or DICOM files."""
@@ -248,7 +252,7 @@ def _ingest(listing: "Listing", options: ImportOptions) -> None:
 
 
 def worker_count(asked: int | None) -> int:
-    """Workers to use: as asked, else one a core this process may run on."""
+    """Workers to use: as requested, or one per core that this process may use."""
     from radcommons.errors import SettingRefused
     from radcommons.workers import available_cores
 
@@ -259,7 +263,7 @@ def worker_count(asked: int | None) -> int:
 
 @contextmanager
 def work_on(workers: int | None, cluster: str | None) -> "Iterator[Workers]":
-    """Workers here, or the cluster, open as long as the context."""
+    """The number of local workers, or a connection to the cluster while the context is open."""
     if cluster is None:
         yield worker_count(workers)
         return
@@ -270,13 +274,13 @@ def work_on(workers: int | None, cluster: str | None) -> "Iterator[Workers]":
 
 
 def show_record(out: Path, record: "StoreRecord", as_json: bool, notes: Sequence[str] = ()) -> None:
-    """Print what an import made."""
+    """Print the result of an import."""
     from radcommons.data.summary import refused_by_reason
 
     parts = ", ".join(f"{part} {count:,}" for part, count in record.split.items())
     reasons = refused_by_reason(out)
     refused = f", {record.rejected:,} refused (see {out / 'rejected.csv'})" if record.rejected else ""
-    absent = f", {record.absent:,} rows of the table have no image here" if record.absent else ""
+    absent = f", {record.absent:,} rows of the table have no image" if record.absent else ""
     lines = [
         f"{out}: {record.images:,} images of {record.patients:,} patients ({parts}), "
         f"up to {record.resolutions[-1]} x {record.resolutions[-1]} pixels{refused}{absent}",
@@ -288,7 +292,7 @@ def show_record(out: Path, record: "StoreRecord", as_json: bool, notes: Sequence
 
 
 def _by_word(reasons: dict[str, int], declared: dict[str, int]) -> list[str]:
-    """Lines for the reasons of refusals and for the words that are taken because the user declared them."""
+    """Lines about reasons of refusal, and about words accepted because the user declared them."""
     shown = [f"{reason} ({count:,})" for reason, count in list(reasons.items())[:MOST_REASONS]]
     more = len(reasons) - len(shown)
     return [
@@ -299,7 +303,7 @@ def _by_word(reasons: dict[str, int], declared: dict[str, int]) -> list[str]:
 
 
 def show_plan(out: Path, plan: "ImportPlan", as_json: bool) -> None:
-    """Print what an import would make."""
+    """Print what an import would do."""
     lines = [
         f"{out}: an import would read {plan.images:,} images of {plan.patients:,} patients; nothing was written",
         f"not taken      {sum(plan.refused.values()):,} refused, {plan.absent:,} rows without an image",
@@ -313,6 +317,6 @@ def show_plan(out: Path, plan: "ImportPlan", as_json: bool) -> None:
         *label_table(plan.findings, plan.without_finding, plan.label_policy),
         "",
         *(f"note: {note}" for note in plan.notes),
-        "No image was opened: an import refuses those that cannot be read.",
+        "No image was opened; an import also refuses images that cannot be read.",
     ]
     show({"store": str(out), **plan.model_dump(mode="json")}, "\n".join(lines), as_json)

@@ -1,4 +1,4 @@
-"""``radcommons demo``: the whole story on phantoms."""
+"""``radcommons demo``: all steps, on simulated hospitals."""
 
 from pathlib import Path
 
@@ -10,10 +10,12 @@ EPILOG = "radcommons demo --out demo"
 
 
 def demo(
-    out: Path = typer.Option(Path("demo"), "--out", help="Folder of the story; a stopped one is continued."),
+    out: Path = typer.Option(
+        Path("demo"), "--out", help="Folder of the results; an unfinished demo there is continued."
+    ),
     as_json: bool = AsJson,
 ) -> None:
-    """Two phantom hospitals, a generator each, audits, a pooled set, an experiment, a report; minutes on two cores."""
+    """Two simulated hospitals: generators, audits, a pooled set, an experiment, a report; minutes on two cores."""
     from radcommons.cli.experiment import default_workers
     from radcommons.demo.story import run_demo
 

@@ -1,4 +1,4 @@
-"""``radcommons generate``: a generator becomes a labelled synthetic set."""
+"""``radcommons generate``: draw a labelled synthetic set from a generator."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,23 +21,25 @@ SEED = seed_option("Image i depends on the generator, the seed and i only.")
 def generate(
     generator: Path = typer.Argument(help="A run, or the folder of a generator package."),
     out: Path = typer.Option(..., "--out", help="Folder of the set; an unfinished set there is continued."),
-    n: int = typer.Option(..., "-n", "--number", help="How many images."),
+    n: int = typer.Option(..., "-n", "--number", help="Number of images."),
     label: list[str] = typer.Option(
         [], "--label", metavar="FINDING=VALUE", help="A finding's value from 0 to 1; all others are 0. May be repeated."
     ),
-    balanced: bool = typer.Option(False, "--balanced", help="Findings take turns: image i shows finding i modulo F."),
+    balanced: bool = typer.Option(
+        False, "--balanced", help="Each of the F findings in turn: image i shows finding i modulo F."
+    ),
     seed: int = SEED,
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
     study_date: str | None = typer.Option(
         None,
         "--study-date",
         metavar="DATE",
-        help="Study date of DICOM files: YYYY-MM-DD, today (the day on which the set is begun; the default) or none.",
+        help="Study date of DICOM files: YYYY-MM-DD, today (the day the set was started; default) or none.",
     ),
     cluster: str | None = Cluster,
     as_json: bool = AsJson,
 ) -> None:
-    """Draw labelled synthetic radiographs; without --label and --balanced, labels occur as in training."""
+    """Draw labelled synthetic radiographs; without --label and --balanced, with labels as frequent as in training."""
     from radcommons.models.generator import Generator, LabelChoice
     from radcommons.synthetic.dicom import read_study_date
     from radcommons.synthetic.sampling import write_set

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def label_table(findings: "Sequence[Prevalence]", without_finding: int, label_policy: str) -> list[str]:
-    """A header, a line a finding, and how many images have none."""
+    """A header, one line per finding, and the number of images without any finding."""
     width = max(10, *(len(f.finding) for f in findings)) if findings else 10
     lines = [f"{'finding':<{width}}  present    share   train     val    test  unknown  ({label_policy})"]
     for f in findings:

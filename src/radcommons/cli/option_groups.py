@@ -1,4 +1,4 @@
-"""Options that several commands share: declared once, as the fields of a dataclass."""
+"""Declare options that several commands share once, as the fields of a dataclass."""
 
 import inspect
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from typing import Any, get_type_hints
 
 
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` for typer, in which each parameter that is a dataclass is replaced by the fields of that dataclass.
+    """`command` for typer: replaces each dataclass parameter with the fields of the dataclass.
 
-    A field's type is ``Annotated[TYPE, typer.Option(...)]``; its default is the option's.
+    A field has the type ``Annotated[TYPE, typer.Option(...)]``; its default is that of the option.
     """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
@@ -35,6 +35,6 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
         built = {name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
         command(**values, **built)
 
-    with_groups.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what typer reads
+    with_groups.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # typer reads it
     with_groups.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return with_groups

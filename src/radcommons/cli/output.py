@@ -1,4 +1,4 @@
-"""What commands print: results on stdout, progress on stderr, one JSON object where asked."""
+"""What commands print: results on stdout, progress on stderr, one JSON object with --json."""
 
 import json
 import time
@@ -21,14 +21,14 @@ Cluster = typer.Option(
     None,
     "--cluster",
     metavar="ADDRESS",
-    help="Work on a running cluster: dask://HOST:PORT or dask+tls://HOST:PORT. By default here.",
+    help="Work on a running cluster: dask://HOST:PORT or dask+tls://HOST:PORT. Default: this machine.",
     callback=lambda text: text if text is None else str(Address.parse(text)),  # refused before any work
 )
 AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout and nothing else there.")
 
 
 def seed_option(help: str) -> Any:
-    """The option --seed of every command that has one."""
+    """The option --seed, the same for every command."""
     return typer.Option(0, "--seed", callback=checked_seed, help=help)
 
 
@@ -38,7 +38,7 @@ def show(result: Mapping[str, Any], lines: str, as_json: bool) -> None:
 
 
 class _Rate(ProgressColumn):
-    """Units a second."""
+    """Units per second."""
 
     def render(self, task: Task) -> Text:
         rate = task.finished_speed or task.speed
@@ -47,7 +47,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def bar(description: str, *, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
-    """The Track of the command line: a bar with rate and time left, or a line now and then in a log file."""
+    """The Track of the command line: a bar with rate and time left; in a log file a line every `LINE_EVERY` seconds."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines(console, description, total, done, unit)

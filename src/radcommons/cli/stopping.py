@@ -1,7 +1,7 @@
-"""How a signal ends a command: at the end of the step where it can save, else at once, keeping what is finished.
+"""How a signal stops a command: after the current step if the command can save there, otherwise at once.
 
-Which signals, says `radcommons.signals`. A scheduler, a closing terminal and torchrun may send several, so that a
-second one changes nothing; only a second Ctrl-C, which a person means, ends at once.
+Finished work stays in both cases. `radcommons.signals` lists the signals. A scheduler, a closing terminal and torchrun
+may send several, so a second signal changes nothing; only a second Ctrl-C, which comes from a person, stops at once.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from radcommons.signals import handle_stop_signals, handlers_kept
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """End what runs here as Ctrl-C does, by KeyboardInterrupt, at any stop signal."""
+    """Inside the context, every stop signal raises KeyboardInterrupt, as Ctrl-C does."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -30,13 +30,13 @@ def stop_on_signals() -> Iterator[None]:
 
 
 def stop_after_step() -> Callable[[], bool]:
-    """From here to the end of the command a stop signal only makes the function that is returned say so."""
+    """From now on, stop signals do not interrupt; the returned function says whether one arrived."""
     stopped = False
 
     def stop() -> None:
         nonlocal stopped
         stopped = True
-        with contextlib.suppress(OSError):  # saving matters more than a terminal that is gone
+        with contextlib.suppress(OSError):  # if the terminal is closed, save anyway
             typer.echo("stopping after this step ...", err=True)
 
     handle_stop_signals(_at_first(stop))
@@ -53,7 +53,7 @@ def _at_first(act: Callable[[], None]) -> Callable[[int, FrameType | None], None
         if not heard:
             heard = True
             act()
-        elif number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun sends Ctrl-C on
+        elif number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun forwards Ctrl-C
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
@@ -61,7 +61,7 @@ def _at_first(act: Callable[[], None]) -> Callable[[int, FrameType | None], None
 
 
 def _leave_closed_terminal() -> None:
-    """Send what is still to be printed nowhere, where the terminal is closed: writing there would be an error."""
+    """If the terminal is closed, discard further output, because writing to it would raise an error."""
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
             if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):

@@ -1,1 +1,1 @@
-"""The demo: the whole story on phantoms, in minutes."""
+"""The demo: all steps on simulated hospitals, in minutes."""

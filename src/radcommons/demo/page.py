@@ -1,4 +1,4 @@
-"""What the demo found, and its page: real and synthetic films side by side, training curves, what it cost."""
+"""The demo's results and page: real and synthetic films side by side, training curves, time of each step."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +24,7 @@ SIDE = 64  # CSS pixels of a film on the page
 
 
 class SiteResult(BaseModel):
-    """One hospital's part: what it had and what training cost."""
+    """One hospital: its films and its training."""
 
     site: str
     images: int
@@ -35,13 +35,13 @@ class SiteResult(BaseModel):
 
 
 class LabelEffect(BaseModel):
-    """Where a finding's label changes the image, measured against the phantom's known truth.
+    """Where a finding's label changes the image, compared with the simulation's known regions.
 
     Attributes:
-        auroc: chance that a pixel where the finding sits changes more than one where it never sits; 0.5 = anywhere.
+        auroc: probability that a pixel where the finding sits changes more than one where it never sits; 0.5 = chance.
         mean_change: root mean square change inside the true region, grey levels.
-        correlation: Pearson's, of the label with the output of a classifier of the third hospital's films; None where
-            that does not know the finding.
+        correlation: Pearson's correlation of the label with the output of a classifier of the third hospital's films;
+            None if the classifier does not know the finding.
     """
 
     site: str
@@ -52,7 +52,7 @@ class LabelEffect(BaseModel):
 
 
 class AuditResult(BaseModel):
-    """What the audit of one hospital's generator came to; `page` is relative to the demo's report."""
+    """The audit of one hospital's generator; `page` is relative to the demo's report."""
 
     site: str
     privacy: str
@@ -66,7 +66,7 @@ class AuditResult(BaseModel):
 
     @classmethod
     def of(cls, site: str, report: AuditReport, folder: Path) -> Self:
-        """From the audit's report."""
+        """The result in an audit's report."""
         return cls(
             site=site,
             privacy=report.judgement.privacy,
@@ -81,7 +81,7 @@ class AuditResult(BaseModel):
 
 
 class DemoResult(BaseModel):
-    """Everything that the page shows, and where it is."""
+    """Everything that the page shows, and the paths of the page and the set."""
 
     report: str
     synthetic_set: str
@@ -98,13 +98,13 @@ class DemoResult(BaseModel):
         auroc = np.median([e.auroc for e in self.effects])
         training = sum(s.training_seconds for s in self.sites)
         lines = [
-            f"{len(self.sites)} hospitals, {sum(s.images for s in self.sites):,} films that stayed where they were, "
+            f"{len(self.sites)} hospitals, {sum(s.images for s in self.sites):,} films, none shared; "
             f"{self.synthetic_images:,} synthetic films pooled in {self.synthetic_set}",
-            f"training took {training / 60:.1f} minutes; a finding's label moves the pixels where the finding sits "
-            f"with a median AUROC of {auroc:.2f} (0.5 = anywhere)",
+            f"training took {training / 60:.1f} minutes; a finding's label changes the pixels where the finding sits "
+            f"with a median AUROC of {auroc:.2f} (0.5 = chance)",
             *(f"audit at hospital {a.site}: privacy {a.privacy}. {a.statement}" for a in self.audits),
             *(f"audit at hospital {a.site}: quality {a.quality}. {a.quality_statement}" for a in self.audits),
-            f"do they help a third hospital? {self.experiment.sentence}",
+            f"do synthetic films help a third hospital? {self.experiment.sentence}",
             f"open {self.report}",
         ]
         return "\n".join(lines)
@@ -135,25 +135,25 @@ def render(result: DemoResult, stores: list[Store], generators: list[Generator],
 
 
 def real_sheet(store: Store, generator: Generator) -> Markup:
-    """Phantom films of the training part: a row without finding, then a row a finding."""
+    """Simulated films of the training part: one row without finding, then one row per finding."""
     images, labels = store.images(generator.resolution), store.labels()
     train = store.rows("train")
     rows = [train[(labels[train] == 0).all(axis=1)]]
     rows += [train[labels[train, store.findings.index(f)] == 1] for f in generator.findings]
     sheet = contact_sheet([images[r[:COLUMNS]] for r in rows], ("No finding", *generator.findings), side=SIDE)
-    return picture(sheet, f"Films of {store.name}, a row a finding")
+    return picture(sheet, f"Films of {store.name}, one row per finding")
 
 
 def synthetic_sheet(store: Store, generator: Generator) -> Markup:
-    """Synthetic films laid out like the real ones; a column is one pseudo-patient."""
+    """Synthetic films in the same layout as the real ones; each column has one latent vector."""
     choices = [{}, *({finding: 1.0} for finding in generator.findings)]
     rows = [generator.generate(COLUMNS, findings=choice, seed=3).images for choice in choices]
     sheet = contact_sheet(rows, ("No finding", *generator.findings), side=SIDE)
-    return picture(sheet, f"Synthetic films from {store.name}'s generator, a row a finding")
+    return picture(sheet, f"Synthetic films from {store.name}'s generator, one row per finding")
 
 
 def curves(run: Path) -> Markup:
-    """Wasserstein estimate and label losses against images seen, with the stages marked."""
+    """Wasserstein estimate and label losses against images seen; dashed lines mark the stages."""
     entries = read_log(run)
     seen = np.array([e["images_seen"] for e in entries]) / 1000
     with plot_style():

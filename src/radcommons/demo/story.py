@@ -1,7 +1,7 @@
-"""The demo: two phantom hospitals, a generator trained and audited in each, one pooled set, a third hospital that asks
-whether synthetic films help it, and one page that shows it.
+"""The demo: two simulated hospitals each train and audit a generator, the generators draw one pooled set, and a third
+hospital tests whether synthetic films help it. One page shows the results.
 
-Every step is the public call that the command line makes, so that a stopped demo continues where it was.
+Every step calls the same public function as the command line, so an interrupted demo continues.
 """
 
 import json
@@ -37,11 +37,11 @@ SITES = ("A", "B")
 PATIENTS = 400
 RESOLUTION = 32
 POOLED_IMAGES = 800
-AUDIT_SIZES = ("sheet_images=12",)  # laid over the preset quick
-SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most are its test patients and the films of the arm 'all real (reference)'
-EXPERIMENT_SIZES: tuple[str, ...] = ()  # laid over the preset demo
-EXPLAINED = 500  # pseudo-patients behind each map and each row of the matrix
-JUDGE_SIZES: tuple[str, ...] = ("epochs=12",)  # laid over the preset small-32
+AUDIT_SIZES = ("sheet_images=12",)  # changes to the preset quick
+SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most are test patients, or the extra real films of the reference arm
+EXPERIMENT_SIZES: tuple[str, ...] = ()  # changes to the preset demo
+EXPLAINED = 500  # latent vectors per map, and images per row of the matrix
+CLASSIFIER_SIZES: tuple[str, ...] = ("epochs=12",)  # changes to the preset small-32
 T = TypeVar("T")
 
 
@@ -54,16 +54,16 @@ def run_demo(
     preset: str = "demo-32",
     workers: int = 1,
 ) -> DemoResult:
-    """Tell the whole story into folder `out`; raises PathInUse and the errors of each step.
+    """Run all steps into folder `out`; raises PathInUse and the errors of each step.
 
     Args:
-        patients: of each of the two hospitals that train a generator.
-        small_site_patients: of the third one, test patients included.
-        preset: of the generators' training.
-        workers: classifiers trained at a time.
+        patients: number in each of the two hospitals that train a generator.
+        small_site_patients: number in the third hospital, test patients included.
+        preset: settings of the generators' training.
+        workers: number of classifiers trained at the same time.
     """
     settings = load_settings(preset_path("train", preset))
-    with alone_in(out, private=False):  # phantoms; the folders in it keep to themselves as a hospital's do
+    with alone_in(out, private=False):  # simulated; its stores, runs and audits are private, as in a hospital
         request = {
             "command": "demo",
             "patients": patients,
@@ -109,9 +109,9 @@ def run_demo(
             ),
         )
         experiment = small_site_experiment(out, small_site_patients, workers, clock, track)
-        judge = out / "classifier"
+        classifier = out / "classifier"
         step = f"classifier of hospital {SMALL_SITE}"
-        clock.time(step, partial(train_judge, out / f"hospital-{SMALL_SITE.lower()}", judge, track))
+        clock.time(step, partial(train_small_site, out / f"hospital-{SMALL_SITE.lower()}", classifier, track))
         effects: list[LabelEffect] = []
         for site, store in zip(SITES, stores, strict=True):
             run, folder = out / f"run-{site.lower()}", out / f"explained-{site.lower()}"
@@ -128,7 +128,7 @@ def run_demo(
                 track=track,
             )
             clock.time(f"what generator {site} learned", pages)
-            matrix = partial(correlate, run, judge, folder, n=EXPLAINED, track=track)
+            matrix = partial(correlate, run, classifier, folder, n=EXPLAINED, track=track)
             effects += label_effects(clock.time(f"labels of generator {site}", matrix), store)
         result = DemoResult(
             report=str(out / "report.html"),
@@ -148,7 +148,7 @@ def run_demo(
 
 
 def small_site_experiment(out: Path, patients: int, workers: int, clock: "_Clock", track: Track) -> ExperimentResult:
-    """A third hospital with few films of a finding: do synthetic films of the other two help its classifier?"""
+    """A third hospital has few films of a finding: do synthetic films from the other two help its classifier?"""
     folder = out / f"hospital-{SMALL_SITE.lower()}"
     clock.time(
         f"films of hospital {SMALL_SITE}",
@@ -163,15 +163,15 @@ def small_site_experiment(out: Path, patients: int, workers: int, clock: "_Clock
     return clock.time(f"experiment at hospital {SMALL_SITE}", asked)
 
 
-def train_judge(store: Path, run: Path, track: Track) -> None:
-    """A classifier of the third hospital's films, which judges what the generators of the others mean by a label."""
-    settings = ClassifierSettings.load(preset_path("classify", "small-32"), JUDGE_SIZES)
+def train_small_site(store: Path, run: Path, track: Track) -> None:
+    """Train a classifier on the third hospital's films; it scores the labels of the other hospitals' generators."""
+    settings = ClassifierSettings.load(preset_path("classify", "small-32"), CLASSIFIER_SIZES)
     split = open_split([store], validation=None, findings=None, side=settings.side, seed=0, track=track)
     train_classifier(split, settings, run, track=track)
 
 
 def label_effects(explained: Explanation, store: Store) -> list[LabelEffect]:
-    """For each finding, the same pseudo-patients with and without it: where do they differ?"""
+    """Where does each finding's label change the image?"""
     correlated = explained.correlation
     return [
         LabelEffect(
@@ -187,7 +187,7 @@ def label_effects(explained: Explanation, store: Store) -> list[LabelEffect]:
 
 
 class _Clock:
-    """Seconds of each step, added up over the calls that it took."""
+    """Seconds of each step, summed over interruptions."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The record of the patients in a generator's training, under salted hashes of their pseudonyms."""
+"""The record of a generator's training patients, as salted hashes of their pseudonyms."""
 
 import hmac
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ Hash = Annotated[str, Field(pattern=f"^[0-9a-f]{{{HEX_DIGITS}}}$")]
 
 
 class PatientsRecord(Record):
-    """``patients.json`` beside a generator's weights: lets whoever holds a pseudonym ask whether it was in training.
+    """``patients.json`` beside a generator's weights: whoever has a pseudonym can check whether it was in training.
 
     Attributes:
-        salt: key of the hashes, hexadecimal, no secret: the lists of two stores have no hash in common.
-        source: the reader that named the patients, e.g. "nih"; two readers may name one patient differently.
-        key_fingerprint: names the key of the pseudonyms; pseudonyms of two keys do not compare. None where unknown.
-        hashes: of the pseudonyms of all training patients, ascending, each once.
+        salt: key of the hashes, hexadecimal, not secret; lists of two stores have no hash in common.
+        source: the reader that named the patients, e.g. "nih"; another reader may name the same patient differently.
+        key_fingerprint: identifies the key of the pseudonyms; compare pseudonyms of one key only. None if unknown.
+        hashes: hashes of the pseudonyms of all training patients, ascending, each once.
     """
 
     salt: Annotated[str, Field(pattern="^([0-9a-f]{2}){16,}$")]
@@ -35,7 +35,7 @@ class PatientsRecord(Record):
 
 
 class ClassifierPatients(Record):
-    """``patients.json`` beside a classifier's weights: of every store whose films it learned from or was stopped by."""
+    """``patients.json`` beside a classifier's weights: one list per store that it was trained or validated on."""
 
     stores: tuple[PatientsRecord, ...]
 
@@ -43,16 +43,16 @@ class ClassifierPatients(Record):
 def patient_hash(pseudonym: str, *, salt: str) -> str:
     """16 hexadecimal digits of HMAC-SHA256 of a pseudonym; `salt` is hexadecimal.
 
-    10^4 patients asked about of a list of 10^5 match one by chance with probability 5e-11.
+    If 10^4 patients are checked against a list of 10^5, one matches by chance with probability 5e-11.
     """
     return hmac.digest(bytes.fromhex(salt), pseudonym.encode(), "sha256").hex()[:HEX_DIGITS]
 
 
 def patient_hashes(pseudonyms: Iterable[str], *, salt: str) -> tuple[str, ...]:
-    """The hashes of a record: of every patient once, ascending, so that their order says nothing."""
+    """The hashes of a record: one per patient, ascending, so that their order discloses nothing."""
     return tuple(sorted({patient_hash(p, salt=salt) for p in pseudonyms}))
 
 
 def count_seen(record: PatientsRecord, pseudonyms: Iterable[str]) -> int:
-    """How many patients of `pseudonyms` are on the list; a patient named twice counts once."""
+    """How many of the patients `pseudonyms` are on the list; a patient who occurs twice counts once."""
     return len(set(record.hashes).intersection(patient_hashes(pseudonyms, salt=record.salt)))

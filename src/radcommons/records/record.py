@@ -1,6 +1,6 @@
 """Records that RadCommons writes and reads as JSON, each with its format version.
 
-They know neither torch nor where on disk they lie.
+They import no torch and know no paths.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ class Record(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _stamp(cls, values: Any, info: ValidationInfo) -> Any:
-        """A new record gets the version; JSON has to bring it."""
+        """Add the version to a new record; JSON must contain it."""
         if not isinstance(values, dict):
             return values
         if info.mode == "json" and "format_version" not in values:
@@ -49,8 +49,8 @@ class Record(BaseModel):
         """The record in a file.
 
         Args:
-            refused: raised where it cannot be had: one line that ends with the next step, `remedy`.
-            other_version: the next step where it is of another version; None for the same.
+            refused: error to raise if it cannot be read: one line that ends with the next step, `remedy`.
+            other_version: the next step if it has another version; None = `remedy`.
         """
         try:
             return cls.model_validate_json(path.read_bytes())

@@ -6,7 +6,7 @@ from radcommons.records.record import Record
 
 
 class StoreRecord(Record):
-    """``store.json``: what an import made.
+    """``store.json``: the result of an import.
 
     Attributes:
         name: the site.
@@ -16,12 +16,12 @@ class StoreRecord(Record):
         label_policy: how uncertain and blank labels were read.
         fit: "crop" or "pad" to a square.
         images, patients, rejected, absent, upsampled: counts.
-        split: images a part.
-        split_salt: salt of the patient hash that made the split.
-        request_sha256: digest of what was asked, to recognise the same command.
+        split: number of images per part.
+        split_salt: salt of the patient hash of the split.
+        request_sha256: digest of the request, to recognise the same command.
         manifest_sha256: digest of ``manifest.parquet``.
-        key_fingerprint: names the key of the pseudonyms without disclosing it; of phantoms, their site and seed.
-            None in a store imported before there was one.
+        key_fingerprint: identifies the key of the pseudonyms without disclosing it; for simulated films, the site and
+            seed. None in older stores.
         declared: images taken because the user declared their view, modality or part of the body, by word.
     """
 
