@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from radcommons.policy.privacy import is_positive, privacy_lines, rule_for, split_found
 from radcommons.policy.quality import quality_lines
 from radcommons.policy.settings import Policy
-from radcommons.records import AuditResults, Judgement, PolicyLine
+from radcommons.records import AuditResults, Judgement, PolicyLine, PrivacyTest
 
 NO_GUARANTEE = {  # a set may come from anywhere
     "generator": "No differential privacy was used in training: there is no formal guarantee.",
@@ -40,11 +40,11 @@ def _broken(lines: Sequence[PolicyLine]) -> list[str]:
 
 def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Policy) -> str:
     attacks = [test for test in results.privacy if test.access in ATTACKS and test.result is not None]
-    leaks = [test.name for test in attacks if is_positive(test, policy)]
-    rules = {test.name: rule_for(test.kind, policy) for test in attacks}
-    blind = [test.name for test in attacks if (rule := rules[test.name]) and rule.outcome(test) == "could not detect"]
+    rules = [(test, rule_for(test.kind, policy)) for test in attacks]
+    leaks = [test for test in attacks if is_positive(test, policy)]
+    blind = [test for test, rule in rules if rule is not None and rule.outcome(test) == "could not detect"]
     if leaks:
-        parts = [f"A leak was found by: {', '.join(leaks)}."]
+        parts = [f"A leak was found by: {_named(leaks)}."]
     else:
         parts = [f"No leak was found by the {len(attacks) - len(blind)} tests that could detect one."]
         limit = results.detection_limit
@@ -54,8 +54,8 @@ def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Polic
             else f"Copies that make up {limit:.1%} of the images, or more, would have been detected."
         )
     if blind:
-        parts.append(f"Could not detect a leak of the size that the policy asks about: {', '.join(blind)}.")
-    if others := [rule for rule in _broken(lines) if rule not in leaks]:
+        parts.append(f"Could not detect a leak of the size that the policy asks about: {_named(blind)}.")
+    if others := [rule for rule in _broken(lines) if rule not in {test.name for test in leaks}]:
         parts.append(f"Not met: {', '.join(others)}.")
     outcome, found = split_found(results)
     seen = f"{found[0].upper()}{found[1:]}."
@@ -64,6 +64,14 @@ def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Polic
     else:
         parts.append(f"Who was in the generator's training is {found}." if outcome == "not tested" else seen)
     return " ".join([*parts, NO_GUARANTEE[results.kind]])
+
+
+def _named(tests: Sequence[PrivacyTest]) -> str:
+    """Each kind once, with its spaces."""
+    spaces: dict[str, list[str]] = {}
+    for test in tests:
+        spaces.setdefault(test.kind, []).extend([test.space] if test.space else [])
+    return "; ".join(f"{kind} ({', '.join(names)})" if names else kind for kind, names in spaces.items())
 
 
 def _quality_statement(lines: Sequence[PolicyLine], tested: bool) -> str:

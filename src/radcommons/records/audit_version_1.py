@@ -94,6 +94,6 @@ def _detection_limit(kind: str, test: dict[str, Any]) -> float | None:
     number = re.search(r"an AUC of (\d\.\d+)|a share of (\d\.\d+)", test["detection"])
     if number is None:
         return None
-    if kind == "distance to closest record":  # the words give the share of images, of which chance explains a part
+    if kind == "distance to closest record":  # a share of all images, of which chance gives a part
         return (float(number[2]) - test["expected"]) / (1 - test["expected"])  # type: ignore[no-any-return]
     return float(number[1])

@@ -4,6 +4,8 @@ Two statistics, in every space: the share of images whose nearest film was in tr
 test of data copying (Meehan et al. 2020), overall and for each finding. The p values come from permuted patients.
 """
 
+from statistics import NormalDist
+
 import numpy as np
 
 from radcommons.audit.histogram import histogram
@@ -39,11 +41,12 @@ def tests(
     )
     overall = NullDistribution(z.found[0], z.permuted[:, 0])
     by_finding = NullDistribution(z.found[1:], z.permuted[:, 1:])
+    by_chance = float(share.permuted.mean())
     counts = {"synthetic images": len(synthetic.images), "films in training": len(real.train),
               "held-out films": len(real.held_out)}  # fmt: skip
     return [
-        _data_copying(space, synthetic, neighbours, overall, counts, inputs.significance),
-        _data_copying_by_finding(space, by_finding, named, sizes, settings.fewest, inputs.significance),
+        _data_copying(space, synthetic, neighbours, overall, counts, by_chance, inputs.significance),
+        _data_copying_by_finding(space, by_finding, named, sizes, settings.fewest, by_chance, inputs.significance),
         _distance_to_closest_record(space, share, counts, inputs.significance),
     ]
 
@@ -52,7 +55,7 @@ def _distance_to_closest_record(
     space: Space, share: NullDistribution, counts: dict[str, int], significance: float
 ) -> PrivacyTest:
     expected, value = float(share.permuted.mean()), detectable_value(share.permuted, significance)
-    limit = _copied(value - expected, 1 - expected)  # the nearest film of a copy is certainly in training
+    limit = detectable_share(value - expected, 1.0, expected, counts["synthetic images"], significance)
     return PrivacyTest(
         kind="distance to closest record",
         space=space,
@@ -63,7 +66,7 @@ def _distance_to_closest_record(
         expected=expected,
         p_value=share.p_value(),
         details=_range_by_chance(share.permuted),
-        detection="not even a share of 1 is certain to be detected"
+        detection="not even copies alone are certain to be detected"
         if limit is None
         else f"a share of {value:.3f} {_detected(significance, limit)}",
         detection_limit=limit,
@@ -77,14 +80,16 @@ def _data_copying(
     neighbours: RealNeighbours,
     z: NullDistribution,
     counts: dict[str, int],
+    by_chance: float,
     significance: float,
 ) -> PrivacyTest:
     details = _range_by_chance(z.permuted)
     if cells := _by_cells(synthetic, neighbours):
         details |= {"by cells": cells[0], "cells": cells[1]}
     expected, value = float(z.permuted.mean()), -detectable_value(-z.permuted, significance)
-    lowest = _lowest_z(counts["synthetic images"], counts["held-out films"])
-    limit = _copied(expected - value, expected - lowest)
+    images = counts["synthetic images"]
+    reach = expected - _lowest_z(images, counts["held-out films"])
+    limit = detectable_share(expected - value, reach, by_chance, images, significance)
     return PrivacyTest(
         kind="data copying",
         space=space,
@@ -122,6 +127,7 @@ def _data_copying_by_finding(
     named: list[str],
     sizes: list[tuple[int, int]],
     fewest: int,
+    by_chance: float,
     significance: float,
 ) -> PrivacyTest:
     """The finding whose z lies lowest beside its null distribution; p of the lowest of as many.
@@ -142,7 +148,7 @@ def _data_copying_by_finding(
     lowest = NullDistribution(found.min(), ((z.permuted - mean) / deviation).min(axis=1))
     value = -detectable_value(-lowest.permuted, significance)
     limits = [
-        _copied(-value * spread, expected - _lowest_z(*size))
+        detectable_share(-value * spread, expected - _lowest_z(*size), by_chance, size[0], significance)
         for expected, spread, size in zip(mean, deviation, sizes, strict=True)
     ]
     known = [limit for limit in limits if limit is not None]
@@ -163,9 +169,27 @@ def _data_copying_by_finding(
     )
 
 
-def _copied(distance: float, reach: float) -> float | None:
-    """The share of copies that moves a statistic by `distance`, where copies alone move it by `reach`; at most 1."""
-    return float(distance / reach) if 0 < distance <= reach else None
+def detectable_share(distance: float, reach: float, by_chance: float, images: int, significance: float) -> float | None:
+    """The smallest share of copies of training films that a test finds in 4 cases of 5; None: not even copies alone.
+
+    Permuted patients are in training with probability c, so that a copy counts in the null distribution too: a share s
+    of copies moves the statistic by s (1 - c) R beside the null distribution and adds s c (1 - c) R^2 / m to the
+    variance of that. With z the quantile of the significance and D the distance at s = 0, the share solves
+    ``(s (1 - c) R)^2 = D^2 + z^2 s c (1 - c) R^2 / m``.
+
+    Args:
+        distance: D, by how much a leak must move the statistic of these images to be found, >= 0.
+        reach: R, by how much copies alone would move it if the null distribution stayed.
+        by_chance: c, the probability that the film nearest to an image was in training.
+        images: m.
+        significance: of the test, one-sided.
+    """
+    moved, quantile = ((1 - by_chance) * reach) ** 2, NormalDist().inv_cdf(1 - significance)
+    if moved == 0 or reach < 0:
+        return None
+    widened = quantile**2 * by_chance * (1 - by_chance) * reach**2 / images
+    share = (widened + float(np.sqrt(widened**2 + 4 * moved * distance**2))) / (2 * moved)
+    return share if share <= 1 else None
 
 
 def _lowest_z(images: int, held_out: int) -> float:
