@@ -67,12 +67,12 @@ ONE_LONG_STEP = """
 import sys, time
 from pathlib import Path
 from radcommons.cli import run
-from radcommons.gan import training
+from radcommons.gan.recipes.progan.training import ProganTraining
 def step(*_, **__):
     Path(sys.argv[1]).touch()
     while True:
         time.sleep(0.01)
-training.critic_step = step
+ProganTraining.step = step
 sys.exit(run(sys.argv[2:]))
 """
 

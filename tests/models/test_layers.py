@@ -12,7 +12,6 @@ from radcommons.models.layers import (
     pixel_norm,
     upsample,
 )
-from radcommons.models.scaled_convolution import fold_downsample, fold_upsample
 
 
 @pytest.fixture(autouse=True)
@@ -47,20 +46,6 @@ def test_equalised_convolution_keeps_the_variance_of_rectified_inputs() -> None:
     x = torch.randn(8, 64, 16, 16)
     out = EqualisedConv(64, 64)(F.relu(x))[:, :, 1:-1, 1:-1]
     assert out.square().mean().item() == pytest.approx(1, rel=0.1)
-
-
-def test_folded_upsampling_equals_doubling_then_convolving() -> None:
-    weight, x = torch.randn(5, 3, 3, 3, dtype=torch.float64), torch.randn(2, 3, 6, 6, dtype=torch.float64)
-    plain = F.conv2d(upsample(x), weight, padding=1)
-    folded = F.conv_transpose2d(x, fold_upsample(weight), stride=2, padding=1)
-    torch.testing.assert_close(folded, plain, rtol=0, atol=1e-12)
-
-
-def test_folded_downsampling_equals_convolving_then_averaging() -> None:
-    weight, x = torch.randn(5, 3, 3, 3, dtype=torch.float64), torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    plain = F.avg_pool2d(F.conv2d(x, weight, padding=1), 2)
-    folded = F.conv2d(x, fold_downsample(weight), stride=2, padding=1)
-    torch.testing.assert_close(folded, plain, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("scaling", "side"), [({"up": 2}, 16), ({"down": 2}, 4)])

@@ -9,7 +9,6 @@ from radcommons.models import cpu
 from radcommons.models.cpu import compiled, convolution, input_gradients_only, winograd
 from radcommons.models.families.progan import Critic, GeneratorNetwork, ProganConfig, forward_flops
 from radcommons.models.layers import EqualisedConv, downsample, unchanging, upsample
-from radcommons.models.scaled_convolution import fold, fold_adjoint
 
 SCALINGS = [(1, 1), (2, 1), (1, 2)]
 FORMS = {"folded": 5, "winograd": 64}  # channels that choose the form
@@ -79,14 +78,6 @@ def test_a_layers_second_derivatives_equal_those_in_float64(form: str, up: int, 
 
     for ours, reference in zip(everything(torch.float32), everything(torch.float64), strict=True):
         close(ours, reference)
-
-
-@pytest.mark.parametrize(("up", "down"), SCALINGS)
-def test_the_folds_adjoint_is_its_adjoint(up: int, down: int) -> None:
-    weight = torch.randn(5, 4, 3, 3, dtype=torch.float64)
-    folded = fold(weight, up=up, down=down)
-    other = torch.randn_like(folded)
-    assert (folded * other).sum().item() == pytest.approx((weight * fold_adjoint(other, up=up, down=down)).sum().item())
 
 
 def test_where_only_the_image_counts_no_weight_gradient_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
