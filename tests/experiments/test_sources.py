@@ -133,7 +133,7 @@ def test_a_generator_that_next_to_never_draws_the_finding_is_told(
 ) -> None:
     monkeypatch.setattr(sources, "MOST_TRIED", 64)
     monkeypatch.setattr(sources, "TRIED_AT_ONCE", 32)
-    with pytest.raises(TooFewImages, match=r"run draws 'Effusion' present \d+ times in 64 images and 60 are asked for"):
+    with pytest.raises(TooFewImages, match=r"run draws 'Effusion' present \d+ times in 64 images, but 60 are needed"):
         draw(generator, positives=60)
 
 
