@@ -12,7 +12,7 @@ from radcommons.audit import flow as audit
 from radcommons.audit.settings import AuditSettings
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
-from radcommons.explain.flow import MapRequest, MorphRequest, explain
+from radcommons.explain.flow import InterpolationRequest, MapRequest, explain
 from radcommons.extractors import Extractor, ExtractorRecord
 from radcommons.gan import plan, training
 from radcommons.gan.batches import TrainingBatch
@@ -182,7 +182,9 @@ def test_it_samples_into_memory_and_into_a_set(run: Path, tmp_path: Path) -> Non
 
 def test_it_is_explained(run: Path, hospital: Store, tmp_path: Path) -> None:
     asked = MapRequest(n=24, singles=2, smoothing=0, store=hospital.path)
-    found = explain(run, tmp_path / "e", every=True, morph=MorphRequest(frames=3, patients=2), map_=asked)
+    found = explain(
+        run, tmp_path / "e", every=True, interpolation=InterpolationRequest(frames=3, patients=2), map_=asked
+    )
     assert len(found.maps) == len(found.morphs) == len(found.findings)
 
 
@@ -194,7 +196,7 @@ def test_it_is_audited_with_its_weights_and_its_critic(
     prepare = nn.AdaptiveAvgPool2d(8)
     pixels = Extractor(record, lambda grey: prepare(grey / 255), lambda x: x.flatten(1), torch.device("cpu"))
     monkeypatch.setattr(audit, "load_extractor", lambda name, *, weights=None, device="cpu": pixels)
-    sizes = {"images": 60, "balanced_images": 60, "permutations": 1_100, "redraws": 100, "fid_redraws": 10}
+    sizes = {"images": 60, "balanced_images": 60, "permutations": 1_100, "bootstrap_samples": 100, "fid_halves": 10}
     sizes |= {"classifier_images": 100, "pairs": 20, "inverted_films": 16, "inversion_steps": 2, "sheet_images": 2}
     report = audit.run(run, hospital, tmp_path / "audit", settings=AuditSettings(**sizes))
     tests = {test.access: test for test in report.privacy if test.access in ("weights", "critic")}
