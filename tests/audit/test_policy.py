@@ -8,7 +8,7 @@ import pytest
 from radcommons.audit.apart import Apart
 from radcommons.audit.policy import finds_leak, judge, shares_films, verdict
 from radcommons.audit.settings import Policy
-from radcommons.data.seen import Seen
+from radcommons.data.training_patients import Seen
 from radcommons.errors import SettingRefused
 from radcommons.records import Control, Estimate, PolicyLine, PrivacyTest
 from radcommons.settings import preset_path

@@ -297,7 +297,7 @@ def test_verify_names_the_damaged_row_and_exits_2(store: Path, capsys: pytest.Ca
     os.truncate(store / "images_0008.npy", 128)
     assert run(["data", "verify", str(store), "--json"]) == 2
     faults = json.loads(capsys.readouterr().out)["faults"]
-    assert faults == ["images_0008.npy is cut off: rows 0 to 11 are lost", "row 11: damaged at 16 pixels"]
+    assert faults == ["images_0008.npy is truncated: rows 0 to 11 are lost", "row 11: damaged at 16 pixels"]
     assert "'radcommons data verify" in refused(capsys, "data", "info", store)
 
 

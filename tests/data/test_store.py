@@ -98,7 +98,7 @@ def test_a_store_without_one_of_its_files_says_which(own: Path) -> None:
     ):
         Store.open(own).rows()
     os.truncate(own / "images_0008.npy", 200)
-    with pytest.raises(StoreRefused, match=r"images_0008.npy is missing or damaged; 'radcommons data verify"):
+    with pytest.raises(StoreRefused, match=r"images_0008.npy is missing or damaged; run 'radcommons data verify"):
         Store.open(own)
     np.save(own / "images_0008.npy", np.zeros((3, 8, 8), np.uint8))
     with pytest.raises(StoreRefused, match=r"images_0008.npy has shape \(3, 8, 8\), store.json says"):
@@ -151,7 +151,7 @@ def test_a_cut_off_file_names_the_lost_rows_and_the_rest_is_checked(own: Path) -
     os.truncate(path, header_size(path, images, 32) + 70 * 1024 + 100)
     flip(images_file(own, 4), header_size(images_file(own, 4), images, 4) + 69 * 16)
     assert verify(own).faults == [
-        f"images_0032.npy is cut off: rows 70 to {images - 1} are lost",
+        f"images_0032.npy is truncated: rows 70 to {images - 1} are lost",
         "row 69: damaged at 4 pixels",
     ]
 

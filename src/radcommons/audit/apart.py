@@ -6,8 +6,8 @@ import numpy as np
 
 from radcommons.audit.subject import Subject
 from radcommons.data.listing import Part
-from radcommons.data.seen import Seen, patients_seen
 from radcommons.data.store import Store
+from radcommons.data.training_patients import Seen, patients_seen
 from radcommons.records import Outcome, PatientsInTraining
 
 

@@ -12,8 +12,8 @@ from radcommons.classify.estimates import certain, mean_estimate, of_share, pati
 from radcommons.classify.evaluation_page import render, table
 from radcommons.classify.material import Examples, of_store, require_both_classes, with_both_classes
 from radcommons.data.listing import Part
-from radcommons.data.seen import patients_seen_of
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_seen_of
 from radcommons.errors import FindingUnknown, PathInUse, PatientsSeen, TooFewImages, nearest_hint
 from radcommons.folders import alone_in, holds_other_than
 from radcommons.metrics.bootstrap import (

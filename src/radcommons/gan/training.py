@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_record
 from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingDiverged
 from radcommons.gan.draws import Draws
 from radcommons.gan.findings import chosen_findings, findings_record
