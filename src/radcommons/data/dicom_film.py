@@ -123,7 +123,7 @@ def read_dicom(file: BinaryIO, *, declared: Declared = NOTHING_DECLARED, before:
 
 @contextmanager
 def _refused_as(reason: str) -> Iterator[None]:
-    """Replace a parser's error, whose message may contain header values, with `reason`."""
+    """Replace a parser's error with `reason`, because its message may contain header values."""
     try:
         yield
     except ImageRefused:

@@ -19,7 +19,7 @@ HEX_DIGITS: Final = 16
 def pseudonym(identifier: str, *, key: bytes) -> str:
     """16 hexadecimal digits of HMAC-SHA256; 10^6 identifiers collide with probability 3e-8.
 
-    The identifier may be a path whose bytes are not UTF-8, as Python reads it from a folder.
+    The identifier may be a path with bytes that are not UTF-8, as Python reads it from a folder.
     """
     return hmac.digest(key, identifier.encode(errors="surrogateescape"), "sha256").hex()[:HEX_DIGITS]
 

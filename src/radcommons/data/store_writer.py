@@ -293,7 +293,7 @@ def _header_size(path: Path) -> int:
 
 
 def _images_in(path: Path, resolution: int) -> int:
-    """Whole images in a growing file; 0 where it is absent or has no header yet."""
+    """Number of whole images in a growing file; 0 if it is absent or has no header yet."""
     try:
         return (path.stat().st_size - _header_size(path)) // resolution**2
     except (OSError, ValueError, EOFError):

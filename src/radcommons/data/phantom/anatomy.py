@@ -17,12 +17,12 @@ class Anatomy:
         depth: of the body from front to back, 1 = average.
         wall: soft tissue outside the ribs, in half-widths of the film.
         breast: thickness of the breast shadows in depths, 0 in men.
-        breast_drop: how far below the average the breasts lie.
+        breast_drop: how far the breasts are below the average position.
         heart: size of the heart, 1 = average.
         heart_tilt: of the heart's long axis below the horizontal, radians.
         aorta: radius of the aortic knob.
         dome: y of the right diaphragm's top in full inspiration.
-        dome_gap: how much lower the left one lies.
+        dome_gap: how much lower the left dome is.
         bone: mineral content, 1 = average.
         rib_gap: from one rib to the next.
         rib_phase: place of the ribs, in gaps.

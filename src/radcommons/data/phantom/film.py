@@ -57,7 +57,7 @@ def attenuation(chest: Thorax) -> Map:
 
 
 def expose(exponent: Map, film: Film, depth: float) -> Map:
-    """The picture of rays weakened by `exponent`, (pixels, pixels) float 0..1, bright where they were weakened.
+    """The picture of rays attenuated by `exponent`, (pixels, pixels) float 0..1, bright = strongly attenuated.
 
     Args:
         exponent: attenuation on the film.

@@ -58,7 +58,7 @@ def dome_of(q: Map) -> Map:
 
 
 def ellipse(x: Map, y: Map, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> Map:
-    """The squared radius from `centre`, 1 on the ellipse with `radii` whose first axis points `angle` down."""
+    """The squared radius from `centre`, 1 on the ellipse with `radii`; its first axis points `angle` down."""
     c, s = math.cos(angle), math.sin(angle)
     dx, dy = x - centre[0], y - centre[1]
     along, across = dx * (c / radii[0]) + dy * (s / radii[0]), dy * (c / radii[1]) - dx * (s / radii[1])
@@ -98,6 +98,6 @@ def softened(drawn: npt.NDArray[np.uint8], blur: float) -> Map:
 
 
 def blurred(drawn: Map, blur: float) -> Map:
-    """`drawn` after a Gaussian blur whose sigma is `blur`, a length."""
+    """`drawn` after a Gaussian blur with sigma `blur`, a length."""
     sigma = blur * drawn.shape[0] / (2 * EXTENT)
     return np.asarray(cv2.GaussianBlur(drawn, (0, 0), sigma), np.float32)
