@@ -264,7 +264,7 @@ PLANTED = [
     ("settings.py", "from .models import progan", 1, "settings may not import models"),
     ("pages.py", "from radcommons.runs.log import read_log", 1, "pages may not import runs"),
     ("policy/judge.py", "from radcommons.audit.flow import run", 1, "policy may not import audit"),
-    ("policy/judge.py", "from radcommons.data.seen import Seen", 1, "policy may not import data"),
+    ("policy/judge.py", "from radcommons.data.training_patients import Seen", 1, "policy may not import data"),
     ("policy/privacy.py", "from ..metrics import power", 1, "policy may not import metrics"),
     ("policy/privacy.py", "import torch", 1, "policy may not import torch"),
     ("study/pages.py", "from radcommons.policy.judge import judge", 1, "study may not import policy"),

@@ -73,7 +73,7 @@ def test_a_finding_of_an_import_named_twice_in_any_spelling_is_refused(
         labels = ["--labels", str(folder / name)] if source == "dicom" else []
         command = ["data", "import", source, str(place), *labels, "--findings", asked]
         assert run([*command, "--out", str(tmp_path / "out")]) == 2
-        assert capsys.readouterr().err == "radcommons: finding 'Effusion' is asked for twice\n", source
+        assert capsys.readouterr().err == "radcommons: finding 'Effusion' is named twice\n", source
         assert not (tmp_path / "out").exists()
 
 

@@ -121,7 +121,7 @@ def test_a_worker_that_does_not_see_the_films_ends_the_import(
     command = ["data", "import", "table", str(films), "--out", str(tmp_path / "s"), "--cluster", dask_cluster.address]
     assert run(command) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("radcommons: a worker of the cluster does not see the folder of the films; put them where")
+    assert said.startswith("radcommons: a worker of the cluster does not see the folder of the films; put them")
 
 
 def test_a_set_loses_and_repeats_nothing_when_a_worker_is_killed_half_way(

@@ -1,5 +1,6 @@
 """Builders of films and DICOM files for the tests of the data layer."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from pydicom.uid import (
     RLELossless,
     generate_uid,
 )
+
+from radcommons.data.store import Store
 
 ENCODERS: dict[str, Callable[[np.ndarray, int], bytes]] = {
     JPEGBaseline8Bit: lambda x, bits: imagecodecs.jpeg_encode(x, level=98),
@@ -117,3 +120,9 @@ def write_film(tmp_path: Path) -> Callable[..., Path]:
 def film_like_fixture() -> Callable[..., np.ndarray]:
     """The smooth test picture."""
     return film_like
+
+
+@pytest.fixture
+def own(tmp_path: Path, phantom_store: Store) -> Path:
+    """A copy of the phantom store, up to 32 pixels, to be damaged."""
+    return shutil.copytree(phantom_store.path, tmp_path / "store")

@@ -38,8 +38,8 @@ def test_a_pixel_covered_in_part_counts_in_part(tmp_path: Path) -> None:
     [
         ("a,Mass,900,0,300,10", "line 2: the box is empty or not within 1024 x 1024 pixels"),
         ("a,Mass,10,10,0,10", "line 2: the box is empty"),
-        ("a,Mass,ten,10,5,10", "line 2: column 'Bbox [x' holds no number"),
-        ("a,Masss,10,10,5,10", "line 2: the finding is not known"),
+        ("a,Mass,ten,10,5,10", "line 2: column 'Bbox [x' is not a number"),
+        ("a,Masss,10,10,5,10", "line 2: the finding is not in the vocabulary"),
     ],
 )
 def test_a_bad_row_is_named_by_its_line_and_never_by_its_image(tmp_path: Path, row: str, said: str) -> None:

@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from radcommons.data.dicom_film import read_header
 from radcommons.data.pixels import read
-from radcommons.data.views import judge
+from radcommons.data.views import decide
 from radcommons.errors import ImageRefused
 
 NATIVE = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
@@ -133,7 +133,7 @@ def test_an_empty_window_counts_as_none_and_an_impossible_one_is_refused(write_d
     stored = film_like(12)
     assert np.array_equal(read(write_dicom(stored, bits=12, WindowCenter="", WindowWidth="")).pixels, scaled(stored))
     zero = write_dicom(stored, bits=12, WindowCenter=2000, WindowWidth=0)
-    assert refused(zero) == "DICOM window width is 0; it has to be 1 or more"
+    assert refused(zero) == "DICOM window width is 0; it must be 1 or more"
     assert "not both" in refused(write_dicom(stored, bits=12, WindowCenter=2000))
     odd = write_dicom(stored, bits=12, WindowCenter=2000, WindowWidth=9, VOILUTFunction="CUBIC")
     assert "function other than" in refused(odd)
@@ -196,7 +196,7 @@ def test_a_lateral_view_is_refused(write_dicom, film_like, view):
     path = write_dicom(film_like(), ViewPosition=view)
     reason = "lateral decubitus view" if view.endswith("LD") else "lateral view"
     assert refused(path) == reason
-    assert judge(read_header(path).said).refused == reason
+    assert decide(read_header(path).statements).refused == reason
 
 
 def test_a_film_whose_rows_run_front_to_back_is_lateral(write_dicom, film_like):
@@ -254,7 +254,7 @@ def test_a_header_read_needs_no_pixels(write_dicom, film_like):
         film_like(), PatientID="X9", ViewPosition="PA", PatientAge="050Y", PatientSex="M", PixelData=None
     )
     header = read_header(path)
-    assert (header.patient, judge(header.said).view, header.age_years, header.sex) == ("X9", "PA", 50, "M")
+    assert (header.patient, decide(header.statements).view, header.age_years, header.sex) == ("X9", "PA", 50, "M")
     assert header.uid and header.refused is None
     path.write_bytes(b"text")
     assert read_header(path).refused == "not a DICOM file"

@@ -58,7 +58,7 @@ def test_a_dry_run_refuses_what_the_import_would_refuse(tmp_path: Path, film_tab
         plan_import(listing, tmp_path / "store", resolution=100)
     with pytest.raises(PathInUse, match="already holds something else"):
         plan_import(listing, folder, resolution=16)
-    with pytest.raises(NothingToImport, match="3 rows of the table have no image here"):
+    with pytest.raises(NothingToImport, match="3 rows of the table have no image"):
         plan_import(Listing("nih", ("Mass",), [], absent=3), tmp_path / "store", resolution=16)
 
 

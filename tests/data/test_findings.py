@@ -48,4 +48,4 @@ def test_a_value_that_looks_like_an_identifier_is_not_repeated():
 def test_all_faults_of_a_list_come_at_once():
     with pytest.raises(FindingUnknown) as caught:
         canonical_list(["Edma", "Masss", "Hernia", "hernia"])
-    assert all(word in str(caught.value) for word in ("'Edema'", "'Mass'", "'Hernia' is asked for twice"))
+    assert all(word in str(caught.value) for word in ("'Edema'", "'Mass'", "'Hernia' is named twice"))

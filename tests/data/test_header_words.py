@@ -6,8 +6,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from radcommons.data.header_words import said_in
-from radcommons.data.views import Declared, judge
+from radcommons.data.header_words import statements_in
+from radcommons.data.views import Declared, decide
 
 
 def header(**values: Any) -> Dataset:
@@ -27,7 +27,7 @@ def coded(value: str, meaning: str, scheme: str = "SCT", modifier: Dataset | Non
 
 
 def refused(**values: Any) -> str | None:
-    return judge(said_in(header(**values))).refused
+    return decide(statements_in(header(**values))).refused
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def refused(**values: Any) -> str | None:
 )
 def test_a_view_code_decides_whatever_its_meaning_is_called(code: str, expected: str) -> None:
     for meaning in ("", "ansicht", "vue"):
-        verdict = judge(said_in(header(ViewCodeSequence=coded(code, meaning))))
-        assert (verdict.refused or verdict.view) == expected
+        decision = decide(statements_in(header(ViewCodeSequence=coded(code, meaning))))
+        assert (decision.refused or decision.view) == expected
 
 
 def test_an_unknown_code_is_read_by_its_meaning() -> None:
     assert refused(ViewCodeSequence=coded("V123", "Left lateral", "99ACME")) == "lateral view"
-    assert judge(said_in(header(ViewCodeSequence=coded("V1", "postero-anterior", "99ACME")))).view == "PA"
+    assert decide(statements_in(header(ViewCodeSequence=coded("V1", "postero-anterior", "99ACME")))).view == "PA"
     assert refused(ViewCodeSequence=coded("V1", "Spezial", "99ACME")) == (
         "view 'SPEZIAL' is not known; pass --views 'SPEZIAL' if it is frontal"
     )
-    assert "other words" in str(refused(ViewCodeSequence=coded("V123456", "", "99ACME")))
+    assert "view in unknown words" in str(refused(ViewCodeSequence=coded("V123456", "", "99ACME")))
 
 
 def test_a_code_against_its_own_meaning_or_the_view_position_is_a_contradiction() -> None:
@@ -103,14 +103,14 @@ def test_a_view_modifier_counts_where_it_is_known() -> None:
 )
 def test_the_run_of_rows_and_columns_tells_laterals(orientation: Any, expected: str | None) -> None:
     assert refused(PatientOrientation=orientation) == expected
-    assert judge(said_in(header(PatientOrientation=orientation))).view is None
+    assert decide(statements_in(header(PatientOrientation=orientation))).view is None
 
 
 def test_a_wrong_orientation_can_be_declared() -> None:
-    said = said_in(header(ViewPosition="PA", PatientOrientation=["A", "F"]))
-    assert judge(said, Declared.of(views=["orientation lateral"])).view == "PA"
-    lateral = said_in(header(ViewPosition="LATERAL", PatientOrientation=["A", "F"]))
-    assert judge(lateral, Declared.of(views=["orientation lateral"])).refused
+    said = statements_in(header(ViewPosition="PA", PatientOrientation=["A", "F"]))
+    assert decide(said, Declared.of(views=["orientation lateral"])).view == "PA"
+    lateral = statements_in(header(ViewPosition="LATERAL", PatientOrientation=["A", "F"]))
+    assert decide(lateral, Declared.of(views=["orientation lateral"])).refused
 
 
 def test_a_frontal_run_does_not_outweigh_a_description() -> None:
@@ -151,17 +151,19 @@ def test_without_a_modality_the_kind_of_object_tells() -> None:
 
 
 def test_a_synthetic_image_says_so() -> None:
-    said = said_in(header(Modality="OT", SyntheticData="YES"))
-    assert "--synthetic" in str(judge(said).refused)
-    assert judge(said, Declared(synthetic=True)).refused is None
+    said = statements_in(header(Modality="OT", SyntheticData="YES"))
+    assert "--synthetic" in str(decide(said).refused)
+    assert decide(said, Declared(synthetic=True)).refused is None
     assert refused(SyntheticData="NO") is None
 
 
 def test_what_stands_in_the_place_of_a_sequence_is_left_out_and_bytes_are_read() -> None:
-    assert judge(said_in({"ViewCodeSequence": "odd", "AnatomicRegionSequence": b"odd"})).refused is None
-    assert judge(said_in({"ViewPosition": b"LL\0"})).refused == "lateral view"
+    assert decide(statements_in({"ViewCodeSequence": "odd", "AnatomicRegionSequence": b"odd"})).refused is None
+    assert decide(statements_in({"ViewPosition": b"LL\0"})).refused == "lateral view"
     assert refused(ViewCodeSequence=Sequence([Dataset()]), ViewPosition="PA") is None
 
 
 def test_a_header_without_any_of_it_is_taken() -> None:
-    assert judge(said_in(Dataset())) == judge(said_in(header(Modality="", BodyPartExamined="", ViewPosition="")))
+    assert decide(statements_in(Dataset())) == decide(
+        statements_in(header(Modality="", BodyPartExamined="", ViewPosition=""))
+    )

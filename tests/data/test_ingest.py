@@ -252,7 +252,7 @@ def test_a_finished_store_from_before_there_were_fingerprints_is_recognised_and_
 def test_a_second_run_on_a_damaged_store_says_so(imported: Callable[..., StoreRecord], tmp_path: Path) -> None:
     imported()
     (tmp_path / "store" / "images_0008.npy").unlink()
-    with pytest.raises(StoreRefused, match=r"images_0008\.npy is missing or damaged; 'radcommons data verify"):
+    with pytest.raises(StoreRefused, match=r"images_0008\.npy is missing or damaged; run 'radcommons data verify"):
         imported()
 
 
@@ -554,7 +554,7 @@ def test_an_import_without_a_usable_film_leaves_nothing_and_works_once_the_films
 def test_a_listing_without_a_candidate_is_refused_before_anything_is_written(
     imported: Callable[..., StoreRecord], tmp_path: Path
 ) -> None:
-    with pytest.raises(NothingToImport, match="0 refused; 7 rows of the table have no image here"):
+    with pytest.raises(NothingToImport, match="0 refused; 7 rows of the table have no image"):
         imported(listing=Listing("nih", ("Mass",), [], absent=7))
     assert not (tmp_path / "store").exists()
 

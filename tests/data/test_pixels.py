@@ -71,7 +71,7 @@ def test_files_that_are_no_films_are_refused_with_their_reason(tmp_path, write_f
     assert refused(tmp_path) == "image file cannot be opened"
     for content, reason in (
         (b"", "image file is empty"),
-        (bytes(2000), "image file holds only zero bytes"),
+        (bytes(2000), "image file contains only zero bytes"),
         (b"<html>please log in</html>", "not a PNG, JPEG or DICOM file"),
         (b"GIF89a" + bytes(100), "not a PNG, JPEG or DICOM file"),
     ):

@@ -132,7 +132,7 @@ def test_lists_that_cannot_be_used_say_why(tmp_path):
     for name, content, error, words in (
         ("train.txt", b"", TableRefused, "names no image"),
         ("test.txt", b"\xff\xfe", TableRefused, "not a text file"),
-        ("list.txt", b"a", TableRefused, "has to say which part it lists"),
+        ("list.txt", b"a", TableRefused, "must say which part it lists"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(error, match=words):
@@ -141,7 +141,7 @@ def test_lists_that_cannot_be_used_say_why(tmp_path):
         read_split_files([tmp_path / "val.txt"])
     (tmp_path / "train.txt").write_text("a.png")
     (tmp_path / "test.txt").write_text("a.jpg")
-    with pytest.raises(BadInput, match="1 images stand in two parts"):
+    with pytest.raises(BadInput, match="1 images are in two parts"):
         read_split_files([tmp_path / "train.txt", tmp_path / "test.txt"])
 
 

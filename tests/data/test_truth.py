@@ -22,7 +22,7 @@ def test_a_phantoms_regions_are_those_of_its_file_at_any_side(phantom_store: Sto
 def test_a_store_of_films_has_no_truth_and_the_message_says_what_to_pass(film_table, tmp_path: Path) -> None:
     folder = film_table(tmp_path / "films")
     ingest(list_table([folder]), tmp_path / "store", name="films", resolution=32)
-    with pytest.raises(StoreRefused, match="not a phantom.*--boxes BBox_List_2017.csv"):
+    with pytest.raises(StoreRefused, match="not a simulated hospital.*--boxes BBox_List_2017.csv"):
         read_truth(Store.open(tmp_path / "store"), 32)
 
 

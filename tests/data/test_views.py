@@ -4,27 +4,27 @@ import pytest
 
 from radcommons.data import view_words
 from radcommons.data.view_phrases import has_lost_letters
-from radcommons.data.views import Declared, Said, Verdict, judge, without_many_words
+from radcommons.data.views import Decision, Declared, Statements, decide, without_many_words
 
 
-def view(value: str, **more: str) -> Said:
-    return Said(fields=(("view", value), *((k.replace("_", " "), v) for k, v in more.items())))  # type: ignore[arg-type]
+def view(value: str, **more: str) -> Statements:
+    return Statements(fields=(("view", value), *((k.replace("_", " "), v) for k, v in more.items())))  # type: ignore[arg-type]
 
 
-def body(value: str) -> Said:
-    return Said(fields=(("body part", value),))
+def body(value: str) -> Statements:
+    return Statements(fields=(("body part", value),))
 
 
-def modality(value: str, **more: bool) -> Said:
-    return Said(fields=(("modality", value),), **more)
+def modality(value: str, **more: bool) -> Statements:
+    return Statements(fields=(("modality", value),), **more)
 
 
-def series(*texts: str) -> Said:
-    return Said(series_text=texts)
+def series(*texts: str) -> Statements:
+    return Statements(series_text=texts)
 
 
-def study(*texts: str) -> Said:
-    return Said(study_text=texts)
+def study(*texts: str) -> Statements:
+    return Statements(study_text=texts)
 
 
 PA_WORDS = ["PA", "pa", "p.a.", "P-A", "PA UPRIGHT", "PA CHEST", "Postero-Anterior", "POSTEROANTERIOR", "THORAXPA",
@@ -39,9 +39,9 @@ FRONTAL_WORDS = ["FRONTAL", "Frontal", "FACE", "de face", "THORAX FACE DEBOUT", 
 @pytest.mark.parametrize(("values", "expected"), [(PA_WORDS, "PA"), (AP_WORDS, "AP"), (FRONTAL_WORDS, None)])
 def test_a_frontal_word_is_taken_in_any_spelling_and_language(values: list[str], expected: str | None) -> None:
     for value in values:
-        verdict = judge(view(value))
-        assert (verdict.refused, verdict.view) == (None, expected), value
-        assert "view" in verdict.settled, value
+        decision = decide(view(value))
+        assert (decision.refused, decision.view) == (None, expected), value
+        assert "view" in decision.decided, value
 
 
 OTHERS = {
@@ -124,37 +124,37 @@ OTHERS = {
 def test_a_word_for_another_view_is_refused_with_its_reason(reason: str) -> None:
     expected = "oblique view" if reason == "not a frontal view" else reason
     for value in OTHERS[reason]:
-        found = judge(view(value)).refused
+        found = decide(view(value)).refused
         assert found in (reason, expected), value
-        assert judge(view(value), Declared.of(views=["any"])).refused == found, value  # any is for unknown words
+        assert decide(view(value), Declared.of(views=["any"])).refused == found, value  # any is for unknown words
 
 
 @pytest.mark.parametrize(
     "value", ["", " ", "-", "N/A", "UNKNOWN", "nan", "None", "PORTABLE", "ERECT", "CHEST", "supine"]
 )
 def test_where_nothing_is_said_of_the_view_the_image_is_taken_without_one(value: str) -> None:
-    verdict = judge(view(value))
-    assert verdict.refused is None and verdict.view is None and "view" not in verdict.settled
+    decision = decide(view(value))
+    assert decision.refused is None and decision.view is None and "view" not in decision.decided
 
 
 def test_an_unknown_word_is_refused_by_its_word_until_the_user_declares_it() -> None:
     said = view("Spezial-1")
-    assert judge(said).refused == "view 'SPEZIAL 1' is not known; pass --views 'SPEZIAL 1' if it is frontal"
+    assert decide(said).refused == "view 'SPEZIAL 1' is not known; pass --views 'SPEZIAL 1' if it is frontal"
     for words in (["SPEZIAL 1"], ["spezial-1"], ["x,Spezial 1"], ["any"]):
-        assert judge(said, Declared.of(views=words)) == Verdict(None, None, ("view",), ("view SPEZIAL 1",))
-    assert judge(said, Declared.of(views=["spezial"])).refused
-    assert judge(said, Declared.of(body_parts=["any"], modalities=["any"])).refused
+        assert decide(said, Declared.of(views=words)) == Decision(None, None, ("view",), ("view SPEZIAL 1",))
+    assert decide(said, Declared.of(views=["spezial"])).refused
+    assert decide(said, Declared.of(body_parts=["any"], modalities=["any"])).refused
     assert (
-        judge(view("AP OUTLET")).refused == "view 'AP OUTLET' is not known; pass --views 'AP OUTLET' if it is frontal"
+        decide(view("AP OUTLET")).refused == "view 'AP OUTLET' is not known; pass --views 'AP OUTLET' if it is frontal"
     )
-    assert judge(view("AP OUTLET"), Declared.of(views=["AP OUTLET"])).view == "AP"
+    assert decide(view("AP OUTLET"), Declared.of(views=["AP OUTLET"])).view == "AP"
 
 
 def test_a_declared_word_overrides_what_is_known_of_it() -> None:
     declared = Declared.of(views=["LL"], modalities=["OT"], body_parts=["RIBS"])
-    said = Said((("view", "LL"), ("modality", "OT"), ("body part", "RIBS")))
-    assert judge(said, declared).declared == ("modality OT", "body part RIBS", "view LL")
-    assert judge(view("RL"), declared).refused == "lateral view"
+    said = Statements((("view", "LL"), ("modality", "OT"), ("body part", "RIBS")))
+    assert decide(said, declared).declared == ("modality OT", "body part RIBS", "view LL")
+    assert decide(view("RL"), declared).refused == "lateral view"
 
 
 @pytest.mark.parametrize(
@@ -162,17 +162,17 @@ def test_a_declared_word_overrides_what_is_known_of_it() -> None:
 )
 def test_a_value_that_may_be_a_name_or_number_is_never_shown(value: str) -> None:
     for said, option in ((view(value), "--views"), (body(value), "--body-parts"), (modality(value), "--modalities")):
-        reason = judge(said).refused
-        assert reason is not None and "in other words than are known" in reason and option in reason
+        reason = decide(said).refused
+        assert reason is not None and "in unknown words" in reason and option in reason
         assert not any(
             part.casefold() in reason.casefold().split() for part in value.replace("^", " ").split() if len(part) > 1
         )
-    assert judge(view(value), Declared.of(views=["any"])).declared == ("view other words",)
+    assert decide(view(value), Declared.of(views=["any"])).declared == ("view other words",)
 
 
 def test_unknown_words_of_a_wrong_column_are_not_shown() -> None:
     names = [f"{first}{last}" for first in "abcde" for last in ("ann", "bert", "carla", "dora", "emil")]
-    reasons = [str(judge(view(name)).refused) for name in names] + ["lateral view"]
+    reasons = [str(decide(view(name)).refused) for name in names] + ["lateral view"]
     hidden = without_many_words(reasons)
     assert len(set(hidden)) == 2 and hidden[-1] == "lateral view"
     assert without_many_words(reasons[:20]) == reasons[:20]
@@ -199,7 +199,7 @@ def test_a_body_part_other_than_the_chest_is_refused() -> None:
         "Brustkorb",
         "POUMONS",
     ):
-        assert judge(body(value)).refused is None, value
+        assert decide(body(value)).refused is None, value
     for value, part in (
         ("HIP", "hip"),
         ("HAND", "hand"),
@@ -223,55 +223,55 @@ def test_a_body_part_other_than_the_chest_is_refused() -> None:
         ("EXTREMITY", "whole body"),
         ("Hüfte", "hip"),
     ):
-        assert judge(body(value)).refused == f"body part {part}, not the chest", value
-    assert judge(body("CHEST LAT")).refused == "lateral view"
-    assert judge(body("CHEST PA")).view == "PA"
-    assert judge(body("XYLO")).refused == "body part 'XYLO' is not known; pass --body-parts 'XYLO' if it is the chest"
-    assert judge(body("XYLO"), Declared.of(body_parts=["xylo"])).declared == ("body part XYLO",)
+        assert decide(body(value)).refused == f"body part {part}, not the chest", value
+    assert decide(body("CHEST LAT")).refused == "lateral view"
+    assert decide(body("CHEST PA")).view == "PA"
+    assert decide(body("XYLO")).refused == "body part 'XYLO' is not known; pass --body-parts 'XYLO' if it is the chest"
+    assert decide(body("XYLO"), Declared.of(body_parts=["xylo"])).declared == ("body part XYLO",)
 
 
 def test_a_modality_other_than_radiographs_is_refused() -> None:
     for value in ("CR", "DX", "RG", "X-ray", "XRAY", "x ray", "DR", "CXR", ""):
-        assert judge(modality(value)).refused is None, value
+        assert decide(modality(value)).refused is None, value
     for value in ("CT", "MR", "MG", "XA", "RF", "US", "NM", "PT", "IO", "ES", "SR", "ultrasound"):
-        reason = judge(modality(value)).refused
+        reason = decide(modality(value)).refused
         assert reason == f"modality {value.upper()}, not CR, DX or RG", value
-        assert judge(modality(value), Declared.of(modalities=["any"])).refused == reason
-        assert judge(modality(value), Declared.of(modalities=[value])).refused is None
+        assert decide(modality(value), Declared.of(modalities=["any"])).refused == reason
+        assert decide(modality(value), Declared.of(modalities=[value])).refused is None
     for value in ("OT", "SC"):  # say nothing of what it is
-        assert judge(modality(value)).refused == (
+        assert decide(modality(value)).refused == (
             f"modality '{value}' is not known; pass --modalities '{value}' if it is a radiograph"
         )
-        assert judge(modality(value), Declared.of(modalities=[value])).declared == (f"modality {value}",)
-        assert judge(modality(value), before=judge(modality("X-ray"))).refused is None
-    assert "'QQ' is not known" in str(judge(modality("QQ")).refused)
+        assert decide(modality(value), Declared.of(modalities=[value])).declared == (f"modality {value}",)
+        assert decide(modality(value), before=decide(modality("X-ray"))).refused is None
+    assert "'QQ' is not known" in str(decide(modality("QQ")).refused)
 
 
 def test_a_synthetic_image_is_taken_only_if_asked_for_and_then_with_its_modality() -> None:
     said = modality("OT", synthetic=True)
-    assert str(judge(said).refused).startswith("marked as synthetic")
-    assert judge(said, Declared(synthetic=True)).refused is None
-    assert judge(modality("CT", synthetic=True), Declared(synthetic=True)).refused
-    assert judge(modality("OT"), Declared(synthetic=True)).refused
+    assert str(decide(said).refused).startswith("marked as synthetic")
+    assert decide(said, Declared(synthetic=True)).refused is None
+    assert decide(modality("CT", synthetic=True), Declared(synthetic=True)).refused
+    assert decide(modality("OT"), Declared(synthetic=True)).refused
 
 
 def test_sources_that_contradict_each_other_are_refused() -> None:
     assert (
-        judge(Said((("view", "PA"), ("view", "lateral")))).refused
+        decide(Statements((("view", "PA"), ("view", "lateral")))).refused
         == "contradiction in the view: PA against lateral view"
     )
-    assert judge(Said((("view", "PA"),), hints=(("view", "lateral"),))).refused
-    assert judge(Said((("body part", "CHEST"), ("body part", "hip")))).refused == (
+    assert decide(Statements((("view", "PA"),), hints=(("view", "lateral"),))).refused
+    assert decide(Statements((("body part", "CHEST"), ("body part", "hip")))).refused == (
         "contradiction in the body part: chest against hip"
     )
-    both = judge(Said((("view", "PA"), ("view", "AP"))))
+    both = decide(Statements((("view", "PA"), ("view", "AP"))))
     assert (both.refused, both.view) == (None, None)  # frontal either way
 
 
 def test_a_known_view_settles_an_unknown_word_beside_it() -> None:
-    assert judge(Said((("view", "SPEZIAL"), ("view", "postero-anterior")))).view == "PA"
-    assert judge(Said((("view", "SPEZIAL"), ("view", "lateral")))).refused == "lateral view"
-    assert judge(Said((("view", "SPEZIAL"),), series_text=("Thorax pa",))).view == "PA"
+    assert decide(Statements((("view", "SPEZIAL"), ("view", "postero-anterior")))).view == "PA"
+    assert decide(Statements((("view", "SPEZIAL"), ("view", "lateral")))).refused == "lateral view"
+    assert decide(Statements((("view", "SPEZIAL"),), series_text=("Thorax pa",))).view == "PA"
 
 
 LATERAL_TEXTS = ["Chest Lateral", "CHEST LAT", "Thorax seitlich", "Thorax 2 Ebenen seitlich", "THORAX PROFIL",
@@ -281,77 +281,79 @@ LATERAL_TEXTS = ["Chest Lateral", "CHEST LAT", "Thorax seitlich", "Thorax 2 Eben
 
 @pytest.mark.parametrize("text", LATERAL_TEXTS)
 def test_a_description_that_names_one_view_decides_where_nothing_else_does(text: str) -> None:
-    assert judge(series(text)).refused == "lateral view"
-    assert judge(Said((("view", ""), ("body part", "CHEST")), series_text=(text,))).refused == "lateral view"
-    assert judge(Said((("view", "PA"),), series_text=(text,))).view == "PA"  # ViewPosition wins
+    assert decide(series(text)).refused == "lateral view"
+    assert decide(Statements((("view", ""), ("body part", "CHEST")), series_text=(text,))).refused == "lateral view"
+    assert decide(Statements((("view", "PA"),), series_text=(text,))).view == "PA"  # ViewPosition wins
 
 
 @pytest.mark.parametrize("text", ["CHEST PA AND LATERAL", "Chest 2 views", "Thorax p.a. und seitlich", "CHEST PA/LAT",
                                   "XR CHEST", "Röntgen Thorax in 2 Ebenen", "Thorax face et profil"])  # fmt: skip
 def test_a_description_of_several_views_or_none_says_nothing(text: str) -> None:
     for said in (series(text), study(text)):
-        verdict = judge(said)
-        assert (verdict.refused, verdict.view) == (None, None)
-        assert "view" not in verdict.settled
+        decision = decide(said)
+        assert (decision.refused, decision.view) == (None, None)
+        assert "view" not in decision.decided
 
 
 def test_a_description_gives_pa_or_ap_too() -> None:
-    assert judge(series("view: PA")).view == "PA"
-    assert judge(study("CHEST (PORTABLE AP)")).view == "AP"
-    assert judge(Said(series_text=("Chest AP",), study_text=("Chest lateral",))).view == "AP"  # nearer to the image
-    assert judge(study("Chest lateral")).refused == "lateral view"
+    assert decide(series("view: PA")).view == "PA"
+    assert decide(study("CHEST (PORTABLE AP)")).view == "AP"
+    assert (
+        decide(Statements(series_text=("Chest AP",), study_text=("Chest lateral",))).view == "AP"
+    )  # nearer to the image
+    assert decide(study("Chest lateral")).refused == "lateral view"
     for several in ("Chest with obliques", "CHEST 2V LAT", "Chest w lateral", "CHEST + LAT", "chest obliques"):
-        assert judge(study(several)).refused is None, several
-    assert judge(study("W034 Chest Lat")).refused == "lateral view"
-    assert judge(series("CHEST LATEROLATERALIS")).refused == "lateral view"
-    assert judge(series("Bilateral pleural effusions, chest")).refused is None
-    assert judge(series("Chest PA", "LATERAL")).refused == "lateral view"
+        assert decide(study(several)).refused is None, several
+    assert decide(study("W034 Chest Lat")).refused == "lateral view"
+    assert decide(series("CHEST LATEROLATERALIS")).refused == "lateral view"
+    assert decide(series("Bilateral pleural effusions, chest")).refused is None
+    assert decide(series("Chest PA", "LATERAL")).refused == "lateral view"
 
 
 def test_a_description_of_another_body_part_is_refused_unless_it_names_the_chest() -> None:
-    assert judge(series("HIP AP")).refused == "body part hip, not the chest"
-    assert judge(study("XR Abdomen")).refused == "body part abdomen, not the chest"
-    assert judge(study("CHEST AND ABDOMEN")).refused is None
-    assert judge(Said((("body part", "CHEST"),), study_text=("Polytrauma pelvis hip",))).refused is None
+    assert decide(series("HIP AP")).refused == "body part hip, not the chest"
+    assert decide(study("XR Abdomen")).refused == "body part abdomen, not the chest"
+    assert decide(study("CHEST AND ABDOMEN")).refused is None
+    assert decide(Statements((("body part", "CHEST"),), study_text=("Polytrauma pelvis hip",))).refused is None
 
 
 @pytest.mark.parametrize("text", ["Dr. Waters, ward 3", "Frau Hals", "Cc Miller", "head elevated"])
 def test_names_and_common_words_in_free_text_decide_nothing(text: str) -> None:
-    assert judge(Said(series_text=(text,), study_text=(text,))) == Verdict()
+    assert decide(Statements(series_text=(text,), study_text=(text,))) == Decision()
 
 
 def test_free_text_is_never_shown() -> None:
     secret = "Mustermann lateral hip 4711"
-    for said in (series(secret), study(secret), Said((("view", "ODD"),), series_text=(secret,))):
+    for said in (series(secret), study(secret), Statements((("view", "ODD"),), series_text=(secret,))):
         for declared in (Declared(), Declared.of(views=["any"])):
-            verdict = judge(said, declared)
-            assert "muster" not in f"{verdict}".casefold() and "4711" not in f"{verdict}"
+            decision = decide(said, declared)
+            assert "muster" not in f"{decision}".casefold() and "4711" not in f"{decision}"
 
 
 def test_what_the_table_settles_is_not_asked_again_but_a_contradiction_is_refused() -> None:
-    table = judge(view("PA"))
-    assert judge(view("SPEZIAL"), before=table).view == "PA"
-    assert judge(series("Chest lateral"), before=table).view == "PA"
-    assert judge(view("AP"), before=table).view == "PA"  # the table's word
-    assert judge(view("LL"), before=table).refused == "contradiction in the view: the table against lateral view"
-    assert judge(body("HIP"), before=table).refused == "body part hip, not the chest"
-    assert judge(view("PA"), before=judge(view("L"))).refused == "lateral view"
-    assert judge(Said(), before=table) == table
+    table = decide(view("PA"))
+    assert decide(view("SPEZIAL"), before=table).view == "PA"
+    assert decide(series("Chest lateral"), before=table).view == "PA"
+    assert decide(view("AP"), before=table).view == "PA"  # the table's word
+    assert decide(view("LL"), before=table).refused == "contradiction in the view: the table against lateral view"
+    assert decide(body("HIP"), before=table).refused == "body part hip, not the chest"
+    assert decide(view("PA"), before=decide(view("L"))).refused == "lateral view"
+    assert decide(Statements(), before=table) == table
     declared = Declared.of(views=["spezial"])
-    assert judge(Said(), declared, judge(view("SPEZIAL"), declared)).declared == ("view SPEZIAL",)
+    assert decide(Statements(), declared, decide(view("SPEZIAL"), declared)).declared == ("view SPEZIAL",)
 
 
 def test_every_word_of_the_vocabulary_means_what_its_table_says() -> None:
     for kind, text in view_words.VIEWS.items():
         for word in map(str.strip, text.split(",")):
-            verdict = judge(view(word))
+            decision = decide(view(word))
             right = kind in ("PA", "AP", "frontal")
-            assert verdict.refused == (None if right else kind), word
-            assert verdict.view == (kind if kind in ("PA", "AP") else None), word
+            assert decision.refused == (None if right else kind), word
+            assert decision.view == (kind if kind in ("PA", "AP") else None), word
     for part, text in view_words.BODY_PARTS.items():
         for word in map(str.strip, text.split(",")):
             expected = None if part == "chest" else f"body part {part}, not the chest"
-            assert judge(body(word)).refused == expected, word
+            assert decide(body(word)).refused == expected, word
 
 
 def test_no_code_has_two_meanings() -> None:
@@ -368,9 +370,9 @@ def test_no_code_has_two_meanings() -> None:
 @pytest.mark.parametrize("about", ["view", "body part", "modality"])
 def test_a_value_that_lost_letters_in_a_wrong_character_set_is_not_taken_for_silence(about, value):
     """The Shift-JIS word for lateral, read as Windows-1252, left nothing but an E, which stood for erect."""
-    verdict = judge(Said(fields=((about, value),)))
-    assert verdict.refused is not None and "in other words than are known" in verdict.refused
-    assert value not in verdict.refused
+    decision = decide(Statements(fields=((about, value),)))
+    assert decision.refused is not None and "in unknown words" in decision.refused
+    assert value not in decision.refused
 
 
 @pytest.mark.parametrize(

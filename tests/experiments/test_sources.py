@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from radcommons.data.ingest import ingest_phantoms
-from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_record
 from radcommons.errors import FindingUnknown, PatientsSeen, SettingRefused, TooFewImages
 from radcommons.experiments import sources
 from radcommons.experiments.enrich import enrich

@@ -79,7 +79,7 @@ def test_bad_sources_are_refused_with_the_next_step(painter, phantom_store, tmp_
         read_regions(generator, [HEART], store=phantom_store.path, boxes=path)
     (phantom_store.path / "truth.npz").rename(tmp_path / "truth.npz")
     try:
-        with pytest.raises(StoreRefused, match="not a phantom"):
+        with pytest.raises(StoreRefused, match="not a simulated hospital"):
             read_regions(generator, [HEART], store=phantom_store.path, boxes=None)
     finally:
         (tmp_path / "truth.npz").rename(phantom_store.path / "truth.npz")

@@ -10,8 +10,8 @@ from radcommons.classify.evaluation_page import render, table
 from radcommons.classify.intervals import estimate, mean_share_estimate, patients_behind, share_estimate
 from radcommons.classify.training_data import Examples, of_store, require_both_classes, with_both_classes
 from radcommons.data.listing import Part
-from radcommons.data.seen import patients_seen_of
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_seen_of
 from radcommons.errors import FindingUnknown, PatientsSeen, TooFewImages, nearest_hint
 from radcommons.files import put_whole, write_whole
 from radcommons.folders import alone_in, claim

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from radcommons.data.image_set import is_image_set, open_image_set
 from radcommons.data.listing import Part
-from radcommons.data.seen import patients_record, shared_patients
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_record, shared_patients
 from radcommons.errors import FindingUnknown, PatientsSeen, SetRefused, TooFewImages, nearest_hint
 from radcommons.models.classifier import resized
 from radcommons.progress import Track, silent

@@ -9,7 +9,7 @@ from radcommons.cli.stopping import stop_after_step
 from radcommons.errors import SettingRefused
 from radcommons.settings import override, require_once
 
-app = typer.Typer(no_args_is_help=True, help="Train a classifier on any mix of stores and synthetic sets; evaluate it.")
+app = typer.Typer(no_args_is_help=True, help="Train and evaluate a classifier, on stores and synthetic sets.")
 
 TRAIN_EPILOG = """
 radcommons classify train stores/site-a --out classifiers/site-a --preset small-64
@@ -29,21 +29,21 @@ radcommons classify attack classifiers/site-a stores/site-a --out attacks/site-a
 radcommons classify attack classifiers/plain stores/site-a --out attacks/both --other classifiers/robust --set norm=l2
 """
 PARTS = ("train", "val", "test")
-EVAL_SEED = seed_option("Root of the bootstrap samples.")
-ATTACK_SEED = seed_option("Root of the choice of films, the random starts and the noise.")
+EVAL_SEED = seed_option("Seed of the bootstrap samples.")
+ATTACK_SEED = seed_option("Seed of the choice of films, the random starts and the noise.")
 
 
 @app.command("train", epilog=TRAIN_EPILOG)
 def train(
     sources: list[Path] = typer.Argument(
-        metavar="STORE|SET...", help="Stores (their training part) and synthetic sets, as many as wanted."
+        metavar="STORE|SET...", help="One or more stores (their training part) and synthetic sets."
     ),
-    out: Path = typer.Option(..., "--out", help="Folder of the run; a run that began there is continued."),
+    out: Path = typer.Option(..., "--out", help="Folder of the run; continues an unfinished run there."),
     validation: Path | None = typer.Option(
         None,
         "--validation",
-        help="The store whose validation part decides when to stop; by default those of the stores named, or a tenth "
-        "of the sets where there is no store.",
+        help="Stop by the validation part of this store; by default of the given stores, or without a store by a "
+        "tenth of the sets.",
     ),
     preset: str | None = typer.Option(
         None,
@@ -51,13 +51,13 @@ def train(
         help="Shipped settings: small-64 (default without a GPU), paper (default with one), small-32.",
     ),
     config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
-    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the preset."),
     weights: Path | None = typer.Option(
-        None, "--weights", help="File of the ImageNet weights of DenseNet-121, for initial=imagenet."
+        None, "--weights", help="File with ImageNet weights of DenseNet-121, for initial=imagenet."
     ),
     as_json: bool = AsJson,
 ) -> None:
-    """Train a DenseNet on films, synthetic images or both; the same command continues a stopped run."""
+    """Train a DenseNet on films, synthetic images or both; the same command continues an interrupted run."""
     from radcommons.classify.settings import choose_settings
     from radcommons.classify.training import train_classifier
     from radcommons.classify.training_data import open_split
@@ -103,10 +103,10 @@ def train(
 @app.command("eval", epilog=EVAL_EPILOG)
 def evaluate(
     run: Path = typer.Argument(help="A run of 'classify train'."),
-    store: Path = typer.Argument(help="The store to evaluate it on."),
+    store: Path = typer.Argument(help="The store to evaluate on."),
     out: Path = typer.Option(..., "--out", help="Folder of the results."),
-    part: str = typer.Option("test", "--part", help="Which part of the store: train, val or test."),
-    finding: list[str] = typer.Option([], "--finding", help="Evaluate this finding only; may repeat. All by default."),
+    part: str = typer.Option("test", "--part", help="Part of the store: train, val or test."),
+    finding: list[str] = typer.Option([], "--finding", help="Only this finding; may be repeated. Default: all."),
     by_image: bool = typer.Option(
         False,
         "--by-image",
@@ -118,7 +118,7 @@ def evaluate(
     seed: int = EVAL_SEED,
     as_json: bool = AsJson,
 ) -> None:
-    """Evaluate a classifier on real films: AUC, thresholded measures and calibration, with intervals over patients."""
+    """Evaluate a classifier on real films: AUC, thresholded measures, calibration, with intervals over patients."""
     from radcommons.classify.evaluation import PAGE
     from radcommons.classify.evaluation import evaluate as evaluate_run
     from radcommons.classify.evaluation_page import as_text
@@ -144,20 +144,20 @@ def evaluate(
 @app.command("attack", epilog=ATTACK_EPILOG)
 def attack(
     run: Path = typer.Argument(help="A run of 'classify train'."),
-    store: Path = typer.Argument(help="The store whose films are changed."),
+    store: Path = typer.Argument(help="The store with the films to change."),
     out: Path = typer.Option(..., "--out", help="Folder of the results."),
     other: Path | None = typer.Option(
         None, "--other", help="A second run to attack on the same films, e.g. one with adversarial training."
     ),
-    part: str = typer.Option("test", "--part", help="Which part of the store: train, val or test."),
-    finding: list[str] = typer.Option([], "--finding", help="Attack this finding only; may repeat. All by default."),
+    part: str = typer.Option("test", "--part", help="Part of the store: train, val or test."),
+    finding: list[str] = typer.Option([], "--finding", help="Only this finding; may be repeated. Default: all."),
     epsilon: list[float] = typer.Option(
-        [], "--epsilon", help="A size of the change on the curve, grey levels; may repeat. By default 0.5, 1, 2, 4, 8."
+        [], "--epsilon", help="Size of the change, grey levels; may be repeated. Default: 0.5, 1, 2, 4, 8."
     ),
     set_: list[str] = typer.Option(
-        [], "--set", metavar="KEY=VALUE", help="A setting of the attack; the checks are made at its epsilon, 2."
+        [], "--set", metavar="KEY=VALUE", help="Change a setting of the attack; its epsilon (2) is that of the checks."
     ),
-    films: int = typer.Option(500, "--films", min=2, help="Films to attack, chosen by the seed where there are more."),
+    films: int = typer.Option(500, "--films", min=2, help="Number of films to attack, chosen at random."),
     seed: int = ATTACK_SEED,
     as_json: bool = AsJson,
 ) -> None:

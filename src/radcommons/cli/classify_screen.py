@@ -1,4 +1,4 @@
-"""``radcommons classify screen``: labels that do not fit their images."""
+"""``radcommons classify screen``: find labels that do not match their images."""
 
 from pathlib import Path
 
@@ -15,36 +15,34 @@ radcommons classify screen stores/site-a --out screens/site-a --set findings=Pne
 
 
 def screen(
-    source: Path = typer.Argument(metavar="STORE|SET", help="What to screen: a store, or a synthetic set."),
-    out: Path = typer.Option(..., "--out", help="Folder of the results; a stopped screen there is continued."),
+    source: Path = typer.Argument(metavar="STORE|SET", help="The store or synthetic set to screen."),
+    out: Path = typer.Option(..., "--out", help="Folder of the results; continues an unfinished screen there."),
     folds: int = typer.Option(
-        4, "--folds", min=2, help="Parts, by patient; a classifier trained on the other parts scores each."
+        4, "--folds", min=2, help="Parts, split by patient; each is scored by a classifier trained on the others."
     ),
     planted: float = typer.Option(
         0.2,
         "--planted",
         min=0.01,
         max=0.5,
-        help="Share of the rarer class; as many labels of either class are flipped, to measure what the screen finds.",
+        help="Labels to flip in each class, as a share of the rarer class, to measure how many the screen finds.",
     ),
     false_alarms: float = typer.Option(
         0.05,
         "--false-alarms",
         min=0.001,
         max=0.5,
-        help="Share of right labels that may rank above a flipped label that counts as found.",
+        help="Largest share of correct labels that may rank above a planted label, for it to count as found.",
     ),
-    preset: str | None = typer.Option(
-        None, "--preset", help="Shipped settings of the classifiers; small-64 by default."
-    ),
+    preset: str | None = typer.Option(None, "--preset", help="Shipped settings of the classifiers; default: small-64."),
     config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
-    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the preset."),
     workers: int | None = typer.Option(
-        None, "--workers", min=1, help="Trainings at a time, a core each. By default all cores; one on a GPU."
+        None, "--workers", min=1, help="Trainings at the same time, one core each. Default: all cores; 1 on a GPU."
     ),
     as_json: bool = AsJson,
 ) -> None:
-    """Find labels that are likely wrong or poisoned, and measure with flipped labels how many such a screen finds."""
+    """Find labels that are probably wrong or poisoned; planted wrong labels measure how many the screen finds."""
     from radcommons.classify.screen import TABLE
     from radcommons.classify.screen import screen as carry_out
     from radcommons.classify.settings import choose_settings

@@ -9,12 +9,12 @@ from radcommons.cli.output import AsJson, bar, show
 app = typer.Typer(no_args_is_help=True, help="The paper's experiments, with the controls that separate the causes.")
 
 Config = typer.Argument(
-    metavar="CONFIG.toml", help="Stores, generators and sizes; 'preset = \"small\"' takes shipped sizes."
+    metavar="CONFIG.toml", help="Stores, generators and sizes; 'preset = \"small\"' starts from shipped sizes."
 )
-Out = typer.Option(..., "--out", help="Folder of the results; a stopped experiment there is continued.")
-Set = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the file.")
+Out = typer.Option(..., "--out", help="Folder of the results; continues an unfinished experiment there.")
+Set = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the file.")
 Workers = typer.Option(
-    None, "--workers", min=1, help="Trainings at a time, a core each. By default all cores; one on a GPU."
+    None, "--workers", min=1, help="Trainings at the same time, one core each. Default: all cores; 1 on a GPU."
 )
 ENRICH_EPILOG = """
 radcommons experiment enrich enrich.toml --out results/enrich
@@ -34,7 +34,7 @@ def enrich(
     workers: int | None = Workers,
     as_json: bool = AsJson,
 ) -> None:
-    """Fig. 2: do synthetic images improve a classifier of a small local set, and do they cause the gain?"""
+    """Fig. 2: do synthetic images improve a small local set, or does another cause explain the improvement?"""
     from radcommons.experiments.enrich import enrich as carry_out
     from radcommons.experiments.report import as_text
     from radcommons.experiments.settings import EnrichSettings, read_settings
@@ -52,7 +52,7 @@ def merge(
     workers: int | None = Workers,
     as_json: bool = AsJson,
 ) -> None:
-    """Fig. 3: does a classifier learn more from two sites' synthetic images than from one site's?"""
+    """Fig. 3: is it better to train on synthetic images of two sites than of one?"""
     from radcommons.experiments.merge import merge as carry_out
     from radcommons.experiments.report import as_text
     from radcommons.experiments.settings import MergeSettings, read_settings
@@ -63,7 +63,7 @@ def merge(
 
 
 def default_workers() -> int:
-    """One for each core, or 1 where a GPU does the work."""
+    """The number of cores, or 1 with a GPU."""
     import torch
 
     from radcommons.workers import available_cores

@@ -7,9 +7,7 @@ import typer
 from radcommons.cli.output import AsJson, bar, seed_option, show
 from radcommons.records import Explanation
 
-app = typer.Typer(
-    no_args_is_help=True, help="Show what a generator has learned: label interpolation, maps, correlations."
-)
+app = typer.Typer(no_args_is_help=True, help="What a generator has learned: interpolation, maps, correlations.")
 
 Reference = typer.Argument(metavar="GENERATOR", help="A run, or the folder of a generator package.")
 Out = typer.Option(..., "--out", help="Folder of the results; every command for one generator adds to the same page.")
@@ -65,12 +63,8 @@ def morph(
     from radcommons.explain.flow import InterpolationRequest, explain
 
     asked = InterpolationRequest(frames, patients)
-    _show(
-        explain(generator, out, finding, every=every, interpolation=asked, audit=audit, seed=seed, track=bar),
-        finding,
-        out,
-        as_json,
-    )
+    found = explain(generator, out, finding, every=every, interpolation=asked, audit=audit, seed=seed, track=bar)
+    _show(found, finding, out, as_json)
 
 
 @app.command("map", epilog=MAP_EPILOG)
@@ -93,12 +87,8 @@ def map_(
     from radcommons.explain.flow import MapRequest, explain
 
     asked = MapRequest(n, smooth, singles, store, boxes, extractor)
-    _show(
-        explain(generator, out, finding, every=every, map_=asked, audit=audit, seed=seed, track=bar),
-        finding,
-        out,
-        as_json,
-    )
+    found = explain(generator, out, finding, every=every, map_=asked, audit=audit, seed=seed, track=bar)
+    _show(found, finding, out, as_json)
 
 
 @app.command("correlate", epilog=CORRELATE_EPILOG)
@@ -148,16 +138,8 @@ def all_(
     from radcommons.explain.flow import InterpolationRequest, MapRequest, explain
 
     maps = MapRequest(n, smooth, singles, store, boxes, extractor)
-    found = explain(
-        generator,
-        out,
-        every=True,
-        interpolation=InterpolationRequest(frames, patients),
-        map_=maps,
-        audit=audit,
-        seed=seed,
-        track=bar,
-    )
+    asked = InterpolationRequest(frames, patients)
+    found = explain(generator, out, every=True, interpolation=asked, map_=maps, audit=audit, seed=seed, track=bar)
     _show(found, [], out, as_json)
 
 

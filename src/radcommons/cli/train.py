@@ -1,4 +1,4 @@
-"""``radcommons train``: a store becomes a generator."""
+"""``radcommons train``: train a generator on a store."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ torchrun --nproc-per-node 8 -m radcommons train stores/site-a --out runs/site-a 
 
 def train(
     store: Path = typer.Argument(help="The site's store, from 'data import' or 'data phantom'."),
-    out: Path = typer.Option(..., "--out", help="Folder of the run; a run that began there is continued."),
+    out: Path = typer.Option(..., "--out", help="Folder of the run; continues an unfinished run there."),
     preset: str | None = typer.Option(
         None,
         "--preset",
@@ -26,11 +26,11 @@ def train(
         "authors-1024, demo-32.",
     ),
     config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
-    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show settings, schedule and sizes; train nothing."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the preset."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show settings, schedule and sizes; do not train."),
     as_json: bool = AsJson,
 ) -> None:
-    """Train a site's conditional progressive GAN; the same command continues a stopped run."""
+    """Train a conditional progressive GAN on a store; the same command continues an interrupted run."""
     from radcommons.data.store import Store
     from radcommons.gan import plan, training
 

@@ -1,1 +1,1 @@
-"""The only code that reads patients' images: sources, pixels, split, store, phantoms."""
+"""The only code that reads patients' images: sources, pixels, split, store; and the digital phantom."""

@@ -1,6 +1,6 @@
 """Boxes that radiologists drew around findings: ``BBox_List_2017.csv`` of NIH ChestX-ray14, pooled over patients.
 
-Only counts of boxes leave this module: how many cover each pixel, never whose they are.
+The module returns only how many boxes cover each pixel, never which patient a box belongs to.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from radcommons.data.findings import canonical_or_none
 from radcommons.data.sources.tables import Table, Wanted, read_table
 from radcommons.errors import TableRefused
 
-FILM_SIDE = 1024  # pixels of the films that the coordinates belong to; squares, so cropping and padding change nothing
+FILM_SIDE = 1024  # side of the films of the coordinates, pixels; square, so cropping and padding change nothing
 # The header is written without quotation marks: 'Bbox [x,y,w,h]' makes four columns.
 COLUMNS = (
     Wanted("finding", ("finding label", "finding", "label")),
@@ -34,7 +34,7 @@ class Boxes:
     def heat_map(self, finding: str, side: int) -> np.ndarray:
         """Share of a finding's boxes that cover each pixel, float64 (side, side) in [0, 1].
 
-        A pixel that a box covers in part counts in part.
+        A pixel that a box covers partly counts partly.
         """
         edges = np.arange(side + 1) * (FILM_SIDE / side)
         heat = np.zeros((side, side))
@@ -50,7 +50,7 @@ def read_boxes(path: Path) -> Boxes:
 
     Raises:
         PathMissing.
-        TableRefused: with the line: a column is absent, a finding unknown, a box not within a film.
+        TableRefused: a column is missing, a finding unknown or a box outside the film; the message gives the line.
     """
     table = read_table(path)
     finding, *numbers = table.require(*COLUMNS)
@@ -67,7 +67,7 @@ def read_boxes(path: Path) -> Boxes:
     for line, cell in zip(table.lines, table.cells(finding), strict=True):
         name = canonical_or_none(OF_THE_LIST.get(cell, cell))
         if name is None:
-            raise TableRefused(f"{table.name} line {line}: the finding is not known to the vocabulary")
+            raise TableRefused(f"{table.name} line {line}: the finding is not in the vocabulary")
         names.append(name)
     kinds = np.array(names)
     return Boxes({name: boxes[kinds == name] for name in dict.fromkeys(names)})
@@ -81,7 +81,7 @@ def _numbers(table: Table, column: str) -> np.ndarray:
         except ValueError:
             values[place] = np.nan
         if not np.isfinite(values[place]):
-            raise TableRefused(f"{table.name} line {line}: column '{column}' holds no number")
+            raise TableRefused(f"{table.name} line {line}: column '{column}' is not a number")
     return values
 
 
@@ -92,7 +92,7 @@ def _covered(edges: np.ndarray, start: float, stop: float) -> np.ndarray:
 
 
 def resized_heat(heat: np.ndarray, side: int) -> np.ndarray:
-    """A map of shares, (T, T), at another side: averaged down, or linear where enlarged."""
+    """A map of shares, (T, T), at another side: averaged if reduced, linear if enlarged."""
     if len(heat) == side:
         return heat.astype(np.float64)
     way = cv2.INTER_AREA if side < len(heat) else cv2.INTER_LINEAR

@@ -1,9 +1,9 @@
-"""Compressed images to stored values, by decoders that refuse damaged data: JPEG, lossless JPEG, JPEG-LS, JPEG 2000.
+"""Decode compressed images, and refuse damaged ones: JPEG, lossless JPEG, JPEG-LS, JPEG 2000.
 
-A search for an end marker does not tell whether a stream is whole: a cut stream may have one, and a whole one may be
-followed by padding. So the decoders judge. libjpeg-turbo (simplejpeg) reports damage as a warning, which is an error
-here; CharLS and OpenJPEG refuse. Above 8 bits libjpeg-turbo is reached through imagecodecs, which hides its warnings:
-there `_lossless_ends_with` and `_lossy_ends_with` ask the decoder instead.
+An end marker does not show that a stream is whole: a truncated stream may have one, and padding may follow a whole one.
+So the decoders decide. libjpeg-turbo (simplejpeg) warns of damage, and we treat the warning as an error; CharLS and
+OpenJPEG raise errors. Above 8 bits we use libjpeg-turbo through imagecodecs, which hides its warnings; there
+`_lossless_ends_with` and `_lossy_ends_with` test the end of the stream by decoding it again.
 """
 
 import logging
@@ -18,7 +18,7 @@ import simplejpeg
 
 from radcommons.errors import ImageRefused
 
-logging.getLogger("imagecodecs").addHandler(logging.NullHandler())  # else its lines, which name no file, are printed
+logging.getLogger("imagecodecs").addHandler(logging.NullHandler())  # otherwise it prints lines without a file name
 
 Kind = Literal["JPEG", "JPEG-LS", "JPEG 2000"]
 
@@ -29,7 +29,7 @@ _SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})  # TEM, RST0-7, SOI
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_JPEG_LS_FRAME}
 _LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
-_REPLACED_BYTES = (8, 64)  # of the end of a scan, first try and second
+_REPLACED_BYTES = (8, 64)  # bytes to replace at the end of a scan, first and second try
 _APPENDED = b"\x5a\xa5\x3c\xc3" * 16
 
 DAMAGED: Final = "image data are truncated or damaged"
@@ -37,15 +37,15 @@ DAMAGED: Final = "image data are truncated or damaged"
 
 @dataclass(frozen=True, slots=True)
 class Codestream:
-    """What a compressed image says of itself.
+    """The header of a compressed image.
 
     Attributes:
-        kind: its family.
+        kind: family of the format.
         width, height: pixels.
         components: 1 for grey.
-        precision: bits of a sample.
-        signed: whether samples are signed; None where the format cannot say (all but JPEG 2000).
-        lossless: whether a JPEG is of a lossless process.
+        precision: bits per sample.
+        signed: whether samples are signed; None if the format does not say (all but JPEG 2000).
+        lossless: whether a JPEG uses a lossless process.
     """
 
     kind: Kind
@@ -58,7 +58,7 @@ class Codestream:
 
 
 def describe(content: bytes) -> Codestream:
-    """The header of a compressed image; raises ImageRefused where there is none that can be read."""
+    """Read the header of a compressed image; raises ImageRefused if it cannot be read."""
     if content.startswith(_START):
         return _describe_jpeg(content)
     size = content.find(_J2K_SIZE, 0, 4096)  # a JP2 file has boxes in front
@@ -71,12 +71,12 @@ def decode(content: bytes, header: Codestream) -> npt.NDArray[Any]:
     """The samples of a grey compressed image.
 
     Args:
-        content: the image; what follows its end marker is padding.
-        header: of `describe`, one component.
+        content: the image; bytes after its end marker are padding.
+        header: the result of `describe`, one component.
     Returns:
         uint8, uint16, or for signed JPEG 2000 int8, int16 (H, W), as stored in the stream.
     Raises:
-        ImageRefused: the stream is damaged, or of a kind that no decoder here reads.
+        ImageRefused: the stream is damaged, or no decoder supports its kind.
     """
     try:
         if header.kind == "JPEG-LS":
@@ -89,7 +89,7 @@ def decode(content: bytes, header: Codestream) -> npt.NDArray[Any]:
             samples = _decode_deep_jpeg(content, header)
     except ImageRefused:
         raise
-    except Exception as error:  # a decoder's own words are not passed on
+    except Exception as error:  # do not repeat the decoder's own message
         raise ImageRefused(_reason(error, header)) from None
     decoded: npt.NDArray[Any] = samples
     if decoded.shape != (header.height, header.width):
@@ -100,9 +100,9 @@ def decode(content: bytes, header: Codestream) -> npt.NDArray[Any]:
 def decode_rle(content: bytes, pixels: int, bytes_a_sample: int) -> npt.NDArray[Any]:
     """The samples of a DICOM RLE frame, uint8 or uint16 (pixels,).
 
-    A segment of PackBits a byte, the high byte first (PS3.5, annex G).
+    One PackBits segment per byte of a sample, the high byte first (PS3.5, annex G).
 
-    Raises ImageRefused where a segment is missing or too short.
+    Raises ImageRefused if a segment is missing or too short.
     """
     offsets = np.frombuffer(content[:64].ljust(64, b"\0"), "<u4").tolist()
     if offsets[0] != bytes_a_sample:
@@ -121,7 +121,7 @@ def decode_rle(content: bytes, pixels: int, bytes_a_sample: int) -> npt.NDArray[
 
 
 def decode_picture(content: bytes) -> npt.NDArray[np.uint8]:
-    """A JPEG file as uint8, grey (H, W) or blue, green, red (H, W, 3); raises ImageRefused where it is damaged."""
+    """A JPEG file as uint8, grey (H, W) or blue, green, red (H, W, 3); raises ImageRefused if it is damaged."""
     if (header := describe(content)).components == 1:
         return decode(content, header)
     try:
@@ -138,7 +138,7 @@ def _reason(error: Exception, header: Codestream) -> str:
 
 
 def _decode_deep_jpeg(content: bytes, header: Codestream) -> npt.NDArray[Any]:
-    """A JPEG of other than 8 bits, lossless or not."""
+    """Decode a JPEG of more than 8 bits, lossless or lossy."""
     end = content.rfind(_END)
     if end < 0:
         raise ImageRefused(DAMAGED)
@@ -151,11 +151,11 @@ def _decode_deep_jpeg(content: bytes, header: Codestream) -> npt.NDArray[Any]:
 
 
 def _lossless_ends_with(stream: bytes, samples: npt.NDArray[Any]) -> bool:
-    """Whether the last bytes of a lossless JPEG without its end marker make its last samples, in one further decoding.
+    """Whether the last bytes of a lossless JPEG (without end marker) encode its last samples; decodes once more.
 
-    A sample takes at least a bit. So other bytes in the place of the last ones, with more behind them, change samples
-    among the last few and none before: a decoder that ran out of data would change where it ran out, and one that lost
-    its place and ended before the data did would change nothing. So few samples may be missing that nobody sees it.
+    A sample takes at least one bit. So if we replace the last bytes and append more, a whole stream changes only in its
+    last few samples. In a truncated stream the change begins earlier, where the data ended; if the decoder stopped
+    before the end of the data, nothing changes. Missing samples within that limit are too few to see.
     """
     other = _decoded(_with_other_end(stream, _REPLACED_BYTES[0]) + _APPENDED)
     changed = np.flatnonzero(other != samples) if other is not None else np.empty(0, np.intp)
@@ -163,7 +163,7 @@ def _lossless_ends_with(stream: bytes, samples: npt.NDArray[Any]) -> bool:
 
 
 def _lossy_ends_with(stream: bytes, samples: npt.NDArray[Any]) -> bool:
-    """Whether the last bytes of a JPEG without its end marker, and nothing behind them, make its last blocks."""
+    """Whether the last bytes of a JPEG (without end marker), and no bytes after them, encode its last blocks."""
     if _differs(_decoded(stream + _APPENDED), samples):
         return False
     return any(_differs(_decoded(_with_other_end(stream, count)), samples) for count in _REPLACED_BYTES)
@@ -174,7 +174,7 @@ def _differs(other: npt.NDArray[Any] | None, samples: npt.NDArray[Any]) -> bool:
 
 
 def _decoded(stream: bytes) -> npt.NDArray[Any] | None:
-    """The samples of a JPEG without its end marker; None where it cannot be decoded."""
+    """The samples of a JPEG without its end marker; None if it cannot be decoded."""
     try:
         samples: npt.NDArray[Any] = imagecodecs.jpeg8_decode(stream + _END)
         return samples
@@ -183,8 +183,8 @@ def _decoded(stream: bytes) -> npt.NDArray[Any] | None:
 
 
 def _with_other_end(stream: bytes, count: int) -> bytes:
-    """The last `count` bytes turned round, without making a marker of them."""
-    kept = stream[:-count].rstrip(b"\xff")  # a zero behind 0xff belongs to it
+    """The stream with its last `count` bytes changed, without creating a marker."""
+    kept = stream[:-count].rstrip(b"\xff")  # a zero after 0xff belongs to it
     return kept + bytes(byte ^ 0x5A if byte ^ 0x5A != 0xFF else 0x3C for byte in stream[len(kept) :])
 
 
@@ -200,7 +200,7 @@ def _describe_jpeg(content: bytes) -> Codestream:
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Markers of a JPEG and what they hold, up to the first scan."""
+    """Markers of a JPEG and their content, up to the first scan."""
     place = 2
     while place + 4 <= len(content) and content[place] == 0xFF:
         marker = content[place + 1]
@@ -217,7 +217,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _describe_jpeg_2000(siz: bytes) -> Codestream:
-    """From the SIZ segment behind its marker (ISO 15444-1, A.5.1)."""
+    """Read the SIZ segment after its marker (ISO 15444-1, A.5.1)."""
     right, bottom, left, top = (int.from_bytes(siz[at : at + 4], "big") for at in (4, 8, 12, 16))
     sample = siz[38]
     return Codestream(

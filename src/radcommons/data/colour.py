@@ -1,4 +1,4 @@
-"""Whether a colour picture is a grey film: how many of its pixels have a colour of their own."""
+"""Whether a colour picture is a grey film: the share of its pixels that are coloured."""
 
 from typing import Any, Final
 
@@ -11,18 +11,18 @@ from radcommons.errors import ImageRefused
 MOST_COLOURED_PERCENT: Final = 1.0
 GREY_TOLERANCE: Final = 16  # of 255; a grey film stored as colour JPEG differs by rounding of its chroma
 STRONGEST_TINT: Final = 112  # of 255, between the channels: a sepia print has about 100
-WIDEST_HUE_DEGREES: Final = 30.0  # of one tint, over all brightnesses
+WIDEST_HUE_DEGREES: Final = 30.0  # largest range of hue of one tint, over all brightnesses
 SMALLEST_SHOWN_PERCENT: Final = 0.01
 FITS: Final = 3
-_DEGREE: Final = 2  # of the polynomial of a tint in brightness; it fades towards black and white
+_DEGREE: Final = 2  # degree of the tint as a polynomial of brightness; tints fade towards black and white
 
 
 def to_grey(decoded: npt.NDArray[Any], most_coloured_percent: float = MOST_COLOURED_PERCENT) -> npt.NDArray[Any]:
-    """The luminance of a film that is grey, or of one tint, but for few pixels.
+    """The luminance of a film that is grey or has one tint, except for a few pixels.
 
     Args:
         decoded: grey (H, W), or blue, green, red (H, W, 3); uint8 or uint16.
-        most_coloured_percent: share of coloured pixels up to which it is taken.
+        most_coloured_percent: largest share of coloured pixels in a film.
     Returns:
         (H, W), of the same type.
     Raises:
@@ -42,10 +42,10 @@ def to_grey(decoded: npt.NDArray[Any], most_coloured_percent: float = MOST_COLOU
 
 
 def coloured_percent(decoded: npt.NDArray[Any]) -> float:
-    """Share of the pixels that have a colour of their own, in percent.
+    """Share of coloured pixels, in percent.
 
-    A pixel has one where its channels differ by more than 16 of 255. In a film of one tint throughout (a sepia or blue
-    scan) what counts is the difference to the tint of its brightness.
+    A pixel is coloured if its channels differ by more than 16 of 255. In a film with one tint (a sepia or blue scan), a
+    pixel is coloured if it differs from the tint of its brightness.
 
     Args:
         decoded: blue, green, red (H, W, 3); uint8 or uint16.
@@ -62,9 +62,9 @@ def coloured_percent(decoded: npt.NDArray[Any]) -> float:
 
 
 def _off_one_tint(pixels: npt.NDArray[np.float32]) -> int:
-    """How many pixels differ from the tint of their brightness; all of them where there is no one tint.
+    """How many pixels differ from the tint of their brightness; all of them if there is no single tint.
 
-    The tint is a polynomial of the brightness y, fitted by least squares: blue - y and red - y are near it.
+    The tint is a polynomial of the brightness y, fitted by least squares to the channels minus y.
 
     Args:
         pixels: blue, green, red (n, 3), 0 to 255.
@@ -73,7 +73,7 @@ def _off_one_tint(pixels: npt.NDArray[np.float32]) -> int:
     chroma = pixels - brightness[:, None]  # (n, 3)
     level = np.clip(np.rint(brightness), 0, 255).astype(np.intp)
     near = np.ones(len(pixels), bool)
-    for _ in range(FITS):  # each without the pixels that are far off the one before: marks in a colour of their own
+    for _ in range(FITS):  # each fit leaves out pixels far from the previous fit, such as coloured marks
         tint, used = _tint(level[near], chroma[near])
         off = chroma - tint.astype(np.float32)[level]
         distance = off.max(axis=1) - off.min(axis=1)
@@ -98,7 +98,7 @@ def _tint(level: npt.NDArray[np.intp], chroma: npt.NDArray[np.float32]) -> tuple
 
 
 def _is_one_hue(tint: npt.NDArray[np.float64]) -> bool:
-    """Whether the tints of all brightnesses, as far as they are strong enough to see, point one way."""
+    """Whether all visible tints, over all brightnesses, have about the same hue."""
     length = np.linalg.norm(tint, axis=1)
     seen = tint[length > GREY_TOLERANCE / 2]
     if not len(seen):

@@ -1,7 +1,7 @@
-"""DICOM radiographs through pydicom: header facts, and the film as a monitor would show it.
+"""Read DICOM radiographs with pydicom: header facts, and the film as a monitor would show it.
 
-pydicom and its decoders warn and log with header values in the text, which may identify a patient, so both are silent
-here and every fault leaves as an ImageRefused in our own words.
+Warnings and log lines of pydicom and its decoders contain header values, which may identify a patient. So this module
+silences them and raises every fault as an ImageRefused with its own message.
 """
 
 import logging
@@ -19,8 +19,16 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from radcommons.data.dicom_pixels import stored_values
 from radcommons.data.display import shown
 from radcommons.data.film import Film, age_years, sex
-from radcommons.data.header_words import KIND_TAGS, said_in
-from radcommons.data.views import NOTHING_DECLARED, NOTHING_SAID, NOTHING_SETTLED, Declared, Said, Verdict, judge
+from radcommons.data.header_words import KIND_TAGS, statements_in
+from radcommons.data.views import (
+    NO_STATEMENTS,
+    NOTHING_DECIDED,
+    NOTHING_DECLARED,
+    Decision,
+    Declared,
+    Statements,
+    decide,
+)
 from radcommons.errors import ImageRefused
 
 HEADER_TAGS: Final = [
@@ -31,29 +39,29 @@ HEADER_TAGS: Final = [
     *KIND_TAGS,
 ]
 NOT_DICOM: Final = "not a DICOM file"
-HEAD_BYTES: Final = 132  # of a preamble
+HEAD_BYTES: Final = 132  # preamble and "DICM"
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a listing needs of one DICOM file.
+    """The header facts of one DICOM file that a listing needs.
 
     Attributes:
-        said: what it says of view, modality and part of the body, for `views.judge`.
-        refused: the reason where the file cannot be read.
+        statements: about view, modality and part of the body, for `views.decide`.
+        refused: the reason, if the file cannot be read.
     """
 
     uid: str = ""
     patient: str = ""
     age_years: float | None = None
     sex: str | None = None
-    said: Said = NOTHING_SAID
+    statements: Statements = NO_STATEMENTS
     refused: str | None = None
     patient_bytes: bytes = b""  # the PatientID as the file has it
 
 
 def is_dicom(start: bytes) -> bool:
-    """Whether a file's first 132 bytes are those of a DICOM file: a preamble, or the elements themselves."""
+    """Whether a file with these first 132 bytes is DICOM: with a preamble, or starting with an element."""
     return start[128:132] == b"DICM" or _begins_with_an_element(start)
 
 
@@ -65,7 +73,7 @@ def _begins_with_an_element(start: bytes) -> bool:
 
 
 def _open(file: BinaryIO, **how: Any) -> Any:
-    """The data set of a DICOM file; one without preamble or transfer syntax is read as what its elements look like."""
+    """The data set of a DICOM file; without a transfer syntax, the form of its elements decides."""
     dataset: Any = pydicom.dcmread(file, force=True, **how)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
@@ -90,32 +98,32 @@ def read_header(path: Path) -> Header:
                 return Header(uid, patient, *_facts(dataset), patient_bytes=as_stored)
     except OSError:
         return Header(refused="image file cannot be opened")
-    except Exception:  # a parser's words may hold header values
+    except Exception:  # a parser's message may contain header values
         return Header(refused="DICOM header is damaged")
 
 
-def read_dicom(file: BinaryIO, *, declared: Declared = NOTHING_DECLARED, before: Verdict = NOTHING_SETTLED) -> Film:
-    """The film in an open DICOM file; raises ImageRefused with a reason free of identifiers.
+def read_dicom(file: BinaryIO, *, declared: Declared = NOTHING_DECLARED, before: Decision = NOTHING_DECIDED) -> Film:
+    """Read the film in an open DICOM file; raises ImageRefused with a reason without identifiers.
 
-    `declared` are the user's words and `before` what a label table settles; see `views.judge`.
+    `declared` are the user's words and `before` is the decision from a label table; see `views.decide`.
     """
     with _silent():
         with _refused_as("DICOM file is damaged: its header cannot be read"):
             dataset = _open(file)
-            age, gender, said = _facts(dataset)
-        verdict = judge(said, declared, before)
-        if verdict.refused:
-            raise ImageRefused(verdict.refused)
+            age, gender, statements = _facts(dataset)
+        decision = decide(statements, declared, before)
+        if decision.refused:
+            raise ImageRefused(decision.refused)
         with _refused_as(f"DICOM pixels cannot be decoded ({_syntax(dataset)})"):
             stored = stored_values(dataset)
         with _refused_as("DICOM rescale, window or lookup table cannot be applied"):
             pixels = shown(stored, dataset)
-    return Film(pixels, verdict.view, age, gender, verdict.declared)
+    return Film(pixels, decision.view, age, gender, decision.declared)
 
 
 @contextmanager
 def _refused_as(reason: str) -> Iterator[None]:
-    """Turn what a parser raises, whose words may hold header values, into `reason`."""
+    """Replace a parser's error with `reason`, because its message may contain header values."""
     try:
         yield
     except ImageRefused:
@@ -124,9 +132,9 @@ def _refused_as(reason: str) -> Iterator[None]:
         raise ImageRefused(reason) from None
 
 
-def _facts(dataset: Any) -> tuple[float | None, str | None, Said]:
-    """Age, sex, and what the header says of view, modality and part of the body."""
-    return age_years(_text(dataset, "PatientAge")), sex(_text(dataset, "PatientSex")), said_in(dataset)
+def _facts(dataset: Any) -> tuple[float | None, str | None, Statements]:
+    """Age, sex, and statements about view, modality and part of the body."""
+    return age_years(_text(dataset, "PatientAge")), sex(_text(dataset, "PatientSex")), statements_in(dataset)
 
 
 def _text(dataset: Any, keyword: str) -> str:
@@ -149,12 +157,12 @@ def _syntax(dataset: Any) -> str:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """No warning and no log line of pydicom or a decoder, whatever the caller has configured."""
+    """Silence warnings and log lines of pydicom and the decoders, whatever the caller has configured."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # pydicom's; a RuntimeWarning would be our arithmetic
+            warnings.simplefilter("ignore", UserWarning)  # pydicom's; not RuntimeWarning, which would be our own fault
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:

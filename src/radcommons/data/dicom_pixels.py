@@ -1,4 +1,4 @@
-"""Pixel data of a DICOM file to stored values; the one place that compares the header with the codestream."""
+"""Pixel data of a DICOM file to stored values; compares the header with the compressed data."""
 
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ def stored_values(dataset: Any) -> npt.NDArray[Any]:
         ImageRefused: not one grey frame of integers, truncated or damaged, or header and pixels contradict each other.
     """
     named = str(dataset.get("PhotometricInterpretation") or "")
-    dataset.PhotometricInterpretation = named.upper().replace(" ", "")  # pydicom knows one spelling
+    dataset.PhotometricInterpretation = named.upper().replace(" ", "")  # pydicom accepts one spelling only
     _check_kind(dataset)
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = int(dataset.get("HighBit", bits - 1) or 0)
@@ -45,7 +45,7 @@ def stored_values(dataset: Any) -> npt.NDArray[Any]:
 
 
 def _check_kind(dataset: Any) -> None:
-    """Refuse everything that is not one grey frame of integers of 8 to 16 bits."""
+    """Raise ImageRefused unless the pixels are one grey frame of integers of 8 to 16 bits."""
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ImageRefused("DICOM file has no pixel data")
     if int(dataset.get("SamplesPerPixel") or 1) != 1 or dataset.PhotometricInterpretation not in GREY:
@@ -66,7 +66,7 @@ def _check_kind(dataset: Any) -> None:
 
 
 def _in_items(dataset: Any) -> bool:
-    """Whether the pixels are compressed, by the file itself."""
+    """Whether the pixels are compressed, judged by the pixel data and not by the transfer syntax."""
     in_items = bool(dataset["PixelData"].is_undefined_length)
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated and not in_items:
         raise ImageRefused("DICOM transfer syntax says compressed and the pixels are not")
@@ -74,7 +74,7 @@ def _in_items(dataset: Any) -> bool:
 
 
 def _cells(dataset: Any) -> npt.NDArray[Any]:
-    """Uncompressed pixels as they lie, in this machine's byte order; a view of the bytes where that serves."""
+    """Uncompressed cells in this machine's byte order; a view of the bytes if possible."""
     expected = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
     if len(dataset.PixelData) < expected:
         raise ImageRefused("DICOM pixels are truncated")
@@ -92,9 +92,9 @@ def _rle_cells(dataset: Any, frame: bytes) -> npt.NDArray[Any]:
 
 
 def _aligned(cells: npt.NDArray[Any], bits: int, high: int, signed: bool) -> npt.NDArray[Any]:
-    """Samples out of their cells: BitsStored bits, from HighBit down (PS3.5, 8.1.1); the others are not read.
+    """Extract samples from their cells: BitsStored bits, from HighBit down (PS3.5, 8.1.1); other bits are ignored.
 
-    Nearly always a cell is the sample already, and is returned as it is.
+    Nearly always the cell is the sample and is returned unchanged.
     """
     limit = 1 << (bits - signed)
     if high == bits - 1 and cells.max() < limit and cells.min() >= -signed * limit:
@@ -102,7 +102,7 @@ def _aligned(cells: npt.NDArray[Any], bits: int, high: int, signed: bool) -> npt
     unsigned = cells.view(f"u{cells.dtype.itemsize}").astype(np.int32)
     below = high + 1 - bits
     if below and unsigned.max() < 1 << bits and (unsigned & ((1 << below) - 1)).any():
-        raise ImageRefused(f"DICOM HighBit is {high}, and the pixels lie in the lower {bits} bits")
+        raise ImageRefused(f"DICOM HighBit is {high}, but the pixels are in the lower {bits} bits")
     samples = (unsigned >> below) & ((1 << bits) - 1)
     return _with_sign(samples, bits) if signed else samples.astype(f"u{cells.dtype.itemsize}")
 
@@ -130,9 +130,9 @@ def _check_codestream(dataset: Any, header: Codestream) -> None:
 
 def _reconciled(samples: npt.NDArray[Any], header: Codestream, bits: int, high: int, signed: bool
                 ) -> npt.NDArray[Any]:  # fmt: skip
-    """Decoded samples as the header means them; refused where the two can be read in two ways.
+    """Decoded samples as the header describes them; raises ImageRefused if they are ambiguous.
 
-    JPEG and JPEG-LS know no sign: signed pixels lie in them as two's complement of the stream's precision.
+    JPEG and JPEG-LS have no sign: they store signed pixels as two's complement with the stream's precision.
     """
     precision = header.precision
     if header.signed and not signed and samples.min() < 0:
@@ -143,9 +143,9 @@ def _reconciled(samples: npt.NDArray[Any], header: Codestream, bits: int, high: 
         if precision < bits and samples.max() >> (precision - 1):
             raise ImageRefused(
                 f"the compressed pixels have {precision} bits and the DICOM header says {bits}, signed: "
-                "their sign cannot be told"
+                "their sign is not known"
             )
-        # Above BitsStored lie zeros or copies of the sign; anything else does not fit and is refused below.
+        # Bits above BitsStored are zeros or copies of the sign; anything else is out of range and refused below.
         in_range = samples.max() < 1 << bits
         samples = _with_sign(samples, bits if in_range else precision)
     limit = 1 << (bits - signed)

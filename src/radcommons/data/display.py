@@ -1,7 +1,7 @@
-"""Stored values of a DICOM image to what a monitor shows: modality, VOI and padding, by the standard's formulas.
+"""Stored values of a DICOM image to displayed values: modality, VOI and padding, by the standard's formulas.
 
-pydicom's helpers do not serve here: they index a lookup table in the table's own type and know no tables of 9 to 12
-bits, no packed ones, and no first value below 0 in implicit VR.
+We cannot use pydicom's helpers: they index a lookup table in the table's own type, and they support neither tables of 9
+to 12 bits, nor packed tables, nor a first value below 0 in implicit VR.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ def shown(stored: npt.NDArray[Any], dataset: Any) -> Pixels:
         stored: decoded values, signed or unsigned integer (H, W), up to 16 bits.
         dataset: the header; modality LUT or rescale, then VOI LUT or the first window, then MONOCHROME1's inversion.
     Returns:
-        uint8 (H, W), bright = dense. Without VOI LUT or window the scale runs from the smallest to the largest
-        value; padding is left out of it and shown black.
+        uint8 (H, W), bright = dense. Without VOI LUT or window the scale goes from the smallest to the largest
+        value, without padding; padding is black.
     Raises:
-        ImageRefused: the image is blank, or its window, rescale or lookup table makes no sense.
+        ImageRefused: the image is blank, or its window, rescale or lookup table is invalid.
     Source: DICOM PS3.3 C.11.1, C.11.2, C.7.5.1.1.2 (padding).
     """
     padding = _padding(stored.dtype, dataset)
@@ -73,7 +73,7 @@ def _modality(levels: npt.NDArray[np.int64], dataset: Any) -> npt.NDArray[np.flo
 
 @dataclass(frozen=True, slots=True)
 class _LookupTable:
-    """Entries for the values first, first + 1, ...; the first and the last one serve for what lies outside."""
+    """Entries for the values first, first + 1, ...; values outside use the first or the last entry."""
 
     first: int
     entries: npt.NDArray[np.int64]
@@ -87,10 +87,10 @@ class _LookupTable:
 
 
 def _lookup_table(dataset: Any, keyword: str) -> _LookupTable | None:
-    """The first item of a LUT sequence that holds a table, or None (C.11.1.1.1, C.11.2.1.1).
+    """The first table of a LUT sequence, or None (C.11.1.1.1, C.11.2.1.1).
 
-    Where the values that it is for can go below 0, a first value of 0x8000 and more is negative, whatever its VR:
-    implicit VR does not say, and writers of explicit VR get it wrong.
+    If the table's input can be below 0, a first value of 0x8000 or more is negative, whatever its VR: implicit VR does
+    not say, and writers of explicit VR often get it wrong.
     """
     for item in dataset.get(keyword) or ():
         descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
@@ -110,14 +110,14 @@ def _lookup_table(dataset: Any, keyword: str) -> _LookupTable | None:
 
 
 def _reaches_below_zero(dataset: Any, keyword: str) -> bool:
-    """Whether values that a table may be given go below 0: signed pixels, for the VOI LUT behind the rescale."""
+    """Whether a table's input can be below 0: signed pixels; for the VOI LUT, after the rescale."""
     bits, signed = int(dataset.BitsStored), bool(dataset.get("PixelRepresentation"))
     ends = np.array([-(1 << (bits - 1)), (1 << (bits - 1)) - 1] if signed else [0, (1 << bits) - 1])
     return bool((ends if keyword == "ModalityLUTSequence" else _modality(ends, dataset)).min() < 0)
 
 
 def _entries(data: Any, count: int, bits: int, *, little_endian: bool) -> npt.NDArray[np.int64]:
-    """`count` entries, each in a word of its own, or of 8 bits and packed two a word, the first in the low byte."""
+    """`count` entries, one per word, or entries of 8 bits packed two per word, the first in the low byte."""
     if isinstance(data, bytes):
         words = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if little_endian else ">u2").astype(np.int64)
     else:
@@ -130,10 +130,10 @@ def _entries(data: Any, count: int, bits: int, *, little_endian: bool) -> npt.ND
 
 
 def _white(entries: npt.NDArray[np.int64], bits: int) -> int:
-    """The entry that is shown white: the largest that the declared bits hold.
+    """The entry displayed as white: the largest number of the declared bits.
 
-    Tables of 10 to 14 bits are often declared as 16, which would show them black: then the bits are those that their
-    largest entry needs. Entries above what is declared count in the same way.
+    Tables of 10 to 14 bits are often declared as 16 bits, which would display them black; then the bits are those that
+    the largest entry needs. Entries above the declared bits are treated the same way.
     """
     needed = int(entries.max()).bit_length()
     if bits == 16 and needed <= _DEEPEST_REAL_TABLE_BITS:
@@ -142,7 +142,7 @@ def _white(entries: npt.NDArray[np.int64], bits: int) -> int:
 
 
 def _window(dataset: Any) -> tuple[float, float, str] | None:
-    """Centre, width and function of the first window, or None where the header has none."""
+    """Centre, width and function of the first window, or None if the header has none."""
     centre, width = (_number(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth"))
     if centre is None and width is None:
         return None
@@ -153,7 +153,7 @@ def _window(dataset: Any) -> tuple[float, float, str] | None:
         raise ImageRefused(f"DICOM window has a function other than {', '.join(_FUNCTIONS)}")
     if width <= 0 or (function == "LINEAR" and width < 1):
         least = "1 or more" if function == "LINEAR" else "above 0"
-        raise ImageRefused(f"DICOM window width is {width:g}; it has to be {least}")
+        raise ImageRefused(f"DICOM window width is {width:g}; it must be {least}")
     return centre, width, function
 
 
@@ -173,7 +173,7 @@ def _through_window(values: npt.NDArray[np.float64], centre: float, width: float
 
 
 def _number(dataset: Any, keyword: str) -> float | None:
-    """A decimal attribute, the first where there are several, or None where it is absent or empty."""
+    """A decimal attribute, the first if there are several; None if it is absent or empty."""
     try:
         value = dataset.get(keyword)
         if isinstance(value, (list, MultiValue)):
@@ -187,9 +187,9 @@ def _number(dataset: Any, keyword: str) -> float | None:
 
 
 def _padding(of_pixels: np.dtype[Any], dataset: Any) -> tuple[int, int] | None:
-    """Smallest and largest stored value that is padding (C.7.5.1.1.2), or None where the header names no padding.
+    """Smallest and largest stored value that is padding (C.7.5.1.1.2), or None if the header has no padding.
 
-    Implicit VR does not say whether they are signed; the pixels do.
+    The type of the pixels decides whether they are signed, because implicit VR does not say.
     """
     value, limit = _number(dataset, "PixelPaddingValue"), _number(dataset, "PixelPaddingRangeLimit")
     if value is None:
@@ -202,7 +202,7 @@ def _padding(of_pixels: np.dtype[Any], dataset: Any) -> tuple[int, int] | None:
 
 
 def _used_range(stored: npt.NDArray[Any], padding: tuple[int, int] | None) -> tuple[int, int]:
-    """Smallest and largest stored value without padding; twice the same where there is nothing else."""
+    """Smallest and largest stored value without padding; equal if there is only padding."""
     low, high = int(stored.min()), int(stored.max())
     if padding is None or padding[1] < low or padding[0] > high:
         return low, high

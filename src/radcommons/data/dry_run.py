@@ -1,4 +1,4 @@
-"""What an import would take, from its table and file names alone: no image is opened and nothing is written."""
+"""Preview an import from its table and file names: no image is opened and nothing is written."""
 
 import shutil
 from collections import Counter
@@ -17,17 +17,17 @@ from radcommons.data.summary import Prevalence
 
 
 class ImportPlan(BaseModel):
-    """Counts of an import that was not made.
+    """Counts of a previewed import.
 
     Attributes:
-        images: films that would be opened; those that cannot be read are refused only then.
-        refused: rows that the table itself rules out, by reason.
-        absent: rows of a public table whose image is not there.
-        declared: films taken because the user declared their view, modality or part of the body, by word.
+        images: films that the import would open; it refuses unreadable ones only then.
+        refused: number of rows that the table already rules out, by reason.
+        absent: rows of a public table without an image.
+        declared: films accepted because the user declared their view, modality or part of the body, by word.
         without_finding: images in which every finding is known to be absent.
-        bytes_needed: of the images in the store, with every resolution.
-        bytes_free: of the disk that the store would be on.
-        notes: what whoever imports has to know, one line each.
+        bytes_needed: size of the images in the store, all resolutions.
+        bytes_free: free space on the disk of the store.
+        notes: warnings for the user, one line each.
     """
 
     source: str
@@ -58,9 +58,9 @@ def plan_import(
     split_lists: SplitLists | None = None,
     key_file: Path | None = None,
 ) -> ImportPlan:
-    """What `ingest` with the same arguments would take.
+    """Preview `ingest` with the same arguments.
 
-    Raises SettingRefused, PathInUse, NothingToImport and BadInput where `ingest` would, before its first film.
+    Raises the same SettingRefused, PathInUse, NothingToImport and BadInput as `ingest` before its first film.
     """
     ladder(resolution)
     listing = with_split(listing, split_lists, salt=split_salt).with_few_words()
@@ -75,7 +75,7 @@ def plan_import(
         patients=len({c.patient for c in listing.candidates}),
         refused=_counts(r.reason for r in listing.refusals),
         absent=listing.absent,
-        declared=_counts(word for c in listing.candidates for word in c.verdict.declared),
+        declared=_counts(word for c in listing.candidates for word in c.decision.declared),
         images_by_part={part: len(placed) for part, placed in by_part.items()},
         patients_by_part={part: len({c.patient for c in placed}) for part, placed in by_part.items()},
         without_finding=_without_finding(listing),

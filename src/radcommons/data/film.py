@@ -1,4 +1,4 @@
-"""One film: its grey values, and what a header says about age and sex; `views` reads the view."""
+"""One film: its grey values, and age and sex from a header; `views` decides the view."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 
-OLDEST_YEARS: Final = 120.0  # NIH ChestX-ray14 holds ages such as 411
+OLDEST_YEARS: Final = 120.0  # NIH ChestX-ray14 has ages such as 411
 
 _YEARS_IN = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
@@ -24,7 +24,7 @@ class Film:
         view: "PA", "AP" or None.
         age_years: age in years, or None.
         sex: "F", "M" or None.
-        declared: what is taken only because the user declared it; see `views.Verdict`.
+        declared: what was accepted only because the user declared it; see `views.Decision`.
     """
 
     pixels: Pixels
@@ -35,7 +35,7 @@ class Film:
 
 
 def through_table(values: npt.NDArray[Any], table: Pixels, *, first: int) -> Pixels:
-    """Every value by its entry of a table; 0 for a value outside it.
+    """Replace every value by its entry in a table; values outside the table become 0.
 
     Args:
         values: integers of 8 or 16 bits, signed or not, in either byte order (H, W).
@@ -53,7 +53,7 @@ def through_table(values: npt.NDArray[Any], table: Pixels, *, first: int) -> Pix
 
 
 def age_years(text: str) -> float | None:
-    """Years from "057Y", "018M", "003W", "010D" or a plain number; None where absent or above 120."""
+    """Years from "057Y", "018M", "003W", "010D" or a plain number; None if absent or above 120."""
     text = text.strip().upper()
     unit = text[-1:] if text[-1:] in _YEARS_IN else "Y"
     try:

@@ -1,7 +1,7 @@
-"""The vocabulary: one canonical name a finding, in torchxrayvision's spelling, and the names that mean the same.
+"""The vocabulary: one canonical name per finding, in torchxrayvision's spelling, and its synonyms.
 
-A finding is 1 present, 0 absent or None unknown. "No Finding" is a name of its own because CheXpert labels it;
-in a list such as ``Effusion|Mass`` it stands for the empty list.
+A label is 1 present, 0 absent or None unknown. "No Finding" has its own name because CheXpert labels it; in a list such
+as ``Effusion|Mass`` it means the empty list.
 """
 
 import re
@@ -100,15 +100,15 @@ _BY_FOLDED = {folded(name): name for name in VOCABULARY} | {folded(k): v for k, 
 
 
 def canonical_or_none(name: str) -> str | None:
-    """The canonical name of a finding, or None where the vocabulary has none."""
+    """The canonical name of a finding, or None if it is not in the vocabulary."""
     return _BY_FOLDED.get(folded(name))
 
 
 def canonical(name: str) -> str:
     """The canonical name of a finding; raises FindingUnknown with the nearest name.
 
-    A value that is not shaped like a finding (digits, no near name) is not repeated in the message: a wrongly
-    chosen column may hold identifiers.
+    The message does not repeat a value that does not look like a finding (digits, no near name): a wrong column may
+    contain identifiers.
     """
     known = canonical_or_none(name)
     if known is not None:
@@ -132,7 +132,7 @@ def canonical_list(names: list[str] | tuple[str, ...]) -> tuple[str, ...]:
             faults.append(str(error))
             continue
         if found in result:
-            faults.append(f"finding '{found}' is asked for twice")
+            faults.append(f"finding '{found}' is named twice")
         result.append(found)
     if faults:
         raise FindingUnknown("; ".join(faults))

@@ -1,4 +1,4 @@
-"""What a DICOM header says of view, modality and part of the body, gathered for `views.judge`.
+"""Collect a DICOM header's statements about view, modality and part of the body, for `views.decide`.
 
 Source: DICOM PS3.3 C.8.11.5 (DX positioning), C.8.1.2 (CR image), C.7.6.1.1.1 (patient orientation).
 """
@@ -11,7 +11,7 @@ from pydicom.sequence import Sequence
 
 from radcommons.data.view_phrases import About
 from radcommons.data.view_words import BODY_PART_CODES, SOP_CLASSES, VIEW_CODES
-from radcommons.data.views import Said
+from radcommons.data.views import Statements
 
 # Fujifilm writes the view into AcquisitionDeviceProcessingDescription.
 SERIES_TEXT: Final[tuple[str, ...]] = ("SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName")
@@ -44,8 +44,8 @@ CROSS_TABLE: Final = "111069"  # DICOM PS3.16 CID 4011
 _AXES: Final = {"L": "side", "R": "side", "A": "depth", "P": "depth", "H": "height", "F": "height"}
 
 
-def said_in(dataset: Any) -> Said:
-    """What a header says. Nothing of it is decided here."""
+def statements_in(dataset: Any) -> Statements:
+    """The statements of a header; `views.decide` decides."""
     fields: list[tuple[About, str]] = [
         ("modality", _text(dataset, "Modality")),
         ("body part", _text(dataset, "BodyPartExamined")),
@@ -63,7 +63,7 @@ def said_in(dataset: Any) -> Said:
             if known:
                 hints.append((about, _text(item, "CodeMeaning")))
             hints += [(about, meaning) for meaning in _modifiers(item)]
-    return Said(
+    return Statements(
         fields=tuple((about, value) for about, value in fields if value),
         hints=tuple((about, value) for about, value in hints if value),
         series_text=_texts(dataset, SERIES_TEXT),
@@ -76,19 +76,20 @@ def said_in(dataset: Any) -> Said:
 
 
 def _items(dataset: Any, keyword: str) -> list[Any]:
-    """The items of a sequence; none where something else stands in its place."""
+    """The items of a sequence; none if the value is not a sequence."""
     value = dataset.get(keyword)
     return list(value) if isinstance(value, Sequence) else []
 
 
 def _modifiers(item: Any) -> Iterator[str]:
     for modifier in _items(item, "ViewModifierCodeSequence"):
-        # The codes of an angled tube are those of cranio-caudal views too, and a tilted AP is a frontal film.
+        # Codes of an angled tube are also those of cranio-caudal views, and a tilted AP film is frontal.
         yield "cross table" if _text(modifier, "CodeValue") == CROSS_TABLE else _text(modifier, "CodeMeaning")
 
 
 def _by_orientation(dataset: Any) -> str:
-    """Where the image runs from front to back; a frontal run is no news, many detectors write it always."""
+    """The view if the image's axes include front to back; a frontal orientation is ignored: many detectors always
+    write it."""
     value = dataset.get("PatientOrientation") or ()
     directions = [value] if isinstance(value, str) else list(value)
     axes = {_AXES.get(str(direction).strip()[:1].upper()) for direction in directions[:2]}
@@ -116,7 +117,7 @@ def _text(dataset: Any, keyword: str) -> str:
     value = dataset.get(keyword)
     if value is None:
         return ""
-    if isinstance(value, bytes):  # of an unknown value representation
+    if isinstance(value, bytes):  # the value representation is unknown
         value = value.decode("ascii", "ignore")
     parts = [value] if isinstance(value, str) else list(value) if hasattr(value, "__iter__") else [value]
     return " ".join(str(part).strip().strip("\0") for part in parts).strip()

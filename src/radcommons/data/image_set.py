@@ -1,4 +1,4 @@
-"""A folder of labelled images from anywhere, in memory: what `generate` wrote, or pictures beside a ``labels.csv``."""
+"""Read a folder of labelled images into memory: a set from `generate`, or images with a ``labels.csv``."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -51,13 +51,13 @@ def open_image_set(
     """Read a set into memory.
 
     Args:
-        folder: of ``radcommons generate``, or with a ``labels.csv`` (a column "image", a column a finding) and the
-            images it names, beside it or in a folder ``images``.
-        sides: images from elsewhere are averaged down to the largest of these that they have; by default they keep
-            the side of the first.
-        largest: images of a larger side are averaged down to it.
+        folder: a set from ``radcommons generate``, or a folder with ``labels.csv`` (a column "image", one column per
+            finding) and its images, beside it or in a folder ``images``.
+        sides: other images are averaged down to the largest of these sides that fits; by default they keep the side of
+            the first image.
+        largest: larger images are averaged down to this side.
     Raises:
-        SetRefused, ImageRefused: with the line or the file.
+        SetRefused, ImageRefused: the message gives the line or the file.
     """
     if is_complete(folder):
         ours = SyntheticSet.open(folder)
@@ -90,7 +90,9 @@ def _table(path: Path) -> tuple[list[tuple[int, str]], tuple[str, ...], np.ndarr
     except BadInput as error:
         raise SetRefused(str(error)) from None
     if "image" not in read.columns:
-        raise SetRefused(f"{path} needs a header with a column 'image', a column a finding, and a row an image")
+        raise SetRefused(
+            f"{path} needs a header with a column 'image' and one column per finding, and one row per image"
+        )
     columns = {name: canonical_or_none(name) for name in read.columns if name != "image"}
     known = {name: finding for name, finding in columns.items() if finding and finding != NO_FINDING}
     if not known:
@@ -110,7 +112,7 @@ def _table(path: Path) -> tuple[list[tuple[int, str]], tuple[str, ...], np.ndarr
 
 
 def _image(folder: Path, line: int, name: str) -> np.ndarray:
-    """A square grey image, uint8 (S, S), which a message names by its line: its name may be a patient's."""
+    """A square grey image, uint8 (S, S); messages give its line, because its name may contain a patient's."""
     place = f"{folder / 'labels.csv'} line {line}"
     for path in (folder / name, folder / "images" / name):
         if path.is_file():

@@ -1,8 +1,8 @@
-"""From a listing (or a phantom site) to a store: parallel, in order, resumable.
+"""Make a store from a listing or a simulated hospital: parallel, in order, resumable.
 
-Workers read, square and shrink; one writer appends their blocks. Nothing but pseudonyms passes the writer.
-Workers are threads where every film is a PNG or JPEG, which are decoded outside the interpreter's lock, and processes
-where DICOM has to be decoded.
+Workers read, crop and shrink films; one writer appends their blocks. The writer sees pseudonyms only.
+Workers are threads if all films are PNG or JPEG, which are decoded without Python's global lock, and processes if any
+film is DICOM.
 """
 
 import hashlib
@@ -49,9 +49,9 @@ from radcommons.progress import Track, silent
 from radcommons.records import StoreRecord
 from radcommons.workers import Workers, in_order
 
-BLOCK_BYTES = 8 * 2**20  # pixels of the largest resolution that one job returns, at most
-BLOCK_IMAGES = 64  # at most
-FEWEST_BLOCKS = 32  # of an import with as many images, so that a small one keeps every worker busy too
+BLOCK_BYTES = 8 * 2**20  # most pixels of the largest resolution in a block
+BLOCK_IMAGES = 64  # most images in a block
+FEWEST_BLOCKS = 32  # blocks of an import, if it has as many images, so that all workers are busy in a small one
 SPLIT_SALT = "radcommons-1"
 TRUTH_EXAMS = 40
 
@@ -77,23 +77,23 @@ def ingest(
     workers: Workers = 1,
     track: Track = silent,
 ) -> StoreRecord:
-    """Import everything a source lists; the same call after a kill goes on, after the end does nothing.
+    """Import all films of a listing; the same call continues an interrupted import and does nothing for a finished one.
 
     Args:
-        listing: what a source offers.
+        listing: the films of a source.
         out: folder of the store.
         name: the site's name.
         resolution: side of the largest stored images, pixels.
         fit: how a film becomes square.
-        most_coloured_percent: share of coloured pixels up to which a PNG or JPEG is taken for grey.
-        split_salt: salt of the patient hash that makes the split.
-        split_lists: official parts instead of the hash.
-        key_file: secret of the pseudonyms; made on first use, by default inside the store.
-        workers: threads that read images, or processes where any is DICOM; or a cluster that sees the images at the
-            same absolute paths.
+        most_coloured_percent: largest share of coloured pixels in a PNG or JPEG film.
+        split_salt: salt of the patient hash of the split.
+        split_lists: official parts, used instead of the hash.
+        key_file: secret key of the pseudonyms; created on first use, by default inside the store.
+        workers: number of threads, or of processes if any film is DICOM; or a cluster that has the films at the same
+            absolute paths.
     Raises:
         PathInUse: `out` holds something else, or another process writes to it.
-        PathMissing: the key of a store that is already begun is gone.
+        PathMissing: the key of an unfinished store is missing.
         DiskFull, NothingToImport, WorkerKilled.
     """
     resolutions = ladder(resolution)
@@ -141,7 +141,7 @@ def ingest(
             _fill(writer, prepare, candidates, refused, workers, track, "Importing", threads=threads)
             return writer.finish()
         except NothingToImport:
-            if new_key and key_file is None:  # leave nothing behind
+            if new_key and key_file is None:  # remove what this call created
                 key_path.unlink()
             raise
 
@@ -157,11 +157,10 @@ def ingest_phantoms(
     workers: Workers = 1,
     track: Track = silent,
 ) -> StoreRecord:
-    """Draw a phantom hospital straight into a store, with ``truth.npz``: where each finding sits.
+    """Simulate a hospital with the digital phantom and write its store, with ``truth.npz``: where each finding sits.
 
-    ``truth.npz`` holds for each finding the mean mask, float32 (T, T) in [0, 1], T = min(resolution, 128), over the
-    site's first TRUTH_EXAMS exams that have the finding; no entry for a finding that none has. The mask of a single
-    exam comes from `phantom.render`.
+    ``truth.npz`` has one entry per finding: the mean mask, float32 (T, T) in [0, 1], T = min(resolution, 128), over the
+    site's first TRUTH_EXAMS exams with the finding. `phantom.render` gives the mask of a single exam.
     """
     resolutions = ladder(resolution)
     request = _request(
@@ -186,7 +185,7 @@ def ingest_phantoms(
         writer = StoreWriter.begin(out, request)
         if not (out / TRUTH_FILE).is_file():
             _write_truth(out, exams, min(resolution, 128), workers)
-        _fill(writer, prepare, exams, [], workers, track, "Drawing phantoms")
+        _fill(writer, prepare, exams, [], workers, track, "Simulating films")
         return writer.finish()
 
 
@@ -201,7 +200,7 @@ def _fill(
     *,
     threads: bool = False,
 ) -> None:
-    """Prepare the items that the writer does not have yet, block by block; `refused` goes with the first block."""
+    """Prepare the items that the writer does not have yet, block by block; the first block includes `refused`."""
     of_listing = len(refused) if writer.blocks_done else 0
     done = len(writer.images) + len(writer.rejected) - of_listing
     size = max(1, min(BLOCK_IMAGES, BLOCK_BYTES // writer.request.resolutions[-1] ** 2, len(items) // FEWEST_BLOCKS))
@@ -227,9 +226,9 @@ def _prepare(
     folder: Path | None,
     caller: int,
 ) -> Block:
-    """Read one block of candidates, which are under pseudonyms already; on another machine, all in `folder`.
+    """Read one block of candidates, which already have pseudonyms; on another machine all are in `folder`.
 
-    `caller` is the process that imports; how it keeps its memory is not ours to change.
+    `caller` is the importing process; we do not change its memory settings.
     """
     if folder is not None:
         require_folder(folder)
@@ -243,7 +242,7 @@ def _prepare(
             film = read(
                 candidate.path,
                 declared=declared,
-                before=candidate.verdict,
+                before=candidate.decision,
                 most_coloured_percent=most_coloured_percent,
             )
             squared = square(film.pixels, resolutions[-1], fit=fit)
@@ -266,7 +265,7 @@ def _prepare(
                 sha256=digest,
                 stored_sha256=digest if as_read else pixels_digest(squared.pixels),
                 upsampled=squared.upsampled,
-                declared=film.declared or candidate.verdict.declared,
+                declared=film.declared or candidate.decision.declared,
             )
         )
     levels = _levels(np.stack(tops)) if tops else {}
@@ -314,7 +313,7 @@ def _levels(tops: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def _key(path: Path, out: Path) -> bytes:
-    """The key of the pseudonyms; raises PathMissing where there is none and the store needs the one it had."""
+    """The key of the pseudonyms; raises PathMissing if an existing store needs its key and the key is missing."""
     if not path.exists():
         if import_begun(out):
             raise PathMissing(f"{path} does not exist and {out} was imported with a key; restore it, or pass its --key")
@@ -324,10 +323,10 @@ def _key(path: Path, out: Path) -> bytes:
 
 
 def _identities(candidates: Sequence[Candidate], listing: Listing) -> list[Any]:
-    """All that a listing says, its candidates under pseudonyms."""
+    """The whole content of a listing, with pseudonyms, for the digest of the request."""
     return [
         [
-            [c.row, c.image, c.patient, c.labels, c.view, c.age_years, c.sex, c.part, c.verdict.settled]
+            [c.row, c.image, c.patient, c.labels, c.view, c.age_years, c.sex, c.part, c.decision.decided]
             for c in candidates
         ],
         [[r.row, r.reason] for r in listing.refusals],
@@ -336,15 +335,15 @@ def _identities(candidates: Sequence[Candidate], listing: Listing) -> list[Any]:
 
 
 def _request(*, identity: Any, key_fingerprint: str, **fields: Any) -> Request:
-    text = json.dumps([fields, identity], sort_keys=True)  # the identity holds what the fingerprint says
+    text = json.dumps([fields, identity], sort_keys=True)  # the identity already includes the key
     return Request(**fields, key_fingerprint=key_fingerprint, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _already_there(out: Path, request: Request) -> StoreRecord | None:
-    """The record of a finished store of the same request; raises PathInUse for a finished other one."""
+    """The record of a finished store of the same request; raises PathInUse for a finished store of another request."""
     if not (out / "store.json").is_file():
         return None
     record = Store.open(out).record
     request.claim(out, {**record.model_dump(mode="json"), "sha256": record.request_sha256})
-    forget_journal(out)  # where a kill came between the two
+    forget_journal(out)  # in case the import was killed before it removed the journal
     return record

@@ -1,6 +1,6 @@
-"""What a source says it has, before a pixel is read: candidates and refusals.
+"""The films that a source lists, before any pixel is read: candidates and refusals.
 
-Original identifiers live in these objects only, in memory, on the way to their keyed pseudonyms.
+Only these objects contain original identifiers, in memory, until keyed pseudonyms replace them.
 """
 
 from collections import Counter
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from radcommons.data.views import NOTHING_DECLARED, NOTHING_SETTLED, Declared, Verdict, without_many_words
+from radcommons.data.views import NOTHING_DECIDED, NOTHING_DECLARED, Decision, Declared, without_many_words
 
 Part = Literal["train", "val", "test"]
-FEWEST_FILMS = 5  # of one patient among others, before they are remarkable
+FEWEST_FILMS = 5  # films of one patient below which no note is given
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
@@ -21,17 +21,16 @@ class Candidate:
     """One image that an import may take.
 
     Attributes:
-        row: line of the source's table (the header is line 1), or place in the sorted file list where
-            a source has no table.
+        row: line of the source's table (the header is line 1); without a table, the place in the sorted file list.
         path: the file to read.
         patient: the source's own patient identifier; never written anywhere.
         image: the source's own image identifier, unique within the source; never written anywhere.
-        labels: one entry a finding: 1 present, 0 absent, None unknown.
-        view: "PA", "AP" or None; the image's own header fills a None.
-        age_years: age, or None; the image's own header fills a None.
-        sex: "F", "M" or None; the image's own header fills a None.
-        part: the part that an official split list gives, or None to split by hash.
-        verdict: what the listing knows of view, modality and part of the body; the image's header is judged after it.
+        labels: one entry per finding: 1 present, 0 absent, None unknown.
+        view: "PA", "AP" or None; the image's own header replaces None.
+        age_years: age, or None; the image's own header replaces None.
+        sex: "F", "M" or None; the image's own header replaces None.
+        part: the part from an official split list, or None to split by hash.
+        decision: what the table decides about view, modality and part of the body; the image's header comes second.
     """
 
     row: int
@@ -43,17 +42,17 @@ class Candidate:
     age_years: float | None = None
     sex: str | None = None
     part: Part | None = None
-    verdict: Verdict = NOTHING_SETTLED
+    decision: Decision = NOTHING_DECIDED
 
     def placed(self, part: Part) -> "Candidate":
-        """The same in a part of the split; three times as quick as `dataclasses.replace`, which NIH's rows notice."""
+        """The same candidate in a part of the split; three times as fast as `dataclasses.replace` on NIH's rows."""
         about = (self.view, self.age_years, self.sex)
-        return Candidate(self.row, self.path, self.patient, self.image, self.labels, *about, part, self.verdict)
+        return Candidate(self.row, self.path, self.patient, self.image, self.labels, *about, part, self.decision)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that cannot be imported; `image` is the original identifier and is written as a pseudonym."""
+    """A row that cannot be imported; `image` is the original identifier, written to disk as a pseudonym."""
 
     row: int
     image: str
@@ -62,17 +61,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Everything a source offers.
+    """All rows of a source.
 
     Attributes:
         source: name of the reader, e.g. "nih".
         findings: canonical names, in label order.
         candidates: images to read, in the table's order.
         refusals: rows refused before reading (lateral view, impossible label, ...).
-        absent: rows of a public table whose image is not in this partial download; counted, not listed.
+        absent: number of rows of a public table without an image in this partial download.
         label_policy: how uncertain and blank labels were read, in one word.
-        declared: the words for views and the like that the user declared; headers are read with them too.
-        notes: what whoever imports has to know, one line each, without any identifier.
+        declared: words for views etc. that the user declared; also used for headers.
+        notes: warnings for the user, one line each, without any identifier.
     """
 
     source: str
@@ -85,17 +84,17 @@ class Listing:
     notes: tuple[str, ...] = ()
 
     def with_few_words(self) -> "Listing":
-        """The same without the unknown words of a refusal where they are so many that they may be names."""
+        """The same listing; if the unknown words in refusals are so many that they may be names, they are removed."""
         reasons = without_many_words([refusal.reason for refusal in self.refusals])
         refusals = [replace(r, reason=reason) for r, reason in zip(self.refusals, reasons, strict=True)]
         return replace(self, refusals=refusals)
 
 
 def patient_notes(patients: Iterable[str]) -> list[str]:
-    """A note where one patient has most of the films: several people may have one identifier.
+    """A warning if one patient has most of the films: several people may share one identifier.
 
     Args:
-        patients: the patient of every film, identifier or pseudonym.
+        patients: the patient of every film, as identifier or pseudonym.
     """
     films = Counter(patients)
     (most,) = (count for _, count in films.most_common(1)) if films else (0,)
@@ -104,6 +103,6 @@ def patient_notes(patients: Iterable[str]) -> list[str]:
     if not alone and (most < FEWEST_FILMS or 2 * most <= total):
         return []
     return [
-        f"one patient has {most:,} of {total:,} films; if they are of several people, their identifier is not in the "
-        "patient column (PatientID) and the split by patient does not keep them apart"
+        f"one patient has {most:,} of {total:,} films; if they show several people, the patient column (PatientID) is "
+        "wrong and the split by patient does not separate these people"
     ]

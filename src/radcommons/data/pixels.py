@@ -1,6 +1,6 @@
-"""Image files to grey values, PNG, JPEG and DICOM; then one square and its pyramid.
+"""Read PNG, JPEG and DICOM files to grey values; make a film square and compute its smaller resolutions.
 
-A reason never holds a file name, an identifier or a decoder's own words.
+A reason never contains a file name, an identifier or a decoder's own message.
 """
 
 import math
@@ -18,7 +18,7 @@ from radcommons.data import codestream
 from radcommons.data.colour import MOST_COLOURED_PERCENT, to_grey
 from radcommons.data.dicom_film import HEAD_BYTES, is_dicom, read_dicom
 from radcommons.data.film import Film, Pixels, through_table
-from radcommons.data.views import NOTHING_DECLARED, NOTHING_SETTLED, Declared, Verdict
+from radcommons.data.views import NOTHING_DECIDED, NOTHING_DECLARED, Decision, Declared
 from radcommons.errors import ImageRefused
 
 __all__ = ["Film", "Fit", "Pixels", "Squared", "is_picture", "pyramid", "read", "square"]
@@ -27,11 +27,11 @@ Fit = Literal["crop", "pad"]
 
 SMALLEST_SIDE: Final = 32
 WIDEST_ASPECT: Final = 3.0
-FEWEST_GREY_LEVELS: Final = 4  # a JPEG of an empty film keeps a level or two of rounding
+FEWEST_GREY_LEVELS: Final = 4  # a JPEG of an empty film may have one or two more levels from rounding
 LARGEST_ENLARGEMENT: Final = 2.0
 SMALLEST_LEVEL: Final = 4
-LARGEST_BLOCK_IN_16_BITS: Final = 16 * 16  # pixels; their sum and half of their number are below 2^16
-IN_CACHE_PIXELS: Final = 2**20  # of the films whose means are taken together
+LARGEST_BLOCK_IN_16_BITS: Final = 16 * 16  # pixels; their sum plus half of their number is below 2^16
+IN_CACHE_PIXELS: Final = 2**20  # pixels of the films that are averaged together
 
 PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
 
@@ -43,26 +43,26 @@ _HEAD_OF_JPEG_BYTES = 2**16
 
 
 class Squared(NamedTuple):
-    """A film at the store's resolution, uint8 (R, R), and whether it was enlarged to get there."""
+    """A film at the store's resolution, uint8 (R, R), and whether it was enlarged."""
 
     pixels: Pixels
     upsampled: bool
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name says PNG or JPEG, which threads decode side by side; its content decides how it is read."""
+    """Whether a file has a PNG or JPEG suffix, so that threads can decode it; `read` looks at the content instead."""
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def read(path: Path, *, declared: Declared = NOTHING_DECLARED, before: Verdict = NOTHING_SETTLED,
+def read(path: Path, *, declared: Declared = NOTHING_DECLARED, before: Decision = NOTHING_DECIDED,
          most_coloured_percent: float = MOST_COLOURED_PERCENT) -> Film:  # fmt: skip
     """Read one frontal film; raises ImageRefused with a reason that names no file.
 
     Args:
         path: the file.
-        declared: the user's words for views and the like; see `views.judge`.
-        before: what a label table settles of the same image.
-        most_coloured_percent: share of coloured pixels up to which a PNG or JPEG is taken for grey.
+        declared: the user's words for views etc.; see `views.decide`.
+        before: the decision from a label table about the same image.
+        most_coloured_percent: largest share of coloured pixels in a PNG or JPEG film.
     """
     try:
         with path.open("rb") as file:
@@ -97,7 +97,7 @@ def square(pixels: Pixels, resolution: int, *, fit: Fit) -> Squared:
         resolution: side of the result in pixels, R.
         fit: "crop" cuts the longer side, "pad" adds black to the shorter one.
     Returns:
-        uint8 (R, R): area-averaged where the film is larger, linear where it is enlarged.
+        uint8 (R, R): area-averaged if the film is larger, linear if it is enlarged.
     Raises:
         ImageRefused: the film would be enlarged more than 2 times.
     """
@@ -105,7 +105,7 @@ def square(pixels: Pixels, resolution: int, *, fit: Fit) -> Squared:
     enlargement = resolution / side
     if enlargement > LARGEST_ENLARGEMENT:
         height, width = pixels.shape
-        taken = 2 ** int(math.log2(LARGEST_ENLARGEMENT * side))  # the largest power of two that is not refused
+        taken = 2 ** int(math.log2(LARGEST_ENLARGEMENT * side))  # the largest accepted power of two
         raise ImageRefused(
             f"image is {width} x {height} pixels and resolution {resolution} would enlarge it "
             f"{enlargement:.1f} times; the limit is {LARGEST_ENLARGEMENT:g}, so import at {taken} or less"
@@ -159,8 +159,8 @@ def _fill_means(films: Pixels, levels: list[Pixels]) -> None:
 def _sums_of_two_by_two(sums: npt.NDArray[Any], *, block_pixels: int) -> npt.NDArray[Any]:
     """Sums over 2 x 2 entries, (n, r, r) to (n, r/2, r/2), in the narrowest type that holds 255 * block_pixels.
 
-    Two neighbours in a row are read as one number of twice their width, whose halves are added: NumPy does that with
-    vector instructions, and a step of two it does not.
+    Reads two neighbours of a row as one number of twice the width and adds its halves: NumPy uses vector instructions
+    for that, but not for slices with step 2.
     """
     if sums.dtype == np.uint8:
         pairs = sums.view(np.uint16)
@@ -177,14 +177,14 @@ def _sums_of_two_by_two(sums: npt.NDArray[Any], *, block_pixels: int) -> npt.NDA
 
 def _read_png_or_jpeg(content: bytes, most_coloured_percent: float) -> Pixels:
     if not content.strip(b"\0"):
-        raise ImageRefused("image file is empty" if not content else "image file holds only zero bytes")
+        raise ImageRefused("image file is empty" if not content else "image file contains only zero bytes")
     if content.startswith(_PNG):
         if b"acTL" in content[:_HEAD_OF_PNG_BYTES]:
             raise ImageRefused("several frames in one file")
         decoded: npt.NDArray[Any] = _decode_png(content)
     elif content.startswith(_JPEG):
         decoded = codestream.decode_picture(content)
-        if b"Exif\0\0" in content[:_HEAD_OF_JPEG_BYTES]:  # may say that the film lies on its side; OpenCV turns it
+        if b"Exif\0\0" in content[:_HEAD_OF_JPEG_BYTES]:  # if EXIF says that the film is rotated, OpenCV turns it
             turned: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR)
             decoded = turned
     else:
@@ -193,20 +193,20 @@ def _read_png_or_jpeg(content: bytes, most_coloured_percent: float) -> Pixels:
 
 
 def _decode_png(content: bytes) -> npt.NDArray[Any]:
-    """Grey (H, W) or blue, green, red (H, W, 3), uint8 or uint16; what is transparent shows its colour."""
+    """Grey (H, W) or blue, green, red (H, W, 3), uint8 or uint16; transparency is ignored."""
     try:
         decoded: npt.NDArray[Any] = imagecodecs.png_decode(content)
     except Exception:  # libpng checks every byte
         raise ImageRefused(codestream.DAMAGED) from None
     if b"eXIf" in content and Image.open(BytesIO(content)).getexif().get(_EXIF_ORIENTATION, 1) != 1:
-        raise ImageRefused("PNG is marked as lying on its side or mirrored (EXIF); turn it and import it again")
+        raise ImageRefused("PNG is marked as rotated or mirrored (EXIF); turn it upright and import it again")
     if decoded.ndim == 2:
         return decoded
     return np.ascontiguousarray(decoded[..., 0] if decoded.shape[2] == 2 else decoded[..., 2::-1])
 
 
 def _to_eight_bits(grey: npt.NDArray[Any]) -> Pixels:
-    """Eight bits as they are; sixteen scaled from their own minimum and maximum."""
+    """Eight bits unchanged; sixteen bits scaled from the image's minimum and maximum."""
     if grey.dtype == np.uint8:
         return grey
     low, high = int(grey.min()), int(grey.max())

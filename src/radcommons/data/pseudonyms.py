@@ -1,6 +1,6 @@
-"""Patient and image identifiers become keyed pseudonyms at the door; the key stays beside the store, in the hospital.
+"""Replace patient and image identifiers with keyed pseudonyms; the key stays in the hospital, beside the store.
 
-A pseudonym is no anonymity: whoever has the key and a list of identifiers can redo it.
+Pseudonyms are not anonymous: whoever has the key and a list of identifiers can compute them again.
 """
 
 import contextlib
@@ -19,25 +19,25 @@ HEX_DIGITS: Final = 16
 def pseudonym(identifier: str, *, key: bytes) -> str:
     """16 hexadecimal digits of HMAC-SHA256; 10^6 identifiers collide with probability 3e-8.
 
-    The identifier may be a path whose bytes are not UTF-8, as Python reads it from a folder.
+    The identifier may be a path with bytes that are not UTF-8, as Python reads it from a folder.
     """
     return hmac.digest(key, identifier.encode(errors="surrogateescape"), "sha256").hex()[:HEX_DIGITS]
 
 
 def fingerprint(key: bytes) -> str:
-    """16 hexadecimal digits that name a key and do not disclose it."""
+    """16 hexadecimal digits that identify a key without disclosing it."""
     return hmac.digest(key, b"radcommons: fingerprint of a pseudonym key", "sha256").hex()[:HEX_DIGITS]
 
 
 def phantom_fingerprint(*, site: str, seed: int) -> str:
-    """What stands for the key of a phantom hospital: patient i depends on the seed, the site and i only."""
+    """The fingerprint of a simulated hospital, which has no key: patient i depends on the seed, the site and i only."""
     return fingerprint(f"phantom {seed} {site}".encode())
 
 
 def load_or_create_key(path: Path) -> bytes:
-    """The key in `path`, 32 bytes in hexadecimal; made at random, mode 0600 and atomically where there is none.
+    """The key in `path`, 32 bytes in hexadecimal; if there is none, creates a random key atomically with mode 0600.
 
-    Of two processes that come at once, one makes the key and both return it. Raises BadInput for a damaged file.
+    If two processes call this at once, one creates the key and both return it. Raises BadInput for a damaged file.
     """
     if not path.exists():
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -55,7 +55,7 @@ def load_or_create_key(path: Path) -> bytes:
 
 
 def load_key(path: Path) -> bytes:
-    """The key in `path`; raises BadInput where there is none that can be read."""
+    """The key in `path`; raises BadInput if it cannot be read."""
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (ValueError, OSError):

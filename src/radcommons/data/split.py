@@ -1,7 +1,6 @@
-"""Train, validation and test by patient: from a salted hash, or from official lists of images.
+"""Split patients into train, validation and test, by a salted hash or by official lists of images.
 
-A patient's part is a function of the patient and the salt alone, so that images which arrive later join the part
-their patient already has.
+A patient's part depends on the patient and the salt only, so images that are imported later get the same part.
 """
 
 import gzip
@@ -19,10 +18,10 @@ from radcommons.data.sources.tables import IMAGE_NAMES, SPLIT_NAMES, Wanted, rea
 from radcommons.errors import BadInput, PathMissing, SettingRefused, TableRefused, nearest_hint
 
 FRACTIONS: Final = (0.7, 0.1, 0.2)  # paper section 7
-TRAIN_AND_VAL: Final = (7 / 8, 1 / 8, 0.0)  # the same 7 : 1 where a list fixes the test part
+TRAIN_AND_VAL: Final = (7 / 8, 1 / 8, 0.0)  # the same 7 : 1 if a list gives the test part
 NOT_LISTED: Final = "not in the split lists"
 
-# What a list may say of an image: a part, or "trainval" for a hash to divide.
+# The parts in a list; a hash divides "trainval".
 _PART_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val",
                "validation": "val", "dev": "val", "test": "test", "testing": "test", "train_val": "trainval",
                "trainval": "trainval"}  # fmt: skip
@@ -32,7 +31,7 @@ _PART_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "va
 class SplitLists:
     """Official lists: image name to "train", "val", "test" or "trainval"; `rest` is for images in no list.
 
-    A name is a path without its image suffix, as far as the list gives it: ``00000001_000`` or
+    A name is a path or the end of a path, without its image suffix: ``00000001_000`` or
     ``patient00001/study1/view1_frontal``.
     """
 
@@ -48,7 +47,7 @@ def part_by_hash(patient: str, *, salt: str, fractions: Sequence[float] = FRACTI
         salt: any text; another salt gives an independent split.
         fractions: shares of train, val and test, in [0, 1], sum 1.
     Returns:
-        The part whose interval of [0, 1) holds the first 64 bits of SHA-256(salt, patient).
+        The part whose interval of [0, 1) contains the first 64 bits of SHA-256(salt, patient).
     """
     check_fractions(fractions)
     digest = hashlib.sha256(
@@ -63,7 +62,7 @@ def part_by_hash(patient: str, *, salt: str, fractions: Sequence[float] = FRACTI
 
 
 def parts_by_hash(patients: Iterable[str], *, salt: str, fractions: Sequence[float] = FRACTIONS) -> list[Part]:
-    """`part_by_hash` of every entry, hashed once a patient."""
+    """`part_by_hash` of every entry; hashes each patient once."""
     of_patient: dict[str, Part] = {}
     parts: list[Part] = []
     for patient in patients:
@@ -74,18 +73,18 @@ def parts_by_hash(patients: Iterable[str], *, salt: str, fractions: Sequence[flo
 
 
 def check_fractions(fractions: Sequence[float]) -> None:
-    """Raises SettingRefused unless three shares in [0, 1] sum to 1."""
+    """Raise SettingRefused unless `fractions` are three shares in [0, 1] that sum to 1."""
     if len(fractions) != 3 or any(not 0 <= f <= 1 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
         shares = ", ".join(f"{f:g}" for f in fractions)
         raise SettingRefused(f"fractions are {shares}; train, val and test are three shares in [0, 1] that sum to 1")
 
 
 def read_split_files(paths: Sequence[Path]) -> SplitLists:
-    """Official lists from text files of image names or from CSV files with columns image and split.
+    """Read official lists: text files of image names, or CSV files with columns image and split.
 
-    A text file's part is told by its name: ``train_val_list.txt.gz``, ``test_list.txt``, ``valid.txt``, ``train.txt``.
-    A test list alone leaves every other image to train and val, divided by the hash.
-    Raises PathMissing, TableRefused; BadInput where an image stands in two parts.
+    A text file's name gives its part: ``train_val_list.txt.gz``, ``test_list.txt``, ``valid.txt``, ``train.txt``.
+    If only a test list is given, the hash divides all other images into train and val.
+    Raises PathMissing, TableRefused; BadInput if an image is in two parts.
     """
     part_of_name: dict[str, str] = {}
     in_two_parts = 0
@@ -93,17 +92,17 @@ def read_split_files(paths: Sequence[Path]) -> SplitLists:
         for name, part in _read_table(path) if _is_csv(path) else _read_names(path):
             in_two_parts += part_of_name.setdefault(_without_suffix(name), part) != part
     if in_two_parts:
-        raise BadInput(f"{in_two_parts} images stand in two parts of the split lists; mend the lists")
+        raise BadInput(f"{in_two_parts} images are in two parts of the split lists; correct the lists")
     test_alone = set(part_of_name.values()) == {"test"}
     return SplitLists(part_of_name, "trainval" if test_alone else None)
 
 
 def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractions: Sequence[float] = FRACTIONS
                ) -> Listing:  # fmt: skip
-    """`listing` with the part of every candidate: by the lists where there are any, else by the hash.
+    """`listing` with a part for every candidate: by the lists if given, otherwise by the hash.
 
     An image in no list is refused, unless the lists name the test part only.
-    Raises BadInput where the lists put one patient in two parts.
+    Raises BadInput if the lists put one patient in two parts.
     """
     if lists is None:
         parts = parts_by_hash((c.patient for c in listing.candidates), salt=salt, fractions=fractions)
@@ -123,14 +122,14 @@ def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractio
     shared = shared_patients((c.patient, c.part) for c in placed)
     if shared:
         raise BadInput(
-            f"the split lists put {shared} patients in two parts; a patient's images have to stand in one part, so "
-            "mend the lists or leave --split out"
+            f"the split lists put {shared} patients in two parts; a patient's images must be in one part, so "
+            "correct the lists or leave --split out"
         )
     return replace(listing, candidates=placed, refusals=refusals)
 
 
 def _listed(part_of_name: Mapping[str, str], candidate: Candidate) -> str | None:
-    """What the lists say of an image, by as much of its path as they give."""
+    """The part of an image in the lists, matched by its path or the end of it."""
     return _by_endings(part_of_name, candidate.image) or _by_endings(part_of_name, candidate.path.as_posix())
 
 
@@ -144,7 +143,7 @@ def _by_endings(part_of_name: Mapping[str, str], path: str) -> str | None:
 
 
 def _by_lone_stem(lists: SplitLists, candidates: Sequence[Candidate]) -> dict[str, str]:
-    """What the lists say of names without folders, where only one candidate has such a name."""
+    """Parts of names without folders, for names that only one candidate has."""
     stems = Counter(stem(c.image) for c in candidates)
     return {stem(name): word for name, word in lists.part_of_name.items() if stems[stem(name)] == 1}
 
@@ -155,7 +154,7 @@ def _without_suffix(name: str) -> str:
 
 
 def shared_patients(patients_and_parts: Iterable[tuple[str, Part | None]]) -> int:
-    """How many patients have images in more than one part; 0 in every sound split."""
+    """How many patients have images in more than one part; 0 in every correct split."""
     first_part: dict[str, Part | None] = {}
     shared = {patient for patient, part in patients_and_parts if first_part.setdefault(patient, part) != part}
     return len(shared)
@@ -190,7 +189,7 @@ def _part_of_file(path: Path) -> str:
                        ("train", "train")):  # fmt: skip
         if word in name:
             return part
-    raise TableRefused(f"{path.name}: the name has to say which part it lists: train_val, train, val or test")
+    raise TableRefused(f"{path.name}: the file name must say which part it lists: train_val, train, val or test")
 
 
 def _read_table(path: Path) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""The store: one site's radiographs as memory-mapped arrays, one file a resolution, and a manifest.
+"""The store: one site's radiographs as memory-mapped arrays, one file per resolution, and a manifest.
 
 On disk: ``store.json``, ``manifest.parquet``, ``images_0004.npy`` ... ``images_RRRR.npy`` (uint8, (N, R, R)),
-``rejected.csv``, and ``pseudonym.key`` (secret; keeps later imports of the same site under the same pseudonyms).
+``rejected.csv``, and ``pseudonym.key`` (secret; later imports with this key get the same pseudonyms).
 A store never leaves the hospital.
 """
 
@@ -22,12 +22,12 @@ JOURNAL_FOLDER = ".import"  # present while an import is unfinished
 
 
 def images_file(folder: Path, resolution: int) -> Path:
-    """Where the images of one resolution lie."""
+    """Path of the images of one resolution."""
     return folder / f"images_{resolution:04d}.npy"
 
 
 def manifest_file(folder: Path) -> Path:
-    """Where the manifest lies."""
+    """Path of the manifest."""
     return folder / "manifest.parquet"
 
 
@@ -40,7 +40,7 @@ def pixels_digest(pixels: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store; images are read from the memory map only when asked for."""
+    """An opened store; images are read from the memory map on demand."""
 
     path: Path
     record: StoreRecord
@@ -56,7 +56,7 @@ class Store:
             try:
                 shape = np.load(file, mmap_mode="r").shape
             except (OSError, ValueError, EOFError):
-                raise StoreRefused(f"{file} is missing or damaged; 'radcommons data verify {path}' says more") from None
+                raise StoreRefused(f"{file} is missing or damaged; run 'radcommons data verify {path}'") from None
             if shape != expected:
                 raise StoreRefused(
                     f"{file} has shape {shape}, store.json says {expected}; import again to a new folder"
@@ -80,9 +80,9 @@ class Store:
 
     @cached_property
     def manifest(self) -> pl.DataFrame:
-        """One row an image: row, image_id, patient, split, view, age, sex, a column a finding, two digests."""
+        """One row per image: row, image_id, patient, split, view, age, sex, one column per finding, two digests."""
         try:
-            # its bytes, as polars takes no path that is not UTF-8
+            # bytes, because polars accepts only UTF-8 paths
             return pl.read_parquet(manifest_file(self.path).read_bytes())
         except (OSError, pl.exceptions.PolarsError):
             raise StoreRefused(
@@ -98,7 +98,7 @@ class Store:
         return images
 
     def rows(self, part: Part | None = None) -> np.ndarray:
-        """Row numbers of one part of the split, ascending, int64; all rows without a part."""
+        """Row numbers of one part of the split, ascending, int64; all rows if `part` is None."""
         if part is None:
             return np.arange(len(self.manifest))
         return np.flatnonzero((self.manifest["split"] == part).to_numpy())

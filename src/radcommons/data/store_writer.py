@@ -1,7 +1,7 @@
-"""Writes a store block by block, in order, so that a killed import loses at most the block it was on.
+"""Write a store block by block, in order, so that a killed import loses at most its current block.
 
-Image files grow at their end; a line of ``.import/journal.jsonl`` is added once a block's pixels are in them.
-After a kill the files are cut back to the last whole journal line. ``store.json`` comes last and means complete.
+Each block is appended to the image files, then a line is added to ``.import/journal.jsonl``. After a kill, the files
+are truncated to the last whole journal line. ``store.json`` is written last: a store with it is complete.
 """
 
 import io
@@ -26,12 +26,12 @@ from radcommons.files import write_whole
 from radcommons.folders import claim, read_request
 from radcommons.records import StoreRecord, sha256_file
 
-WRITE_BEHIND_BYTES = 2**19  # of one block and resolution; less is left to the system
+WRITE_BEHIND_BYTES = 2**19  # smallest size of one block and resolution that is sent to the disk early
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """The manifest's entry for one accepted image; every identifier is already a pseudonym."""
+    """The manifest's entry for one accepted image, with pseudonyms."""
 
     image_id: str
     patient: str
@@ -51,7 +51,7 @@ IMAGE_FIELDS = tuple(field.name for field in fields(StoredImage))
 
 @dataclass(frozen=True, slots=True)
 class RejectedImage:
-    """A line of ``rejected.csv``: line of the source's table, pseudonym of the file, reason."""
+    """A row of ``rejected.csv``: line of the source's table, pseudonym of the file, reason."""
 
     row: int
     file: str
@@ -60,7 +60,7 @@ class RejectedImage:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What one job made: images of every resolution, uint8 (n, r, r), their entries, and the refusals."""
+    """The result of one job: images of every resolution, uint8 (n, r, r), their entries, and the refusals."""
 
     levels: dict[int, np.ndarray]
     images: list[StoredImage]
@@ -69,7 +69,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for; two imports are the same exactly where their requests have the same digest."""
+    """The request of an import; two imports are the same if and only if their requests have the same digest."""
 
     name: str
     source: str
@@ -89,7 +89,7 @@ class Request:
 
 
 class StoreWriter:
-    """An import under way."""
+    """A running import."""
 
     def __init__(self, out: Path, request: Request) -> None:
         self.out = out
@@ -101,7 +101,7 @@ class StoreWriter:
 
     @classmethod
     def begin(cls, out: Path, request: Request) -> Self:
-        """Start an import in a folder of its own, or take up the same one where it was cut off.
+        """Start an import in its own folder, or continue the same import after an interruption.
 
         The caller holds the folder. Raises PathInUse for an unfinished import of other data.
         """
@@ -118,7 +118,7 @@ class StoreWriter:
         return writer
 
     def append(self, block: Block) -> None:
-        """Add the next block: pixels first, then the journal line that makes them count."""
+        """Add the next block: first its pixels, then the journal line that confirms them."""
         entry = {
             "images": [{name: getattr(i, name) for name in IMAGE_FIELDS} for i in block.images],
             "rejected": [asdict(r) for r in block.rejected],
@@ -149,7 +149,7 @@ class StoreWriter:
         return record
 
     def _take_up(self) -> None:
-        """Read the journal's whole lines as far as the image files keep up, and cut every file back to them."""
+        """Read the journal's whole lines for which the image files have all pixels; truncate every file to them."""
         readable = min(_images_in(images_file(self.out, r), r) for r in self.request.resolutions)
         whole = 0
         if self._journal.is_file():
@@ -224,29 +224,29 @@ class StoreWriter:
 
 
 def forget_journal(out: Path) -> None:
-    """Remove what only an unfinished import needs; store.json is there and says complete."""
+    """Remove the files of an unfinished import, after store.json is written."""
     shutil.rmtree(out / JOURNAL_FOLDER, ignore_errors=True)
 
 
 def nothing_to_import(reasons: Iterable[str], absent: int) -> NothingToImport:
-    """The error of an import without an image, with the reason that occurs most."""
+    """The error of an import without any image, with the most frequent reason."""
     counted = Counter(reasons)
     common = counted.most_common(1)
     because = f"; most often: {common[0][0]} ({common[0][1]:,} times)" if common else ""
-    missing = f"; {absent:,} rows of the table have no image here" if absent else ""
+    missing = f"; {absent:,} rows of the table have no image" if absent else ""
     return NothingToImport(f"no image could be imported, {counted.total():,} refused{because}{missing}")
 
 
 def _forget(out: Path) -> None:
-    """Remove what an import wrote that has not finished a single image."""
+    """Remove the files of an import that has not finished any image."""
     for path in (*out.glob("images_*.npy"), out / TRUTH_FILE, journal_file(out)):
         path.unlink(missing_ok=True)
 
 
 def _begin_to_disk(file: BinaryIO, size: int) -> None:
-    """Send the last `size` bytes of a file on their way to the disk and do not wait: `finish` waits for all.
+    """Start to write the last `size` bytes of a file to the disk, without waiting; `finish` waits for all.
 
-    Linux begins to write what is said to be not needed, and keeps in memory what is not yet on the disk.
+    POSIX_FADV_DONTNEED makes Linux start writing; it keeps the pages in memory until they are on the disk.
     """
     if size >= WRITE_BEHIND_BYTES and sys.platform.startswith("linux"):
         file.flush()
@@ -254,7 +254,7 @@ def _begin_to_disk(file: BinaryIO, size: int) -> None:
 
 
 def _journal_entry(line: bytes) -> dict[str, Any] | None:
-    """A whole journal line, or None for one that was cut off."""
+    """A whole journal line, or None for a truncated line."""
     try:
         entry: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -284,7 +284,7 @@ def _header_size(path: Path) -> int:
 
 
 def _images_in(path: Path, resolution: int) -> int:
-    """Whole images in a growing file; 0 where it is absent or has no header yet."""
+    """Number of whole images in a growing file; 0 if it is absent or has no header yet."""
     try:
         return (path.stat().st_size - _header_size(path)) // resolution**2
     except (OSError, ValueError, EOFError):

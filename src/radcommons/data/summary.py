@@ -1,4 +1,4 @@
-"""What a store holds, in numbers and in one picture."""
+"""Summarise a store in numbers and in one picture."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,7 +15,7 @@ from radcommons.data.store import Store
 from radcommons.pictures import contact_sheet
 
 SHEET_COLUMNS = 10
-SHEET_SIDE = 128  # pixels of an image on the contact sheet, at most
+SHEET_SIDE = 128  # largest side of an image on the contact sheet, pixels
 
 
 class Prevalence(BaseModel):
@@ -29,7 +29,7 @@ class Prevalence(BaseModel):
 
 
 class IdenticalFilm(BaseModel):
-    """A film whose pixels another patient's film has too; films of one group are the same."""
+    """A film with the same pixels as a film of another patient; films of one group are identical."""
 
     group: int
     row: int
@@ -41,10 +41,10 @@ class StoreSummary(BaseModel):
 
     Attributes:
         without_finding: images in which every finding is known to be absent ("No Finding" is none).
-        age_years: 5th, 50th and 95th percentile where ages are known.
-        shared_patients: patients in more than one part; 0 in every sound store.
-        identical_images: images whose pixels occur under another patient as well; `identical` names them.
-        notes: what whoever uses the store has to know, one line each.
+        age_years: 5th, 50th and 95th percentile of known ages.
+        shared_patients: patients in more than one part; 0 in every correct store.
+        identical_images: images with the same pixels as an image of another patient; `identical` names them.
+        notes: warnings for the user, one line each.
     """
 
     name: str
@@ -72,7 +72,7 @@ class StoreSummary(BaseModel):
 
 
 def summarise(store: Store) -> StoreSummary:
-    """Count what a store holds, from its manifest alone."""
+    """Summarise a store from its manifest."""
     table, record = store.manifest, store.record
     by_part = {part: table.filter(pl.col("split") == part) for part in PARTS}
     parts_of_patient = table.group_by("patient").agg(pl.col("split").n_unique().alias("parts"))
@@ -115,7 +115,7 @@ def summarise(store: Store) -> StoreSummary:
 
 
 def refused_by_reason(folder: Path) -> dict[str, int]:
-    """How many films each reason refused, from a store's ``rejected.csv``; the most frequent first."""
+    """Number of refused films for each reason, from a store's ``rejected.csv``; the most frequent first."""
     try:
         reasons = pl.read_csv((folder / "rejected.csv").read_bytes(), columns=["reason"], infer_schema=False)["reason"]
     except (OSError, pl.exceptions.PolarsError):
@@ -124,9 +124,9 @@ def refused_by_reason(folder: Path) -> dict[str, int]:
 
 
 def store_sheet(store: Store) -> Image.Image:
-    """A contact sheet: films without finding, a row a finding, and a row of films in none of these rows.
+    """A contact sheet: one row without finding, one row per finding, and one row of films in none of these.
 
-    A real store's sheet shows patients.
+    The sheet of a real store shows patients.
     """
     side = min(SHEET_SIDE, store.resolutions[-1])
     images, labels = store.images(side), store.labels()

@@ -1,4 +1,4 @@
-"""Whether a store's bytes are still those of its import, and where they are not."""
+"""Check that a store's files are as imported, and list the damaged places."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,16 +15,16 @@ BLOCK = 64  # images read at a time
 
 
 class Verification(NamedTuple):
-    """Images that a store should hold, and one line a fault."""
+    """Number of images in a store, and one line per fault."""
 
     images: int
     faults: list[str]
 
 
 def verify(folder: Path, track: Track = silent) -> Verification:
-    """Compare every stored byte with its digest: the manifest, the largest images, and the smaller ones with those.
+    """Compare the manifest and the largest images with their digests, and the smaller images with the largest.
 
-    Raises PathMissing or StoreRefused where `folder` is no finished store; every other damage is a fault.
+    Raises PathMissing or StoreRefused if `folder` is not a finished store; any other damage is a fault.
     """
     record = read_record(folder)
     digests, faults = _digests(folder, record.manifest_sha256)
@@ -51,7 +51,7 @@ def _digests(folder: Path, manifest_sha256: str) -> tuple[list[str] | None, list
 
 
 def _readable(path: Path, images: int, side: int) -> tuple[np.ndarray, list[str]]:
-    """The whole images that a file still holds, uint8 (n, side, side), and a fault where they are not all."""
+    """The whole images that a file still has, uint8 (n, side, side), and a fault if some are missing."""
     nothing = np.empty((0, side, side), np.uint8)
     try:
         with path.open("rb") as file:
@@ -65,12 +65,12 @@ def _readable(path: Path, images: int, side: int) -> tuple[np.ndarray, list[str]
     if shape != (images, side, side) or fortran_order or dtype != np.uint8:
         return nothing, [f"{path.name}: its header is damaged"]
     whole = min(images, (path.stat().st_size - start) // side**2)
-    fault = [f"{path.name} is cut off: rows {whole} to {images - 1} are lost"] if whole < images else []
+    fault = [f"{path.name} is truncated: rows {whole} to {images - 1} are lost"] if whole < images else []
     return np.memmap(path, np.uint8, "r", start, (whole, side, side)) if whole else nothing, fault
 
 
 def _damaged(levels: dict[int, np.ndarray], digests: list[str] | None, rows: slice) -> list[str]:
-    """Damage of a block of rows: each largest image against its digest, each smaller one against the largest."""
+    """Faults of a block of rows: compares each largest image with its digest, each smaller one with the largest."""
     largest = max(levels)
     block = np.asarray(levels[largest][rows])
     bad: set[int] = set()

@@ -1,7 +1,4 @@
-"""Values and free text into known phrases: what a value names, and which of its words are left.
-
-The words are those of `view_words`. Nothing is decided here; see `views`.
-"""
+"""Find the known phrases of `view_words` in values and free text, and the words that remain; `views` decides."""
 
 import re
 import unicodedata
@@ -14,7 +11,7 @@ from radcommons.data import view_words as words
 About = Literal["view", "modality", "body part"]
 Kinds = Mapping[tuple[str, ...], tuple[About, str]]
 
-LONGEST_SHOWN: Final = 24  # characters of a value that may be shown
+LONGEST_SHOWN: Final = 24  # characters; a longer value is never shown
 MOST_WORDS_SHOWN: Final = 3
 MOST_DIGITS_SHOWN: Final = 2
 LONGEST_PHRASE: Final = 4  # words
@@ -26,7 +23,7 @@ _GLUED: Final = ("chest", "thorax", "torax", "torace", "thx")
 
 
 def tokens_of(text: str) -> list[str]:
-    """The words and numbers of a value, without case, accents and marks; "ThoraxPA" and "THORAXPA" are two words."""
+    """The words and numbers of a value, without case, accents and marks; "ThoraxPA" and "THORAXPA" have two words."""
     return [part for token in _separate(text) for part in _unglued(token)]
 
 
@@ -37,9 +34,9 @@ def _separate(text: str) -> list[str]:
 
 
 def has_lost_letters(value: str) -> bool:
-    """Whether letters of a value may have been lost in a wrong character set: "???", or signs in the place of words.
+    """Whether a wrong character set may have destroyed letters of a value: "???", or symbols instead of words.
 
-    Without them it would say less than its writer did: a lateral view in Shift-JIS would say nothing.
+    Without those letters a lateral view in Shift-JIS would look as if no view was given.
     """
     odd = any(c in "?%\ufffd" or (not c.isascii() and unicodedata.category(c)[0] in "SC") for c in value)
     return odd or (not value.isascii() and any(len(token) == 1 and token.isascii() for token in _separate(value)))
@@ -57,7 +54,7 @@ def _unglued(token: str) -> list[str]:
 
 
 def named_in(tokens: list[str], kinds: Kinds) -> tuple[list[tuple[About, str]], set[str]]:
-    """The known phrases in a value, longest first, and the words left; a short number among words is neither."""
+    """The known phrases in a value, longest first, and the remaining words; short numbers among words are ignored."""
     named: list[tuple[About, str]] = []
     left: set[str] = set()
     position = 0
@@ -82,7 +79,7 @@ def named_in(tokens: list[str], kinds: Kinds) -> tuple[list[tuple[About, str]], 
 
 
 def _by_stem(token: str) -> str | None:
-    """The view of a word that is not listed but contains what all words for it have in common."""
+    """The view of a word that is not listed but contains the stem that words for the view have in common."""
     if token in _NOT_BY_STEM:
         return None
     return next((kind for kind, stem in words.STEMS.items() if stem in token), None)
@@ -90,7 +87,7 @@ def _by_stem(token: str) -> str | None:
 
 @lru_cache(maxsize=8192)
 def named_in_text(about: About, text: str, *, of_study: bool) -> str | None:
-    """What free text names: the one view, or a part of the body, the chest first; None where it does not."""
+    """The view or the part of the body that free text names (the chest first); None if it names none or several."""
     tokens = tokens_of(text)
     named, _ = named_in(tokens, _IN_TEXT)
     kinds = [kind for of, kind in named if of == about]
@@ -108,7 +105,7 @@ def named_in_text(about: About, text: str, *, of_study: bool) -> str | None:
 
 
 def shown_words(whole: str, value: str) -> str:
-    """A value's words where they are few, short and no number or name by their form; else "other words"."""
+    """A value's words, if they are few, short and not in the form of a number or a name; otherwise "other words"."""
     short = len(whole) <= LONGEST_SHOWN and len(whole.split()) <= MOST_WORDS_SHOWN
     digits = sum(letter.isdecimal() for letter in whole)
     if whole and short and digits <= MOST_DIGITS_SHOWN and not re.search(r"[\^@,;=]|\.\w{2,5}$", value):
@@ -121,7 +118,7 @@ def _phrases(text: str) -> set[tuple[str, ...]]:
 
 
 def _table(*groups: tuple[About, Mapping[str, str]]) -> dict[tuple[str, ...], tuple[About, str]]:
-    """Every phrase with what it says; earlier groups win, and all of them over the words that say nothing."""
+    """Every phrase with its meaning; earlier groups take precedence, and all groups over neutral words."""
     table: dict[tuple[str, ...], tuple[About, str]] = dict.fromkeys(_phrases(words.NEUTRAL), ("view", _NEUTRAL))
     for about, kinds in reversed(groups):
         table |= {phrase: (about, kind) for kind, text in kinds.items() for phrase in _phrases(text)}

@@ -1,10 +1,10 @@
-"""The words and codes that `views` knows, as tables. A phrase is written as in the field; case, accents and marks do
-not count. Languages: English, German, French, Spanish, Italian, Dutch, Portuguese, and the commonest of some others.
+"""Tables of the words and codes that `views` knows. Case, accents and punctuation of a phrase do not matter. Languages:
+English, German, French, Spanish, Italian, Dutch, Portuguese, and the most common words of some others.
 """
 
 from typing import Final
 
-# What a view is called in a reason. PA, AP and FRONTAL are taken, every other is refused.
+# Names of views in reasons. PA, AP and FRONTAL are accepted, all others refused.
 PA, AP, FRONTAL = "PA", "AP", "frontal"
 LATERAL, DECUBITUS, OBLIQUE = "lateral view", "lateral decubitus view", "oblique view"
 LORDOTIC, SWIMMERS, SECTION, SCOUT = "lordotic or apical view", "swimmer's view", "section image", "scout image"

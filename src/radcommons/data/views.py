@@ -1,9 +1,9 @@
-"""Which image is a frontal chest radiograph, by the words and codes of its table and its DICOM header.
+"""Decide which image is a frontal chest radiograph, from the words and codes of its table and its DICOM header.
 
-The rule, for view, modality and part of the body alike: a word known to be right is taken; a word known to be another
-is refused with its reason; an unknown word is refused unless the user declares it; where nothing is said the image is
-taken. Sources that contradict each other are refused. Free text (descriptions) is asked only where no view position or
-code decides, and is never shown: it may hold names.
+One rule for view, modality and part of the body: accept a word that is known to be right; refuse a word that is known
+to be something else, with the reason; refuse an unknown word unless the user declares it; accept an image about which
+nothing is stated. Refuse sources that contradict each other. Free text (descriptions) counts only if no view position
+or code decides; it is never shown, because it may contain names.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ from radcommons.data.view_phrases import (
     tokens_of,
 )
 
-ABOUT: Final[tuple[About, ...]] = ("modality", "body part", "view")  # in the order of the reasons
+ABOUT: Final[tuple[About, ...]] = ("modality", "body part", "view")  # the first fault gives the reason
 ANY: Final = "any"
 MOST_UNKNOWN: Final = 20  # distinct unknown words
 
@@ -42,9 +42,9 @@ _ASK: Final[dict[About, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the user declares: words for frontal views, for radiographs and for the chest.
+    """Words that the user declares to mean a frontal view, a radiograph or the chest.
 
-    A declared word overrides what is known of it; `ANY` takes every unknown word. `synthetic` takes images that are
+    A declared word overrides its known meaning; `ANY` accepts every unknown word. `synthetic` accepts images that are
     marked as synthetic.
     """
 
@@ -56,7 +56,7 @@ class Declared:
     @classmethod
     def of(cls, *, views: Iterable[str] = (), modalities: Iterable[str] = (), body_parts: Iterable[str] = (),
            synthetic: bool = False) -> "Declared":  # fmt: skip
-        """From options, each a value or several with commas between."""
+        """From the options, each one or several words separated by commas."""
         return cls(_listed(views), _listed(modalities), _listed(body_parts), synthetic)
 
     def of_kind(self, about: About) -> frozenset[str]:
@@ -64,21 +64,21 @@ class Declared:
         return {"view": self.views, "modality": self.modalities, "body part": self.body_parts}[about]
 
     def as_lists(self) -> list[object]:
-        """In a fixed order, for the digest of an import's request."""
+        """The words in a fixed order, for the digest of an import's request."""
         return [sorted(self.views), sorted(self.modalities), sorted(self.body_parts), self.synthetic]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one source (a row of a table, a header) says of an image.
+class Statements:
+    """The statements of one source (a row of a table, a header) about an image.
 
     Attributes:
-        fields: values of fields made for the purpose, such as ViewPosition, each with what it is about.
-        hints: values of which only known words count, such as the meaning beside a known code.
+        fields: values of dedicated fields, such as ViewPosition, each with its topic.
+        hints: values in which only known words count, such as the meaning of a known code.
         series_text: free text about this image or its series.
         study_text: free text about the whole study.
         synthetic: whether the image is marked as synthetic.
-        names: words that may be of a person, in small letters: unknown ones among them are never shown.
+        names: lower-case words that may be a person's name; if unknown, they are never shown.
     """
 
     fields: tuple[tuple[About, str], ...] = ()
@@ -90,80 +90,84 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What follows for an image.
+class Decision:
+    """The decision about an image.
 
     Attributes:
         view: "PA", "AP" or None.
-        refused: the reason; None where the image is taken.
-        settled: which of view, modality and part of the body were said and are right.
-        declared: what is taken only because the user declared it, such as "view DORSAL".
+        refused: the reason; None if the image is accepted.
+        decided: which of view, modality and part of the body were stated and are right.
+        declared: what is accepted only because the user declared it, such as "view DORSAL".
     """
 
     view: str | None = None
     refused: str | None = None
-    settled: tuple[About, ...] = ()
+    decided: tuple[About, ...] = ()
     declared: tuple[str, ...] = ()
 
 
 NOTHING_DECLARED: Final = Declared()
-NOTHING_SAID: Final = Said()
-NOTHING_SETTLED: Final = Verdict()
+NO_STATEMENTS: Final = Statements()
+NOTHING_DECIDED: Final = Decision()
 
 
 @lru_cache(maxsize=8192)
-def judge(said: Said, declared: Declared = NOTHING_DECLARED, before: Verdict = NOTHING_SETTLED) -> Verdict:
-    """What follows from what one source says of an image.
+def decide(
+    statements: Statements, declared: Declared = NOTHING_DECLARED, before: Decision = NOTHING_DECIDED
+) -> Decision:
+    """Decide from the statements of one source about an image.
 
     Args:
-        said: what the source says.
+        statements: of the source.
         declared: the user's words.
-        before: what followed from a better source, the table. Where that settles a question, unknown words and free
-            text are not asked; a known contradiction is refused all the same.
+        before: the decision from a better source, the table. What it decided, unknown words and free text cannot
+            change; a known contradiction is still refused.
     """
     if before.refused:
         return before
-    if said.synthetic and not declared.synthetic:
-        return Verdict(refused="marked as synthetic (SyntheticData); pass --synthetic to take such images")
-    facts = [fact for about, value in said.fields for fact in _facts(about, value, declared, said.synthetic)]
+    if statements.synthetic and not declared.synthetic:
+        return Decision(refused="marked as synthetic (SyntheticData); pass --synthetic to take such images")
+    facts = [
+        fact for about, value in statements.fields for fact in _facts(about, value, declared, statements.synthetic)
+    ]
     facts += [
         fact
-        for about, value in said.hints
-        for fact in _facts(about, value, declared, said.synthetic)
+        for about, value in statements.hints
+        for fact in _facts(about, value, declared, statements.synthetic)
         if fact.state != "unknown"
     ]
-    facts = [_without_names(fact, said.names) for fact in facts]
-    settled, taken_words, view = list(before.settled), list(before.declared), before.view
+    facts = [_without_names(fact, statements.names) for fact in facts]
+    decided, taken_words, view = list(before.decided), list(before.declared), before.view
     for about in ABOUT:
         of_kind = [fact for fact in facts if fact.about == about]
         right = [fact for fact in of_kind if fact.state == "right"]
         other = next((fact for fact in of_kind if fact.state == "other"), None)
-        if other and (right or about in before.settled):
+        if other and (right or about in before.decided):
             told = right[0].kind if right else "the table"
-            return Verdict(refused=f"contradiction in the {about}: {told} against {other.kind}")
+            return Decision(refused=f"contradiction in the {about}: {told} against {other.kind}")
         if other:
-            return Verdict(refused=_reason(other))
-        if about in before.settled:
+            return Decision(refused=_reason(other))
+        if about in before.decided:
             continue
-        if right and (elsewhere := _contradicts(about, said)):
-            return Verdict(refused=f"contradiction in the {about}: {right[0].kind} against {elsewhere}")
-        if not right and (text := _text_names(about, said)):
+        if right and (elsewhere := _contradicts(about, statements)):
+            return Decision(refused=f"contradiction in the {about}: {right[0].kind} against {elsewhere}")
+        if not right and (text := _text_names(about, statements)):
             if text not in RIGHT:
-                return Verdict(refused=_reason(Fact(about, "other", text)))
+                return Decision(refused=_reason(Fact(about, "other", text)))
             right = [Fact(about, "right", text)]
         if not right and of_kind and ANY not in declared.of_kind(about):
-            return Verdict(refused=_reason(of_kind[0]))
+            return Decision(refused=_reason(of_kind[0]))
         if right or of_kind:
-            settled.append(about)
+            decided.append(about)
         named = {fact.kind for fact in right} & {words.PA, words.AP}
         if about == "view" and len(named) == 1:
             view = named.pop()
         taken_words += [f"{about} {fact.shown}" for fact in right or of_kind if fact.shown]
-    return Verdict(view, None, tuple(settled), tuple(dict.fromkeys(taken_words)))
+    return Decision(view, None, tuple(decided), tuple(dict.fromkeys(taken_words)))
 
 
 class Fact(NamedTuple):
-    """One thing that a value says; `shown` is the value in words that may be shown, where it is not a known one."""
+    """One meaning of a value; `shown` is the value itself, if it is not a known word and may be shown."""
 
     about: About
     state: Literal["right", "other", "unknown"]
@@ -173,12 +177,12 @@ class Fact(NamedTuple):
 
 def _without_names(fact: Fact, names: frozenset[str]) -> Fact:
     if fact.state != "unknown":
-        return fact  # what is known, or the user's own word
+        return fact  # a known word, or the user's own
     return fact if names.isdisjoint(fact.shown.casefold().split()) else fact._replace(shown=OTHER_WORDS)
 
 
 def _facts(about: About, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
-    """What the value of a field says; one that may have lost letters says nothing that is right."""
+    """The facts in a field's value; a value that may have lost letters is never right."""
     facts = _read_facts(about, value, declared, synthetic)
     if has_lost_letters(value) and not any(fact.state == "other" for fact in facts):
         return [Fact(about, "unknown", "", OTHER_WORDS)]
@@ -186,7 +190,7 @@ def _facts(about: About, value: str, declared: Declared, synthetic: bool) -> lis
 
 
 def _read_facts(about: About, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
-    """What the value of a field says, about what the field is for and about anything else."""
+    """The facts in a field's value, about the field's own topic and about others."""
     tokens = tokens_of(value)
     whole = " ".join(tokens)
     if about == "modality":
@@ -208,33 +212,33 @@ def _read_facts(about: About, value: str, declared: Declared, synthetic: bool) -
     of_field = [fact for fact in facts if fact.about == about]
     if about == "view" and left and left <= SIDES and not of_field:
         return [Fact(about, "other", words.LATERAL)]  # a side alone: "L" is a lateral film in several public tables
-    if left and not (about == "body part" and of_field):  # "CHEST BUCKY" is of the chest, "AP OUTLET" may be anything
+    if left and not (about == "body part" and of_field):  # "CHEST BUCKY" is a chest, "AP OUTLET" may be anything
         facts = [fact for fact in facts if fact.about != about]
         facts.append(Fact(about, "unknown", "", shown_words(whole, value)))
     return facts
 
 
 def _modality_facts(whole: str, value: str, declared: Declared, synthetic: bool) -> list[Fact]:
-    """As `_facts`; a modality is known as a whole."""
+    """As `_facts`; a modality is matched as a whole."""
     if whole in ABSENT:
         return []
     if whole in declared.modalities:
         return [Fact("modality", "right", "radiograph", shown_words(whole, value))]
-    if whole in RADIOGRAPHS or (synthetic and whole == "ot"):  # the standard gives OT to an image that nobody took
+    if whole in RADIOGRAPHS or (synthetic and whole == "ot"):  # OT is the standard's modality for computed images
         return [Fact("modality", "right", "radiograph")]
     if whole in OTHER_MODALITIES:
         return [Fact("modality", "other", whole.upper())]
     return [Fact("modality", "unknown", "", shown_words(whole, value))]
 
 
-def _text_names(about: About, said: Said) -> str | None:
-    """What free text names: the one view, or a part of the body where the chest is not named; None where it does not.
+def _text_names(about: About, statements: Statements) -> str | None:
+    """The single view that free text names, or a part of the body if it does not name the chest; otherwise None.
 
-    A description of the study counts where those of the series say nothing, and not where it tells of several views.
+    A description of the study counts only if those of the series say nothing and it does not name several views.
     """
     if about == "modality":
         return None
-    for texts, of_study in ((said.series_text, False), (said.study_text, True)):
+    for texts, of_study in ((statements.series_text, False), (statements.study_text, True)):
         decided = [kind for text in texts if (kind := named_in_text(about, text, of_study=of_study))]
         wrong = [kind for kind in decided if kind not in RIGHT]
         if decided:
@@ -242,16 +246,16 @@ def _text_names(about: About, said: Said) -> str | None:
     return None
 
 
-def _contradicts(about: About, said: Said) -> str | None:
-    """Another part of the body than the field's, or a scout image, that the description of the series names."""
-    named = [kind for text in said.series_text if (kind := named_in_text(about, text, of_study=False))]
+def _contradicts(about: About, statements: Statements) -> str | None:
+    """A part of the body other than the field's, or a scout image, named in the description of the series."""
+    named = [kind for text in statements.series_text if (kind := named_in_text(about, text, of_study=False))]
     if about == "body part":
         return next((kind for kind in named if kind not in RIGHT), None)
     return words.SCOUT if about == "view" and words.SCOUT in named else None
 
 
 def without_many_words(reasons: Sequence[str]) -> list[str]:
-    """Reasons without the unknown words where they are many: the column may be a wrong one, of names."""
+    """The reasons; many different unknown words are removed, because the column may be wrong and contain names."""
     distinct = set(reasons)
     for about in ABOUT:
         unknown = {reason for reason in distinct if reason.startswith(f"{about} '")}
@@ -275,7 +279,7 @@ def _reason(fact: Fact) -> str:
 
 def _in_other_words(about: About) -> str:
     option, meaning = _ASK[about]
-    return f"{about} in other words than are known; pass {option} any if every such {about} is {meaning}"
+    return f"{about} in unknown words; pass {option} any if every such {about} is {meaning}"
 
 
 def _listed(options: Iterable[str]) -> frozenset[str]:

@@ -117,15 +117,9 @@ def run_demo(
             run, folder = out / f"run-{site.lower()}", out / f"explained-{site.lower()}"
             maps = MapRequest(n=EXPLAINED, store=store.path)
             audited = out / f"audit-{site.lower()}"
+            sliders = InterpolationRequest()
             pages = partial(
-                explain,
-                run,
-                folder,
-                every=True,
-                interpolation=InterpolationRequest(),
-                map_=maps,
-                audit=audited,
-                track=track,
+                explain, run, folder, every=True, interpolation=sliders, map_=maps, audit=audited, track=track
             )
             clock.time(f"what generator {site} learned", pages)
             matrix = partial(correlate, run, classifier, folder, n=EXPLAINED, track=track)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.classify.training_data import Examples, of_images, of_store, require_both_classes
-from radcommons.data.seen import patients_seen, require_unseen
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_seen, require_unseen
 from radcommons.errors import FindingUnknown, SettingRefused, TooFewImages, nearest_hint
 from radcommons.experiments.settings import ExperimentSettings
 from radcommons.models.generator import Generator, LabelChoice

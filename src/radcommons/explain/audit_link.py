@@ -22,6 +22,6 @@ def read_audit(folder: Path, generator: Generator) -> AuditReport:
     report = AuditReport.read(path, refused=SettingRefused, remedy="audit the generator again")
     if report.digest != generator.digest:
         raise SettingRefused(
-            f"{path} audits {report.subject}, whose weights are not {generator.name}'s; audit {generator.name} again"
+            f"{path} audits other weights ({report.subject}), not those of {generator.name}; audit {generator.name}"
         )
     return report

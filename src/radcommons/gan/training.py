@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_record
 from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingDiverged
 from radcommons.gan.batches import Batches
 from radcommons.gan.findings import chosen_findings, findings_record

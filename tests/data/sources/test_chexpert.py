@@ -84,7 +84,7 @@ def test_labels_that_contradict_or_cannot_be_read_are_refused(chexpert):
     )
     listing = list_chexpert([source])
     assert [r.reason for r in listing.refusals] == [
-        "mislabelled: 'No Finding' stands beside a finding",
+        "mislabelled: 'No Finding' together with a finding",
         "mislabelled: a value other than 1, 0, -1 or blank in column Edema",
     ]
     assert len(listing.candidates) == 1 and listing.candidates[0].labels[0] == 1

@@ -101,7 +101,7 @@ def test_short_rows_are_filled_and_trailing_separators_left_out(read):
 
 def test_the_header_repeated_is_left_out_and_another_order_refused(read):
     assert read("image,patient,Mass\n1.png,a,1\nimage,patient,Mass\n2.png,b,0\n")[1] == [2, 4]
-    with pytest.raises(TableRefused, match="line 3: the header stands here again with its columns in another order"):
+    with pytest.raises(TableRefused, match="line 3: the header is repeated with its columns in another order"):
         read("image,patient,Mass\n1.png,a,1\npatient,image,Mass\nb,2.png,0\n")
 
 

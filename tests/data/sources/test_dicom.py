@@ -161,7 +161,7 @@ def test_a_patient_id_that_its_character_set_cannot_hold_is_refused_unless_the_t
     listing = list_dicom([tree], labels("image,Mass\na/1.dcm,1\na/2.dcm,1\nb/3,1\n"))
     assert [c.patient for c in listing.candidates] == ["B"]
     assert {r.reason for r in listing.refusals} == {
-        "PatientID cannot be read in the header's SpecificCharacterSet; give the table a patient column"
+        "PatientID cannot be read in the header's SpecificCharacterSet; add a patient column to the table"
     }
     listing = list_dicom([tree], labels("image,patient,Mass\na/1.dcm,P1,1\na/2.dcm,P2,1\nb/3,P3,1\n"))
     assert [c.patient for c in listing.candidates] == ["P1", "P2", "P3"] and not listing.notes
@@ -172,6 +172,6 @@ def test_patient_ids_that_read_alike_and_differ_in_their_bytes_are_said(tree, la
     written(tree / "a" / "2.dcm", b"M\xc3\xbcller-A", "ISO_IR 192")
     text = "image,Mass\na/1.dcm,1\na/2.dcm,1\nb/3,1\n"
     (note,) = list_dicom([tree], labels(text)).notes
-    assert note.startswith("1 PatientIDs read alike and differ in their bytes") and "ller" not in note
+    assert note.startswith("1 PatientIDs have the same text but different bytes") and "ller" not in note
     written(tree / "a" / "2.dcm", b"M\xfcller-A ", "ISO_IR 100")
     assert not list_dicom([tree], labels(text)).notes

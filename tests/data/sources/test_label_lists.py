@@ -59,8 +59,8 @@ def test_what_findings_does_not_ask_for_is_left_out_counted_and_said() -> None:
     lists = LabelLists(column(*cells), "labels", ("Pneumonia",))
     assert lists.labels(("Pneumonia",)) == [(1,), (0,), (0,), (0,), (1,), (0,), (None,)]
     assert lists.notes(("Pneumonia",)) == (
-        "column 'labels' names what --findings does not, left out: Mass (1 row), 'Bronchitis' (2 rows), 'bronchitis' "
-        "(1 row), 1 more that are not known and not shown (2 rows)",
+        "left out of column 'labels', not in --findings: Mass (1 row), 'Bronchitis' (2 rows), 'bronchitis' "
+        "(1 row), 1 unknown words, not shown (2 rows)",
     )
     assert LabelLists(column("Mass", "Pneumonia"), "labels", None).notes(("Mass",)) == ()
 
@@ -73,8 +73,8 @@ def test_what_findings_does_not_ask_for_is_left_out_counted_and_said() -> None:
         ("Pneumonia?", DOUBTFUL),
         ("Pneumonia (viral)", DOUBTFUL),
         ("no pneumonia, Mass", DOUBTFUL),
-        ("pneumonitis", "mislabelled: the label cell holds a word much like Pneumonia"),
-        ("Mass|Normal", "mislabelled: 'No Finding' stands beside a finding"),
+        ("pneumonitis", "mislabelled: the label cell has a word similar to Pneumonia"),
+        ("Mass|Normal", "mislabelled: 'No Finding' together with a finding"),
     ],
 )
 def test_what_may_mean_a_finding_asked_for_is_never_taken_for_its_absence(cell: str, reason: str) -> None:
@@ -112,7 +112,7 @@ def test_what_may_be_a_person_may_not(word: str) -> None:
 
 def test_a_column_of_something_else_is_refused_without_a_word_of_it() -> None:
     cells = ("Schmidt", "Meier", "Huber", "Massimo", "Mass")
-    with pytest.raises(TableRefused, match="column 'labels' does not hold findings: 4 different values") as caught:
+    with pytest.raises(TableRefused, match="column 'labels' has no findings: 4 different values") as caught:
         LabelLists(column(*cells), "labels", None)
     assert not any(name in str(caught.value) for name in cells[:-1])
 

@@ -88,11 +88,11 @@ def test_rows_that_cannot_be_used_are_refused_with_line_and_reason(nih):
     listing = list_nih([source])
     assert [c.row for c in listing.candidates] == [5]
     assert [(r.row, r.reason) for r in listing.refusals] == [
-        (2, "mislabelled: 'No Finding' stands beside a finding"),
+        (2, "mislabelled: 'No Finding' together with a finding"),
         (3, "lateral view"),
         (4, "the patient cell is blank"),
         (6, "duplicate: another row has the same image"),
-        (7, "ambiguous: 2 files have this row's stem"),
+        (7, "ambiguous: 2 files have the name in this row"),
     ]
 
 

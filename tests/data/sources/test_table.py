@@ -70,7 +70,7 @@ def test_columns_and_image_folder_can_be_given(table, tmp_path):
     assert len(list_table([path], images=images, columns=columns).candidates) == 1
     with pytest.raises(TableRefused, match="no column 'whom' for the patient; the nearest name is that of column 2"):
         list_table([path], images=images, columns=replace(columns, patient="whom"))
-    with pytest.raises(TableRefused, match="cannot hold both the labels and an identifier"):
+    with pytest.raises(TableRefused, match="cannot be both the labels and an identifier"):
         list_table([path], images=images, columns=replace(columns, labels="who"))
 
 
@@ -79,8 +79,7 @@ def test_a_missing_patient_column_is_refused_never_guessed_and_all_faults_come_a
         list_table([table("picture,labels\nimages/1.png,Mass\n")])
     assert str(caught.value) == (
         "labels.csv: no column for the image: call it 'image', or pass --image-column NAME; no column for the patient: "
-        "call it 'patient', or pass --patient-column NAME; columns found: labels, and 1 whose name is not known here "
-        "and not shown"
+        "call it 'patient', or pass --patient-column NAME; columns found: labels, and 1 with unknown names, not shown"
     )
 
 
@@ -89,7 +88,7 @@ def test_a_table_without_a_header_does_not_spill_its_first_patient(table):
         list_table([table("images/4711-Doe.png,4711,Mass\nimages/1.png,4712,Mass\n")])
     assert "4711" not in str(caught.value)
     assert str(caught.value).endswith(
-        "columns found: Mass, and 2 whose names are not known here and not shown; the first line must name the columns"
+        "columns found: Mass, and 2 with unknown names, not shown; the first line must name the columns"
     )
 
 
@@ -112,7 +111,7 @@ def test_unusable_rows_are_refused_with_line_and_reason(table):
         (5, "the image cell is blank"),
         (6, "the patient cell is blank"),
         (7, "lateral view"),
-        (9, "mislabelled: 'No Finding' stands beside a finding"),
+        (9, "mislabelled: 'No Finding' together with a finding"),
     ]
 
 
@@ -194,7 +193,7 @@ def test_no_refusal_or_error_holds_an_identifier(table):
 def test_a_column_that_holds_no_findings_is_refused_without_its_values(table):
     names = ("Schmidt", "Meier", "Huber", "Massimo")
     path = table("image,patient,doctor\n" + "".join(f"images/{n}.png,a,{who}\n" for n, who in enumerate(names, 1)))
-    with pytest.raises(TableRefused, match="column 'doctor' does not hold findings: 4 different values") as caught:
+    with pytest.raises(TableRefused, match="column 'doctor' has no findings: 4 different values") as caught:
         list_table([path], columns=Columns(labels="doctor"))
     assert not any(who in str(caught.value) for who in names)
 
@@ -328,9 +327,7 @@ def test_findings_left_out_of_a_list_are_said(table):
     path = table("image,patient,labels\nimages/1.png,a,Mass|Bronchitis\nimages/2.png,a,Edema\n")
     listing = list_table([path], findings=["Mass"])
     assert [c.labels for c in listing.candidates] == [(1,), (0,)]
-    assert listing.notes == (
-        "column 'labels' names what --findings does not, left out: Edema (1 row), 'Bronchitis' (1 row)",
-    )
+    assert listing.notes == ("left out of column 'labels', not in --findings: Edema (1 row), 'Bronchitis' (1 row)",)
 
 
 def test_an_image_whose_rows_disagree_is_refused_whole_and_one_whose_rows_agree_counts_once(table):

@@ -12,10 +12,10 @@ from radcommons.data.ingest import ingest
 from radcommons.data.listing import Listing
 from radcommons.data.sources import list_chexpert, list_dicom, list_rsna, list_table
 from radcommons.data.sources.tables import read_table
-from radcommons.data.sources.view_columns import said_by_rows
+from radcommons.data.sources.view_columns import statements_by_row
 from radcommons.data.store import Store
 from radcommons.data.summary import refused_by_reason
-from radcommons.data.views import Declared, judge
+from radcommons.data.views import Declared, decide
 from radcommons.errors import NothingToImport, PathInUse
 
 
@@ -64,8 +64,8 @@ def test_every_column_counts_and_a_contradiction_is_refused(table):
 
 def test_a_named_column_is_read_in_place_of_the_usual_ones(table):
     path = table("view,aufnahme", "LL,p.a.", "PA,seitlich")
-    rows = said_by_rows(read_table(path), view_column="aufnahme")
-    assert [judge(said).view or judge(said).refused for said in rows] == ["PA", "lateral view"]
+    rows = statements_by_row(read_table(path), view_column="aufnahme")
+    assert [decide(said).view or decide(said).refused for said in rows] == ["PA", "lateral view"]
 
 
 def test_unknown_words_are_counted_by_their_word_and_taken_where_declared(table, tmp_path):
@@ -75,7 +75,7 @@ def test_unknown_words_are_counted_by_their_word_and_taken_where_declared(table,
     assert plan.images == 1 and plan.declared == {}
     assert plan.refused == {
         "view 'UNO' is not known; pass --views 'UNO' if it is frontal": 3,
-        "view in other words than are known; pass --views any if every such view is frontal": 2,
+        "view in unknown words; pass --views any if every such view is frontal": 2,
     }
     declared = Declared.of(views=["UNO"])
     plan = plan_import(list_table([path], declared=declared), tmp_path / "store", resolution=16)

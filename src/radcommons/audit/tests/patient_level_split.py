@@ -7,8 +7,8 @@ import numpy as np
 
 from radcommons.audit.inputs.subject import Subject
 from radcommons.data.listing import Part
-from radcommons.data.seen import patients_seen
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_seen
 from radcommons.records import PatientsInTraining
 
 

@@ -1,6 +1,6 @@
-"""What is particular to a phantom patient, to one film of that patient, and to what findings do to the shapes.
+"""Parameters of a simulated patient, of the pose for one film, and of the changes that findings make.
 
-Lengths are in half-widths of the film, depths in those of an average thorax from front to back.
+Lengths are in half-widths of the film, depths in depths of an average thorax from front to back.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """What stays the same in every film of a patient.
+    """The parameters that are the same in every film of a patient.
 
     Attributes:
         width: of the thorax, 1 = average.
         depth: of the body from front to back, 1 = average.
         wall: soft tissue outside the ribs, in half-widths of the film.
         breast: thickness of the breast shadows in depths, 0 in men.
-        breast_drop: how far below the average the breasts lie.
+        breast_drop: how far the breasts are below the average position.
         heart: size of the heart, 1 = average.
         heart_tilt: of the heart's long axis below the horizontal, radians.
         aorta: radius of the aortic knob.
         dome: y of the right diaphragm's top in full inspiration.
-        dome_gap: how much lower the left one lies.
+        dome_gap: how much lower the left dome is.
         bone: mineral content, 1 = average.
         rib_gap: from one rib to the next.
         rib_phase: place of the ribs, in gaps.
@@ -80,7 +80,7 @@ class Changes:
 
 
 def draw_anatomy(rng: np.random.Generator, age: float, sex: str, seed: int) -> Anatomy:
-    """A patient of this age and sex, F or M; men have no breast shadows, the old larger hearts and aortas."""
+    """A random patient of this age and sex (F or M); men have no breast shadows, the old larger hearts and aortas."""
     female, old = sex == "F", (age - 55) / 40
     fat = float(np.clip(rng.normal(0, 1), -1.8, 2.4))
     return Anatomy(
@@ -105,7 +105,7 @@ def draw_anatomy(rng: np.random.Generator, age: float, sex: str, seed: int) -> A
 
 
 def draw_pose(rng: np.random.Generator, view: str) -> Pose:
-    """How someone stands for a PA film, or lies for an AP film: arms down, a shallower breath."""
+    """A random pose: standing for a PA film, or lying for an AP film, with arms down and a shallower breath."""
     ap = view == "AP"
     return Pose(
         inspiration=float(np.clip(rng.normal(0.09 if ap else 0.02, 0.03), -0.02, 0.18)),

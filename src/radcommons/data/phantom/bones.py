@@ -9,7 +9,7 @@ from radcommons.data.phantom.shapes import EXTENT, SIDES, Map, capsule, dome_of,
 
 
 def bones(x: Map, y: Map, lateral: Map, anatomy: Anatomy, pose: Pose) -> Map:
-    """All bones of the thorax whose inner half-width is `lateral`, (canvas, 1), at each y."""
+    """All bones of a thorax with inner half-width `lateral`, (canvas, 1), at each y."""
     bone = _ribs(x, y, lateral, anatomy)
     here = window(x, y, (-0.3, 0.3), (-EXTENT, EXTENT))
     bone[here] += _spine(x[:, here[1]], y, anatomy, pose)

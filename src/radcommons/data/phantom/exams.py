@@ -1,7 +1,7 @@
-"""A procedural frontal chest radiograph with a known truth, so that everything runs without a download.
+"""A digital phantom: procedural frontal chest radiographs with known findings, so that everything runs without data.
 
-A parametric thorax (`thorax`) with findings (`findings`) is X-rayed (`film`) at a hospital
-(`sites`). Nothing here was measured on a patient: prevalences, sizes and densities are set by hand.
+A parametric thorax (`thorax`) with findings (`findings`) is X-rayed (`film`) at a hospital (`sites`). Nothing was
+measured on a patient: prevalences, sizes and densities are set by hand.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ PERSISTENCE = 0.8  # share of a finding's liability that belongs to the patient,
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """One image to render: everything but the resolution.
+    """All parameters of one image except the resolution.
 
     Attributes:
         patient: number of the patient, from 0.
@@ -62,7 +62,7 @@ def healthy(exam: Exam) -> Exam:
 
 
 def draw_exams(patients: int, *, site: str, seed: int) -> list[Exam]:
-    """One to four exams of each of `patients` patients; patient i depends on (seed, site, i) alone.
+    """One to four exams of each of `patients` patients; patient i depends on (seed, site, i) only.
 
     Raises:
         SettingRefused: fewer than one patient, or a site without a name.
@@ -74,7 +74,7 @@ def draw_exams(patients: int, *, site: str, seed: int) -> list[Exam]:
 
 
 def render(exams: Sequence[Exam], resolution: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """The images of `exams`, and where their findings are.
+    """Render the images of `exams` and the masks of their findings.
 
     Args:
         exams: n exams.
@@ -117,7 +117,7 @@ def _render_one(exam: Exam, image: npt.NDArray[np.uint8], masks: npt.NDArray[np.
         on_film = cv2.warpAffine(mask.astype(np.float32), to_canvas, (pixels, pixels), flags=flags)
         on_film[picture == 0] = 0  # behind the black border
         share = cv2.resize(on_film, (resolution, resolution), interpolation=cv2.INTER_AREA)
-        # a finding smaller than a pixel still marks the pixel that holds most of it
+        # a finding smaller than a pixel marks the pixel with most of it
         masks[FINDINGS.index(name)] = share >= min(0.5, max(share.max(), 1e-6))
 
 
@@ -192,7 +192,7 @@ def _draw_patient(hospital: Site, seed: int, patient: int) -> list[Exam]:
 
 
 def _draw_lesions(rng: np.random.Generator, seed: int, site_name: str, patient: int) -> list[Lesion]:
-    """How each finding would look in this patient; most lie on one and the same side."""
+    """The look of each finding in this patient, if present; most are on the same side."""
     side = 1 if rng.random() < 0.5 else -1
     return [
         Lesion(

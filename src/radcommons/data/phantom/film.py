@@ -1,4 +1,4 @@
-"""From a thorax to a picture: Beer and Lambert, scatter, quantum noise, the detector's blur, the film's curve."""
+"""X-ray a thorax: Beer-Lambert law, scatter, quantum noise, the detector's blur, the film's curve."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ATTENUATION = 4.0  # of soft tissue through an average thorax; e**-4 of the rays
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """How one image was taken, the values of `Site` after the chance of the day.
+    """Parameters of one exposure: the values of `Site` with random variation.
 
     Attributes:
         exposure, contrast, photons, blur, scatter, zoom: as in `Site`.
@@ -50,14 +50,14 @@ def placement(film: Film, canvas: int, pixels: int) -> Map:
 
 
 def attenuation(chest: Thorax) -> Map:
-    """The exponent of Beer and Lambert at each point of the canvas: I = I0 exp(-attenuation)."""
+    """The exponent of the Beer-Lambert law at each point of the canvas: I = I0 exp(-attenuation)."""
     tissue = chest.body - chest.cavity * (1 - chest.density) - chest.air
     within = np.clip(8 * chest.body, 0, 1)  # bones end at the skin
     return np.asarray((ATTENUATION * np.maximum(tissue, 0) + chest.bone + chest.extra) * within)
 
 
 def expose(exponent: Map, film: Film, depth: float) -> Map:
-    """The picture of rays weakened by `exponent`, (pixels, pixels) float 0..1, bright where they were weakened.
+    """The picture of rays attenuated by `exponent`, (pixels, pixels) float 0..1, bright = strongly attenuated.
 
     Args:
         exponent: attenuation on the film.
@@ -71,7 +71,7 @@ def expose(exponent: Map, film: Film, depth: float) -> Map:
     haze = cv2.resize(cv2.GaussianBlur(coarse, (0, 0), 1.5), (pixels, pixels), interpolation=cv2.INTER_LINEAR)
     behind = math.exp(-0.55 * ATTENUATION * depth)  # what an average ray keeps
     intensity += film.scatter * np.minimum(haze, behind)
-    # the detector's own blur correlates the noise, so it falls with the side of a pixel, not with its area
+    # the detector's blur correlates the noise, so the noise falls with the side of a pixel, not with its area
     quanta = film.photons * 256 / pixels * math.exp(0.55 * ATTENUATION * (depth - 1))
     rng = numpy_stream(film.seed, "quanta", pixels)
     intensity += rng.standard_normal((pixels, pixels), dtype=np.float32) * np.sqrt(intensity / quanta)

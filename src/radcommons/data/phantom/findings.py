@@ -1,4 +1,4 @@
-"""The eight findings of the phantom: how each changes a thorax, and where, which is its mask."""
+"""The eight findings of the phantom: how each changes a thorax, and the mask of the change."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """How one finding looks in one film, should it be present.
+    """The look of one finding in one film, if it is present.
 
     Attributes:
         severity: 0 = mild, 1 = severe.
@@ -46,7 +46,7 @@ class Lesion:
 
 
 def deformation(labels: Sequence[int], lesions: Sequence[Lesion]) -> Changes:
-    """What the findings present do to the shape of heart, diaphragm, mediastinum and vessels."""
+    """How the present findings change the shape of heart, diaphragm, mediastinum and vessels."""
     present = {name: lesion for name, lesion, label in zip(FINDINGS, lesions, labels, strict=True) if label}
     heart, congestion, shift = 1.0, 1.0, 0.0
     raised = dict.fromkeys(SIDES, 0.0)
@@ -68,7 +68,7 @@ def add_findings(
     labels: Sequence[int],
     lesions: Sequence[Lesion],
 ) -> dict[str, Mask]:
-    """Lay the findings present over `chest`, in place; returns their masks, (canvas, canvas)."""
+    """Add the present findings to `chest`, in place; returns their masks, (canvas, canvas)."""
     lung = (chest.cavity > 0.06) & (chest.from_dome < 0.02)
     masks: dict[str, Mask] = {}
     for name, lesion, label in zip(FINDINGS, lesions, labels, strict=True):
@@ -224,7 +224,7 @@ _OPACITIES: dict[str, Callable[[Thorax, Anatomy, Lesion], Map]] = {
     "Pneumonia": _pneumonia,
     "Nodule": _nodule,
 }
-# a mask holds what is denser than this share of the densest point
+# a mask contains points denser than this share of the densest point
 _EDGE = {
     "Effusion": 0.5,
     "Atelectasis": 0.4,

@@ -1,4 +1,4 @@
-"""The drawing board of the phantom: smooth shapes as float maps on a square canvas.
+"""Smooth shapes as float maps on a square canvas, for the phantom.
 
 Lengths are in half-widths of the film (about 20 cm), x to the viewer's right (the patient's left), y down, the origin
 at mid-thorax. A canvas shows [-EXTENT, EXTENT] squared, a little more than the film, so that a film may be turned and
@@ -21,21 +21,21 @@ SIDES = (-1, 1)  # the patient's right is on the viewer's left
 
 @cache
 def axes(canvas: int) -> tuple[Map, Map]:
-    """Coordinates of the pixels' centres: x as (1, canvas), y as (canvas, 1); not to be written to."""
+    """Coordinates of the pixels' centres: x as (1, canvas), y as (canvas, 1), read-only."""
     line = ((np.arange(canvas, dtype=np.float32) + 0.5) / canvas * 2 - 1) * np.float32(EXTENT)
     line.setflags(write=False)
     return line[None, :], line[:, None]
 
 
 def window(x: Map, y: Map, columns: tuple[float, float], rows: tuple[float, float]) -> tuple[slice, slice]:
-    """The (rows, columns) of the canvas whose x and y lie in these ranges."""
+    """The (rows, columns) of the canvas with x and y in these ranges."""
     first_row, last_row = np.searchsorted(y[:, 0], rows)
     first_column, last_column = np.searchsorted(x[0], columns)
     return slice(int(first_row), int(last_row)), slice(int(first_column), int(last_column))
 
 
 def curve(at: Map, knots: Sequence[tuple[float, float]]) -> Map:
-    """A smooth line through about the `knots` (place, value), constant beyond them."""
+    """A smooth line near the `knots` (place, value), constant beyond them."""
     places, values = zip(*knots, strict=True)
     line = np.interp(at, places, values).astype(np.float32)
     # one row or column; 0.09 is what rounds the corners off
@@ -58,7 +58,7 @@ def dome_of(q: Map) -> Map:
 
 
 def ellipse(x: Map, y: Map, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> Map:
-    """The squared radius from `centre`, 1 on the ellipse with `radii` whose first axis points `angle` down."""
+    """The squared radius from `centre`, 1 on the ellipse with `radii`; its first axis points `angle` down."""
     c, s = math.cos(angle), math.sin(angle)
     dx, dy = x - centre[0], y - centre[1]
     along, across = dx * (c / radii[0]) + dy * (s / radii[0]), dy * (c / radii[1]) - dx * (s / radii[1])
@@ -75,7 +75,7 @@ def capsule(x: Map, y: Map, start: tuple[float, float], end: tuple[float, float]
 
 
 def smooth_field(rng: np.random.Generator, cells: int, canvas: int) -> Map:
-    """A random landscape of about unit variance with `cells` hills a side, the same at every canvas size."""
+    """Smooth random noise of about unit variance with `cells` hills per side, the same at every canvas size."""
     grid = rng.standard_normal((cells, cells), dtype=np.float32)
     return np.asarray(cv2.resize(grid, (canvas, canvas), interpolation=cv2.INTER_CUBIC), np.float32)
 
@@ -98,6 +98,6 @@ def softened(drawn: npt.NDArray[np.uint8], blur: float) -> Map:
 
 
 def blurred(drawn: Map, blur: float) -> Map:
-    """`drawn` after a Gaussian blur whose sigma is `blur`, a length."""
+    """`drawn` after a Gaussian blur with sigma `blur`, a length."""
     sigma = blur * drawn.shape[0] / (2 * EXTENT)
     return np.asarray(cv2.GaussianBlur(drawn, (0, 0), sigma), np.float32)

@@ -1,4 +1,4 @@
-"""The phantom's hospitals: who comes, how often with what, and how their films look."""
+"""The simulated hospitals: their patients, the prevalence of findings, and the look of their films."""
 
 from typing import Annotated, Self
 
@@ -71,7 +71,7 @@ _HAND_SET = {
 
 
 def site(name: str) -> Site:
-    """The hospital called `name`: A and B are set by hand, any other is drawn from its name.
+    """The hospital `name`: A and B are set by hand; any other is random, with its name as the seed.
 
     Raises:
         SettingRefused: the name is empty.

@@ -1,6 +1,6 @@
-"""CSV as people have it: any usual encoding and separator, stray quotation marks, and rows under the line of an editor.
+"""Read CSV files as people have them: any usual encoding and separator, stray quotation marks.
 
-A message names lines, never a cell.
+A message gives line numbers as an editor shows them, never the content of a cell.
 """
 
 import csv
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from radcommons.errors import PathMissing, TableRefused
 
-SEPARATORS = ",;\t|"  # the earlier one where a header has as many of two
+SEPARATORS = ",;\t|"  # if a header has equally many of two, the earlier one
 ROWS_AT_ONCE = 512
 _ASCII_SPACE = " \t\r\n\f\v"
 _UTF_16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -25,7 +25,7 @@ _NO_ROW = re.compile(rf'[\s"{SEPARATORS}]*')
 
 @dataclass(frozen=True)
 class CsvColumns:
-    """A header and the columns below it, all cells stripped; `lines` are those that an editor shows."""
+    """A header and its columns, all cells stripped; `lines` are the rows' line numbers in an editor."""
 
     header: list[str]
     lines: list[int]
@@ -35,7 +35,7 @@ class CsvColumns:
 def read_csv(path: Path) -> CsvColumns:
     """The columns of a CSV file, plain or gzipped; blank rows and repeated headers are left out.
 
-    Raises PathMissing where there is no file, TableRefused where it is not a table or a row does not fit its header.
+    Raises PathMissing if there is no file, TableRefused if it is not a table or a row does not match its header.
     """
     text, space = _text(path)
     rows = _rows(text, path.name)
@@ -45,7 +45,7 @@ def read_csv(path: Path) -> CsvColumns:
     columns: list[list[str]] = [[] for _ in header]
     few: list[
         list[str]
-    ] = []  # rows become columns a few at a time: a list a row takes longer to clear away than to read
+    ] = []  # rows become columns a few at a time, because freeing one list per row takes longer than reading it
     for line, row in _fitting(rows, header, path.name):
         lines.append(line)
         few.append(row)
@@ -64,7 +64,7 @@ def _append(columns: list[list[str]], rows: list[list[str]], space: str | None) 
 
 
 def _fitting(rows: Iterator[tuple[int, list[str]]], header: list[str], name: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows as wide as the header, without the blank ones and the header again; TableRefused for a wider row."""
+    """Rows as wide as the header, without blank rows and repeated headers; TableRefused for a wider row."""
     width, names = len(header), set(header) - {""}
     for line, row in rows:
         if len(row) != width:
@@ -77,15 +77,15 @@ def _fitting(rows: Iterator[tuple[int, list[str]]], header: list[str], name: str
 
 
 def _is_header(row: list[str], header: list[str], name: str, line: int) -> bool:
-    """Whether a row is the header again, as in tables put one below the other; TableRefused for another header."""
+    """Whether a row repeats the header, as in concatenated tables; TableRefused if its columns are reordered."""
     cells = [cell.strip() for cell in row]
     if cells != header and sorted(cells) == sorted(header):
-        raise TableRefused(f"{name} line {line}: the header stands here again with its columns in another order")
+        raise TableRefused(f"{name} line {line}: the header is repeated with its columns in another order")
     return cells == header
 
 
 def _rows(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the line it begins at, the header first."""
+    """Each row with the number of its first line, the header first."""
     first, separator = _start(text)
     lines = io.StringIO(text)
     for _ in range(first - 1):
@@ -105,22 +105,22 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _row_with_stray_marks(text: str, line: int, last: int, separator: str, name: str) -> list[str]:
-    """A row such as ``a,"left" lung,b``: the marks are text. Nothing that spans lines, lest a row be swallowed."""
+    """A row such as ``a,"left" lung,b`` with the marks as text; one line only, so that no other row is swallowed."""
     one = text.split("\n")[line - 1]
     parsed = list(csv.reader([one, ""], delimiter=separator, skipinitialspace=True))
-    if line != last or len(parsed) == 1:  # with an open mark the second line belongs to the first
-        raise TableRefused(f"{name} line {line}: a quotation mark is not closed or stands inside a field")
+    if line != last or len(parsed) == 1:  # an open mark joins the second line to the first
+        raise TableRefused(f"{name} line {line}: a quotation mark is not closed or is inside a field")
     return parsed[0]
 
 
 def _start(text: str) -> tuple[int, str]:
-    """The line of the header, from 1, and the separator: as Excel's ``sep=;`` says, else the one it has most of."""
+    """The line of the header, from 1, and the separator: from Excel's ``sep=;``, or the most frequent one."""
     separator = None
     for number, line in enumerate((line.rstrip("\n ") for line in io.StringIO(text)), start=1):
         if _NO_ROW.fullmatch(line):
             continue
-        if separator is None and (said := _EXCEL_SEPARATOR.fullmatch(line)):
-            separator = said[1]
+        if separator is None and (named := _EXCEL_SEPARATOR.fullmatch(line)):
+            separator = named[1]
             continue
         unquoted = re.sub(r'"[^"]*"', "", line)
         return number, separator or max(SEPARATORS, key=unquoted.count)
@@ -129,7 +129,7 @@ def _start(text: str) -> tuple[int, str]:
 
 @contextmanager
 def _long_fields(characters: int) -> Iterator[None]:
-    """Let the csv module read fields of this length."""
+    """Allow the csv module to read fields of this length."""
     before = csv.field_size_limit(max(characters, csv.field_size_limit()))
     try:
         yield
@@ -162,8 +162,8 @@ def _decoded(content: bytes, name: str) -> tuple[str, str | None]:
     except UnicodeDecodeError:
         if wide:
             raise not_text from None
-        # Each byte stays a character of its own, so that two patients cannot become one. It may be half a character
-        # of another encoding, so only ASCII counts as space.
+        # Every byte stays a separate character, so that two patients cannot become one. A byte may be half a character
+        # of another encoding, so strip only ASCII spaces.
         try:
             text, space = content.decode("cp1252"), _ASCII_SPACE
         except UnicodeDecodeError:
@@ -174,7 +174,7 @@ def _decoded(content: bytes, name: str) -> tuple[str, str | None]:
 
 
 def _without_mark(content: bytes) -> str | None:
-    """UTF-16 without a byte order mark, as most of a table's characters are ASCII."""
+    """The form of UTF-16 without a byte order mark: most characters of a table are ASCII, so half the bytes are 0."""
     half = len(content) // 2
     zeros = {"utf-16-le": content[1::2].count(0), "utf-16-be": content[0::2].count(0)}
     encoding = max(zeros, key=lambda e: zeros[e])

@@ -1,4 +1,4 @@
-"""A folder tree of DICOM files with a label table, joined by SOPInstanceUID or by path or the end of it."""
+"""DICOM files in folders, joined to a label table by SOPInstanceUID, or by their path or the end of it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from radcommons.data.sources.tables import (
     patient_fault,
     read_table,
 )
-from radcommons.data.sources.view_columns import said_by_rows
-from radcommons.data.views import NOTHING_DECLARED, NOTHING_SAID, Declared, Verdict, judge
+from radcommons.data.sources.view_columns import statements_by_row
+from radcommons.data.views import NO_STATEMENTS, NOTHING_DECLARED, Decision, Declared, decide
 from radcommons.errors import PathMissing
 from radcommons.workers import in_order
 
 
 @dataclass(frozen=True)
 class _File:
-    """One file of the tree; `place` is its line in the sorted list."""
+    """One file; `place` is its position in the sorted list."""
 
     place: int
     path: Path
@@ -43,17 +43,17 @@ class _File:
 def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str] | None = None,
                uncertain: Uncertain = "u-ignore", workers: int = 1, columns: Columns = USUAL_COLUMNS,
                declared: Declared = NOTHING_DECLARED) -> Listing:  # fmt: skip
-    """What a tree of DICOM files and a label table offer.
+    """List DICOM files and their labels from a table.
 
     Args:
         sources: folders of DICOM files.
-        labels: the table. A column of SOPInstanceUIDs joins it to the files; else its image column does, by the path
-            below a source or the end of it, see `FileNames`. A patient column overrides the headers' PatientID.
-        findings: findings to keep, in this order; None for all that the table labels.
+        labels: the table. A column of SOPInstanceUIDs joins it to the files; without one, the image column does, by the
+            path below a source or the end of it, see `FileNames`. A patient column overrides the headers' PatientID.
+        findings: findings to keep, in this order; None = all labels of the table.
         uncertain: what -1 becomes, see `read_labels`.
         workers: processes that read headers.
-        columns: columns to use where the usual names do not fit.
-        declared: words for frontal views, radiographs and the chest; see `views.judge`.
+        columns: columns with unusual names.
+        declared: words for frontal views, radiographs and the chest; see `views.decide`.
     """
     table = read_table(labels)
     uid_column = None if columns.image else table.find(UID_NAMES)
@@ -70,7 +70,7 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
     row_of_uid = {files[index].header.uid: row for index, row in row_of.items()} if uid_column else {}
     of_view, *others = facts
     cells = [table.cells(column) for column in (patient, *others)]
-    said = said_by_rows(table, view_column=of_view if columns.view else None)
+    statements = statements_by_row(table, view_column=of_view if columns.view else None)
     candidates: list[tuple[int, Candidate]] = []
     refusals = [
         Refusal(line, table.cells(key)[row], match if isinstance(match, str) else again[row])
@@ -81,22 +81,22 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
     for index, file in enumerate(files):
         row = row_of.get(index, row_of_uid.get(file.header.uid))
         if row in again:
-            continue  # refused as a row
+            continue  # already refused as a row
         name = file.header.uid or file.relative
         who, age, gender = ("", "", "") if row is None else (column[row] for column in cells)
         labels_of_row = "no row in the label table" if row is None else label_rows.rows[row]
         who = who or ("" if patient else file.header.patient)
-        by_table = judge(NOTHING_SAID if row is None else said[row], declared)
-        verdict = judge(file.header.said, declared, by_table)
-        reason = _fault(file.header, labels_of_row, who, verdict, repeated=name in seen, of_table=patient is not None)
+        by_table = decide(NO_STATEMENTS if row is None else statements[row], declared)
+        decision = decide(file.header.statements, declared, by_table)
+        reason = _fault(file.header, labels_of_row, who, decision, repeated=name in seen, of_table=patient is not None)
         seen.add(name)
         if row is None or isinstance(labels_of_row, str) or reason:
             line = file.place if row is None else table.lines[row]
             refusals.append(Refusal(line, name, reason or str(labels_of_row)))
             continue
-        about = (verdict.view, age_years(age) or file.header.age_years, sex(gender) or file.header.sex)
+        about = (decision.view, age_years(age) or file.header.age_years, sex(gender) or file.header.sex)
         candidates.append(
-            (row, Candidate(table.lines[row], file.path, who, name, labels_of_row, *about, verdict=verdict))
+            (row, Candidate(table.lines[row], file.path, who, name, labels_of_row, *about, decision=decision))
         )
     candidates.sort(key=lambda pair: pair[0])
     notes = (*label_rows.notes, *([] if patient else _patients_written_in_two_ways(files)))
@@ -122,7 +122,7 @@ def _read_tree(sources: Sequence[Path], labels: Path, workers: int) -> list[_Fil
 
 
 def _join(files: list[_File], keys: list[str], *, by_uid: bool) -> list[int | str]:
-    """For every row its file, the first of several copies of one UID; or the reason to refuse it."""
+    """For every row its file (the first, if several have the same UID), or the reason to refuse it."""
     if not by_uid:
         matches = FileNames([file.relative for file in files]).match(keys)
         return ["no DICOM file for this row" if match == MISSING else match for match in matches]
@@ -131,30 +131,30 @@ def _join(files: list[_File], keys: list[str], *, by_uid: bool) -> list[int | st
 
 
 def _patients_written_in_two_ways(files: list[_File]) -> list[str]:
-    """A note where PatientIDs of different bytes read alike: a wrong SpecificCharacterSet makes one of two people."""
+    """A warning if PatientIDs with different bytes decode to the same text: two people may have become one."""
     written = {(file.header.patient, file.header.patient_bytes) for file in files if file.header.patient}
     several = sum(count > 1 for count in Counter(patient for patient, _ in written).values())
     if not several:
         return []
     return [
-        f"{several:,} PatientIDs read alike and differ in their bytes (SpecificCharacterSet), and count as one patient "
-        "each; if they are several people, give the table a patient column"
+        f"{several:,} PatientIDs have the same text but different bytes (SpecificCharacterSet); each counts as one "
+        "patient; if they are several people, add a patient column to the table"
     ]
 
 
-def _fault(header: Header, labels: Labels | str, patient: str, verdict: Verdict, *, repeated: bool, of_table: bool
+def _fault(header: Header, labels: Labels | str, patient: str, decision: Decision, *, repeated: bool, of_table: bool
            ) -> str | None:  # fmt: skip
     if header.refused:
         return header.refused
     if repeated:
         return "duplicate: another file has the same SOPInstanceUID"
-    if verdict.refused:
-        return verdict.refused
+    if decision.refused:
+        return decision.refused
     if isinstance(labels, str):
         return labels
     if not patient:
         return "no patient identifier"
     if of_table:
         return patient_fault(patient)
-    unreadable = "PatientID cannot be read in the header's SpecificCharacterSet; give the table a patient column"
+    unreadable = "PatientID cannot be read in the header's SpecificCharacterSet; add a patient column to the table"
     return unreadable if "\ufffd" in patient else None

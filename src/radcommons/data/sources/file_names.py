@@ -1,4 +1,4 @@
-"""Which file a table's cell means: by its path or the end of it, without suffix and case, never by a guess."""
+"""Find the file that a table's cell names: by its path or the end of it, without suffix and case, never by a guess."""
 
 import os
 import unicodedata
@@ -14,8 +14,8 @@ MISSING = "image file is missing"
 class FileNames:
     """Files by their paths below a source.
 
-    A cell and a file belong together where one's path is the end of the other's: ``./a/1.PNG``, ``a\\\\1``, ``1.png``
-    and ``/export/a/1.dcm`` all mean ``a/1.png``; ``b/1.png`` does not.
+    A cell matches a file if one path is the end of the other: ``./a/1.PNG``, ``a\\\\1``, ``1.png`` and
+    ``/export/a/1.dcm`` all match ``a/1.png``; ``b/1.png`` does not.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ class FileNames:
                 self._ends.setdefault(end, []).append(place)
 
     def find(self, cell: str) -> list[int]:
-        """Places in the list of paths; several where the cell fits them equally well."""
+        """Positions in the list of paths; several if the cell matches them equally well."""
         key = path_key(cell)
         found = self._whole.get(key) or self._ends.get(key)
         if not found:
@@ -39,7 +39,7 @@ class FileNames:
         return found
 
     def _as_written(self, places: Sequence[int], cell: str) -> list[int]:
-        """Those whose name has the cell's suffix and case, else its suffix or its case."""
+        """The files with the cell's exact name; if none, without case; if none, without suffix."""
         name = cell.replace("\\", "/").rpartition("/")[2]
         names = {place: self._paths[place].rpartition("/")[2] for place in places}
         for same in (str, str.casefold, stem):
@@ -49,10 +49,10 @@ class FileNames:
         return []
 
     def match(self, cells: Sequence[str]) -> list[int | str]:
-        """For every cell the place of its file, or the reason to refuse its row.
+        """For every cell the position of its file, or the reason to refuse its row.
 
-        Rows of different paths never share a file: found by the ends of their paths, they would be films of two
-        folders, of which one is not here.
+        Rows with different paths never share a file: matched by the ends of their paths, they would be films of two
+        folders, and one of these folders is missing.
         """
         found = [self.find(cell) if cell else [] for cell in cells]
         keys_of: dict[int, set[str]] = {}
@@ -74,7 +74,7 @@ class FileNames:
 
 
 def path_key(path: str) -> str:
-    """A path without suffix and case, with slashes, and without ``.``, ``..`` and what links the encodings make."""
+    """A path in lower case, without suffix, with slashes, ``.`` and ``..`` resolved, in one Unicode form."""
     text = unicodedata.normalize("NFC", readable(path)).replace("\\", "/")
     parts: list[str] = []
     for part in text.split("/"):
@@ -86,7 +86,7 @@ def path_key(path: str) -> str:
 
 
 def readable(path: str) -> str:
-    """A path whose bytes are not UTF-8 as Windows-1252, which archives from there are written in."""
+    """A path; if its bytes are not UTF-8, read as Windows-1252, which archives made on Windows use."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -106,17 +106,17 @@ def _fault(cell: str, matches: int) -> str:
     return f"ambiguous: {matches} files have the name in this row" if matches else MISSING
 
 
-def repeated(files: Sequence[Hashable], said: Sequence[Hashable]) -> dict[int, str]:
-    """The rows that are refused because other rows have the same file, with the reason.
+def repeated(files: Sequence[Hashable], content: Sequence[Hashable]) -> dict[int, str]:
+    """The rows to refuse because other rows have the same file, with the reason.
 
-    Where the rows of a file say the same, the first one counts. Where they do not, all are refused: a table with a row
-    a finding would else leave a finding of a later row out, and call it absent.
+    If the rows of a file have the same content, the first one counts. If not, all are refused: in a table with one row
+    per finding, the findings of later rows would otherwise count as absent.
 
     Args:
         files: the file of every row.
-        said: what every row says of its file.
+        content: patient and labels of every row.
     """
     first: dict[Hashable, int] = {}
     again = [row for row, file in enumerate(files) if first.setdefault(file, row) != row]
-    disagree = {files[row] for row in again if said[row] != said[first[files[row]]]}
+    disagree = {files[row] for row in again if content[row] != content[first[files[row]]]}
     return dict.fromkeys(again, DUPLICATE) | {row: DISAGREE for row, file in enumerate(files) if file in disagree}

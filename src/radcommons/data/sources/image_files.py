@@ -1,4 +1,4 @@
-"""Finding image files: one walk of the folders, by stem, so that a re-encoded download still matches its table."""
+"""Find image files by their name without suffix, so that a re-encoded download still matches its table."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,8 @@ def stem(name: str) -> str:
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every regular file under a folder, hidden ones left out, in no order; a folder that links lead to twice, once."""
+    """Every regular file below a folder, without hidden files, in no order; a folder reached by several links counts
+    once."""
     pending, linked = [os.fspath(folder)], list[str]()
     seen: set[tuple[int, int]] = set()
     while pending or linked:
@@ -45,7 +46,7 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def image_folders(sources: Sequence[Path], pattern: str) -> list[Path]:
-    """The folders in each source that match `pattern`, or the source itself where none does."""
+    """The folders in each source that match `pattern`, or the source itself if none does."""
     folders: list[Path] = []
     for source in sources:
         if source.is_dir():
@@ -55,8 +56,8 @@ def image_folders(sources: Sequence[Path], pattern: str) -> list[Path]:
 
 
 def by_stem(folders: Iterable[Path]) -> dict[str, tuple[str, ...]]:
-    """Image files under `folders` by their name without suffix; more than one path is an ambiguity."""
-    found: dict[str, tuple[str, ...]] = {}  # tuples of strings: the garbage collector passes them over
+    """Image files below `folders` by their name without suffix; more than one path means that the name is ambiguous."""
+    found: dict[str, tuple[str, ...]] = {}  # tuples of strings, which the garbage collector skips
     for folder in folders:
         for entry in walk(folder):
             if entry.name.lower().endswith(IMAGE_SUFFIXES):

@@ -1,6 +1,6 @@
-"""Labels as a list in one column: ``Effusion|Mass``, ``Effusion; Mass``, ``['effusion', 'mass']``.
+"""Read labels that are a list in one column: ``Effusion|Mass``, ``Effusion; Mass``, ``['effusion', 'mass']``.
 
-A word that is not known may be a patient's name, so a message shows only radiology's words, and misspelt findings.
+An unknown word may be a patient's name, so messages show only words of radiology and misspelt findings.
 """
 
 import re
@@ -17,9 +17,9 @@ from radcommons.errors import FindingUnknown, TableRefused
 
 Labels = tuple[int | None, ...]
 
-MISLABELLED = "mislabelled: 'No Finding' stands beside a finding"
-MISSPELT = 0.85  # likeness to a finding from which a word is taken for that finding's misspelling
-ALIKE = 0.8  # likeness below which a word is another finding
+MISLABELLED = "mislabelled: 'No Finding' together with a finding"
+MISSPELT = 0.85  # similarity to a finding; a word at or above it is a misspelling
+ALIKE = 0.8  # similarity; a word below it is something else
 SHORTEST_SHOWN = 7  # letters of a misspelt finding; a shorter one may be a name
 FIRST_WORDS = 5
 
@@ -32,14 +32,14 @@ _SPELLINGS = {folded(name): name for name in VOCABULARY} | {folded(alias): name 
 
 @dataclass
 class _Word:
-    """A word of a label column that no finding has: the first line it stands in, and its rows."""
+    """A word of a label column that is not a finding: its first line, and its number of rows."""
 
     line: int
     rows: int = 0
 
 
 def listed_names(cell: str) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The findings that a cell names, by canonical name, and the words in it that are none."""
+    """The canonical names of the findings in a cell, and the words in it that are not findings."""
     names: list[str] = []
     unknown: list[str] = []
     for item in _items(cell):
@@ -48,13 +48,13 @@ def listed_names(cell: str) -> tuple[frozenset[str], tuple[str, ...]]:
         parts = [item] if canonical_or_none(item) else [p.strip() for p in re.split(r"[;,/\n]", item)]
         found = {part: canonical_or_none(part) for part in parts if folded(part) not in _SAYS_NOTHING}
         names += filter(None, found.values())
-        # Text with commas and no finding in it is one piece of text.
+        # Text with commas but without a finding is one item.
         unknown += [part for part, name in found.items() if name is None] if any(found.values()) else [item]
     return frozenset(names), tuple(unknown)
 
 
 def _items(cell: str) -> list[str]:
-    """The entries of ``a|b``, or of a list as Python and JSON write it."""
+    """The items of ``a|b``, or of a list as Python and JSON write it."""
     if cell[:1] in "[{(" and cell[-1:] in "]})":
         quoted = re.findall(r"""'([^']*)'|"([^"]*)\"""", cell)
         items = [one or other for one, other in quoted] if quoted else cell[1:-1].split(",")
@@ -64,11 +64,11 @@ def _items(cell: str) -> list[str]:
 
 
 class LabelLists:
-    """A column of lists, each distinct cell read once.
+    """A column of lists; each distinct cell is read once.
 
-    Raises FindingUnknown for a word that no finding has, unless `asked` names the findings to keep: then such a word is
-    left out and counted, and refused only where it looks like a misspelling of one of them. TableRefused where the
-    column holds no findings.
+    Raises FindingUnknown for a word that is not a finding. If `asked` names the findings to keep, such words are left
+    out and counted, and only a probable misspelling of a finding to keep is refused. Raises TableRefused if the column
+    does not contain findings.
     """
 
     def __init__(self, table: Table, column: str, asked: Sequence[str] | None) -> None:
@@ -83,12 +83,12 @@ class LabelLists:
         self._check_words()
 
     def labels(self, findings: Sequence[str]) -> list[Labels | str]:
-        """The labels of every row: listed is 1, not listed is 0, a cell that says nothing is unknown."""
+        """The labels of every row: listed = 1, not listed = 0; unknown for an empty cell or one such as "NA"."""
         by_cell = {cell: self._labels(cell, findings) for cell in self._names}
         return [by_cell[cell] for cell in self._cells]
 
     def notes(self, findings: Sequence[str]) -> tuple[str, ...]:
-        """What was left out because `asked` does not name it, in one line."""
+        """One line about the words left out because `asked` does not name them."""
         if self._asked is None:
             return ()
         rows = Counter[str]()
@@ -100,8 +100,8 @@ class LabelLists:
         left += [f"'{word}' ({_rows(self._words[word].rows)})" for word in shown]
         if hidden:
             count = sum(self._rows_of_cell[cell] for cell, words in self._unknown.items() if words & hidden)
-            left.append(f"{len(hidden)} more that are not known and not shown ({_rows(count)})")
-        return (f"column '{self._column}' names what --findings does not, left out: {', '.join(left)}",) if left else ()
+            left.append(f"{len(hidden)} unknown words, not shown ({_rows(count)})")
+        return (f"left out of column '{self._column}', not in --findings: {', '.join(left)}",) if left else ()
 
     def _labels(self, cell: str, findings: Sequence[str]) -> Labels | str:
         names = self._names[cell]
@@ -128,8 +128,8 @@ class LabelLists:
             step = f"use names such as {', '.join(VOCABULARY[:5])}"
             if self.offered:
                 step = f"name those to keep with --findings, such as {', '.join(sorted(self.offered)[:5])}"
-            raise TableRefused(  # probably the wrong column, so its values may be anything and are not repeated
-                f"{self._table.name}: column '{self._column}' does not hold findings: {len(faults)} different values "
+            raise TableRefused(  # probably the wrong column, so do not repeat its values
+                f"{self._table.name}: column '{self._column}' has no findings: {len(faults)} different values "
                 f"are not known and {len(self.offered)} are; choose another with --label-column, or {step}"
             )
         if not faults:
@@ -153,7 +153,7 @@ class LabelLists:
         return f"{self._table.name} line {self._words[word].line}: {what} is not known{hint}"
 
     def _shown(self, words: Iterable[str]) -> list[str]:
-        """The words that a message may repeat, at most FIRST_WORDS, most frequent first."""
+        """At most FIRST_WORDS words that a message may repeat, the most frequent first."""
         ranked = sorted(words, key=lambda word: -self._words[word].rows)
         return [word for word in ranked if is_radiology(word) or _is_misspelt(word)][:FIRST_WORDS]
 
@@ -163,7 +163,7 @@ def _is_misspelt(word: str) -> bool:
 
 
 def _likeness(word: str, findings: Iterable[str]) -> tuple[float, str]:
-    """How like a word is to the spellings of some findings, 0 to 1, and the finding that it is most like."""
+    """The largest similarity of a word to the spellings of some findings, 0 to 1, and that finding."""
     wanted, text = set(findings), folded(word)
     matcher = SequenceMatcher(b=text)
     best = (0.0, "")
@@ -176,28 +176,28 @@ def _likeness(word: str, findings: Iterable[str]) -> tuple[float, str]:
 
 
 def _misspelling(word: str, findings: Iterable[str]) -> str | None:
-    """The one of some findings that a word misspells, if any; "no effusion" misspells nothing."""
+    """The finding that a word misspells, if any; "no effusion" is not a misspelling."""
     likeness, name = _likeness(word, findings)
     return name if likeness >= MISSPELT and _within(word, [name]) is None else None
 
 
 def _within(word: str, findings: Iterable[str]) -> str | None:
-    """The one of some findings that stands as whole words in a longer text, if any."""
+    """The finding that occurs as whole words in a longer text, if any."""
     wanted, text = set(findings), _words(word)
     return next((name for spelling, name in _SPELLED_OUT if name in wanted and spelling in text), None)
 
 
 @lru_cache(maxsize=1024)
 def _doubtful(word: str, findings: tuple[str, ...]) -> str | None:
-    """Why a row with this word is refused: the word may or may not mean one of the findings."""
+    """Why a row with this word is refused: the word may mean one of the findings."""
     if within := _within(word, findings):
         return f"mislabelled: the label cell names {within} within a longer text"
     likeness, name = _likeness(word, findings)
-    return f"mislabelled: the label cell holds a word much like {name}" if likeness >= ALIKE else None
+    return f"mislabelled: the label cell has a word similar to {name}" if likeness >= ALIKE else None
 
 
 def _words(text: str) -> str:
-    """The words of a text between spaces, so that one text is looked for in another by whole words."""
+    """The words of a text with spaces around them, so that `in` finds whole words only."""
     return " ".join(("", *re.findall(r"[^\W_]+", text.casefold()), ""))
 
 

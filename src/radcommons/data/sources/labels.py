@@ -1,6 +1,6 @@
-"""Label cells to 1 present, 0 absent, None unknown: a list in one column, or one column a finding.
+"""Read labels as 1 present, 0 absent, None unknown: from a list in one column, or from one column per finding.
 
-A row that contradicts itself gets a reason in place of its labels.
+A row that contradicts itself gets a reason instead of labels.
 """
 
 import difflib
@@ -26,9 +26,9 @@ from radcommons.errors import FindingUnknown, SettingRefused, TableRefused, near
 Uncertain = Literal["paper", "u-ones", "u-zeros", "u-ignore"]
 Level = Literal["present", "absent", "uncertain", "blank"]
 
-# Paper section 7: what the authors' files make of an uncertain label; findings it does not name become 0.
+# Paper section 7: findings whose uncertain labels the authors read as present; all others become 0.
 PAPER_UNCERTAIN_PRESENT = frozenset({"Cardiomegaly", "Edema", "Atelectasis", "Effusion", "Pneumonia"})
-# CheXpert's labeller leaves devices out of "No Finding".
+# CheXpert's labeller allows devices together with "No Finding".
 _COMPATIBLE_WITH_NO_FINDING = frozenset({NO_FINDING, "Support Devices"})
 _SPELLINGS = [folded(name) for name in VOCABULARY]
 _NUMBERS: dict[int, Level] = {1: "present", 0: "absent", -1: "uncertain"}
@@ -42,15 +42,15 @@ _WORDS: dict[str, Level] = {
 
 @lru_cache(maxsize=1024)
 def level(cell: str) -> Level | None:
-    """What a cell of a finding's column says: ``1``, ``1.0``, ``1,00``, ``yes``, ``-1``, ``NA``; None for the rest."""
-    word = cell.casefold().replace("\u2212", "-")  # the typographer's minus
+    """The meaning of a cell in a finding's column: ``1``, ``1.0``, ``1,00``, ``yes``, ``-1``, ``NA``, or None."""
+    word = cell.casefold().replace("\u2212", "-")  # typographic minus
     number = re.fullmatch(r"([+-]?[01])(?:[.,]0*)?", word)
     return _NUMBERS.get(int(number[1])) if number else _WORDS.get(word)
 
 
 @dataclass(frozen=True)
 class LabelRows:
-    """Findings in label order, and for every row of a table its labels or the reason to refuse it."""
+    """Findings in label order, and for every row its labels or the reason to refuse it."""
 
     findings: tuple[str, ...]
     rows: list[Labels | str]
@@ -59,14 +59,14 @@ class LabelRows:
 
 
 def check_policy(uncertain: str) -> None:
-    """Raises SettingRefused for an unknown policy on uncertain labels."""
+    """Raise SettingRefused for an unknown policy on uncertain labels."""
     if uncertain not in get_args(Uncertain):
         raise SettingRefused(f"uncertain is '{uncertain}'; {nearest_hint(uncertain, get_args(Uncertain))}")
 
 
 def choose_findings(asked: Sequence[str] | None, offered: tuple[str, ...], *, default: tuple[str, ...], source: str
                     ) -> tuple[str, ...]:  # fmt: skip
-    """The findings asked for by canonical name, `default` where none are; FindingUnknown for one not offered."""
+    """The canonical names of the requested findings, or `default`; FindingUnknown for one that is not offered."""
     if asked is None:
         return default
     chosen = canonical_list(tuple(asked))
@@ -83,7 +83,7 @@ def choose_findings(asked: Sequence[str] | None, offered: tuple[str, ...], *, de
 
 def column_labels(table: Table, columns: dict[str, str], findings: Sequence[str], *, uncertain: Uncertain,
                   blank: int | None) -> list[Labels | str]:  # fmt: skip
-    """The labels of every row from one column a finding (`columns`: finding to column)."""
+    """The labels of every row from one column per finding (`columns`: finding to column)."""
     names = list(columns)
     seen: dict[tuple[str, ...], Labels | str] = {}
     rows: list[Labels | str] = []
@@ -97,26 +97,26 @@ def column_labels(table: Table, columns: dict[str, str], findings: Sequence[str]
 
 def read_labels(table: Table, *, findings: Sequence[str] | None, label_column: str | None, uncertain: Uncertain,
                 taken: Sequence[str | None]) -> LabelRows:  # fmt: skip
-    """The labels of any table, whichever of the two forms it has.
+    """The labels of a table in either form.
 
     Args:
         table: the table.
-        findings: findings to keep, in this order; None for all that the table labels, in the vocabulary's order.
-        label_column: the column of lists; None to look for one, or for one column a finding.
-        uncertain: what -1 becomes; blank is unknown, except under "paper", where it is 0.
-        taken: columns that hold something else.
+        findings: findings to keep, in this order; None = all labels of the table, in the vocabulary's order.
+        label_column: the column of lists; None = look for one, or for one column per finding.
+        uncertain: what -1 becomes; blank is unknown, except with "paper", where it is 0.
+        taken: columns with other content.
     Raises:
-        TableRefused: no labels, or both forms at once. FindingUnknown: a name the vocabulary or table lacks.
+        TableRefused: no labels, or both forms at once. FindingUnknown: a name is not in the vocabulary or the table.
     """
     check_policy(uncertain)
     asked = None if findings is None else canonical_list(tuple(findings))
     if label_column is not None and label_column in taken:
-        raise TableRefused(f"{table.name}: column '{label_column}' cannot hold both the labels and an identifier")
+        raise TableRefused(f"{table.name}: column '{label_column}' cannot be both the labels and an identifier")
     listed = label_column or table.find(LABEL_NAMES)
     columns = {} if label_column else _finding_columns(table, taken, asked)
     if listed and columns:
         raise TableRefused(
-            f"{table.name}: labels stand in column '{listed}' and in one column a finding ({', '.join(columns)}); "
+            f"{table.name}: labels are in column '{listed}' and in one column per finding ({', '.join(columns)}); "
             f"pass --label-column {shlex.quote(listed)}, or rename it to read the others"
         )
     if listed:
@@ -135,7 +135,7 @@ def read_labels(table: Table, *, findings: Sequence[str] | None, label_column: s
 
 def _row_labels(levels: dict[str, Level | None], columns: dict[str, str], findings: Sequence[str],
                 uncertain: Uncertain, blank: int | None) -> Labels | str:  # fmt: skip
-    """The labels of one row; a cell of a finding that is not asked for may hold anything."""
+    """The labels of one row; cells of findings that are not requested are ignored."""
     wrong = [columns[name] for name in columns if name in findings and levels[name] is None]
     if wrong:
         return f"mislabelled: a value other than 1, 0, -1 or blank in column {', '.join(wrong)}"
@@ -152,7 +152,7 @@ def _value(found: Level | None, finding: str, uncertain: Uncertain, blank: int |
 
 
 def _finding_columns(table: Table, taken: Sequence[str | None], asked: Sequence[str] | None) -> dict[str, str]:
-    """Canonical finding to column, in the table's order; a misspelt finding's column is refused, not ignored."""
+    """Canonical finding to column, in the table's order; a column with a misspelt finding is refused, not ignored."""
     columns: dict[str, str] = {}
     faults: list[str] = []
     for column in table.columns:

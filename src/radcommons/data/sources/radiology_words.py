@@ -1,4 +1,4 @@
-"""Words of radiology reports and public label sets: a message may repeat a label that is made of them alone.
+"""Words of radiology reports and public label sets: a message may repeat a label that consists of them only.
 
 Any other word in a label column may be the name of a patient.
 """
@@ -42,6 +42,6 @@ _WORDS: Final = frozenset(
 
 
 def is_radiology(text: str) -> bool:
-    """Whether every word of a text is one of radiology's; a single one has to be long: people are called Small."""
+    """Whether all words of a text are words of radiology; a single word must be long, because Small is also a name."""
     words = re.findall(r"[^\W_]+", text.casefold())
     return (len(words) > 1 or len(text) >= LONG_WORD) and _WORDS.issuperset(words)

@@ -1,9 +1,9 @@
-"""RSNA pneumonia challenge 2018: ``stage_2_train_labels.csv`` (a row a box) and ``stage_2_train_images/*.dcm``.
+"""RSNA pneumonia challenge 2018: ``stage_2_train_labels.csv`` (one row per box) and ``stage_2_train_images/*.dcm``.
 
-Every image is drawn from NIH ChestX-ray14, so a generator trained on NIH may have seen these patients: exclude them
-by patient before testing one on the other. RSNA's own table names each image a patient of its own. Its
-``pneumonia-challenge-dataset-mappings_2018.json`` leads back to NIH's patients; where a source folder has that file
-the patients are NIH's, else two films of one person can fall into two parts.
+All images are from NIH ChestX-ray14, so a generator trained on NIH may have been trained on these patients: exclude
+them by patient before you test one on the other. RSNA's table gives each image its own patient.
+``pneumonia-challenge-dataset-mappings_2018.json`` maps images to NIH's patients; without it, two films of one person
+can be in two parts.
 """
 
 import json
@@ -28,10 +28,10 @@ CLASS = Wanted("class", ("class",))
 
 def list_rsna(sources: Sequence[Path], *, findings: Sequence[str] | None = None, declared: Declared = NOTHING_DECLARED
               ) -> Listing:  # fmt: skip
-    """What folders of the RSNA challenge offer: Pneumonia = Target.
+    """List the films of the RSNA challenge: Pneumonia = Target.
 
-    With ``stage_2_detailed_class_info.csv``, "Lung Opacity" and "No Finding" (class Normal) can be asked for, and a
-    class that contradicts the target is refused. View, age and sex come from the DICOM headers at import.
+    With ``stage_2_detailed_class_info.csv``, `findings` may include "Lung Opacity" and "No Finding" (class Normal), and
+    a class that contradicts the target is refused. View, age and sex come from the DICOM headers at import.
     """
     table = read_table(one_table(sources, LABELS, f"table {LABELS}"))
     image, target = table.require(IMAGE, TARGET)
@@ -63,7 +63,7 @@ def list_rsna(sources: Sequence[Path], *, findings: Sequence[str] | None = None,
 
 
 def _classes(sources: Sequence[Path]) -> dict[str, set[str]]:
-    """Image to its classes; empty where the optional table is not there."""
+    """Image to its classes; empty without the optional table."""
     found: dict[str, set[str]] = {}
     for path in tables_in(sources, CLASSES)[:1]:
         table = read_table(path)
@@ -74,7 +74,7 @@ def _classes(sources: Sequence[Path]) -> dict[str, set[str]]:
 
 
 def _nih_patients(sources: Sequence[Path]) -> dict[str, str]:
-    """Image to NIH's patient number; empty where the mapping file is not there."""
+    """Image to NIH's patient number; empty without the mapping file."""
     for path in tables_in(sources, MAPPINGS)[:1]:
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
@@ -87,7 +87,7 @@ def _nih_patients(sources: Sequence[Path]) -> dict[str, str]:
 
 def _fault(targets: set[str], classes: set[str], *, n_paths: int, known: bool) -> str | None:
     if n_paths > 1:
-        return f"ambiguous: {n_paths} files have this row's stem"
+        return f"ambiguous: {n_paths} files have the name in this row"
     if not targets <= {"absent", "present"}:
         return "mislabelled: a value other than 1 or 0 in column Target"
     if len(targets) > 1:

@@ -1,4 +1,4 @@
-"""Any CSV with images beside it: labels as a list in one column, or one column a finding."""
+"""Any CSV with images: labels as a list in one column, or one column per finding."""
 
 import os
 from collections.abc import Sequence
@@ -22,23 +22,23 @@ from radcommons.data.sources.tables import (
     read_table,
     tables_in,
 )
-from radcommons.data.sources.view_columns import said_by_rows
-from radcommons.data.views import NOTHING_DECLARED, Declared, Verdict, judge
+from radcommons.data.sources.view_columns import statements_by_row
+from radcommons.data.views import NOTHING_DECLARED, Decision, Declared, decide
 from radcommons.errors import PathMissing, TableRefused
 
 
 def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None, uncertain: Uncertain = "u-ignore",
                images: Path | None = None, columns: Columns = USUAL_COLUMNS,
                declared: Declared = NOTHING_DECLARED) -> Listing:  # fmt: skip
-    """What one CSV and its images offer.
+    """List the images of a CSV file with their labels.
 
     Args:
         sources: one CSV file, or one folder with ``labels.csv`` (or a single other CSV file).
-        findings: findings to keep, in this order; None for all that the table labels.
+        findings: findings to keep, in this order; None = all labels of the table.
         uncertain: what -1 becomes, see `read_labels`.
-        images: folder that the image column counts from; None for the CSV's own.
-        columns: columns to use where the usual names do not fit; one may be both image and patient.
-        declared: words for frontal views, radiographs and the chest; see `views.judge`.
+        images: folder of the paths in the image column; None = the folder of the CSV file.
+        columns: columns with unusual names; one may be both image and patient.
+        declared: words for frontal views, radiographs and the chest; see `views.decide`.
     """
     path = _one_csv(sources)
     table = read_table(path)
@@ -53,21 +53,21 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
     files = _files(table.cells(image), os.fspath(root))
     of_view, *others = facts
     age, gender = (table.cells(column) for column in others)
-    said = said_by_rows(table, view_column=of_view if columns.view else None)
+    statements = statements_by_row(table, view_column=of_view if columns.view else None)
     told = list(zip(table.cells(patient), labels.rows, strict=True))
     again = repeated([row if isinstance(file, str) else file for row, file in enumerate(files)], told)
     candidates: list[Candidate] = []
     refusals: list[Refusal] = []
     for row, (line, name, who) in enumerate(zip(table.lines, table.cells(image), table.cells(patient), strict=True)):
         file, row_labels = files[row], labels.rows[row]
-        verdict = judge(said[row], declared)
-        reason = _fault(file, who, row_labels, verdict, again.get(row))
+        decision = decide(statements[row], declared)
+        reason = _fault(file, who, row_labels, decision, again.get(row))
         if reason or isinstance(row_labels, str) or isinstance(file, str):
             refusals.append(Refusal(line, name, str(reason)))
             continue
         candidates.append(
-            Candidate(line, file, who, name, row_labels, verdict.view, age_years(age[row]), sex(gender[row]),
-                      verdict=verdict)
+            Candidate(line, file, who, name, row_labels, decision.view, age_years(age[row]), sex(gender[row]),
+                      decision=decision)
         )  # fmt: skip
     return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy, declared=declared,
                    notes=labels.notes)  # fmt: skip
@@ -75,14 +75,14 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
 
 def labels_beside(table: Table, taken: Sequence[str | None], *, findings: Sequence[str] | None, uncertain: Uncertain,
                   label_column: str | None) -> LabelRows:  # fmt: skip
-    """The labels of a table whose columns `taken` hold image, patient, view, age and sex; see `read_labels`."""
+    """The labels of a table; the columns `taken` are image, patient, view, age and sex; see `read_labels`."""
     if label_column is not None:
         (label_column,) = table.require(Wanted("labels", (), label_column))
     return read_labels(table, findings=findings, label_column=label_column, uncertain=uncertain, taken=taken)
 
 
 def _files(names: Sequence[str], root: str) -> list[Path | str]:
-    """The file of every row, or the reason to refuse it: at the path in the cell, else by name below the folder."""
+    """The file of every row, or the reason to refuse it: at the path in the cell, or by name below the folder."""
     paths = [os.path.normpath(os.path.join(root, name.replace("\\", "/"))) for name in names]  # noqa: PTH118  quick
     there = [bool(name) and os.path.isfile(path) for name, path in zip(names, paths, strict=True)]  # noqa: PTH113
     found: list[Path | str] = [Path(path) for path in paths]
@@ -113,7 +113,7 @@ def _one_csv(sources: Sequence[Path]) -> Path:
     return found[0]
 
 
-def _fault(file: Path | str, patient: str, labels: Labels | str, verdict: Verdict, again: str | None) -> str | None:
+def _fault(file: Path | str, patient: str, labels: Labels | str, decision: Decision, again: str | None) -> str | None:
     missing = file if isinstance(file, str) else None
     if missing == "the image cell is blank":
         return missing
@@ -121,6 +121,6 @@ def _fault(file: Path | str, patient: str, labels: Labels | str, verdict: Verdic
         return refused
     if again:
         return again
-    if verdict.refused:
-        return verdict.refused
+    if decision.refused:
+        return decision.refused
     return labels if isinstance(labels, str) else missing

@@ -1,7 +1,7 @@
-"""A label table in memory: columns of stripped strings, and finding the one that holds what a source looks for.
+"""A label table in memory: columns of stripped strings, found by their usual names.
 
-A message names lines, and columns by number or by a name that is known here: where a table has no header line, its
-"columns" are its first patient.
+Messages give line numbers, column numbers and known column names only: in a table without a header line, the "column
+names" are the data of the first patient.
 """
 
 import re
@@ -34,7 +34,7 @@ SPLIT_NAMES = ("split", "part", "set", "fold")
 
 
 def squashed(name: str) -> str:
-    """Letters and digits of a column's name without case: ``Patient ID``, ``patient_id`` and ``PatientID`` are one."""
+    """Letters and digits of a column's name, lower case: ``Patient ID``, ``patient_id`` and ``PatientID`` are equal."""
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
@@ -49,7 +49,7 @@ _NOBODY = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "unknown", 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A column that a source looks for: what it holds, its usual names, and the name or option that overrides."""
+    """A column that a source needs: its content, its usual names, and the user's name and option for it."""
 
     what: str
     names: Sequence[str]
@@ -62,9 +62,9 @@ class Table:
     """A label table in memory.
 
     Attributes:
-        name: the file's, for messages.
-        header: the first line's cells, "" for a column without name.
-        lines: the line of each row in the file.
+        name: name of the file, for messages.
+        header: the cells of the first line, "" for a column without a name.
+        lines: the line number of each row in the file.
         columns: the named columns, "" for a blank cell.
     """
 
@@ -74,16 +74,16 @@ class Table:
     columns: dict[str, list[str]]
 
     def cells(self, column: str | None) -> list[str]:
-        """One column as strings; blanks only where `column` is None."""
+        """One column as strings; all blank if `column` is None."""
         return [""] * len(self.lines) if column is None else self.columns[column]
 
     def find(self, names: Iterable[str]) -> str | None:
-        """The first column that has one of `names`, however it is written; earlier names win."""
+        """The first column with one of `names`, in any spelling; earlier names take precedence."""
         by_squashed = {squashed(column): column for column in reversed(self.columns) if squashed(column)}
         return next((by_squashed[name] for name in map(squashed, names) if name in by_squashed), None)
 
     def require(self, *wanted: Wanted) -> list[str]:
-        """The column of each wanted one; raises TableRefused with every fault and what was found."""
+        """The names of the wanted columns; raises TableRefused with every fault and the columns found."""
         faults = [fault for fault in map(self._fault, wanted) if fault]
         if faults:
             names = [name for one in wanted for name in one.names]
@@ -91,20 +91,19 @@ class Table:
         return [self._place(one) or "" for one in wanted]
 
     def optional(self, wanted: Wanted) -> str | None:
-        """A column that need not be there, unless the user has named it."""
+        """A column that may be missing, unless the user has named it."""
         return self.find(wanted.names) if wanted.chosen is None else self.require(wanted)[0]
 
     def number(self, column: str) -> int:
-        """The place of a column, from 1: what a message may say of one whose name is not known."""
+        """The position of a column, from 1, for messages about columns with unknown names."""
         return self.header.index(column) + 1
 
     def found(self, also: Iterable[str] = ()) -> str:
-        """The end of a message: the columns whose names are known, and how many others there are."""
+        """The end of a message: the columns with known names, and the number of others."""
         known = _KNOWN.union(map(squashed, also))
         shown = [c for c in self.columns if squashed(c) in known or canonical_or_none(c)]
         others = len(self.columns) - len(shown)
-        whose = "whose name is" if others == 1 else "whose names are"
-        note = f", and {others} {whose} not known here and not shown" if others else ""
+        note = f", and {others} with unknown names, not shown" if others else ""
         step = "" if any(squashed(c) in known for c in shown) else "; the first line must name the columns"
         return f"columns found: {', '.join(shown) or 'none'}{note}{step}"
 
@@ -128,7 +127,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of a table of one's own, by name; None for the usual names."""
+    """Names of the columns of your own table; None for the usual names."""
 
     image: str | None = None
     patient: str | None = None
@@ -138,7 +137,7 @@ class Columns:
     age: str | None = None
 
     def facts(self, table: Table) -> list[str | None]:
-        """The table's columns of view, age and sex, None for one that it does not have."""
+        """The table's columns of view, age and sex; None for a missing one."""
         return [
             table.optional(Wanted("view", VIEW_NAMES, self.view, "--view-column")),
             table.optional(Wanted("age", AGE_NAMES, self.age, "--age-column")),
@@ -150,10 +149,10 @@ USUAL_COLUMNS = Columns()
 
 
 def read_table(path: Path) -> Table:
-    """A CSV file as a Table: comma, semicolon, tab or bar; UTF-8, UTF-16 or Windows-1252; gzipped or not.
+    """Read a CSV file: comma, semicolon, tab or bar; UTF-8, UTF-16 or Windows-1252; plain or gzipped.
 
-    Raises PathMissing where there is no file; TableRefused where it is not a table, has no rows, or has two columns
-    of one known name.
+    Raises PathMissing if there is no file; TableRefused if it is not a table, has no rows, or has two columns with the
+    same known name.
     """
     read = read_csv(path)
     repeated = {name for name in read.header if name and read.header.count(name) > 1}
@@ -166,7 +165,7 @@ def read_table(path: Path) -> Table:
 
 
 def patient_fault(patient: str) -> str | None:
-    """Why a patient cell names nobody: then films of several people would count as one person's."""
+    """Why a patient cell is not an identifier: films of several people would count as one person's."""
     if patient.casefold() in _NOBODY:
         return "the patient cell is blank"
     if "\ufffd" in patient or "?" in patient:
@@ -175,10 +174,10 @@ def patient_fault(patient: str) -> str | None:
 
 
 def one_table(sources: Sequence[Path], pattern: str, what: str) -> Path:
-    """The one file that `pattern` finds in the source folders, or that a source is; PathMissing, TableRefused."""
+    """The only file in the source folders, or among the sources, that matches `pattern`; PathMissing, TableRefused."""
     found = sorted(set(tables_in(sources, pattern)))
     if not found:
-        raise PathMissing(f"{', '.join(map(str, sources))}: no {what}; name the folder that holds it")
+        raise PathMissing(f"{', '.join(map(str, sources))}: no {what}; name the folder that has it")
     if len(found) > 1:
         names = ", ".join(sorted({path.name for path in found}))
         raise TableRefused(f"{len(found)} files could be the {what} ({names}); name one of them as a source")
@@ -186,7 +185,7 @@ def one_table(sources: Sequence[Path], pattern: str, what: str) -> Path:
 
 
 def tables_in(sources: Sequence[Path], pattern: str) -> list[Path]:
-    """Files named like `pattern`, plain or ``.gz``, that are a source or lie in one; a plain one hides its ``.gz``."""
+    """Files that match `pattern`, plain or ``.gz``, among the sources or in them; a plain file hides its ``.gz``."""
     found: list[Path] = []
     for source in check_sources(sources):
         if source.is_file():
@@ -200,7 +199,7 @@ def tables_in(sources: Sequence[Path], pattern: str) -> list[Path]:
 
 
 def check_sources(sources: Sequence[Path]) -> Sequence[Path]:
-    """`sources`, all of which exist; raises PathMissing naming every one that does not."""
+    """`sources`, if all exist; raises PathMissing with every missing one."""
     missing = [str(source) for source in sources if not source.exists()]
     if missing or not sources:
         raise PathMissing(f"{', '.join(missing)} does not exist" if missing else "no source is given")

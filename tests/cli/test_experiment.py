@@ -10,8 +10,8 @@ import pytest
 
 from radcommons.cli import run
 from radcommons.data.ingest import ingest_phantoms
-from radcommons.data.seen import patients_record
 from radcommons.data.store import Store
+from radcommons.data.training_patients import patients_record
 from radcommons.gan import training
 from radcommons.gan.settings import TrainSettings
 

@@ -302,7 +302,7 @@ def test_verify_names_the_damaged_row_and_exits_2(store: Path, capsys: pytest.Ca
     os.truncate(store / "images_0008.npy", 128)
     assert run(["data", "verify", str(store), "--json"]) == 2
     faults = json.loads(capsys.readouterr().out)["faults"]
-    assert faults == ["images_0008.npy is cut off: rows 0 to 11 are lost", "row 11: damaged at 16 pixels"]
+    assert faults == ["images_0008.npy is truncated: rows 0 to 11 are lost", "row 11: damaged at 16 pixels"]
     assert "'radcommons data verify" in refused(capsys, "data", "info", store)
 
 
@@ -412,7 +412,7 @@ def test_notes_of_an_import_are_printed_and_in_its_json(
     command = ("data", "import", "table", films, "--out", tmp_path / "s", "--resolution", 8, "--findings", "Mass")
     for dry in ([], ["--dry-run"]):
         left_out, one_patient = as_json(capsys, *command, *dry)["notes"]
-        assert left_out.endswith("left out: 'Bronchitis' (12 rows)")
+        assert left_out.endswith("left out of column 'labels', not in --findings: 'Bronchitis' (12 rows)")
         assert one_patient.startswith("one patient has 12 of 12 films") and "anyone" not in one_patient
         assert run([*map(str, command), *dry]) == 0
         assert f"note: {left_out}\nnote: {one_patient}" in capsys.readouterr().out
@@ -431,7 +431,7 @@ def test_info_names_the_rows_of_identical_films(
     text = capsys.readouterr().out
     rows = ", ".join(f"row {film['row']} ({film['image_id']})" for film in found if film["group"] == 0)
     assert [film["row"] for film in found if film["group"] == 0] == [0, 10, 20]
-    assert f"identical      {rows}\n" in text and "and 14 more films: --json names all" in text
+    assert f"identical      {rows}\n" in text and "and 14 more films; --json lists all" in text
 
 
 def write_film(path: Path, uid: str, *, cut: bool) -> None:

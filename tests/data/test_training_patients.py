@@ -11,9 +11,9 @@ import pytest
 
 from radcommons.data.ingest import ingest, ingest_phantoms
 from radcommons.data.pseudonyms import phantom_fingerprint
-from radcommons.data.seen import Seen, key_fingerprint, patients_record, patients_seen, require_unseen
 from radcommons.data.sources import list_table
 from radcommons.data.store import Store
+from radcommons.data.training_patients import Seen, key_fingerprint, patients_record, patients_seen, require_unseen
 from radcommons.errors import GeneratorRefused, PatientsSeen
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator_files import save_generator
@@ -193,8 +193,8 @@ def test_the_gate_refuses_seen_patients_in_one_line_with_status_3(imported: Call
     assert refusal.value.exit_code == 3
     assert str(refusal.value) == (
         f"{generator}: {seen.patients} of {seen.of} test patients {'was' if seen.patients == 1 else 'were'} in this "
-        "generator's training; leave this generator out, or take test patients that it has not seen, such as the test "
-        "part of the store it was trained on"
+        "generator's training; leave this generator out, or choose test patients that it was not trained on, such as "
+        "the test part of its own store"
     )
     with pytest.raises(PatientsSeen, match=r"(\d+) of \1 validation patients were in this"):
         require_unseen(generator, store, store.rows("train"), what="validation")

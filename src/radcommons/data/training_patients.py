@@ -1,4 +1,4 @@
-"""Whether a generator has seen patients of a store: the list beside its weights against the store's pseudonyms."""
+"""Was a generator trained on patients of a store? Compares the list beside its weights with the store's pseudonyms."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -20,12 +20,12 @@ SALT_DIGITS = 32
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How many of some patients a generator has seen.
+    """How many patients of a group a generator was trained on.
 
     Attributes:
-        patients: how many of them are on its list.
-        of: how many there are.
-        incomparable: why a patient who is not on the list may have been seen all the same; None where not.
+        patients: number of patients in the group who are on the generator's list.
+        of: number of patients in the group.
+        incomparable: why training may have included patients who are not on the list; None if it cannot.
     """
 
     patients: int
@@ -34,11 +34,11 @@ class Seen:
 
     @property
     def comparable(self) -> bool:
-        """Whether `patients` is all that the generator has seen."""
+        """Whether `patients` is certain."""
         return self.incomparable is None
 
     def describe(self, what: str = "test", training: str = "this generator's training") -> str:
-        """The finding in words: "12 of 255 test patients were in this generator's training"."""
+        """The result in words: "12 of 255 test patients were in this generator's training"."""
         if self.incomparable is not None and not self.patients:
             return (
                 f"the {self.of:,} {what} patients could not be compared with those of {training}: {self.incomparable}"
@@ -49,9 +49,9 @@ class Seen:
 
 
 def patients_record(store: Store, rows: np.ndarray) -> PatientsRecord:
-    """The list to publish with a generator trained on `rows` of a store; the same each time it is made.
+    """The list to publish with a generator trained on `rows` of a store; the same on every call.
 
-    The salt follows from the manifest, so that who has no pseudonym cannot lay the lists of two stores side by side.
+    The salt depends on the manifest, so that nobody can compare the lists of two stores without the pseudonyms.
     """
     text = f"radcommons: patients of {store.name} {store.record.manifest_sha256}"
     salt = hashlib.sha256(text.encode()).hexdigest()[:SALT_DIGITS]
@@ -64,7 +64,7 @@ def patients_record(store: Store, rows: np.ndarray) -> PatientsRecord:
 
 
 def key_fingerprint(store: Store) -> str | None:
-    """The fingerprint of a store's pseudonym key; of an older store from the key beside it, else None."""
+    """The fingerprint of a store's pseudonym key; for an older store, computed from the key in it, or None."""
     if store.record.key_fingerprint is not None:
         return store.record.key_fingerprint
     try:
@@ -74,10 +74,10 @@ def key_fingerprint(store: Store) -> str | None:
 
 
 def patients_seen(record: PatientsRecord | None, store: Store, rows: np.ndarray) -> Seen:
-    """How many patients of `rows` of a store are on a generator's list; None for a generator without one.
+    """How many patients of `rows` of a store are on a generator's list; `record` is None if it has no list.
 
-    Pseudonyms of two keys do not compare. Under one key, patients named by two readers (NIH's and RSNA's) compare where
-    any patient of the store is on the list: then both name them alike.
+    Pseudonyms of two keys cannot be compared. With one key, the patients of two readers (NIH's and RSNA's) can be
+    compared if any patient of the store is on the list: then both readers use the same identifiers.
     """
     asked = _pseudonyms(store, rows)
     if record is None:
@@ -94,13 +94,13 @@ def patients_seen(record: PatientsRecord | None, store: Store, rows: np.ndarray)
 
 
 def patients_seen_of(records: Sequence[PatientsRecord], store: Store, rows: np.ndarray) -> Seen:
-    """`patients_seen` of several lists: the one with most of them, else one that does not compare, else none."""
+    """`patients_seen` for several lists: the result with most patients; if all are 0, one that is incomparable."""
     found = [patients_seen(record, store, rows) for record in records] or [patients_seen(None, store, rows)]
     return max(found, key=lambda seen: (seen.patients, not seen.comparable))
 
 
 def shared_patients(first: Store, of_first: np.ndarray, second: Store, of_second: np.ndarray) -> int:
-    """How many patients two parts have in common, where both stores have one pseudonym key; else 0."""
+    """How many patients two parts have in common, if both stores have the same pseudonym key; otherwise 0."""
     one, other = key_fingerprint(first), key_fingerprint(second)
     if one is None or one != other:
         return 0
@@ -108,19 +108,19 @@ def shared_patients(first: Store, of_first: np.ndarray, second: Store, of_second
 
 
 def require_unseen(reference: Path, store: Store, rows: np.ndarray, *, what: str = "test") -> Seen:
-    """What `patients_seen` says of a run's or a package's generator, where it has seen none.
+    """`patients_seen` for the generator of a run or a package, if it was trained on none of the patients.
 
-    The caller says so where the answer is not `comparable`: then none was found, but some may have been seen.
+    If the result is not `comparable`, the caller must say so: training may still have included some of them.
 
     Raises:
-        PatientsSeen: the generator has seen some; status 3.
+        PatientsSeen: the generator was trained on some of them; status 3.
         PathMissing, GeneratorRefused: the generator, or its list, cannot be read.
     """
     seen = patients_seen(load_patients(reference), store, rows)
     if seen.patients:
         raise PatientsSeen(
-            f"{reference}: {seen.describe(what)}; leave this generator out, or take {what} patients that it has not "
-            "seen, such as the test part of the store it was trained on"
+            f"{reference}: {seen.describe(what)}; leave this generator out, or choose {what} patients that it was not "
+            "trained on, such as the test part of its own store"
         )
     return seen
 
