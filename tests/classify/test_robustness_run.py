@@ -244,5 +244,5 @@ def test_the_help_says_what_the_command_takes_by_default() -> None:
     group = root.commands["classify"]
     assert isinstance(group, click.Group)
     said = {p.name: p.help for p in group.commands["attack"].params if isinstance(p, click.Option)}
-    assert f"By default {', '.join(f'{e:g}' for e in EPSILONS)}." in (said["epsilon"] or "")
+    assert f"Default: {', '.join(f'{e:g}' for e in EPSILONS)}." in (said["epsilon"] or "")
     assert f"at its epsilon, {AttackSettings().epsilon:g}." in (said["set_"] or "")
