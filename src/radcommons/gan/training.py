@@ -18,9 +18,9 @@ from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingD
 from radcommons.gan.batches import Batches
 from radcommons.gan.findings import chosen_findings, findings_record
 from radcommons.gan.gradients import open_compute
+from radcommons.gan.recipe import TrainingState, advance
 from radcommons.gan.recipes import RECIPES
 from radcommons.gan.settings import TrainSettings, free_settings
-from radcommons.gan.state import TrainingState, advance
 from radcommons.models.families.family import FamilyConfig
 from radcommons.models.generator_files import RUN_SUBFOLDER, is_saved, save_generator
 from radcommons.models.grey_levels import to_bytes
@@ -138,9 +138,10 @@ def _train(
     started = time.monotonic()
     with open_compute(settings.precision, distributed) as compute:
         # ---- networks and position ----
-        state = TrainingState.begin(settings, len(source.findings.findings), compute)
+        training = RECIPES[settings.family].training(settings, len(source.findings.findings), compute)
+        state = TrainingState(settings.family, training)
         resume(state, source, run, distributed)
-        training, started_at = state.training, state.position.images_seen
+        started_at = state.position.images_seen
         log = RunLog(run, started_at) if distributed.is_main else None
         logged_at, logged = started_at, time.monotonic()
 
