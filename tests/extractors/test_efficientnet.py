@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from radcommons.extractors.catalogue import EFFICIENTNET_WEIGHTS, resized
+from radcommons.extractors.catalogue import EFFICIENTNET_WEIGHTS
 from radcommons.extractors.efficientnet import (
     SIDE,
     EfficientNetLite0,
@@ -15,6 +15,7 @@ from radcommons.extractors.efficientnet import (
     same_padding,
     scale,
 )
+from radcommons.models.classifier import resized
 from radcommons.models.folding import fold_batch_norms
 from radcommons.models.weights import find_weights, read_weights
 

@@ -7,9 +7,10 @@ names of the layers are those of the published weights without their leading und
 import re
 from collections.abc import Mapping
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from radcommons.models.weights import with_weights
 
 SIDE = 224
 DIMENSION = 1280
@@ -119,12 +120,5 @@ def published_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def efficientnet_lite0(state: Mapping[str, Tensor]) -> EfficientNetLite0:
-    """The network with published weights, ready to run.
-
-    Raises:
-        RuntimeError: the names or shapes are of another network.
-    """
-    with torch.device("meta"):  # its own first weights are never needed
-        network = EfficientNetLite0()
-    network.load_state_dict(published_names(state), assign=True)
-    return network.requires_grad_(False).eval()
+    """The network with published weights, ready to run; raises RuntimeError for those of another network."""
+    return with_weights(EfficientNetLite0, published_names(state))
