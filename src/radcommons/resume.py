@@ -1,13 +1,13 @@
 """What a stopped command had worked out, so that the same command goes on from there.
 
 Records and arrays are kept in a folder of one request (`Kept`), rows that are made block by block in a file that grows
-(`Rows`). Of results that are files of their own, those that are there whole are done (`first_missing`, `record_of`).
-What cannot be read is made again.
+(`Rows`). A result with its own files is finished once its record is there (`record_of`). What cannot be read is made
+again.
 """
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,16 +115,6 @@ class Kept:
     def finish(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder)
-
-
-def first_missing(files: Iterable[tuple[Path, int]]) -> int:
-    """How many files, given with their sizes in bytes, are there up to the first that is not, or not whole."""
-    count = 0
-    for path, size in files:
-        if not path.is_file() or path.stat().st_size != size:
-            break
-        count += 1
-    return count
 
 
 def record_of(path: Path, digest: str) -> dict[str, Any] | None:

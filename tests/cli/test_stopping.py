@@ -97,7 +97,7 @@ def test_a_set_keeps_the_images_that_are_done(
     begun.signal_all(number)
     status, out, err = begun.end()
     assert (status, out, err.splitlines()[-1]) == (130, "", STOPPED) and "Traceback" not in err
-    assert (tmp_path / "set" / ".partial" / "journal.bin").exists() and not (tmp_path / "set" / ".lock").exists()
+    assert (tmp_path / "set" / ".partial" / "images.rows").exists() and not (tmp_path / "set" / ".lock").exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")

@@ -72,13 +72,11 @@ class Batch:
         first: index in the set of the first image here.
         images: uint8 (n, R, R).
         labels: float32 (n, F), each in [0, 1], in the order of the set's findings.
-        source: which entry of the set's `generators` drew the batch.
     """
 
     first: int
     images: np.ndarray
     labels: np.ndarray
-    source: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def write_set(
         if (other.findings, other.resolution) != (first.findings, first.resolution):
             raise SettingRefused(f"{first.name} and {other.name} differ in findings or resolution; draw a set of each")
     with alone_in(out, private=False):
-        writer = SetWriter.open(
+        writer = SetWriter(
             out,
             findings=first.findings,
             resolution=first.resolution,
@@ -62,7 +61,7 @@ def write_set(
             label_choice=choice.describe(),
             study_date=study_date,
         )
-        already: int = writer.done
+        already = writer.done
         with track("Generating", total=count, done=already) as advance:
             for source, generator in enumerate(generators):
                 start = max(already, count * source // len(generators))
@@ -71,7 +70,7 @@ def write_set(
                     continue
                 with _drawn(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
                     for batch in batches:
-                        writer.write(replace(batch, source=source))
+                        writer.write(batch)
                         advance(len(batch.images))
         writer.finish()
         return count - already
