@@ -136,9 +136,8 @@ def _train(
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         position, running, steps = state["position"], state["running"], state["steps"]
-        if distributed.is_main and file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
-            checkpoint.set_damaged_aside(run)
-            logger.warning("%s: checkpoint.pt is damaged; going on from %s", run, file.name)
+        if distributed.is_main:
+            checkpoint.set_damaged_aside(run, file)
     started_at, started = position["images_seen"], time.monotonic()
     log = RunLog(run, started_at) if distributed.is_main else None
     autocast = autocast_in(settings.precision, distributed)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, the default extractor: ImageNet features that can be had offline, under Apache-2.0.
+"""EfficientNet-Lite0, the default extractor: ImageNet features that work offline, under Apache-2.0.
 
 Tan and Le 2019 without squeeze-and-excitation and with ReLU6, as the EfficientNet-Lite release of 2020 has it. The
 names of the layers are those of the published weights without their leading underscores.
@@ -102,11 +102,6 @@ class EfficientNetLite0(nn.Module):
         for block in self.blocks:
             x = block(x)
         return F.relu6(self.bn1(self.conv_head(x)), inplace=True).mean((2, 3))
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Logits of the 1000 classes of ImageNet from the averages, (N, 1000)."""
-        logits: Tensor = self.fc(features)
-        return logits
 
 
 def scale(grey: Tensor) -> Tensor:

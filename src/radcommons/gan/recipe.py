@@ -41,7 +41,7 @@ class Stage:
 
     Attributes:
         first: images seen when it starts.
-        stable: images seen when its fade-in is over; `first` where it has none.
+        stable: images seen when its fade-in is over; `first` if it has none.
         end: images seen when the next stage starts, or the run's end.
     """
 
@@ -75,7 +75,7 @@ class Training(Protocol):
         """The generator as it is published after that step, and its configuration; the network fits it."""
 
     def schedule_at(self, images_seen: int) -> dict[str, float]:
-        """Numbers of the schedule that belong into the log."""
+        """Numbers of the schedule for the log."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ SAMPLES_A_ROW = 8
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call of `train` came to."""
+    """What one call of `train` did."""
 
     run: Path
     images_seen: int
@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a generator learns from, and what is published of it beside the weights."""
+    """What a generator learns from, and what is published about it beside the weights."""
 
     store: Store
     batches: Batches
@@ -70,11 +70,11 @@ def train(
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Train until `total_images`; a run that was stopped goes on from its last checkpoint.
+    """Train until `total_images`; a stopped run continues from its last checkpoint.
 
     Args:
         store: the site's store; only its training part is used.
-        settings: what to do; must equal the run's own where it has begun.
+        settings: must equal those that the run was begun with.
         run: the run's folder.
         should_stop: called after every step; True saves a checkpoint and returns.
     Raises:
@@ -204,11 +204,8 @@ def resume(state: TrainingState, source: Source, run: Path, distributed: Distrib
     state.load_state_dict(saved)
     if not distributed.is_main:
         return
-    images_seen = state.position.images_seen
-    if file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
-        checkpoint.set_damaged_aside(run)
-        logger.warning("%s: checkpoint.pt is damaged; going on from %s at %d images", run, file.name, images_seen)
-    if not is_saved(run / RUN_SUBFOLDER, images_seen=images_seen, patients=source.patients):
+    checkpoint.set_damaged_aside(run, file)
+    if not is_saved(run / RUN_SUBFOLDER, images_seen=state.position.images_seen, patients=source.patients):
         publish(state, source, run)  # the last call was killed after its checkpoint, or listed no patients yet
 
 

@@ -89,7 +89,7 @@ def load_generator(
 
 
 def load_patients(reference: Path) -> PatientsRecord | None:
-    """Who was in the training of a run's or a package's generator, under salted hashes; None where it does not say.
+    """Who was in the training of a run's or a package's generator, under salted hashes; None if it does not say.
 
     Raises:
         PathMissing, GeneratorRefused: with what is wrong and the next step.

@@ -1,7 +1,7 @@
 """A synthetic set drawn from one or several generators, here or on a cluster."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -63,29 +63,22 @@ def write_set(
         )
         already = writer.done
         with track("Generating", total=count, done=already) as advance:
-            for source, generator in enumerate(generators):
-                start = max(already, count * source // len(generators))
-                stop = count * (source + 1) // len(generators)
+            for place, generator in enumerate(generators):
+                start = max(already, count * place // len(generators))
+                stop = count * (place + 1) // len(generators)
                 if start >= stop:
                     continue
-                with _drawn(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
+                drawn: AbstractContextManager[Iterator[Batch]] = (
+                    nullcontext(generator.batches(stop, choice=choice, seed=seed, start=start))
+                    if cluster is None
+                    else batches_on_cluster(generator, cluster, stop, choice=choice, seed=seed, start=start)
+                )
+                with drawn as batches:
                     for batch in batches:
                         writer.write(batch)
                         advance(len(batch.images))
         writer.finish()
         return count - already
-
-
-@contextmanager
-def _drawn(
-    generator: Generator, cluster: Cluster | None, stop: int, *, choice: LabelChoice, seed: int, start: int
-) -> Iterator[Iterator[Batch]]:
-    """Images `start` ... `stop`, drawn here or on a cluster."""
-    if cluster is None:
-        yield generator.batches(stop, choice=choice, seed=seed, start=start)
-        return
-    with batches_on_cluster(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
-        yield batches
 
 
 def provenance_entry(generator: Generator) -> dict[str, Any]:
