@@ -28,7 +28,7 @@ NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 @contextlib.contextmanager
 def alone_in(folder: Path, *, private: bool) -> Iterator[None]:
-    """Hold `folder`, which is made where it is absent, for this process only, and set who may read what is written.
+    """Hold `folder` for this process only, making it if it is absent, and set who may read the new files.
 
     The system frees the lock when the process ends. A new folder that stays empty is removed again, and so is a request
     without any result.

@@ -26,10 +26,10 @@ class Pool:
     executor: ThreadPoolExecutor
 
     def map(self, function: Callable[..., R], *items: Iterable[Any], ahead: int | None = None) -> Generator[R]:
-        """The results of ``map(function, *items)`` in order, worked out on the threads.
+        """The results of ``map(function, *items)`` in order, computed on the threads.
 
-        Besides the result that the caller holds, at most `ahead` items are under way or wait for the caller; by
-        default two for each thread. What has not begun when the caller stops is dropped.
+        Besides the result that the caller holds, at most `ahead` items are being computed or wait for the caller; by
+        default two for each thread. When the caller stops, items that have not begun are dropped.
         """
         left = zip(*items, strict=False)
         waiting: deque[Future[R]] = deque()
@@ -63,7 +63,7 @@ def open_pool(count: int, *, with_torch: bool = True) -> Iterator[Pool]:
 
 
 def thread_map(function: Callable[..., R], *items: Iterable[Any], threads: int) -> Iterator[R]:
-    """`Pool.map` on threads of its own. With one thread the work happens here, when asked for, with torch's threads."""
+    """`Pool.map` on new threads. With one thread the calling thread does the work, with torch's own threads."""
     if threads <= 1:
         yield from map(function, *items)
         return

@@ -47,7 +47,7 @@ class WorkersGone(Exception):
 
 @contextmanager
 def open_cluster(address: Address | str) -> Iterator[Cluster]:
-    """Connect to a cluster; it goes on running afterwards.
+    """Connect to a cluster; it keeps running afterwards.
 
     Raises:
         ClusterRefused: the address is malformed, nothing answers there, the cluster has no worker, or one of its

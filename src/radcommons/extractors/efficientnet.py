@@ -32,7 +32,7 @@ STEM = 32
 
 
 class SameConv(nn.Conv2d):
-    """A convolution without bias, padded as TensorFlow's SAME: what is odd goes to the bottom and the right."""
+    """A convolution without bias, padded as TensorFlow's SAME: an odd row or column goes to the bottom or right."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
         """A square kernel of odd side."""

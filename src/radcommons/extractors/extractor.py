@@ -48,7 +48,7 @@ def extract(
     """Features of many images; arguments and errors are those of `run_over`.
 
     Returns:
-        Features of the rows, the same whatever else is extracted beside them and on however many threads.
+        Features of the rows; they depend neither on the other rows nor on the number of threads.
     """
     cpu = extractor.device.type == "cpu"
 

@@ -77,7 +77,7 @@ def compute_gradients(
     """Give every parameter of a network the gradient of the mean loss.
 
     Args:
-        loss: of one part of the batch: the loss, and numbers for the log; runs on a thread of its own.
+        loss: of one part of the batch: the loss, and numbers for the log; runs on one of the threads.
         parts: of this process's batch, equally large.
         through: another network that the loss runs through; it gets no gradients. By default the loss runs through
             `network` alone.

@@ -37,7 +37,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of a training with an image side, a batch size and a learning rate of its own.
+    """A part of a training with its own image side, batch size and learning rate.
 
     Attributes:
         first: images seen when it starts.
@@ -102,7 +102,7 @@ class TrainingState:
     position: Position = Position()
 
     def state_dict(self) -> dict[str, Any]:
-        """What determines the rest of the training. Its tensors are those in use: copy what has to outlast a step."""
+        """What determines the rest of the training. Its tensors are those in use: copy what you need later."""
         return {**asdict(self.position), **self.training.state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from radcommons.models.weights import PublishedWeights
 from radcommons.settings import Settings
 
 Network = Literal["densenet-121", "densenet-small"]
-SHAPES: dict[Network, tuple[int, int, tuple[int, ...]]] = {  # first feature maps, maps a layer adds, layers a block
+SHAPES: dict[Network, tuple[int, int, tuple[int, ...]]] = {  # first feature maps, maps per layer, layers per block
     "densenet-121": (64, 32, (6, 12, 24, 16)),
     "densenet-small": (16, 12, (3, 6, 12, 8)),
 }

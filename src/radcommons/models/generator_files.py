@@ -51,7 +51,7 @@ def save_generator(
 
 
 def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> bool:
-    """Whether a folder's generator is the one after so many images, with this list of patients beside it."""
+    """Whether a folder holds the generator after `images_seen` images, with this list of patients."""
     try:
         saved = _read_record(folder / "config.json", GeneratorRecord)
         return saved.images_seen == images_seen and _read_patients(folder) == patients
@@ -65,7 +65,7 @@ def load_generator(
     """Read a run's or a package's generator.
 
     Raises:
-        PathMissing, GeneratorRefused: with what is wrong and the next step.
+        PathMissing, GeneratorRefused: the message says what is wrong and what to do.
     """
     folder = _folder(reference)
     record = _read_record(folder / "config.json", GeneratorRecord)
@@ -92,7 +92,7 @@ def load_patients(reference: Path) -> PatientsRecord | None:
     """Who was in the training of a run's or a package's generator, under salted hashes; None if it does not say.
 
     Raises:
-        PathMissing, GeneratorRefused: with what is wrong and the next step.
+        PathMissing, GeneratorRefused: the message says what is wrong and what to do.
     """
     return _read_patients(_folder(reference))
 

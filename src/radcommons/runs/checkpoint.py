@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from radcommons.errors import CheckpointDamaged
-from radcommons.files import put_whole
+from radcommons.files import UNREADABLE, put_whole
 
 logger = logging.getLogger(__name__)
 
@@ -84,16 +84,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         whole = content["format_version"] == FORMAT_VERSION and content["digest"] == digest(content["state"])
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        pickle.UnpicklingError,
-    ):
+    except (*UNREADABLE, LookupError, TypeError, AttributeError, pickle.UnpicklingError):
         return None
     state: dict[str, Any] = content["state"]
     return state if whole else None

@@ -28,7 +28,7 @@ def write_set(
     cluster: Cluster | None = None,
     track: Track = silent,
 ) -> int:
-    """Draw a synthetic set into folder `out`; the same call after a kill goes on, after the end does nothing.
+    """Draw a synthetic set into folder `out`; the same call continues after a kill, and does nothing after the end.
 
     Args:
         generators: each draws an equal run of the images, in order; they share findings and resolution.

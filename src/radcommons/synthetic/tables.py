@@ -18,7 +18,7 @@ Format = Literal["png", "dicom", "npz"]
 
 PROVENANCE = "provenance.json"
 _SUFFIX = {"png": ".png", "dicom": ".dcm"}
-_IMAGES_KEY = '"images": ['  # a line of its own in provenance.json; above it stands the request
+_IMAGES_KEY = '"images": ['  # a line of its own in provenance.json; the request is above it
 
 
 @dataclass(frozen=True, slots=True)

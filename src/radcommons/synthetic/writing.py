@@ -12,6 +12,7 @@
 A stopped set continues at the first image whose file is missing or has another size.
 """
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -44,11 +45,10 @@ from radcommons.synthetic.tables import (
     request_of,
 )
 from radcommons.threads import open_pool
-from radcommons.workers import available_cores
 
 PARTIAL = ".partial"  # subfolder of an unfinished set
 _CHUNK = 10_000  # rows read at a time
-_MOST_THREADS = 8
+_THREADS = min(8, os.cpu_count() or 1)
 
 
 class SetWriter:
@@ -126,7 +126,7 @@ class SetWriter:
         if self._format == "npz":
             self._raw.write(batch.first, batch.images)
         else:
-            with open_pool(min(_MOST_THREADS, available_cores()), with_torch=False) as pool:
+            with open_pool(_THREADS, with_torch=False) as pool:
                 rows["bytes"] = list(pool.map(self._write_image, count_from(batch.first), batch.images, batch.labels))
         self._rows.write(batch.first, rows)
         self.done += len(batch.images)
