@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from radcommons.resume import Kept, Rows, first_missing, record_of
+from radcommons.resume import Kept, Rows, record_of
 
 
 class Score(BaseModel):
@@ -75,18 +75,6 @@ def test_rows_written_again_take_the_place_of_what_came_after(tmp_path: Path) ->
     rows.write(0, np.ones((5, 2)))
     rows.write(3, np.zeros((1, 2)))
     assert rows.read().tolist() == [[1, 1]] * 3 + [[0, 0]]
-
-
-def test_files_count_up_to_the_first_that_is_not_there_or_not_whole(tmp_path: Path) -> None:
-    files = [(tmp_path / str(number), 2) for number in range(4)]
-    assert first_missing(files) == 0
-    for path, _ in files:
-        path.write_text("ab")
-    assert first_missing(files) == 4
-    files[2][0].write_text("a")
-    assert first_missing(files) == 2
-    files[1][0].unlink()
-    assert first_missing(files) == 1
 
 
 @pytest.mark.parametrize("text", ['{"digest": "12', "[]", '{"digest": 12}', "{}", '{"digest": "21"}', None])

@@ -1,30 +1,6 @@
-"""Every error that RadCommons raises on purpose, named by its remedy.
+"""Every error that RadCommons raises on purpose, named by its remedy; the message is one line.
 
-::
-
-    RadCommonsError                 one line for a person; ``exit_code`` for the shell
-    ├── BadInput                    exit 2: correct the input, then run the same command again
-    │   ├── SettingRefused          a key or value in a TOML file, ``--set`` or option
-    │   ├── PathMissing             a file or folder that must exist
-    │   ├── PathInUse               an output folder that holds something else
-    │   ├── TableRefused            a label table: column, row, value
-    │   ├── FindingUnknown          a finding outside the vocabulary or the generator's list
-    │   ├── ImageRefused            one image file; an import writes it to rejected.csv and continues
-    │   ├── NothingToImport         every candidate was refused or absent
-    │   ├── StoreRefused            not a store, of another version, unfinished or damaged
-    │   ├── SetRefused              not a synthetic set, of another version, unfinished or damaged
-    │   ├── GeneratorRefused        not a run or package, of another version, or damaged
-    │   ├── ClassifierRefused       not a classifier's run, of another version, damaged, or of other findings
-    │   ├── CheckpointDamaged       neither checkpoint of a run can be read
-    │   ├── TooFewImages            a computation that needs more images
-    │   ├── WeightsUnavailable      published weights or their package are not installed
-    │   ├── ExtractorsDiffer        scores of two extractors, which nobody may compare
-    │   ├── ClusterRefused          a cluster's address, its extra, connection, workers or versions
-    │   └── DiskFull                free space, then run the same command again
-    ├── WorkerKilled                exit 2: a process was killed or the cluster lost; run the same command again
-    ├── TrainingDiverged            exit 2: the run stopped; names the last good checkpoint
-    └── GateRefused                 exit 3: a policy refused
-        └── PatientsSeen            test on patients that the generator was not trained on
+`BadInput` is what the user corrects before the same command runs again; `GateRefused` is what a policy refuses.
 """
 
 from collections.abc import Iterable
@@ -38,11 +14,11 @@ class RadCommonsError(Exception):
 
 
 class BadInput(RadCommonsError):
-    """An input of the command is wrong; nothing was lost."""
+    """An input of the command is wrong; nothing was lost. Correct it, then run the same command again."""
 
 
 class SettingRefused(BadInput):
-    """A setting is unknown or out of range."""
+    """A key or value of a TOML file, of ``--set`` or of an option is unknown or out of range."""
 
 
 class PathMissing(BadInput):
@@ -62,11 +38,11 @@ class FindingUnknown(BadInput):
 
 
 class ImageRefused(BadInput):
-    """One image cannot be used; the message is the reason and names no file."""
+    """One image cannot be used; the message is the reason and names no file. An import lists it in rejected.csv."""
 
 
 class NothingToImport(BadInput):
-    """An import found no usable image."""
+    """An import found no usable image: all were refused or absent."""
 
 
 class StoreRefused(BadInput):
@@ -86,7 +62,7 @@ class ClassifierRefused(BadInput):
 
 
 class CheckpointDamaged(BadInput):
-    """No checkpoint of a run can be read."""
+    """Neither checkpoint of a run can be read."""
 
 
 class TooFewImages(BadInput):
@@ -106,15 +82,15 @@ class ClusterRefused(BadInput):
 
 
 class DiskFull(BadInput):
-    """The disk has too little room."""
+    """The disk has too little room; free some space, then run the same command again."""
 
 
 class WorkerKilled(RadCommonsError):
-    """A process of a parallel job was killed from outside."""
+    """A process of a parallel job was killed, or the cluster is lost; run the same command again."""
 
 
 class TrainingDiverged(RadCommonsError):
-    """Losses became infinite or NaN."""
+    """Losses became infinite or NaN; the message names the last good checkpoint."""
 
 
 class GateRefused(RadCommonsError):
@@ -124,7 +100,7 @@ class GateRefused(RadCommonsError):
 
 
 class PatientsSeen(GateRefused):
-    """A generator was trained on patients of the test."""
+    """A generator was trained on patients of the test; test on others."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there, files that a kill may have damaged, and a disk that is full."""
+"""Files and folders are written whole or not at all; damaged files and a full disk are recognised."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ import numpy as np
 from radcommons.errors import DiskFull, RadCommonsError
 
 UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
-PARTIAL = ".partial"  # at the end of the name, before the suffix, of what is not whole yet
+PARTIAL = ".partial"  # at the end of an unfinished file's name, before the suffix
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NO_ROOM_SAID = re.compile(r"No space left on device|quota exceeded|\d+ requested and \d+ written")  # numpy: the last
 
@@ -34,16 +34,16 @@ def full_disk_is_clear(folder: Path) -> Iterator[None]:
 def put_whole(
     path: Path, write: Callable[[Path], object], *, previous: Path | None = None, on_disk: bool = True
 ) -> None:
-    """Let `write` make a file that takes the place of `path` once it is whole and on the disk.
+    """Let `write` make a file, which replaces `path` once it is whole and on the disk.
 
-    A kill or a power cut leaves the old one, or none, or all of the new one.
+    After a kill or a power cut the old file is there, or none, or the whole new one.
 
     Args:
         write: is given the path to write to, which has the suffix of `path`.
-        previous: where the old one goes; by default it is replaced.
-        on_disk: whether to wait for the disk. Without that, a power cut (but no kill) may leave a part of the new file.
+        previous: where to keep the old file; by default it is replaced.
+        on_disk: whether to wait for the disk. Otherwise a power cut (but no kill) may leave a part of the new file.
     Raises:
-        DiskFull: there was no room; the old one is still there.
+        DiskFull: there is no room; the old one stays.
     """
     temporary = _partial(path)
     with full_disk_is_clear(path.parent):
@@ -77,10 +77,10 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to fill, which takes the place of `folder` once its files are whole and on the disk.
+    """A new folder to fill; it replaces `folder` once its files are whole and on the disk.
 
     Raises:
-        DiskFull: there was no room; the old one is still there.
+        DiskFull: there is no room; the old one stays.
     """
     new, old = _partial(folder), folder.with_name(f"{folder.name}.old")
     with full_disk_is_clear(folder.parent):
@@ -101,12 +101,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether a file or folder is one that `put_whole` or `whole_folder` had not finished."""
+    """Whether `put_whole` or `whole_folder` had not finished this file or folder."""
     return path.stem.endswith(PARTIAL) and path.stem != PARTIAL
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """All arrays of an .npz file by name; None where it is gone, empty, cut short or damaged."""
+    """All arrays of an .npz file by name; None if it is missing, empty, cut short or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
@@ -124,7 +124,7 @@ def _to_disk(path: Path) -> None:
 
 
 def _is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, is about a full disk."""
+    """Whether an error, or its cause, is about a full disk."""
     while error is not None:
         if getattr(error, "errno", None) in NO_ROOM or NO_ROOM_SAID.search(str(error)):
             return True

@@ -1,4 +1,4 @@
-"""The folders that commands write: one process at a time, and who may read what lies in them."""
+"""The folders that commands write: one process at a time, one request each, and who may read their files."""
 
 import contextlib
 import errno
@@ -19,8 +19,8 @@ from radcommons.files import full_disk_is_clear, is_partial, write_whole
 logger = logging.getLogger(__name__)
 
 REQUEST = "request.json"  # in a folder of results: what was asked for
-LOCK = ".lock"  # in the folder while a process writes there; left by a kill, and then held by nobody
-PATIENCE_SECONDS = 5.0  # with one that was just killed or stopped: its workers end soon after it
+LOCK = ".lock"  # in the folder while a process writes there; a killed process leaves the file, but does not hold it
+PATIENCE_SECONDS = 5.0  # the workers of a process that was just killed or stopped end soon after it
 PRIVATE, SHARED = 0o077, 0o022  # umask of what stays in the hospital, and of what may leave it
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -28,17 +28,17 @@ NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 @contextlib.contextmanager
 def alone_in(folder: Path, *, private: bool) -> Iterator[None]:
-    """Hold `folder`, which is made where it is absent, for this process only, and set who may read what is written.
+    """Hold `folder` for this process only, making it if it is absent, and set who may read the new files.
 
-    The lock falls with the process, however that ends. A folder that was made and stays empty is removed again, and so
-    is a request that nothing came of.
+    The system frees the lock when the process ends. A new folder that stays empty is removed again, and so is a request
+    without any result.
 
     Args:
-        private: whether what is written is for its owner only, as all that is made of patients' films; else everybody
-            may read it as far as the umask lets them. Nobody else may write in either case.
+        private: whether only the owner may read what is written, as with all that is made of patients' films; otherwise
+            everybody may, as far as the umask allows. Nobody else may write in either case.
     Raises:
         PathInUse: another process holds the folder, or it is a file.
-        DiskFull: there is no room to begin, or to write what is written in here.
+        DiskFull: there is no room to begin, or later inside the block.
     """
     with full_disk_is_clear(folder), contextlib.ExitStack() as stack:
         if folder.exists() and not folder.is_dir():
@@ -63,21 +63,21 @@ def claim(
     """Begin a request in `folder`, or go on where the same one was begun; refuse a folder that holds anything else.
 
     Args:
-        request: all that the results depend on: JSON values by name. A digest of all of it may stand in it as "sha256":
-            two requests with the same one are the same.
-        file: where in the folder the request is kept; None where the caller keeps it in a form of its own.
-        begun: what was asked for in this folder, where the caller has read it from a form of its own.
-        ours: names of files that may lie there before anything is begun.
+        request: all that the results depend on: JSON values by name. It may contain a digest of all of it as "sha256":
+            two requests with the same digest are the same.
+        file: where in the folder the request is kept; None if the caller keeps it in its own format.
+        begun: what was asked for in this folder, if the caller has read it from its own format.
+        ours: names of files that may be there before the request is begun.
     Raises:
-        PathInUse: what the folder was begun with differs, the message says where; or it holds something else, or is a
-            file. Nothing is changed then.
+        PathInUse: the folder was begun with another request (the message says what differs), holds something else, or
+            is a file. Nothing is changed then.
     """
     asked = json.loads(json.dumps(request))
     others = holds_other_than(folder, ours if file is None else {file, *ours})
     if begun is None and file is not None:
         begun = read_request(folder / file)
         if begun is not None and begun.keys() == asked.keys() and not others:
-            begun = None  # a request of this kind that a kill kept from any result
+            begun = None  # a request of this kind, killed before its first result
     if begun is None:
         if folder.exists() and not folder.is_dir():
             raise PathInUse(f"{folder} is a file; choose another --out")
@@ -97,7 +97,7 @@ def claim(
 
 
 def read_request(path: Path) -> dict[str, Any] | None:
-    """The request that `claim` keeps in a file; None where there is no file. Raises PathInUse for a damaged one."""
+    """The request that `claim` keeps in a file; None if there is no file. Raises PathInUse for a damaged one."""
     if not path.is_file():
         return None
     try:
@@ -110,7 +110,7 @@ def read_request(path: Path) -> dict[str, Any] | None:
 
 
 def holds_other_than(folder: Path, ours: Collection[str] = ()) -> bool:
-    """Whether `folder` holds anything but `ours`, its lock, and what a kill kept from becoming whole."""
+    """Whether `folder` holds anything but `ours`, its lock, and unfinished files of a killed process."""
     if not folder.is_dir():
         return folder.exists()
     return any(p.name != LOCK and p.name not in ours and not is_partial(p) for p in folder.iterdir())
@@ -118,9 +118,9 @@ def holds_other_than(folder: Path, ours: Collection[str] = ()) -> bool:
 
 @contextlib.contextmanager
 def readable_by_owner(private: bool) -> Iterator[None]:
-    """Files and folders made in here are for the owner only, or else nobody else may write to them.
+    """New files and folders are for the owner only if `private`; otherwise others may read them but not write.
 
-    Within what is private everything is. The umask is of the whole process.
+    Inside a private block everything is private. The umask is that of the whole process.
     """
     before = os.umask(PRIVATE)
     if not private:
@@ -132,7 +132,7 @@ def readable_by_owner(private: bool) -> Iterator[None]:
 
 
 def make_folder(folder: Path, *, private: bool) -> list[Path]:
-    """Make a folder, and those above it that are absent, which are never private; returns what was made, top first."""
+    """Make a folder and the absent ones above it, which are never private; returns the new folders, top first."""
     absent = [path for path in (folder, *folder.parents) if not path.exists()][::-1]
     for path in absent:
         with readable_by_owner(private and path == folder):
@@ -149,7 +149,7 @@ def _hold(folder: Path, stack: contextlib.ExitStack) -> None:
         raise PathInUse(f"another process writes to {folder}; wait for it, stop it, or choose another --out") from None
     except OSError as error:
         if error.errno in NOT_WRITABLE:
-            return  # nothing can be written here: what is finished can still be read
+            return  # this process cannot write here, but it can read finished results
         if error.errno not in NO_LOCKS:
             raise
         (folder / LOCK).unlink(missing_ok=True)
@@ -163,7 +163,7 @@ def _hold(folder: Path, stack: contextlib.ExitStack) -> None:
 
 
 def _let_go(lock: FileLock, path: Path) -> None:
-    """Remove the file, then the lock: in the other order, a process that has it by now would lose it."""
+    """Remove the file, then release the lock: in the other order, another process could hold it and lose its file."""
     with contextlib.suppress(OSError):  # Windows removes no open file
         path.unlink()
     lock.release()
@@ -175,7 +175,7 @@ def _short(value: Any) -> str:
 
 
 def _forget_request(folder: Path) -> None:
-    """Remove what `claim` wrote where nothing else came of it: a folder without results is free for any request."""
+    """Remove the request that `claim` wrote if there is no result: such a folder is free for any request."""
     if not holds_other_than(folder, {REQUEST}):
         (folder / REQUEST).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""How long work reports its progress; the caller decides how to show it: a terminal bar, a log line, or not at all."""
+"""How a long job reports its progress; the caller decides how to show it: a terminal bar, a log line, or not at all."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -1,13 +1,13 @@
-"""What a stopped command had worked out, so that the same command goes on from there.
+"""Results of a stopped command, so that the same command continues from there.
 
 Records and arrays are kept in a folder of one request (`Kept`), rows that are made block by block in a file that grows
-(`Rows`). Of results that are files of their own, those that are there whole are done (`first_missing`, `record_of`).
-What cannot be read is made again.
+(`Rows`). A result with its own files is finished once its record is there (`record_of`). What cannot be read is
+computed again.
 """
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ M = TypeVar("M", bound=BaseModel)
 class Rows:
     """Rows of one shape, written in order to a file without a header: its length tells how many there are.
 
-    A kill leaves whole rows and a part of one, which does not count.
+    After a kill the last row may be incomplete; it does not count.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -36,7 +36,7 @@ class Rows:
         return self._path.stat().st_size // self._bytes if self._path.is_file() else 0
 
     def write(self, first: int, rows: np.ndarray) -> None:
-        """Write rows from number `first` on, at most `len`; what was there from `first` on is gone."""
+        """Write rows from number `first` on, at most `len`; they replace all rows from there on."""
         with self._path.open("ab") as file:
             file.truncate(first * self._bytes)
             file.write(np.ascontiguousarray(rows, self.dtype).data)
@@ -53,10 +53,10 @@ class Kept:
     """Named results of one request in a folder, each written whole."""
 
     def __init__(self, folder: Path, request: str | None = None) -> None:
-        """Take up the folder, or begin it anew where it is of another request.
+        """Open the folder; remove its content first if it is of another request.
 
         Args:
-            request: digest of all that the results depend on; None where the caller has made sure of it.
+            request: digest of all that the results depend on; None if the caller has already checked it.
         """
         self.folder = folder
         asked = folder / "request"
@@ -94,7 +94,7 @@ class Kept:
         blocks: Callable[[int], Iterator[tuple[int, np.ndarray]]],
         dtype: DTypeLike = np.uint8,
     ) -> np.ndarray:
-        """An array made block by block, going on after the last whole row; memory-mapped.
+        """An array made block by block, from the last whole row on; memory-mapped.
 
         `blocks(start)` yields the first row and the rows of each block from row `start` on, in order.
         """
@@ -105,11 +105,11 @@ class Kept:
         return rows.read()
 
     def put(self, name: str, **arrays: np.ndarray) -> None:
-        """Keep arrays of the moment, in place of those kept before."""
+        """Save arrays in place of those saved before."""
         put_whole(self.folder / f"{name}.npz", lambda path: np.savez(path, allow_pickle=False, **arrays))
 
     def get(self, name: str) -> dict[str, np.ndarray] | None:
-        """The arrays that were `put` last; None where there are none that can be read."""
+        """The arrays that `put` saved last; None if none can be read."""
         return read_arrays(self.folder / f"{name}.npz")
 
     def finish(self) -> None:
@@ -117,18 +117,8 @@ class Kept:
         shutil.rmtree(self.folder)
 
 
-def first_missing(files: Iterable[tuple[Path, int]]) -> int:
-    """How many files, given with their sizes in bytes, are there up to the first that is not, or not whole."""
-    count = 0
-    for path, size in files:
-        if not path.is_file() or path.stat().st_size != size:
-            break
-        count += 1
-    return count
-
-
 def record_of(path: Path, digest: str) -> dict[str, Any] | None:
-    """The JSON record that stands for finished results; None unless it is whole and its "digest" begins as given."""
+    """The JSON record of finished results; None unless it is whole and its "digest" begins with `digest`."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return record if record["digest"].startswith(digest) else None

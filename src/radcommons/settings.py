@@ -72,21 +72,6 @@ class Settings(BaseModel):
         """Read a TOML file and apply ``key=value`` overrides."""
         return cls.parse(override(read_toml(path), overrides), source=str(path))
 
-    @classmethod
-    def chosen(
-        cls,
-        kind: str,
-        begun: Path | None,
-        default: str,
-        *,
-        preset: str | None,
-        config: Path | None,
-        overrides: Sequence[str] = (),
-    ) -> Self:
-        """The settings of a command, see `chosen_values`."""
-        values, source = chosen_values(kind, begun, default, preset=preset, config=config, overrides=overrides)
-        return cls.parse(values, source=source)
-
     def save(self, path: Path) -> None:
         """Write all settings as TOML, defaults included, so that the file alone documents the run."""
         write_whole(path, tomli_w.dumps(_without_none(self.model_dump(mode="json"))))

@@ -1,7 +1,7 @@
 """Work over threads: results in order, and how many threads to use.
 
-Each thread runs torch on one core: threads that each take whole items meet once an item, while torch's own threads
-meet at the end of every operation. torch is imported only where it has a part in the work.
+Each thread runs torch on one core. Threads that take whole items wait for each other once for each item; torch's own
+threads wait at the end of every operation. torch is imported only by functions that need it.
 """
 
 from collections import deque
@@ -26,10 +26,10 @@ class Pool:
     executor: ThreadPoolExecutor
 
     def map(self, function: Callable[..., R], *items: Iterable[Any], ahead: int | None = None) -> Generator[R]:
-        """The results of ``map(function, *items)`` in order, worked out on the threads.
+        """The results of ``map(function, *items)`` in order, computed on the threads.
 
-        Besides the result that the caller holds, at most `ahead` items are under way or wait for the caller; by
-        default two for each thread. What has not begun when the caller stops is dropped.
+        Besides the result that the caller holds, at most `ahead` items are being computed or wait for the caller; by
+        default two for each thread. When the caller stops, items that have not begun are dropped.
         """
         left = zip(*items, strict=False)
         waiting: deque[Future[R]] = deque()
@@ -47,26 +47,23 @@ class Pool:
 @contextmanager
 def open_pool(count: int, *, with_torch: bool = True) -> Iterator[Pool]:
     """`count` threads until the end of the block; torch runs on one core in each, unless it has no part in the work."""
-    if not with_torch:
-        executor = ThreadPoolExecutor(count)
-        try:
-            yield Pool(count, executor)
-        finally:
-            executor.shutdown(cancel_futures=True)
-        return
-    import torch
+    if with_torch:
+        import torch
 
-    before = torch.get_num_threads()
-    executor = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+        before = torch.get_num_threads()
+        executor = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    else:
+        executor = ThreadPoolExecutor(count)
     try:
         yield Pool(count, executor)
     finally:
         executor.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)  # part of what the threads set for themselves counts for all
+        if with_torch:
+            torch.set_num_threads(before)  # part of what the threads set for themselves counts for all
 
 
 def thread_map(function: Callable[..., R], *items: Iterable[Any], threads: int) -> Iterator[R]:
-    """`Pool.map` on threads of its own. With one thread the work happens here, when asked for, with torch's threads."""
+    """`Pool.map` on new threads. With one thread the calling thread does the work, with torch's own threads."""
     if threads <= 1:
         yield from map(function, *items)
         return
@@ -75,7 +72,7 @@ def thread_map(function: Callable[..., R], *items: Iterable[Any], threads: int) 
 
 
 def threads_for(items: int, device: "torch.device") -> int:
-    """How many threads share `items` pieces of work: one for each core that torch may use; one beside a GPU."""
+    """How many threads work on `items` pieces: one for each core that torch may use, at most `items`; one for a GPU."""
     import torch
 
     return max(1, min(torch.get_num_threads(), items)) if device.type == "cpu" else 1

@@ -1,4 +1,4 @@
-"""Work over threads, processes or a cluster, in order: a signal stops it silently, nothing outlives a killed parent."""
+"""Work over threads, processes or a cluster, in order: a signal stops it silently; no worker outlives its parent."""
 
 import os
 import pickle
@@ -20,8 +20,8 @@ from radcommons.threads import open_pool
 
 T = TypeVar("T")
 Workers = int | Cluster  # processes or threads here, or an open cluster
-WAVE = 8  # jobs of each worker
-MOST_WAITING = 64  # jobs of a cluster's wave, unless that is less than two a core: all their results may wait here
+WAVE = 8  # jobs sent at once for each worker
+MOST_WAITING = 64  # jobs sent to a cluster at once, but at least two for each core: all their results may wait here
 SECONDS_ALONE = 1.0  # how long a worker outlives its parent, at most
 
 
@@ -46,12 +46,13 @@ def in_order(
         jobs: arguments of each call.
         workers: processes or threads; 1 runs everything here. Or an open cluster.
         small: whether jobs are short and their results small: then several are sent at once, and all results may
-            wait for a slow caller. Otherwise WAVE results a worker may: a slow disk must not fill the memory.
-        threads: whether `function` spends its time outside the interpreter's lock. Local workers are then threads, and
-            no result is copied; OpenCV gets one thread a call for as long.
+            wait for a slow caller. Otherwise at most WAVE for each worker wait, so that a slow disk does not fill the
+            memory.
+        threads: whether `function` spends its time outside the interpreter's lock. Local workers are then threads, no
+            result is copied, and OpenCV uses one thread for each call.
     Raises:
-        WorkerKilled: while iterating, where a process was killed or the cluster is lost. (The jobs of a worker that
-            is killed in a cluster go to the others.)
+        WorkerKilled: while iterating, if a process was killed or the cluster is lost. (If one worker of a cluster is
+            killed, the others do its jobs.)
     """
     if isinstance(workers, Cluster):
         opened = _on_cluster(workers, function, jobs, small)
@@ -111,7 +112,7 @@ def _on_cluster(
 
     try:
         with joblib.Parallel(
-            n_jobs=max(2, cluster.cores()),  # joblib would take 1 for leave to work in this process
+            n_jobs=max(2, cluster.cores()),  # with 1, joblib would work in this process
             backend=cluster.backend,
             return_as="generator",
             batch_size="auto" if small else 1,
@@ -142,14 +143,15 @@ def _waves(
 
 
 def wave(cores: int) -> int:
-    """Jobs that a cluster of `cores` is given at once."""
+    """How many jobs a cluster of `cores` is given at once."""
     return max(1, 2 * cores, min(WAVE * cores, MOST_WAITING))
 
 
 class Job:
-    """One call for a worker of a cluster, closed: a scheduler neither imports what it needs nor shows its arguments."""
+    """One call for a worker of a cluster, pickled: the scheduler imports no function and shows no argument."""
 
-    __slots__ = ("content",)  # no weak references: joblib may lay what has them in one worker's memory, to die there
+    # No weak references: joblib may store an object that allows them on one worker only, and lose it with that worker.
+    __slots__ = ("content",)
 
     def __init__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
         self.content = pickle.dumps((function, arguments))
@@ -166,7 +168,7 @@ def radcommons_job(job: Job) -> Any:
 
 
 def _begin_worker(parent: int) -> None:
-    """Begin a worker process, which ends soon after its parent is killed: it would wait and hold the parent's pipes."""
+    """Set up a worker process: it ends soon after its parent is killed, because it would wait with the pipes open."""
     cv2.setNumThreads(1)  # the processes are the threads
     ignore_stop_signals()  # again, for workers that a thread started later
 

@@ -112,6 +112,9 @@ def test_merge_reads_its_own_settings(folder: Path, tmp_path: Path, capsys: pyte
 
 
 def test_help_says_what_the_experiments_ask(capsys: pytest.CaptureFixture[str]) -> None:
-    for name, question in (("enrich", "does another cause explain the improvement?"), ("merge", "of two sites than of one?")):
+    for name, question in (
+        ("enrich", "does another cause explain the improvement?"),
+        ("merge", "of two sites than of one?"),
+    ):
         assert run(["experiment", name, "--help"]) == 0
         assert question in " ".join(capsys.readouterr().out.replace("│", " ").split())

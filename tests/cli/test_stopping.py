@@ -93,11 +93,13 @@ def test_a_set_keeps_the_images_that_are_done(
     number: signal.Signals, generator: Path, tmp_path: Path, start: Start
 ) -> None:
     begun = start([*RADCOMMONS, "generate", generator, "--out", tmp_path / "set", "-n", "1000000"])
-    begun.wait_until((tmp_path / "set" / "images" / "00000000.png").exists)
+    rows = tmp_path / "set" / ".partial" / "images.rows"
+    begun.wait_until(lambda: rows.exists() and rows.stat().st_size > 0)  # after the first images
     begun.signal_all(number)
     status, out, err = begun.end()
     assert (status, out, err.splitlines()[-1]) == (130, "", STOPPED) and "Traceback" not in err
-    assert (tmp_path / "set" / ".partial" / "request.json").exists() and not (tmp_path / "set" / ".lock").exists()
+    assert (tmp_path / "set" / "images" / "00000000.png").exists() and rows.exists()
+    assert not (tmp_path / "set" / ".lock").exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to find the worker processes")

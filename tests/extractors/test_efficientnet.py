@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from radcommons.extractors.catalogue import EFFICIENTNET_WEIGHTS, resized
+from radcommons.extractors.catalogue import EFFICIENTNET_WEIGHTS
 from radcommons.extractors.efficientnet import (
     SIDE,
     EfficientNetLite0,
@@ -15,6 +15,7 @@ from radcommons.extractors.efficientnet import (
     same_padding,
     scale,
 )
+from radcommons.models.classifier import resized
 from radcommons.models.folding import fold_batch_norms
 from radcommons.models.weights import find_weights, read_weights
 
@@ -79,7 +80,7 @@ def test_a_photograph_is_recognised(
     network: EfficientNetLite0, picture: Picture, name: str, expected: set[int]
 ) -> None:
     with torch.inference_mode():
-        logits = network.classify(network(scale(square(picture(name)))))
+        logits = network.fc(network(scale(square(picture(name)))))
     assert int(logits.argmax()) in expected
 
 
@@ -89,7 +90,7 @@ def test_a_photograph_is_recognised_without_its_colours(
 ) -> None:
     grey = square(picture(name)).mean(1, keepdim=True).expand(-1, 3, -1, -1)
     with torch.inference_mode():
-        logits = network.classify(network(scale(grey)))
+        logits = network.fc(network(scale(grey)))
     assert int(logits.argmax()) in expected
 
 
@@ -112,7 +113,7 @@ def test_logits_are_those_of_another_implementation(network: EfficientNetLite0) 
     y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
     grey = ((3 * y + 5 * x + y * x // 7) % 256).float().expand(1, 3, -1, -1)
     with torch.inference_mode():
-        logits = network.classify(network(scale(grey)))[0]
+        logits = network.fc(network(scale(grey)))[0]
     assert logits.topk(3).indices.tolist() == GOLDEN_CLASSES
     assert logits.topk(3).values.tolist() == pytest.approx(GOLDEN_LOGITS, rel=1e-4)
 

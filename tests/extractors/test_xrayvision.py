@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from radcommons.errors import SettingRefused, WeightsUnavailable
-from radcommons.extractors import load_extractor
+from radcommons.extractors import extract, load_extractor
 from radcommons.extractors.xrayvision import scale, state_digest
 
 
@@ -37,7 +37,7 @@ def test_torchxrayvision_sees_films_from_minus_to_plus_1024(
     model = stand_in(monkeypatch)
     extractor = load_extractor("torchxrayvision")
     films = np.stack([np.full((64, 64), grey, np.uint8) for grey in (0, 204, 255)])
-    values = extractor(films)
+    values = extract(extractor, films).values
     assert values.shape == (3, 1024)
     assert values[:, 0].tolist() == pytest.approx([0, 0.6 * 1024, 1024]), "a ReLU ends the features"
     assert extractor.record.digest == state_digest(model)

@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from radcommons.gan.batches import TrainingBatch
-from radcommons.gan.gradients import compute_gradients, open_compute
+from radcommons.gan.gradients import WORTH_A_THREAD, compute_gradients, open_compute, set_mean_gradients
 from radcommons.gan.recipe import Position
 from radcommons.gan.recipes.progan.losses import score_both
-from radcommons.gan.recipes.progan.training import ProganTraining, build_networks
+from radcommons.gan.recipes.progan.training import ProganTraining, build_networks, parts_of
 from radcommons.gan.settings import TrainSettings
-from radcommons.gan.threads import WORTH_A_THREAD, Threads, set_mean_gradients
 from radcommons.runs.distributed import Distributed
 
 CPU = torch.device("cpu")
@@ -31,15 +30,18 @@ def a_batch(n: int = 16, resolution: int = 16, findings: int = 3) -> TrainingBat
 
 
 @pytest.mark.parametrize(
-    ("batch", "threads", "parts"), [(16, 2, 2), (16, 4, 4), (16, 8, 4), (4, 2, 1), (6, 2, 2), (5, 4, 1)]
+    ("batch", "most", "parts"), [(16, 2, 2), (16, 4, 4), (16, 8, 4), (4, 2, 1), (6, 2, 2), (5, 4, 1)]
 )
-def test_a_batch_is_dealt_out_in_whole_groups(batch: int, threads: int, parts: int) -> None:
-    assert Threads(threads, None).parts(batch, 1e15) == parts
+def test_a_batch_is_dealt_out_in_whole_groups(batch: int, most: int, parts: int) -> None:
+    assert parts_of(batch, most) == parts
 
 
 def test_a_small_step_is_not_worth_a_second_thread() -> None:
-    assert Threads(4, None).parts(16, WORTH_A_THREAD) == 1
-    assert Threads(4, None).parts(16, 2 * WORTH_A_THREAD) == 2
+    torch.set_num_threads(4)
+    with open_compute("fp32", ALONE) as compute:
+        worth = [compute.threads_worth(flops * WORTH_A_THREAD) for flops in (0.1, 1, 2, 99)]
+    torch.set_num_threads(1)
+    assert worth == [1, 1, 2, 4]
 
 
 def test_splitting_gives_each_part_every_second_image() -> None:
@@ -80,13 +82,13 @@ def test_a_network_that_the_loss_runs_through_gets_no_gradients_and_learns_again
 def test_two_threads_give_the_gradients_of_one(
     tiny: Callable[..., TrainSettings], monkeypatch: pytest.MonkeyPatch, images_seen: int
 ) -> None:
-    monkeypatch.setattr("radcommons.gan.threads.WORTH_A_THREAD", 1.0)
+    monkeypatch.setattr("radcommons.gan.gradients.WORTH_A_THREAD", 1.0)
     settings = tiny(channels={4: 32, 8: 32, 16: 32}, learning_rate={4: 0.0})
 
     def gradients(count: int) -> list[torch.Tensor]:
         torch.set_num_threads(count)
         with open_compute("fp32", ALONE) as compute:
-            assert compute.threads.parts(16, 1e9) == count
+            assert compute.threads_worth(1e9) == count
             training = ProganTraining(settings, 3, compute)
             training.step(Position(14, images_seen, images_seen - 8), a_batch())
         torch.set_num_threads(1)

@@ -219,9 +219,9 @@ def test_only_the_training_part_is_shown(phantom_store: Store, tiny: Tiny, tmp_p
     read: list[np.ndarray] = []
     original = Batches.at
 
-    def spy(self: Batches, step: int, images_seen: int, **options: object) -> object:
-        read.append(self.rows[self._order(images_seen, options["batch_size"])])
-        return original(self, step, images_seen, **options)
+    def spy(self: Batches, step: int, images_seen: int, batch_size: int, resolution: int) -> object:
+        read.append(self.rows[self._order(images_seen, batch_size)])
+        return original(self, step, images_seen, batch_size, resolution)
 
     monkeypatch.setattr(Batches, "at", spy)
     training.train(phantom_store, tiny(), tmp_path / "run")

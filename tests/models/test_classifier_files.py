@@ -103,7 +103,7 @@ def test_films_of_another_side_are_resized(folder: Path) -> None:
     "images", [np.zeros((2, 32, 32)), np.zeros((2, 32, 30), np.uint8), np.zeros((32, 32), np.uint8)]
 )
 def test_anything_but_square_grey_bytes_is_refused(images: np.ndarray, folder: Path) -> None:
-    with pytest.raises(BadInput, match=r"a classifier needs uint8 \(n, R, R\)"):
+    with pytest.raises(BadInput, match=r"scores need uint8 \(n, R, R\)"):
         Classifier.load(folder, device="cpu").scores(images)
 
 

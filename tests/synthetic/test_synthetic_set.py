@@ -51,13 +51,12 @@ def batch(first: int, size: int) -> Batch:
         first,
         np.stack([image(i) for i in indices]),
         np.stack([labels(i) for i in indices]),
-        source=int(first >= COUNT // 2),
     )
 
 
 def write_set(out: Path, *, size: int = 5, stop: int = COUNT, **changes: object) -> SetWriter:
     """Continue the set in `out` in batches of `size` until `stop` images are done."""
-    writer = SetWriter.open(out, **{**REQUEST, **changes})
+    writer = SetWriter(out, **{**REQUEST, **changes})
     while writer.done < stop:
         # a batch comes from one generator, so it ends where the next generator begins
         boundary = COUNT // 2 if writer.done < COUNT // 2 else COUNT
@@ -94,7 +93,7 @@ def test_a_set_stopped_and_continued_equals_one_written_at_once(tmp_path, format
     write_set(tmp_path / "stopped", format=format, stop=stop, size=3)
 
     assert not (tmp_path / "stopped/provenance.json").exists()
-    assert SetWriter.open(tmp_path / "stopped", **{**REQUEST, "format": format}).done == stop
+    assert SetWriter(tmp_path / "stopped", **{**REQUEST, "format": format}).done == stop
     write_set(tmp_path / "stopped", format=format, size=3)
 
     assert contents(tmp_path / "stopped") == contents(tmp_path / "at once")
@@ -116,7 +115,7 @@ from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_synthetic_set import REQUEST, batch
 from radcommons.synthetic.writing import SetWriter
-writer = SetWriter.open(Path(sys.argv[1]), **{{**REQUEST, "format": {format!r}}})
+writer = SetWriter(Path(sys.argv[1]), **{{**REQUEST, "format": {format!r}}})
 writer.write(batch(0, 2))
 print("written", flush=True)
 while True:
@@ -128,7 +127,7 @@ while True:
     writing_it.signal_all(signal.SIGKILL)
     writing_it.end()
 
-    assert SetWriter.open(tmp_path / "killed", **{**REQUEST, "format": format}).done in (2, 5)
+    assert SetWriter(tmp_path / "killed", **{**REQUEST, "format": format}).done in (2, 5)
     write_set(tmp_path / "killed", format=format)
     write_set(tmp_path / "at once", format=format)
     assert contents(tmp_path / "killed") == contents(tmp_path / "at once")
@@ -140,7 +139,7 @@ def test_a_truncated_last_file_is_written_again(tmp_path, format, last):
     damaged = tmp_path / "set/images" / last
     os.truncate(damaged, damaged.stat().st_size - 20)
 
-    assert SetWriter.open(tmp_path / "set", **{**REQUEST, "format": format}).done == 5
+    assert SetWriter(tmp_path / "set", **{**REQUEST, "format": format}).done == 5
     write_set(tmp_path / "set", format=format)
 
     assert np.array_equal(SyntheticSet.open(tmp_path / "set").image(5), image(5))
@@ -161,7 +160,7 @@ def test_a_file_lost_from_the_middle_of_an_unfinished_set_is_written_again(tmp_p
     write_set(tmp_path / "set", stop=8)
     (tmp_path / "set/images/00000003.png").unlink()
 
-    assert SetWriter.open(tmp_path / "set", **REQUEST).done == 3
+    assert SetWriter(tmp_path / "set", **REQUEST).done == 3
 
 
 def test_a_stop_between_the_tables_is_made_good(tmp_path, monkeypatch):
@@ -184,7 +183,7 @@ def test_a_complete_set_asked_for_again_is_left_alone(tmp_path, format):
     write_set(tmp_path, format=format)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
 
-    writer = SetWriter.open(tmp_path, **{**REQUEST, "format": format})
+    writer = SetWriter(tmp_path, **{**REQUEST, "format": format})
     writer.finish()
 
     assert writer.done == writer.count == COUNT
@@ -210,7 +209,7 @@ def test_another_request_in_the_same_folder_is_refused_naming_the_difference(tmp
     before = contents(tmp_path)
 
     with pytest.raises(PathInUse) as refused:
-        SetWriter.open(tmp_path, **{**REQUEST, **changes})
+        SetWriter(tmp_path, **{**REQUEST, **changes})
 
     assert difference in str(refused.value)
     assert str(tmp_path) in str(refused.value)
@@ -227,7 +226,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_untouched(tmp_path, n
     with pytest.raises(
         PathInUse, match="(already holds something else|provenance.json is damaged); choose another --out"
     ):
-        SetWriter.open(tmp_path, **REQUEST)
+        SetWriter(tmp_path, **REQUEST)
 
     assert contents(tmp_path) == {name: b"not ours"}
 
@@ -235,7 +234,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_untouched(tmp_path, n
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "set").write_text("")
     with pytest.raises(PathInUse, match="is a file; choose another --out"):
-        SetWriter.open(tmp_path / "set", **REQUEST)
+        SetWriter(tmp_path / "set", **REQUEST)
 
 
 def test_a_set_of_another_format_version_is_neither_continued_nor_read(tmp_path):
@@ -244,7 +243,7 @@ def test_a_set_of_another_format_version_is_neither_continued_nor_read(tmp_path)
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
 
     with pytest.raises(PathInUse, match="was begun with format_version = 2, not 1"):
-        SetWriter.open(tmp_path, **REQUEST)
+        SetWriter(tmp_path, **REQUEST)
     with pytest.raises(SetRefused, match="format version 2 and this program reads 1"):
         SyntheticSet.open(tmp_path)
 
@@ -351,7 +350,7 @@ def test_a_dicom_set_begun_yesterday_and_continued_today_keeps_the_date_on_which
 
 def test_midnight_while_a_set_is_written_changes_no_date(tmp_path, monkeypatch):
     today_is(monkeypatch, 2026, 11, 27)
-    writer = SetWriter.open(tmp_path, **{**REQUEST, "format": "dicom", "study_date": "today"})
+    writer = SetWriter(tmp_path, **{**REQUEST, "format": "dicom", "study_date": "today"})
     writer.write(batch(0, 5))
     today_is(monkeypatch, 2026, 11, 28)
     writer.write(batch(5, 5))
@@ -379,8 +378,8 @@ def test_another_study_date_in_the_same_folder_is_another_request(tmp_path, monk
     write_set(tmp_path, format="dicom", study_date="today", stop=stop)
 
     with pytest.raises(PathInUse, match=f"study_date = 2026-11-27, not {here}; use those, or choose another --out"):
-        SetWriter.open(tmp_path, **{**REQUEST, "format": "dicom", "study_date": asked})
-    assert SetWriter.open(tmp_path, **{**REQUEST, "format": "dicom", "study_date": date(2026, 11, 27)}).done == stop
+        SetWriter(tmp_path, **{**REQUEST, "format": "dicom", "study_date": asked})
+    assert SetWriter(tmp_path, **{**REQUEST, "format": "dicom", "study_date": date(2026, 11, 27)}).done == stop
 
 
 def test_an_unfinished_dicom_set_without_a_date_goes_on_without_one(tmp_path):

@@ -11,7 +11,9 @@ from radcommons.runs.distributed import Distributed
 from radcommons.seeds import numpy_stream, torch_stream
 
 
-def epoch_batches(epoch: int, labels: np.ndarray, settings: ClassifierSettings, world: Distributed) -> list[np.ndarray]:
+def epoch_batches(
+    epoch: int, labels: np.ndarray, settings: ClassifierSettings, distributed: Distributed
+) -> list[np.ndarray]:
     """Indices of the batches of one epoch, nearly equal in size; with several processes each gets equal shares.
 
     An epoch shows every image once, or `epoch_images` of them, continuing where the last epoch ended. Images that do
@@ -21,10 +23,10 @@ def epoch_batches(epoch: int, labels: np.ndarray, settings: ClassifierSettings, 
         TooFewImages: batch norms need two images per process.
     """
     count = len(labels)
-    images, least = settings.epoch_images or count, 2 * world.size
+    images, least = settings.epoch_images or count, 2 * distributed.size
     if images < least:
         raise TooFewImages(
-            f"an epoch has {images} images and {world.size} processes need {least}; start fewer processes"
+            f"an epoch has {images} images and {distributed.size} processes need {least}; start fewer processes"
         )
     if settings.oversample:
         weights = oversampling_weights(labels)
@@ -35,7 +37,7 @@ def epoch_batches(epoch: int, labels: np.ndarray, settings: ClassifierSettings, 
         shuffled = np.concatenate([numpy_stream(settings.seed, "order", r).permutation(count) for r in rounds])
         order = shuffled[first % count :][:images]
     steps = max(1, min(round(images / settings.batch_size), images // least))
-    return [batch[: len(batch) // world.size * world.size] for batch in np.array_split(order, steps)]
+    return [batch[: len(batch) // distributed.size * distributed.size] for batch in np.array_split(order, steps)]
 
 
 def oversampling_weights(labels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from radcommons.classify.pgd import AttackSettings
 from radcommons.models.classifier import SMALLEST_SIDE, ClassifierConfig, Network
-from radcommons.settings import Names, Seed, Settings
+from radcommons.settings import Names, Seed, Settings, chosen_values
 
 DEFAULT_ON_CPU, DEFAULT_ON_GPU = "small-64", "paper"
 
@@ -104,6 +104,7 @@ def choose_settings(
         SettingRefused, PathMissing.
     """
     default = DEFAULT_ON_GPU if torch.cuda.is_available() else DEFAULT_ON_CPU
-    return ClassifierSettings.chosen(
+    values, source = chosen_values(
         "classify", run / "config.toml", default, preset=preset, config=config, overrides=overrides
     )
+    return ClassifierSettings.parse(values, source=source)

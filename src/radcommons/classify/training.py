@@ -80,11 +80,11 @@ def train_classifier(
     """
     alone = settings.network == "densenet-small" and settings.side < SIDE_WORTH_CORES
     with (
-        Distributed.init() as world,
-        world.alone_in(run),
-        one_core() if alone and world.device.type == "cpu" else nullcontext(),
+        Distributed.init() as distributed,
+        distributed.alone_in(run),
+        one_core() if alone and distributed.device.type == "cpu" else nullcontext(),
     ):
-        return _train(split, settings, run, weights, world, track, should_stop)
+        return _train(split, settings, run, weights, distributed, track, should_stop)
 
 
 def known_loss(logits: Tensor, labels: Tensor, positive_weight: Tensor) -> Tensor:
@@ -106,17 +106,17 @@ def _train(
     settings: ClassifierSettings,
     run: Path,
     weights: Path | None,
-    world: Distributed,
+    distributed: Distributed,
     track: Track,
     should_stop: Callable[[], bool],
 ) -> TrainingResult:
     # ---- network, optimiser, position ----
     data = f"{' '.join(split.train.findings)} | {split.train.digest} | {split.validation.digest}"
-    loaded = checkpoint.load(run, world.device)
+    loaded = checkpoint.load(run, distributed.device)
     network = _first_network(split, settings, weights, begun=loaded is not None)
-    network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(distributed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, settings)
-    if world.is_main:
+    if distributed.is_main:
         claim_folder(run, settings, lambda *_: FREE)
     position: dict[str, Any] = {
         "epoch": 0,
@@ -128,7 +128,7 @@ def _train(
         "worse": 0,
         "finished": False,
     }
-    running, steps = torch.zeros((), device=world.device), 0  # sum of losses since the last log line
+    running, steps = torch.zeros((), device=distributed.device), 0  # sum of losses since the last log line
     if loaded is not None:
         state, file = loaded
         if state["data"] != data:
@@ -136,26 +136,25 @@ def _train(
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         position, running, steps = state["position"], state["running"], state["steps"]
-        if world.is_main and file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
-            checkpoint.set_damaged_aside(run)
-            logger.warning("%s: checkpoint.pt is damaged; going on from %s", run, file.name)
+        if distributed.is_main:
+            checkpoint.set_damaged_aside(run, file)
     started_at, started = position["images_seen"], time.monotonic()
-    log = RunLog(run, started_at) if world.is_main else None
-    autocast = autocast_in(settings.precision, world)
-    weight = positive_weights(split.train.labels, settings.positive_weight).to(world.device)
+    log = RunLog(run, started_at) if distributed.is_main else None
+    autocast = autocast_in(settings.precision, distributed)
+    weight = positive_weights(split.train.labels, settings.positive_weight).to(distributed.device)
     labels = torch.from_numpy(split.train.labels)
 
     def save() -> None:
-        if world.is_main:
+        if distributed.is_main:
             learned = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
             checkpoint.save(run, {"data": data, "position": position, "running": running, "steps": steps, **learned})
 
     def examples(numbered: tuple[int, np.ndarray]) -> tuple[Tensor, Tensor]:
         """Images and labels of this process's share of a batch."""
         step, batch = numbered
-        mine = batch[world.rank :: world.size]
+        mine = batch[distributed.rank :: distributed.size]
         grey = augmented(
-            split.train.read(mine), settings.augment, seed=derive(settings.seed, "process", world.rank), step=step
+            split.train.read(mine), settings.augment, seed=derive(settings.seed, "process", distributed.rank), step=step
         )
         return grey.to(memory_format=torch.channels_last), labels[torch.from_numpy(mine)]
 
@@ -165,22 +164,24 @@ def _train(
     stopped = False
     with track("Training", total=settings.epochs * epoch_images, done=started_at) as advance:
         while not position["finished"] and not stopped:
-            batches = epoch_batches(position["epoch"], split.train.labels, settings, world)[position["batch"] :]
+            batches = epoch_batches(position["epoch"], split.train.labels, settings, distributed)[position["batch"] :]
             numbered = list(enumerate(batches, start=position["step"]))
             network.train()
             for (step, batch), (grey, known) in zip(
-                numbered, thread_map(examples, numbered, threads=2 if world.device.type == "cuda" else 1), strict=True
+                numbered,
+                thread_map(examples, numbered, threads=2 if distributed.device.type == "cuda" else 1),
+                strict=True,
             ):
-                grey, known = grey.to(world.device), known.to(world.device)
+                grey, known = grey.to(distributed.device), known.to(distributed.device)
                 if settings.adversarial is not None:
-                    chance = torch_stream(settings.seed, "attack", step, world.rank)
+                    chance = torch_stream(settings.seed, "attack", step, distributed.rank)
                     grey = attack(network, grey, known, settings.adversarial, generator=chance, keep_best=False)
                 optimiser.zero_grad(set_to_none=True)
                 with autocast():
                     logits = network(grey)
                 loss = known_loss(logits.float(), known, weight)
                 loss.backward()
-                world.mean_gradients(network)
+                distributed.mean_gradients(network)
                 optimiser.step()
 
                 running, steps = running + loss.detach(), steps + 1
@@ -196,22 +197,22 @@ def _train(
                     mean, seconds = float(running) / steps, max(1e-9, time.monotonic() - logged)
                     rate = (position["images_seen"] - logged_at) / seconds
                     log.numbers({"images_seen": position["images_seen"], "loss": mean, "images_per_second": rate})
-                    running, steps = torch.zeros((), device=world.device), 0
+                    running, steps = torch.zeros((), device=distributed.device), 0
                     logged_at, logged = position["images_seen"], time.monotonic()
-                stopped = world.any(should_stop())
+                stopped = distributed.any(should_stop())
                 if stopped:
                     break
             if not stopped:
-                world.mean_buffers(network)
-                logits = _validation_logits(split.validation, network, settings, world, attacked=True)
+                distributed.mean_buffers(network)
+                logits = _validation_logits(split.validation, network, settings, distributed, attacked=True)
                 position, improved = _after_validation(logits, split.validation.labels, weight, position, log)
                 for group in optimiser.param_groups:
                     group["lr"] *= 1.0 if improved else settings.rate_factor
                 position["finished"] = position["epoch"] >= settings.epochs or position["worse"] >= settings.patience
                 if improved:
                     if settings.adversarial is not None:  # thresholds are for images as they are
-                        logits = _validation_logits(split.validation, network, settings, world, attacked=False)
-                    if world.is_main:
+                        logits = _validation_logits(split.validation, network, settings, distributed, attacked=False)
+                    if distributed.is_main:
                         _publish(run, network, split, logits, position)
             save()
     if log is not None:
@@ -225,7 +226,7 @@ def _train(
         validation_auc=position["best_auc"],
         images_this_call=position["images_seen"] - started_at,
         seconds=time.monotonic() - started,
-        is_main=world.is_main,
+        is_main=distributed.is_main,
     )
 
 
@@ -250,22 +251,27 @@ def _after_validation(
 
 
 def _validation_logits(
-    validation: Mixture, network: ClassifierNetwork, settings: ClassifierSettings, world: Distributed, *, attacked: bool
+    validation: Mixture,
+    network: ClassifierNetwork,
+    settings: ClassifierSettings,
+    distributed: Distributed,
+    *,
+    attacked: bool,
 ) -> Tensor:
     """Logits of all validation images, (n, F) on the CPU: of the images as they are, or attacked as in training."""
     network.eval()
-    found = torch.zeros(len(validation), network.config.findings, device=world.device)
-    mine = np.arange(len(validation))[world.rank :: world.size]
-    labels = torch.from_numpy(validation.labels).to(world.device)
+    found = torch.zeros(len(validation), network.config.findings, device=distributed.device)
+    mine = np.arange(len(validation))[distributed.rank :: distributed.size]
+    labels = torch.from_numpy(validation.labels).to(distributed.device)
     for number, batch in enumerate(np.array_split(mine, max(1, -(-len(mine) // VALIDATION_BATCH)))):
-        grey = validation.read(batch).to(world.device, memory_format=torch.channels_last)
-        rows = torch.from_numpy(batch).to(world.device)
+        grey = validation.read(batch).to(distributed.device, memory_format=torch.channels_last)
+        rows = torch.from_numpy(batch).to(distributed.device)
         if attacked and settings.adversarial is not None:
-            chance = torch_stream(settings.seed, "validation attack", number, world.rank)
+            chance = torch_stream(settings.seed, "validation attack", number, distributed.rank)
             grey = attack(network, grey, labels[rows], settings.adversarial, generator=chance)
         with torch.no_grad():
             found[rows] = network(grey)
-    return world.sum(found).cpu()
+    return distributed.sum(found).cpu()
 
 
 def mean_auc(scores: np.ndarray, labels: np.ndarray) -> float:

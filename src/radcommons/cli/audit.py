@@ -44,9 +44,10 @@ def audit(
     from radcommons.audit.summary import as_text
     from radcommons.audit.work import PAGE
     from radcommons.policy.settings import Policy
-    from radcommons.settings import preset_path
+    from radcommons.settings import chosen_values, preset_path
 
-    settings = AuditSettings.chosen("audit", None, "standard", preset=preset, config=config, overrides=set_)
+    values, source = chosen_values("audit", None, "standard", preset=preset, config=config, overrides=set_)
+    settings = AuditSettings.parse(values, source=source)
     rules = Policy.load(policy or preset_path("audit-policy", "default"))
     report = run(
         subject, store, out, settings=settings, rules=rules, controls=controls, classifier=classifier, track=bar

@@ -1,6 +1,6 @@
 """Opens a running Dask cluster: reached within seconds, with workers, and with the same versions on every machine.
 
-joblib's own backend sends it the work; here it ends with an error in three cases where it would wait for ever.
+joblib's own backend sends it the work; here it ends with an error in three cases in which it would wait for ever.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class WorkersGone(Exception):
 
 @contextmanager
 def open_cluster(address: Address | str) -> Iterator[Cluster]:
-    """Connect to a cluster; it goes on running afterwards.
+    """Connect to a cluster; it keeps running afterwards.
 
     Raises:
         ClusterRefused: the address is malformed, nothing answers there, the cluster has no worker, or one of its
@@ -122,7 +122,7 @@ class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib is not t
     _call: object | None = None  # the one under way
 
     def effective_n_jobs(self, n_jobs: int) -> int:
-        """Cores of the cluster, but never 1: joblib would take that for leave to work in this process."""
+        """Cores of the cluster, but never 1: joblib would then work in this process."""
         return max(2, self.cores())
 
     def cores(self) -> int:
@@ -168,7 +168,7 @@ class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib is not t
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the engine's own lines: what goes wrong here is said once, by RadCommons."""
+    """Silence Dask's own log lines: RadCommons reports each problem once."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

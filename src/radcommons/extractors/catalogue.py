@@ -1,16 +1,17 @@
 """The known extractors, by name. A new one is a function and a line in KNOWN."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radcommons.errors import SettingRefused, nearest_hint
 from radcommons.extractors import efficientnet, inception, xrayvision
 from radcommons.extractors.extractor import Extractor
 from radcommons.extractors.features import ExtractorRecord
+from radcommons.models.classifier import resized
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.folding import fold_batch_norms
 from radcommons.models.weights import PublishedWeights, find_weights, read_weights
@@ -50,51 +51,12 @@ def load_extractor(name: str, *, weights: Path | None = None, device: torch.devi
     return KNOWN[name](weights, torch.device(device))
 
 
-def resized(grey: Tensor, side: int, *, antialias: bool) -> Tensor:
-    """Grey levels (n, 1, R, R) as (n, 1, side, side), bilinear between pixel centres; untouched where R is `side`.
-
-    Args:
-        antialias: average over what a smaller image leaves out; without it every output pixel is made of four.
-    """
-    if grey.shape[-1] == side:
-        return grey
-    return F.interpolate(grey, size=(side, side), mode="bilinear", align_corners=False, antialias=antialias)
-
-
-def _efficientnet(weights: Path | None, device: torch.device) -> Extractor:
-    return _published(
-        "efficientnet-lite0",
-        EFFICIENTNET_WEIGHTS,
-        weights,
-        device,
-        build=efficientnet.efficientnet_lite0,
-        dimension=efficientnet.DIMENSION,
-        side=efficientnet.SIDE,
-        antialias=True,
-        scale=efficientnet.scale,
-    )
-
-
-def _inception(weights: Path | None, device: torch.device) -> Extractor:
-    return _published(
-        "inception-2015",
-        INCEPTION_WEIGHTS,
-        weights,
-        device,
-        build=inception.inception_2015,
-        dimension=inception.DIMENSION,
-        side=inception.SIDE,
-        antialias=False,
-        scale=inception.scale,
-    )
-
-
 def _published(
-    name: str,
-    wanted: PublishedWeights,
     given: Path | None,
     device: torch.device,
     *,
+    name: str,
+    wanted: PublishedWeights,
     build: Callable[[Mapping[str, Tensor]], nn.Module],
     dimension: int,
     side: int,
@@ -132,7 +94,7 @@ def _xrayvision(weights: Path | None, device: torch.device) -> Extractor:
     )
 
     def prepare(grey: Tensor) -> Tensor:
-        return xrayvision.scale(resized(grey, xrayvision.SIDE, antialias=True))
+        return xrayvision.scale(resized(grey, xrayvision.SIDE))
 
     return Extractor(record, prepare, network, device)
 
@@ -144,24 +106,37 @@ def _classifier(weights: Path | None, device: torch.device) -> Extractor:
             "extractor classifier needs the run of 'classify train' that it is; pass it as the weights"
         )
     found = Classifier.load(weights, device=str(device))
-    network = found.network
     record = ExtractorRecord(
         name="classifier",
         digest=found.digest,
-        dimension=network.feature_count,
-        side=network.config.side,
+        dimension=found.network.feature_count,
+        side=found.side,
         resize=ANTIALIASED,
     )
-
-    def prepare(grey: Tensor) -> Tensor:
-        return resized(grey, network.config.side, antialias=True)
-
-    return Extractor(record, prepare, network.features, device)
+    return Extractor(record, partial(resized, side=found.side), found.network.features, device)
 
 
 KNOWN: dict[str, Callable[[Path | None, torch.device], Extractor]] = {
-    "efficientnet-lite0": _efficientnet,
-    "inception-2015": _inception,
+    "efficientnet-lite0": partial(
+        _published,
+        name="efficientnet-lite0",
+        wanted=EFFICIENTNET_WEIGHTS,
+        build=efficientnet.efficientnet_lite0,
+        dimension=efficientnet.DIMENSION,
+        side=efficientnet.SIDE,
+        antialias=True,
+        scale=efficientnet.scale,
+    ),
+    "inception-2015": partial(
+        _published,
+        name="inception-2015",
+        wanted=INCEPTION_WEIGHTS,
+        build=inception.inception_2015,
+        dimension=inception.DIMENSION,
+        side=inception.SIDE,
+        antialias=False,
+        scale=inception.scale,
+    ),
     "torchxrayvision": _xrayvision,
     "classifier": _classifier,
 }

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, the default extractor: ImageNet features that can be had offline, under Apache-2.0.
+"""EfficientNet-Lite0, the default extractor: ImageNet features that work offline, under Apache-2.0.
 
 Tan and Le 2019 without squeeze-and-excitation and with ReLU6, as the EfficientNet-Lite release of 2020 has it. The
 names of the layers are those of the published weights without their leading underscores.
@@ -7,9 +7,10 @@ names of the layers are those of the published weights without their leading und
 import re
 from collections.abc import Mapping
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from radcommons.models.weights import with_weights
 
 SIDE = 224
 DIMENSION = 1280
@@ -31,7 +32,7 @@ STEM = 32
 
 
 class SameConv(nn.Conv2d):
-    """A convolution without bias, padded as TensorFlow's SAME: what is odd goes to the bottom and the right."""
+    """A convolution without bias, padded as TensorFlow's SAME: an odd row or column goes to the bottom or right."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
         """A square kernel of odd side."""
@@ -102,11 +103,6 @@ class EfficientNetLite0(nn.Module):
             x = block(x)
         return F.relu6(self.bn1(self.conv_head(x)), inplace=True).mean((2, 3))
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Logits of the 1000 classes of ImageNet from the averages, (N, 1000)."""
-        logits: Tensor = self.fc(features)
-        return logits
-
 
 def scale(grey: Tensor) -> Tensor:
     """Grey levels 0 ... 255 as the weights expect them."""
@@ -119,12 +115,5 @@ def published_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def efficientnet_lite0(state: Mapping[str, Tensor]) -> EfficientNetLite0:
-    """The network with published weights, ready to run.
-
-    Raises:
-        RuntimeError: the names or shapes are of another network.
-    """
-    with torch.device("meta"):  # its own first weights are never needed
-        network = EfficientNetLite0()
-    network.load_state_dict(published_names(state), assign=True)
-    return network.requires_grad_(False).eval()
+    """The network with published weights, ready to run; raises RuntimeError for those of another network."""
+    return with_weights(EfficientNetLite0, published_names(state))

@@ -9,12 +9,12 @@ from radcommons.errors import ExtractorsDiffer
 
 
 class ExtractorRecord(BaseModel):
-    """What turns an image into its features; every score is stored beside it.
+    """Which extractor made the features; every score is stored with it.
 
     Attributes:
         name: as `load_extractor` knows it.
         digest: SHA-256 of the weights.
-        dimension: numbers an image.
+        dimension: numbers per image.
         side: of the network's input, pixels.
         resize: how images of another size get there, in words.
     """

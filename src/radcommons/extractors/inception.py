@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radcommons.models.weights import with_weights
+
 SIDE = 299
 DIMENSION = 2048
 CLASSES = 1008  # the file holds the classifier too, which the extractor does not run
@@ -193,12 +195,5 @@ def scale(grey: Tensor) -> Tensor:
 
 
 def inception_2015(state: Mapping[str, Tensor]) -> Inception2015:
-    """The network with published weights, ready to run.
-
-    Raises:
-        RuntimeError: the names or shapes are of another network.
-    """
-    with torch.device("meta"):  # its own first weights are never needed
-        network = Inception2015()
-    network.load_state_dict(state, assign=True)
-    return network.requires_grad_(False).eval()
+    """The network with published weights, ready to run; raises RuntimeError for those of another network."""
+    return with_weights(Inception2015, state)

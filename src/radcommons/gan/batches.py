@@ -60,7 +60,7 @@ class Batches:
         self._images: dict[int, np.ndarray] = {}
         self._epoch: tuple[int, np.ndarray] | None = None
 
-    def at(self, step: int, images_seen: int, *, batch_size: int, resolution: int) -> TrainingBatch:
+    def at(self, step: int, images_seen: int, batch_size: int, resolution: int) -> TrainingBatch:
         """This process's part of the batch of step number `step`, whose first real image is number `images_seen`."""
         mine = slice(self.distributed.rank, None, self.distributed.size)
         chosen = self._order(images_seen, batch_size)[mine]
@@ -89,23 +89,19 @@ class Batches:
     ) -> Generator[TrainingBatch, None, None]:
         """The batch of every step from `step` on, until `end` images are seen; the next one is read ahead.
 
-
         Args:
             batch_at: images seen -> batch size and image side.
         """
 
-        def positions() -> Iterator[tuple[int, int]]:
-            position = step, images_seen
-            while position[1] < end:
-                yield position
-                position = position[0] + 1, position[1] + batch_at(position[1])[0]
-
-        def prepare(position: tuple[int, int]) -> TrainingBatch:
-            batch_size, resolution = batch_at(position[1])
-            return self.at(*position, batch_size=batch_size, resolution=resolution)
+        def positions() -> Iterator[tuple[int, int, int, int]]:
+            number, seen = step, images_seen
+            while seen < end:
+                batch_size, resolution = batch_at(seen)
+                yield number, seen, batch_size, resolution
+                number, seen = number + 1, seen + batch_size
 
         with open_pool(1, with_torch=False) as reader:  # torch's setting would count for the networks' thread too
-            yield from reader.map(prepare, positions(), ahead=1)
+            yield from reader.map(lambda position: self.at(*position), positions(), ahead=1)
 
     def _order(self, first: int, count: int) -> np.ndarray:
         """Positions in `rows` of real images number `first` ... `first + count` of the run."""

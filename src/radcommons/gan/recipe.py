@@ -1,7 +1,11 @@
-"""What a family has to provide for its training; `recipes` lists the families, `training` runs any of them."""
+"""What a family has to provide for its training, and a training in memory, without files.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+`recipes` lists the families, `training` runs any of them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -33,11 +37,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of a training with an image side, a batch size and a learning rate of its own.
+    """A part of a training with its own image side, batch size and learning rate.
 
     Attributes:
         first: images seen when it starts.
-        stable: images seen when its fade-in is over; `first` where it has none.
+        stable: images seen when its fade-in is over; `first` if it has none.
         end: images seen when the next stage starts, or the run's end.
     """
 
@@ -71,7 +75,7 @@ class Training(Protocol):
         """The generator as it is published after that step, and its configuration; the network fits it."""
 
     def schedule_at(self, images_seen: int) -> dict[str, float]:
-        """Numbers of the schedule that belong into the log."""
+        """Numbers of the schedule for the log."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +91,35 @@ class Recipe:
     settings: type[TrainSettings]
     stages: Callable[[Any], list[Stage]]
     training: Callable[[Any, int, Compute], Training]
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """The networks of a training and its position."""
+
+    family: str
+    training: Training
+    position: Position = Position()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What determines the rest of the training. Its tensors are those in use: copy what you need later."""
+        return {**asdict(self.position), **self.training.state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave."""
+        self.position = Position(state["step"], state["images_seen"], state["last_step_at"])
+        self.training.load_state(state)
+
+
+def advance(state: TrainingState, stream: Iterator[TrainingBatch], steps: int) -> list[dict[str, Tensor]]:
+    """Take up to `steps` steps, each with the next batch of the stream; `state` moves on.
+
+    Returns:
+        The numbers of each step: losses and what they are made of.
+    """
+    numbers = []
+    for batch in islice(stream, steps):
+        batch_size, _ = state.training.batch_at(state.position.images_seen)
+        numbers.append(state.training.step(state.position, batch))
+        state.position = state.position.after(batch_size)
+    return numbers

@@ -12,7 +12,7 @@ FREE = ("checkpoint_every", "samples_every", "log_every")  # they change no weig
 
 
 class TrainSettings(Settings):
-    """What a training does, whatever the family; each family adds its own settings, see `recipes`."""
+    """What every training does, of any family; each family adds its own settings, see `recipes`."""
 
     family: str = Field(DEFAULT_FAMILY, description="family of generators; it decides which settings follow precision")
     seed: Seed = Field(0, description="root of every random number of the run")

@@ -18,9 +18,9 @@ from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingD
 from radcommons.gan.batches import Batches
 from radcommons.gan.findings import chosen_findings, findings_record
 from radcommons.gan.gradients import open_compute
+from radcommons.gan.recipe import TrainingState, advance
 from radcommons.gan.recipes import RECIPES
 from radcommons.gan.settings import TrainSettings, free_settings
-from radcommons.gan.state import TrainingState, advance
 from radcommons.models.families.family import FamilyConfig
 from radcommons.models.generator_files import RUN_SUBFOLDER, is_saved, save_generator
 from radcommons.models.grey_levels import to_bytes
@@ -41,7 +41,7 @@ SAMPLES_A_ROW = 8
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call of `train` came to."""
+    """What one call of `train` did."""
 
     run: Path
     images_seen: int
@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a generator learns from, and what is published of it beside the weights."""
+    """What a generator learns from, and what is published about it beside the weights."""
 
     store: Store
     batches: Batches
@@ -70,11 +70,11 @@ def train(
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Train until `total_images`; a run that was stopped goes on from its last checkpoint.
+    """Train until `total_images`; a stopped run continues from its last checkpoint.
 
     Args:
         store: the site's store; only its training part is used.
-        settings: what to do; must equal the run's own where it has begun.
+        settings: must equal those that the run was begun with.
         run: the run's folder.
         should_stop: called after every step; True saves a checkpoint and returns.
     Raises:
@@ -138,9 +138,10 @@ def _train(
     started = time.monotonic()
     with open_compute(settings.precision, distributed) as compute:
         # ---- networks and position ----
-        state = TrainingState.begin(settings, len(source.findings.findings), compute)
+        training = RECIPES[settings.family].training(settings, len(source.findings.findings), compute)
+        state = TrainingState(settings.family, training)
         resume(state, source, run, distributed)
-        training, started_at = state.training, state.position.images_seen
+        started_at = state.position.images_seen
         log = RunLog(run, started_at) if distributed.is_main else None
         logged_at, logged = started_at, time.monotonic()
 
@@ -203,11 +204,8 @@ def resume(state: TrainingState, source: Source, run: Path, distributed: Distrib
     state.load_state_dict(saved)
     if not distributed.is_main:
         return
-    images_seen = state.position.images_seen
-    if file == checkpoint.previous_file(run) and checkpoint.checkpoint_file(run).exists():
-        checkpoint.set_damaged_aside(run)
-        logger.warning("%s: checkpoint.pt is damaged; going on from %s at %d images", run, file.name, images_seen)
-    if not is_saved(run / RUN_SUBFOLDER, images_seen=images_seen, patients=source.patients):
+    checkpoint.set_damaged_aside(run, file)
+    if not is_saved(run / RUN_SUBFOLDER, images_seen=state.position.images_seen, patients=source.patients):
         publish(state, source, run)  # the last call was killed after its checkpoint, or listed no patients yet
 
 

@@ -6,7 +6,7 @@ CPU cores. The network scales the grey levels itself, so that an attack's epsilo
 
 import re
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,7 @@ from radcommons.models.weights import PublishedWeights
 from radcommons.settings import Settings
 
 Network = Literal["densenet-121", "densenet-small"]
-NETWORKS: tuple[Network, ...] = get_args(Network)
-SHAPES: dict[Network, tuple[int, int, tuple[int, ...]]] = {  # first feature maps, maps a layer adds, layers a block
+SHAPES: dict[Network, tuple[int, int, tuple[int, ...]]] = {  # first feature maps, maps per layer, layers per block
     "densenet-121": (64, 32, (6, 12, 24, 16)),
     "densenet-small": (16, 12, (3, 6, 12, 8)),
 }
@@ -81,11 +80,15 @@ def scaled(grey: Tensor) -> Tensor:
     return (grey / 255 - MEAN) / SD
 
 
-def resized(grey: Tensor, side: int) -> Tensor:
-    """Grey levels (n, 1, R, R) as (n, 1, side, side), bilinear and antialiased; untouched where R is `side`."""
+def resized(grey: Tensor, side: int, *, antialias: bool = True) -> Tensor:
+    """Grey levels (n, 1, R, R) as (n, 1, side, side), bilinear between pixel centres; untouched where R is `side`.
+
+    Args:
+        antialias: average over what a smaller image leaves out; without it every output pixel is made of four.
+    """
     if grey.shape[-1] == side:
         return grey
-    return F.interpolate(grey, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    return F.interpolate(grey, size=(side, side), mode="bilinear", align_corners=False, antialias=antialias)
 
 
 def imagenet_state(published: Mapping[str, Tensor], network: ClassifierNetwork) -> dict[str, Tensor]:

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import numpy as np
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
-from radcommons.errors import BadInput, ClassifierRefused, PathMissing, SettingRefused
+from radcommons.errors import ClassifierRefused, PathMissing
 from radcommons.files import whole_folder
 from radcommons.models.classifier import ClassifierConfig, ClassifierNetwork, resized
 from radcommons.models.folding import fold_batch_norms
+from radcommons.models.image_blocks import run_over
+from radcommons.models.weights import load_network, save_network
 from radcommons.progress import Track, silent
-from radcommons.records import ClassifierPatients, ClassifierRecord, PatientsRecord, Record, sha256_file
-from radcommons.threads import one_core, thread_map, threads_for
+from radcommons.records import ClassifierPatients, ClassifierRecord, PatientsRecord, Record
 
 RUN_SUBFOLDER = "classifier"  # where a run keeps it
 PATIENTS_FILE = "patients.json"
@@ -39,11 +38,8 @@ def save_classifier(
     thresholds: Mapping[str, Sequence[float]],
     patients: Sequence[PatientsRecord] = (),
 ) -> None:
-    """Write a classifier's folder in one exchange: the old one stands until the new one is whole."""
+    """Write a classifier's folder; the old one stays until the new one is whole."""
     with whole_folder(folder) as new:
-        weights = new / "classifier.safetensors"
-        tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        safetensors.torch.save_file(tensors, weights)
         record = ClassifierRecord(
             name=name,
             network=network.config.model_dump(mode="json"),
@@ -51,7 +47,7 @@ def save_classifier(
             images_seen=images_seen,
             validation_loss=validation_loss,
             thresholds={rule: tuple(values) for rule, values in thresholds.items()},
-            weights_sha256=sha256_file(weights),
+            weights_sha256=save_network(network, new / "classifier.safetensors"),
         )
         (new / "config.json").write_text(record.to_json(), encoding="utf-8")
         if patients:
@@ -75,19 +71,13 @@ class Classifier:
         """
         folder = _folder(Path(reference))
         record = _record(folder / "config.json")
-        weights = folder / "classifier.safetensors"
-        damaged = ClassifierRefused(f"{weights} is missing or not the file that config.json names; train it again")
-        if not weights.is_file() or sha256_file(weights) != record.weights_sha256:
-            raise damaged
-        try:
-            network = ClassifierNetwork(ClassifierConfig.parse(record.network, source=str(folder / "config.json")))
-            if network.config.findings != len(record.findings):
-                raise damaged
-            network.load_state_dict(safetensors.torch.load_file(weights))
-        except SettingRefused as error:
-            raise ClassifierRefused(str(error)) from None
-        except (SafetensorError, RuntimeError):
-            raise damaged from None
+
+        def make() -> ClassifierNetwork:
+            values = {**record.network, "findings": len(record.findings)}
+            return ClassifierNetwork(ClassifierConfig.parse(values, source=str(folder / "config.json")))
+
+        weights, remedy = folder / "classifier.safetensors", "train it again"
+        network = load_network(make, weights, record.weights_sha256, refused=ClassifierRefused, remedy=remedy)
         return cls.of(network, record, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
 
     @classmethod
@@ -110,14 +100,7 @@ class Classifier:
         """SHA-256 of the weights."""
         return self.record.weights_sha256
 
-    def scores(
-        self,
-        images: np.ndarray,
-        *,
-        rows: np.ndarray | None = None,
-        track: Track = silent,
-        description: str = "Scoring",
-    ) -> np.ndarray:
+    def scores(self, images: np.ndarray, *, rows: np.ndarray | None = None, track: Track = silent) -> np.ndarray:
         """Probability of each finding.
 
         Args:
@@ -126,49 +109,31 @@ class Classifier:
         Returns:
             float32 (n, F) in [0, 1], the same for the same images in the same order, on however many threads.
         """
-        logits = self.logits(images, rows=rows, track=track, description=description)
+        logits = self.logits(images, rows=rows, track=track)
         return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
 
-    def logits(
-        self,
-        images: np.ndarray,
-        *,
-        rows: np.ndarray | None = None,
-        track: Track = silent,
-        description: str = "Scoring",
-    ) -> np.ndarray:
+    def logits(self, images: np.ndarray, *, rows: np.ndarray | None = None, track: Track = silent) -> np.ndarray:
         """Log odds of each finding; arguments are those of `scores`."""
-        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2]:
-            raise BadInput(f"images are {images.dtype} {images.shape}; a classifier needs uint8 (n, R, R)")
-        count = len(images) if rows is None else len(rows)
-        found = np.empty((count, len(self.findings)), np.float32)
-        cpu = self.device.type == "cpu"
-        batch = CPU_BATCH if cpu else GPU_BATCH
-        starts = range(0, count, batch)
-        self._form  # noqa: B018  made once, not by every thread
+        batch = CPU_BATCH if self.device.type == "cpu" else GPU_BATCH
+        form = self._form  # made once, not by every thread
 
-        def run(first: int) -> tuple[int, np.ndarray]:
-            span = slice(first, min(first + batch, count))
-            part = images[span if rows is None else rows[span]]
-            with one_core():
-                return first, self._run(part, batch)
+        def network(grey: Tensor) -> Tensor:
+            logits: Tensor = form(resized(grey, self.side).contiguous(memory_format=torch.channels_last))
+            return logits
 
-        threads = threads_for(len(starts), self.device)
-        with track(description, total=count) as advance:
-            for first, values in thread_map(run, starts, threads=threads):
-                found[first : first + len(values)] = values
-                advance(len(values))
-        return found
-
-    @torch.inference_mode()
-    def _run(self, images: np.ndarray, batch: int) -> np.ndarray:
-        """Logits of a batch, filled up with black images."""
-        whole = np.zeros((batch, *images.shape[1:]), np.uint8)
-        whole[: len(images)] = images
-        grey = torch.from_numpy(whole).to(self.device).unsqueeze(1).float()
-        logits = self._form(resized(grey, self.side).contiguous(memory_format=torch.channels_last))
-        values: np.ndarray = logits.float().cpu().numpy()[: len(images)]
-        return values
+        return run_over(
+            network,
+            images,
+            rows,
+            width=len(self.findings),
+            batch=batch,
+            block=batch,
+            device=self.device,
+            name="the classifier",
+            outputs="scores",
+            track=track,
+            description="Scoring",
+        )
 
     @cached_property
     def _form(self) -> nn.Module:

@@ -45,7 +45,7 @@ class LabelChoice:
     balanced: bool = False
 
     def check(self, findings: tuple[str, ...]) -> None:
-        """Raise FindingUnknown or SettingRefused where the choice does not fit the findings of a generator."""
+        """Raise FindingUnknown or SettingRefused if the choice does not fit the findings of a generator."""
         if self.given is not None and self.balanced:
             raise SettingRefused("labels are either given or balanced; drop one of the two")
         if self.balanced and not findings:
@@ -72,13 +72,11 @@ class Batch:
         first: index in the set of the first image here.
         images: uint8 (n, R, R).
         labels: float32 (n, F), each in [0, 1], in the order of the set's findings.
-        source: which entry of the set's `generators` drew the batch.
     """
 
     first: int
     images: np.ndarray
     labels: np.ndarray
-    source: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ class Generator:
 
     @property
     def name(self) -> str:
-        """Who trained it on what."""
+        """The name that its training gave it."""
         return self.record.name
 
     @property
@@ -237,7 +235,7 @@ class Generator:
         return latents, labels
 
     def _sample_label(self, share: float, finding: int | None) -> np.ndarray:
-        """A label vector from those that contain `finding` (any where None), by their frequency in training."""
+        """A label vector from those that contain `finding` (any if None), by their frequency in training."""
         vectors, cumulative = self._label_tables[finding]
         if len(vectors) == 0:  # too rare to be published: the finding alone, or no finding
             alone = np.zeros(len(self.findings), np.float32)

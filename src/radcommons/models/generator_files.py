@@ -3,16 +3,15 @@
 from pathlib import Path
 from typing import TypeVar
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from radcommons.errors import GeneratorRefused, PathMissing, SettingRefused
+from radcommons.errors import GeneratorRefused, PathMissing
 from radcommons.files import whole_folder
 from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import FamilyConfig
-from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record, sha256_file
+from radcommons.models.weights import load_network, save_network
+from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record
 
 PATIENTS_FILE = "patients.json"
 RUN_SUBFOLDER = "generator"  # where a training run keeps its generator
@@ -37,16 +36,13 @@ def save_generator(
         patients: who was in training, under salted hashes. Without it nobody can check that test patients were not.
     """
     with whole_folder(folder) as new:
-        weights = new / "generator.safetensors"
-        tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        safetensors.torch.save_file(tensors, weights)
         record = GeneratorRecord(
             architecture=family,
             name=name,
             network=config.model_dump(mode="json"),
             resolution=config.side,
             images_seen=images_seen,
-            weights_sha256=sha256_file(weights),
+            weights_sha256=save_network(network, new / "generator.safetensors"),
         )
         (new / "config.json").write_text(record.to_json(), encoding="utf-8")
         (new / "findings.json").write_text(findings.to_json(), encoding="utf-8")
@@ -55,7 +51,7 @@ def save_generator(
 
 
 def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> bool:
-    """Whether a folder's generator is the one after so many images, with this list of patients beside it."""
+    """Whether a folder holds the generator after `images_seen` images, with this list of patients."""
     try:
         saved = _read_record(folder / "config.json", GeneratorRecord)
         return saved.images_seen == images_seen and _read_patients(folder) == patients
@@ -69,7 +65,7 @@ def load_generator(
     """Read a run's or a package's generator.
 
     Raises:
-        PathMissing, GeneratorRefused: with what is wrong and the next step.
+        PathMissing, GeneratorRefused: the message says what is wrong and what to do.
     """
     folder = _folder(reference)
     record = _read_record(folder / "config.json", GeneratorRecord)
@@ -79,29 +75,24 @@ def load_generator(
         raise GeneratorRefused(
             f"{folder}: architecture '{record.architecture}' is not known; known are {', '.join(FAMILIES)}"
         )
-    weights = folder / "generator.safetensors"
-    damaged = GeneratorRefused(f"{weights} is missing or not the file that config.json names; fetch or train it again")
-    if not weights.is_file() or sha256_file(weights) != record.weights_sha256:
-        raise damaged
-    try:
+
+    def make() -> nn.Module:
         config = family.config.parse(record.network, source=str(folder / "config.json"))
-        network = family.generator(config)
-        network.load_state_dict(safetensors.torch.load_file(weights))
-    except SettingRefused as error:
-        raise GeneratorRefused(str(error)) from None
-    except (SafetensorError, RuntimeError):
-        raise damaged from None
-    if config.findings != len(findings.findings) or config.side != record.resolution:
-        raise GeneratorRefused(f"{folder}: config.json and findings.json do not belong together")
+        if config.findings != len(findings.findings) or config.side != record.resolution:
+            raise GeneratorRefused(f"{folder}: config.json and findings.json do not belong together")
+        return family.generator(config)
+
+    weights, remedy = folder / "generator.safetensors", "fetch or train it again"
+    network = load_network(make, weights, record.weights_sha256, refused=GeneratorRefused, remedy=remedy)
     network.requires_grad_(False)
     return network.to(device).eval(), record, findings
 
 
 def load_patients(reference: Path) -> PatientsRecord | None:
-    """Who was in the training of a run's or a package's generator, under salted hashes; None where it does not say.
+    """Who was in the training of a run's or a package's generator, under salted hashes; None if it does not say.
 
     Raises:
-        PathMissing, GeneratorRefused: with what is wrong and the next step.
+        PathMissing, GeneratorRefused: the message says what is wrong and what to do.
     """
     return _read_patients(_folder(reference))
 

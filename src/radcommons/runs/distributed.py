@@ -72,7 +72,7 @@ class Distributed:
         return values
 
     def any(self, value: bool) -> bool:
-        """True where it is true in any process; every process must call it."""
+        """True if it is true in any process; every process must call it."""
         if self.size == 1:
             return value
         flag = torch.tensor([float(value)], device=self.device)
@@ -81,7 +81,7 @@ class Distributed:
 
     @contextmanager
     def alone_in(self, run: Path) -> Iterator[None]:
-        """The main process holds the run's folder; where it is refused, every process raises the refusal."""
+        """The main process holds the run's folder; if it is refused, every process raises the error."""
         refusal: RadCommonsError | None = None
         with ExitStack() as stack:
             if self.is_main:
@@ -94,7 +94,7 @@ class Distributed:
             yield
 
     def require_divisible(self, batch_sizes: dict[int, int]) -> None:
-        """Raise SettingRefused where a batch cannot be divided evenly among the processes."""
+        """Raise SettingRefused if a batch cannot be divided evenly among the processes."""
         bad = {r: b for r, b in batch_sizes.items() if b % self.size}
         if bad:
             at, batch = next(iter(bad.items()))

@@ -12,7 +12,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def claim_folder(run: Path, settings: S, free: Callable[[S, S], Collection[str]]) -> None:
-    """Save the settings in the run's folder; raises PathInUse where it began with other ones or holds something else.
+    """Save the settings in the run's folder; raises PathInUse if it was begun with others or holds something else.
 
     Args:
         free: names of the settings that may change on the way, given those begun with and those asked for.

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: ``log.jsonl``, TensorBoard events, sample grids."""
+"""What people look at in a run: ``log.jsonl``, TensorBoard events, sample grids."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from radcommons.files import put_whole, write_whole
 
 
 class RunLog:
-    """Appends to a run's logs; taking a run up again drops what came after the checkpoint."""
+    """Appends to a run's logs; a resumed run drops the entries after its checkpoint."""
 
     def __init__(self, run: Path, images_seen: int) -> None:
         self._path = run / "log.jsonl"
@@ -42,7 +42,7 @@ class RunLog:
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """The entries of ``log.jsonl``, whole lines only; empty where there is none."""
+    """The entries of ``log.jsonl``, whole lines only; empty if there is none."""
     path = run / "log.jsonl"
     if not path.is_file():
         return []

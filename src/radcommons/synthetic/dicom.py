@@ -135,9 +135,9 @@ def read_study_date(text: str | None, format: str) -> StudyDate:
 
 
 def study_date_in_request(asked: StudyDate, begun: Mapping[str, Any] | None) -> str | None:
-    """The date as the request of a set keeps it, YYYY-MM-DD or None; `begun` is the set's request where there is one.
+    """The date as the request of a set keeps it, YYYY-MM-DD or None; `begun` is the set's request if there is one.
 
-    A set begun yesterday keeps its date when it is continued today: the same command goes on, and all files are alike.
+    A set begun yesterday keeps its date when the same command continues it today, so all files have one date.
     """
     if asked == "today":
         return date.today().isoformat() if begun is None else begun.get("study_date")

@@ -1,6 +1,6 @@
 """images.npz of a synthetic set: written and read through memory maps.
 
-The archive is stored and not compressed: deflate saves less than a third on films, and costs the map.
+The archive is not compressed: deflate saves less than a third on films, and a compressed file cannot be mapped.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""One PNG file from one synthetic image, saying in itself that it is synthetic."""
+"""One PNG file from one synthetic image; the file itself says that it is synthetic."""
 
 import struct
 import zlib

@@ -1,8 +1,7 @@
 """A synthetic set drawn from one or several generators, here or on a cluster."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def write_set(
     cluster: Cluster | None = None,
     track: Track = silent,
 ) -> int:
-    """Draw a synthetic set into folder `out`; the same call after a kill goes on, after the end does nothing.
+    """Draw a synthetic set into folder `out`; the same call continues after a kill, and does nothing after the end.
 
     Args:
         generators: each draws an equal run of the images, in order; they share findings and resolution.
@@ -51,7 +50,7 @@ def write_set(
         if (other.findings, other.resolution) != (first.findings, first.resolution):
             raise SettingRefused(f"{first.name} and {other.name} differ in findings or resolution; draw a set of each")
     with alone_in(out, private=False):
-        writer = SetWriter.open(
+        writer = SetWriter(
             out,
             findings=first.findings,
             resolution=first.resolution,
@@ -62,31 +61,24 @@ def write_set(
             label_choice=choice.describe(),
             study_date=study_date,
         )
-        already: int = writer.done
+        already = writer.done
         with track("Generating", total=count, done=already) as advance:
-            for source, generator in enumerate(generators):
-                start = max(already, count * source // len(generators))
-                stop = count * (source + 1) // len(generators)
+            for place, generator in enumerate(generators):
+                start = max(already, count * place // len(generators))
+                stop = count * (place + 1) // len(generators)
                 if start >= stop:
                     continue
-                with _drawn(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
+                drawn: AbstractContextManager[Iterator[Batch]] = (
+                    nullcontext(generator.batches(stop, choice=choice, seed=seed, start=start))
+                    if cluster is None
+                    else batches_on_cluster(generator, cluster, stop, choice=choice, seed=seed, start=start)
+                )
+                with drawn as batches:
                     for batch in batches:
-                        writer.write(replace(batch, source=source))
+                        writer.write(batch)
                         advance(len(batch.images))
         writer.finish()
         return count - already
-
-
-@contextmanager
-def _drawn(
-    generator: Generator, cluster: Cluster | None, stop: int, *, choice: LabelChoice, seed: int, start: int
-) -> Iterator[Iterator[Batch]]:
-    """Images `start` ... `stop`, drawn here or on a cluster."""
-    if cluster is None:
-        yield generator.batches(stop, choice=choice, seed=seed, start=start)
-        return
-    with batches_on_cluster(generator, cluster, stop, choice=choice, seed=seed, start=start) as batches:
-        yield batches
 
 
 def provenance_entry(generator: Generator) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The text files of a synthetic set: labels.csv, dataset.json, provenance.json, a line an image.
+"""The text files of a synthetic set: labels.csv, dataset.json, provenance.json, one line for each image.
 
 They are written and, as far as the set needs it, read without holding a million entries in memory.
 """
@@ -18,7 +18,7 @@ Format = Literal["png", "dicom", "npz"]
 
 PROVENANCE = "provenance.json"
 _SUFFIX = {"png": ".png", "dicom": ".dcm"}
-_IMAGES_KEY = '"images": ['  # a line of its own in provenance.json; above it stands the request
+_IMAGES_KEY = '"images": ['  # a line of its own in provenance.json; the request is above it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Entry:
 
 
 def is_complete(folder: Path) -> bool:
-    """True where a set is finished: its provenance is written last."""
+    """True if a set is finished: its provenance is written last."""
     return (folder / PROVENANCE).is_file()
 
 
@@ -47,7 +47,7 @@ def label_texts(labels: np.ndarray) -> list[str]:
 
 
 def labels_csv(findings: Sequence[str], entries: Iterable[Entry]) -> Iterator[bytes]:
-    """torchxrayvision style: a column ``image``, then one column a finding."""
+    """torchxrayvision style: a column ``image``, then one column for each finding."""
     header = io.StringIO()
     csv.writer(header, lineterminator="\n").writerow(["image", *findings])
     yield header.getvalue().encode()

@@ -5,22 +5,21 @@
     OUT/images/00000000.png ...   or .dcm; or one OUT/images.npz (images, labels, findings)
     OUT/labels.csv                torchxrayvision style
     OUT/dataset.json              StyleGAN style
-    OUT/provenance.json           request, generators, labels of every image; written last, so
-                                  that a set which has it is complete
-    OUT/.partial/                 only while unfinished: the request; labels, generator and size of the images so far;
-                                  for npz their pixels
+    OUT/provenance.json           request, generators, labels of every image; written last: it marks a finished set
+    OUT/.partial/                 only while unfinished: the request; file size and labels of each image so far; for npz
+                                  their pixels
 
-A stopped set continues at the first image whose file is not there, or not of that size.
+A stopped set continues at the first image whose file is missing or has another size.
 """
 
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from functools import partial
+from itertools import count as count_from
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ from radcommons.errors import PathInUse
 from radcommons.files import put_whole, write_whole
 from radcommons.folders import claim, read_request
 from radcommons.models.generator import Batch
-from radcommons.resume import Rows, first_missing
+from radcommons.resume import Rows
 from radcommons.synthetic.dicom import StudyDate, encode_dicom, study_date_in_request
 from radcommons.synthetic.npz import pack_npz
 from radcommons.synthetic.png import encode_png
@@ -45,9 +44,10 @@ from radcommons.synthetic.tables import (
     provenance_json,
     request_of,
 )
+from radcommons.threads import open_pool
 
 PARTIAL = ".partial"  # subfolder of an unfinished set
-_CHUNK = 10_000  # records read at a time
+_CHUNK = 10_000  # rows read at a time
 _THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -59,9 +59,8 @@ class SetWriter:
         count: images of the finished set.
     """
 
-    @classmethod
-    def open(
-        cls,
+    def __init__(
+        self,
         out: Path,
         *,
         findings: Sequence[str],
@@ -72,17 +71,13 @@ class SetWriter:
         generators: Sequence[Mapping[str, Any]],
         label_choice: str = "training",
         study_date: StudyDate = "today",
-    ) -> Self:
+    ) -> None:
         """Start a set in `out`, or continue the one that the same request began there.
 
         Args:
             out: the set's folder; absent, empty, or holding this very set.
-            findings: names of the label columns.
-            resolution: R, pixels a side.
-            count: images of the finished set.
-            format: file format of the images.
-            seed: root seed of the set.
-            generators: one entry a generator, each with at least "name" and "digest"; written as given.
+            generators: one entry for each, with at least "name" and "digest"; written as given. Each draws an equal
+                part of the images, in this order.
             label_choice: how the labels are chosen, in words; another choice is another request.
             study_date: of DICOM files; today is the day on which the set is begun, another day is another request.
 
@@ -105,46 +100,35 @@ class SetWriter:
         if format == "dicom":
             request["study_date"] = study_date_in_request(study_date, begun)
         claim(out, request, file=f"{PARTIAL}/request.json", begun=begun, ours={PARTIAL})
-        return cls(out, request)
 
-    def __init__(self, out: Path, request: Mapping[str, Any]) -> None:
-        self._out = out
-        self._request = request
-        self._format: Format = request["format"]
+        self._out, self._partial, self._request = out, out / PARTIAL, request
+        self._format: Format = format
         day = request.get("study_date")
         self._study_date = date.fromisoformat(day) if day else None
-        self._partial = out / PARTIAL
-        labels_shape = (len(request["findings"]),)
-        record = [("bytes", "<u4"), ("source", "<u4"), ("labels", "<f4", labels_shape)]
-        side = request["resolution"]
-        self._records = Rows(self._partial / "journal.bin", (), record)
-        self._raw = Rows(self._partial / "images.raw", (side, side), np.uint8)  # npz only
-        self.count: int = request["count"]
-        self.done = self.count
+        row = [("bytes", "<u4"), ("labels", "<f4", (len(findings),))]
+        self._rows = Rows(self._partial / "images.rows", (), row)
+        self._raw = Rows(self._partial / "images.raw", (resolution, resolution), np.uint8)  # npz only
+        self.count = self.done = count
         if is_complete(out):
             shutil.rmtree(self._partial, ignore_errors=True)
-            return
-        if self._format == "npz":
-            self.done = min(len(self._records), len(self._raw))
+        elif self._format == "npz":
+            self.done = min(len(self._rows), len(self._raw))
         else:
             (out / "images").mkdir(exist_ok=True)
-            sizes = self._records.read()["bytes"].tolist()
-            self.done = first_missing((out / image_name(i, self._format), size) for i, size in enumerate(sizes))
+            sizes = enumerate(self._rows.read()["bytes"].tolist())
+            self.done = sum(1 for _ in takewhile(lambda image: self._is_whole(*image), sizes))
 
     def write(self, batch: Batch) -> None:
         """Write a batch that begins at `done`; each file appears whole or not at all."""
         assert batch.first == self.done and self.done + len(batch.images) <= self.count
-        records = np.zeros(len(batch.images), self._records.dtype)
-        records["source"] = batch.source
-        records["labels"] = batch.labels
+        rows = np.zeros(len(batch.images), self._rows.dtype)
+        rows["labels"] = batch.labels
         if self._format == "npz":
             self._raw.write(batch.first, batch.images)
-            records["bytes"] = batch.images[0].nbytes
         else:
-            with ThreadPoolExecutor(_THREADS) as pool:  # the encoder lets go of the GIL
-                places = range(len(batch.images))
-                records["bytes"] = list(pool.map(lambda place: self._write_image(batch, place), places))
-        self._records.write(batch.first, records)
+            with open_pool(_THREADS, with_torch=False) as pool:
+                rows["bytes"] = list(pool.map(self._write_image, count_from(batch.first), batch.images, batch.labels))
+        self._rows.write(batch.first, rows)
         self.done += len(batch.images)
 
     def finish(self) -> None:
@@ -152,30 +136,32 @@ class SetWriter:
         assert self.done == self.count
         if is_complete(self._out):
             return
-        tables = {
-            "labels.csv": labels_csv(self._request["findings"], self._entries()),
-            "dataset.json": dataset_json(self._entries()),
-            "provenance.json": provenance_json(self._request, self._entries()),
-        }
+        findings = self._request["findings"]
         if self._format == "npz":
-            images, labels = self._raw.read(), self._records.read()["labels"]
-            findings = self._request["findings"]
+            images, labels = self._raw.read(), self._rows.read()["labels"]
             put_whole(self._out / "images.npz", lambda path: pack_npz(path, images, labels, findings))
-        for name, lines in tables.items():
-            put_whole(self._out / name, partial(_write_lines, lines=lines))
+        self._write_lines("labels.csv", labels_csv(findings, self._entries()))
+        self._write_lines("dataset.json", dataset_json(self._entries()))
+        self._write_lines(PROVENANCE, provenance_json(self._request, self._entries()))
         shutil.rmtree(self._partial)
 
-    def _write_image(self, batch: Batch, place: int) -> int:
+    def _is_whole(self, index: int, size: int) -> bool:
+        path = self._out / image_name(index, self._format)
+        return path.is_file() and path.stat().st_size == size
+
+    def _source(self, index: int) -> int:
+        """Which of the generators draws an image."""
+        return ((index + 1) * len(self._request["generators"]) - 1) // self.count
+
+    def _write_image(self, index: int, image: np.ndarray, labels: np.ndarray) -> int:
         """Write one image file; returns its size in bytes."""
-        index = batch.first + place
         if self._format == "png":
-            content = encode_png(batch.images[place])
+            content = encode_png(image)
         else:
-            generator = self._request["generators"][batch.source]
-            labels = dict(zip(self._request["findings"], label_texts(batch.labels[place]), strict=True))
+            generator = self._request["generators"][self._source(index)]
             content = encode_dicom(
-                batch.images[place],
-                labels,
+                image,
+                dict(zip(self._request["findings"], label_texts(labels), strict=True)),
                 generator=generator["name"],
                 digest=generator["digest"],
                 seed=self._request["seed"],
@@ -187,16 +173,17 @@ class SetWriter:
 
     def _entries(self) -> Iterator[Entry]:
         """Every image in order, in constant memory."""
-        records = self._records.read()
+        labels = self._rows.read()["labels"]
         for start in range(0, self.count, _CHUNK):
-            for index, record in enumerate(records[start : start + _CHUNK], start):
-                name = image_name(index, self._format)
-                yield Entry(name, index, int(record["source"]), label_texts(record["labels"]))
+            for index, of_image in enumerate(labels[start : start + _CHUNK], start):
+                yield Entry(image_name(index, self._format), index, self._source(index), label_texts(of_image))
 
+    def _write_lines(self, name: str, lines: Iterable[bytes]) -> None:
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                file.writelines(lines)
 
-def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    with path.open("wb") as file:
-        file.writelines(lines)
+        put_whole(self._out / name, write)
 
 
 def _begun(out: Path) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused, TooFewImages
 from radcommons.models.generator import Batch, Generator, LabelChoice
 from radcommons.models.generator_files import load_patients
-from radcommons.models.layers import unchanging_forever
+from radcommons.models.layers import keep_kernels
 from radcommons.progress import Track
 from radcommons.records import PatientsRecord
 from radcommons.runs import checkpoint
@@ -132,7 +132,7 @@ def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None
     state, _ = found
     critic = generator.family.critic(generator.config)
     critic.load_state_dict(state["critic"])
-    unchanging_forever(critic)
+    keep_kernels(critic, True)
     return critic.requires_grad_(False).eval(), state["manifest_sha256"]
 
 

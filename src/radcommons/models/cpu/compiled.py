@@ -12,7 +12,7 @@ def kernel(function: F) -> F:
     """A loop that runs without the interpreter's lock, on the thread that calls it."""
     try:
         return cast(F, numba.njit(fastmath=True, nogil=True, error_model="numpy", cache=True)(function))
-    except RuntimeError:  # neither beside the package nor in the user's cache folder can a file be written
+    except RuntimeError:  # numba can write neither to the package's folder nor to the user's cache
         return piece(function)
 
 

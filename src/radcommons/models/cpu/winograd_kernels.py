@@ -17,8 +17,6 @@ from radcommons.models.cpu.compiled import inlined, kernel, piece
 
 A = np.float32(math.sqrt(0.5))
 B = np.float32(math.sqrt(2.0))
-A3 = np.float32(0.5 * math.sqrt(0.5))  # a^3
-B3 = np.float32(2 * math.sqrt(2.0))  # b^3
 TWO = np.float32(2)
 HALF = np.float32(0.5)
 FIVE_HALVES = np.float32(2.5)

@@ -14,7 +14,7 @@ from radcommons.models import cpu
 from radcommons.models.families.family import plain_sampler
 from radcommons.models.families.progan import GeneratorBlock, GeneratorNetwork, resolutions_up_to
 from radcommons.models.grey_levels import to_bytes
-from radcommons.models.layers import EPSILON, LEAK, EqualisedConv, unchanging_forever, upsample
+from radcommons.models.layers import EPSILON, LEAK, EqualisedConv, keep_kernels, upsample
 
 STRIPS_FROM = 256  # resolution of the first block that runs in strips
 STRIP = 64  # rows of a block's input in a strip, even
@@ -55,7 +55,7 @@ class ProganSampler:
         in_strips = [r for r in resolutions_up_to(self.side) if r >= STRIPS_FROM]
         on_cpu = network.dense.weight.device.type == "cpu"
         self.strips = {r: StripBlock.of(network.block(r), r) for r in in_strips} if on_cpu else {}
-        unchanging_forever(network)
+        keep_kernels(network, True)
 
     def __call__(self, latents: Tensor, labels: Tensor) -> np.ndarray:
         """Images of given inputs: latents (n, L), labels (n, F) on the network's device -> uint8 (n, R, R)."""

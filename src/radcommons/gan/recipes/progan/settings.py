@@ -27,10 +27,10 @@ class ProganSettings(TrainSettings):
         0.999,
         ge=0,
         lt=1,
-        description="decay a step of the generator's exponential moving average (EMA)",
+        description="decay per step of the generator's exponential moving average (EMA)",
         validation_alias=AliasChoices("ema_decay", "average_decay"),  # the second: its name in older files
     )
-    critic_steps: int = Field(1, ge=1, description="critic steps a generator step")
+    critic_steps: int = Field(1, ge=1, description="critic steps for each generator step")
     gradient_penalty: float = Field(10.0, ge=0, description="weight of (|gradient| - 1)^2")
     penalty_interval: int = Field(
         1,

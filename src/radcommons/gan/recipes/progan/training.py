@@ -14,6 +14,7 @@ from radcommons.gan.recipes.progan.losses import critic_loss, generator_loss
 from radcommons.gan.recipes.progan.schedule import phase_at, stage_at, stages
 from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.models.families.progan import Critic, GeneratorNetwork, ProganConfig, forward_flops
+from radcommons.models.layers import stddev_group
 from radcommons.seeds import derive
 
 
@@ -52,14 +53,15 @@ class ProganTraining:
         generator_too = (position.step + 1) % settings.critic_steps == 0
 
         def generate(part: TrainingBatch) -> Tensor:
-            with torch.set_grad_enabled(generator_too):  # the generator learns from the images that the critic has seen
+            # the generator learns from the images that the critic has seen
+            with compute.autocast(), torch.set_grad_enabled(generator_too):
                 fake: Tensor = networks.generator(
                     part.latents, part.fake_labels.nan_to_num(0.0), phase.resolution, phase.fade
                 )
                 return fake
 
         flops = len(batch.images) * step_flops(networks.generator.config, phase.resolution)
-        parts = batch.split(compute.threads.parts(len(batch.images), flops))
+        parts = batch.split(parts_of(len(batch.images), compute.threads_worth(flops)))
         fakes = compute.map(generate, parts, unchanged=networks.generator)
         pairs = list(zip(parts, fakes, strict=True))
 
@@ -127,6 +129,12 @@ def build_optimisers(networks: Networks, settings: ProganSettings) -> dict[str, 
         name: torch.optim.Adam(network.parameters(), betas=betas, eps=1e-8, fused=True)
         for name, network in (("generator", networks.generator), ("critic", networks.critic))
     }
+
+
+def parts_of(batch: int, most: int) -> int:
+    """In how many parts a batch is divided: at most `most`, and the groups of the minibatch deviation stay whole."""
+    group = stddev_group(batch)
+    return max(n for n in range(1, most + 1) if batch % n == 0 and stddev_group(batch // n) == group)
 
 
 def step_flops(config: ProganConfig, resolution: int) -> int:

@@ -9,9 +9,10 @@ import torch
 
 from radcommons.data.store import Store
 from radcommons.gan import training
-from radcommons.gan.gradients import open_compute
+from radcommons.gan.gradients import Compute, open_compute
+from radcommons.gan.recipe import TrainingState, advance
+from radcommons.gan.recipes import RECIPES
 from radcommons.gan.settings import TrainSettings
-from radcommons.gan.state import TrainingState, advance
 from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
 
@@ -19,11 +20,16 @@ Tiny = Callable[..., TrainSettings]
 ALONE = Distributed(0, 1, torch.device("cpu"))
 
 
+def begin(settings: TrainSettings, source: training.Source, compute: Compute) -> TrainingState:
+    """The state before the first step."""
+    return TrainingState("progan", RECIPES["progan"].training(settings, len(source.findings.findings), compute))
+
+
 def one_round(store: Store, settings: TrainSettings, begun: dict[str, Any] | None, steps: int) -> dict[str, Any]:
     """`steps` local steps on a store; the state that they end with."""
     source = training.open_source(store, settings, ALONE)
     with open_compute(settings.precision, ALONE) as compute:
-        state = TrainingState.begin(settings, len(source.findings.findings), compute)
+        state = begin(settings, source, compute)
         if begun is not None:
             state.load_state_dict(begun)
         at = state.position
@@ -52,7 +58,7 @@ def test_the_end_of_a_training_ends_a_round(phantom_store: Store, tiny: Tiny) ->
     settings = tiny(total_images=16)
     source = training.open_source(phantom_store, settings, ALONE)
     with open_compute("fp32", ALONE) as compute:
-        state = TrainingState.begin(settings, len(source.findings.findings), compute)
+        state = begin(settings, source, compute)
         stream = source.batches.stream(state.training.batch_at, 0, 0, end=settings.total_images)
         assert len(advance(state, stream, 99)) == 2
     assert state.position.images_seen == 16
