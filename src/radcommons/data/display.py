@@ -101,10 +101,11 @@ def _lookup_table(dataset: Any, keyword: str) -> _LookupTable | None:
         count, first, bits = (int(number) % _WORD for number in descriptor)
         if not 8 <= bits <= 16:
             raise ImageRefused(f"DICOM lookup table has entries of {bits} bits; 8 to 16 are read")
-        said_signed = item["LUTDescriptor"].VR == "SS" and not _is_implicit(dataset)
+        implicit, little_endian = dataset.original_encoding
+        said_signed = item["LUTDescriptor"].VR == "SS" and not implicit
         if first >= _WORD // 2 and (said_signed or _reaches_below_zero(dataset, keyword)):
             first -= _WORD
-        entries = _entries(data, count or _WORD, bits, little_endian=_is_little_endian(dataset))
+        entries = _entries(data, count or _WORD, bits, little_endian=little_endian is not False)
         return _LookupTable(first, entries, _white(entries, bits))
     return None
 
@@ -211,11 +212,3 @@ def _used_range(stored: npt.NDArray[Any], padding: tuple[int, int] | None) -> tu
         return low, low
     smallest, largest, _, _ = cv2.minMaxLoc(stored, used)
     return int(smallest), int(largest)
-
-
-def _is_implicit(dataset: Any) -> bool:
-    return bool((getattr(dataset, "original_encoding", None) or (False, True))[0])
-
-
-def _is_little_endian(dataset: Any) -> bool:
-    return (getattr(dataset, "original_encoding", None) or (False, True))[1] is not False
