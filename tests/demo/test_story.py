@@ -39,9 +39,9 @@ PRESET = "demo-32"
 SMALL_SITE = 260  # patients
 
 
-def test_a_folder_of_another_demo_or_of_somebody_else_is_left_alone(told: Path, tmp_path: Path) -> None:
+def test_a_folder_of_another_demo_or_of_somebody_else_is_left_alone(demo_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PathInUse, match="was begun with patients = 130, not 131; use those, or choose another --out"):
-        demo.run_demo(told, patients=131, small_site_patients=SMALL_SITE, preset=PRESET)
+        demo.run_demo(demo_folder, patients=131, small_site_patients=SMALL_SITE, preset=PRESET)
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(PathInUse, match="already holds something else; choose another --out"):
         demo.run_demo(tmp_path, preset=PRESET)

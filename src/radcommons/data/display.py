@@ -55,8 +55,7 @@ def _brightness(levels: npt.NDArray[np.int64], dataset: Any) -> npt.NDArray[np.f
     black, white = values.min(), values.max()
     if black == white:
         raise ImageRefused("image is blank")
-    scaled: npt.NDArray[np.float64] = (values - black) / (white - black)
-    return scaled
+    return np.asarray((values - black) / (white - black))
 
 
 def _modality(levels: npt.NDArray[np.int64], dataset: Any) -> npt.NDArray[np.float64]:
@@ -67,8 +66,7 @@ def _modality(levels: npt.NDArray[np.int64], dataset: Any) -> npt.NDArray[np.flo
     slope = 1.0 if slope is None else slope
     if slope == 0:
         raise ImageRefused("DICOM RescaleSlope is 0")
-    rescaled: npt.NDArray[np.float64] = levels.astype(np.float64) * slope + (intercept or 0.0)
-    return rescaled
+    return np.asarray(levels.astype(np.float64) * slope + (intercept or 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +78,7 @@ class _LookupTable:
     white: int
 
     def apply(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        entries: npt.NDArray[np.float64] = self.entries[np.clip(values - self.first, 0, len(self.entries) - 1)].astype(
-            np.float64
-        )
-        return entries
+        return np.asarray(self.entries[np.clip(values - self.first, 0, len(self.entries) - 1)], np.float64)
 
 
 def _lookup_table(dataset: Any, keyword: str) -> _LookupTable | None:

@@ -44,6 +44,7 @@ ALIASES: dict[str, str] = {
     "Pulmonary Fibrosis": "Fibrosis",
     "TB": "Tuberculosis",
 }
+SPELLINGS: dict[str, str] = {name: name for name in VOCABULARY} | ALIASES  # canonical names and synonyms
 
 
 def folded(name: str) -> str:
@@ -51,7 +52,7 @@ def folded(name: str) -> str:
     return re.sub(r"[\s_.\-\u2010-\u2013]+", "", name).casefold()
 
 
-BY_FOLDED: dict[str, str] = {folded(name): name for name in VOCABULARY} | {folded(k): v for k, v in ALIASES.items()}
+BY_FOLDED: dict[str, str] = {folded(spelling): name for spelling, name in SPELLINGS.items()}
 
 
 def canonical_or_none(name: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from radcommons.data.findings import ALIASES, BY_FOLDED, NO_FINDING, VOCABULARY, canonical_or_none, folded
+from radcommons.data.findings import BY_FOLDED, NO_FINDING, SPELLINGS, VOCABULARY, canonical_or_none, folded
 from radcommons.data.sources.radiology_words import is_radiology
 from radcommons.data.sources.tables import Table
 from radcommons.errors import FindingUnknown, TableRefused
@@ -190,9 +190,7 @@ def _words(text: str) -> str:
     return " ".join(("", *re.findall(r"[^\W_]+", text.casefold()), ""))
 
 
-_SPELLED_OUT = [
-    (_words(spelling), name) for spelling, name in [*zip(VOCABULARY, VOCABULARY, strict=True), *ALIASES.items()]
-]
+_SPELLED_OUT = [(_words(spelling), name) for spelling, name in SPELLINGS.items()]
 
 
 def _rows(count: int) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from radcommons.data.findings import NO_FINDING, VOCABULARY, canonical, canonical_list, canonical_or_none, folded
 from radcommons.data.sources.label_lists import MISLABELLED, LabelLists, Labels
-from radcommons.data.sources.tables import LABEL_NAMES, Table
+from radcommons.data.sources.tables import LABEL_NAMES, Table, Wanted
 from radcommons.errors import FindingUnknown, SettingRefused, TableRefused, nearest_hint
 
 Uncertain = Literal["paper", "u-ones", "u-zeros", "u-ignore"]
@@ -101,6 +101,8 @@ def read_labels(table: Table, *, findings: Sequence[str] | None, label_column: s
     Raises:
         TableRefused: no labels, or both forms at once. FindingUnknown: a name is not in the vocabulary or the table.
     """
+    if label_column is not None:
+        (label_column,) = table.require(Wanted("labels", (), label_column))
     check_policy(uncertain)
     asked = None if findings is None else canonical_list(tuple(findings))
     if label_column is not None and label_column in taken:
