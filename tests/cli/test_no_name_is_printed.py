@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from radcommons.cli import run
-from radcommons.data.boxes import read_boxes
 from radcommons.data.findings import CHEXPERT
 from radcommons.data.image_set import open_image_set
+from radcommons.data.truth import read_boxes
 from radcommons.errors import RadCommonsError
 
 # Names that look like words, like findings, like files and like numbers.

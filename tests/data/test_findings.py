@@ -1,13 +1,12 @@
 import pytest
 
-from radcommons.data.findings import ALIASES, CHEXPERT, COMMON_SEVEN, NIH, VOCABULARY, canonical, canonical_list
+from radcommons.data.findings import ALIASES, CHEXPERT, NIH, VOCABULARY, canonical, canonical_list
 from radcommons.errors import FindingUnknown
 
 
 def test_the_vocabulary_holds_the_papers_lists_in_its_order():
     assert NIH[0] == "Atelectasis" and NIH[12:] == ("Pleural_Thickening", "Hernia") and len(NIH) == 14
     assert CHEXPERT[0] == "No Finding" and CHEXPERT[10] == "Effusion" and len(CHEXPERT) == 14
-    assert set(COMMON_SEVEN) == set(NIH) & set(CHEXPERT)
 
 
 def test_every_canonical_name_means_itself_and_every_alias_a_canonical_name():

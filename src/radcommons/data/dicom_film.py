@@ -31,13 +31,7 @@ from radcommons.data.views import (
 )
 from radcommons.errors import ImageRefused
 
-HEADER_TAGS: Final = [
-    "SOPInstanceUID",
-    "PatientID",
-    "PatientAge",
-    "PatientSex",
-    *KIND_TAGS,
-]
+HEADER_TAGS: Final = ["SOPInstanceUID", "PatientID", "PatientAge", "PatientSex", *KIND_TAGS]
 NOT_DICOM: Final = "not a DICOM file"
 HEAD_BYTES: Final = 132  # preamble and "DICM"
 
@@ -62,11 +56,9 @@ class Header:
 
 def is_dicom(start: bytes) -> bool:
     """Whether a file with these first 132 bytes is DICOM: with a preamble, or starting with an element."""
-    return start[128:132] == b"DICM" or _begins_with_an_element(start)
-
-
-def _begins_with_an_element(start: bytes) -> bool:
-    """Whether a file without preamble begins with an element of group 0002 or 0008, little endian."""
+    if start[128:132] == b"DICM":
+        return True
+    # Without a preamble, the first element is of group 0002 or 0008, little endian.
     group, element = int.from_bytes(start[:2], "little"), int.from_bytes(start[2:4], "little")
     named = re.fullmatch(rb"[A-Z]{2}", start[4:6]) is not None
     return len(start) == HEAD_BYTES and group in (2, 8) and element < 0x100 and (named or start[6:8] == b"\0\0")
@@ -93,7 +85,7 @@ def read_header(path: Path) -> Header:
                 dataset = _open(file, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
                 if not len(dataset):
                     return Header(refused=NOT_DICOM)
-                as_stored = _stored_bytes(dataset, "PatientID")
+                as_stored = _patient_bytes(dataset)
                 uid, patient = _text(dataset, "SOPInstanceUID"), _text(dataset, "PatientID")
                 return Header(uid, patient, *_facts(dataset), patient_bytes=as_stored)
     except OSError:
@@ -142,10 +134,9 @@ def _text(dataset: Any, keyword: str) -> str:
     return "" if value is None else str(value).strip().strip("\0")
 
 
-def _stored_bytes(dataset: Any, keyword: str) -> bytes:
-    """An element's bytes before they are decoded, without padding."""
-    element = dataset.get_item(keyword)
-    value = getattr(element, "value", None)
+def _patient_bytes(dataset: Any) -> bytes:
+    """The PatientID before it is decoded, without padding."""
+    value = getattr(dataset.get_item("PatientID"), "value", None)
     return value.strip(b" \0") if isinstance(value, bytes) else b""
 
 

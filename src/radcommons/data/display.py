@@ -55,8 +55,7 @@ def _brightness(levels: npt.NDArray[np.int64], dataset: Any) -> npt.NDArray[np.f
     black, white = values.min(), values.max()
     if black == white:
         raise ImageRefused("image is blank")
-    scaled: npt.NDArray[np.float64] = (values - black) / (white - black)
-    return scaled
+    return np.asarray((values - black) / (white - black))
 
 
 def _modality(levels: npt.NDArray[np.int64], dataset: Any) -> npt.NDArray[np.float64]:
@@ -67,8 +66,7 @@ def _modality(levels: npt.NDArray[np.int64], dataset: Any) -> npt.NDArray[np.flo
     slope = 1.0 if slope is None else slope
     if slope == 0:
         raise ImageRefused("DICOM RescaleSlope is 0")
-    rescaled: npt.NDArray[np.float64] = levels.astype(np.float64) * slope + (intercept or 0.0)
-    return rescaled
+    return np.asarray(levels.astype(np.float64) * slope + (intercept or 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +78,7 @@ class _LookupTable:
     white: int
 
     def apply(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        entries: npt.NDArray[np.float64] = self.entries[np.clip(values - self.first, 0, len(self.entries) - 1)].astype(
-            np.float64
-        )
-        return entries
+        return np.asarray(self.entries[np.clip(values - self.first, 0, len(self.entries) - 1)], np.float64)
 
 
 def _lookup_table(dataset: Any, keyword: str) -> _LookupTable | None:
@@ -101,10 +96,11 @@ def _lookup_table(dataset: Any, keyword: str) -> _LookupTable | None:
         count, first, bits = (int(number) % _WORD for number in descriptor)
         if not 8 <= bits <= 16:
             raise ImageRefused(f"DICOM lookup table has entries of {bits} bits; 8 to 16 are read")
-        said_signed = item["LUTDescriptor"].VR == "SS" and not _is_implicit(dataset)
+        implicit, little_endian = dataset.original_encoding
+        said_signed = item["LUTDescriptor"].VR == "SS" and not implicit
         if first >= _WORD // 2 and (said_signed or _reaches_below_zero(dataset, keyword)):
             first -= _WORD
-        entries = _entries(data, count or _WORD, bits, little_endian=_is_little_endian(dataset))
+        entries = _entries(data, count or _WORD, bits, little_endian=little_endian is not False)
         return _LookupTable(first, entries, _white(entries, bits))
     return None
 
@@ -211,11 +207,3 @@ def _used_range(stored: npt.NDArray[Any], padding: tuple[int, int] | None) -> tu
         return low, low
     smallest, largest, _, _ = cv2.minMaxLoc(stored, used)
     return int(smallest), int(largest)
-
-
-def _is_implicit(dataset: Any) -> bool:
-    return bool((getattr(dataset, "original_encoding", None) or (False, True))[0])
-
-
-def _is_little_endian(dataset: Any) -> bool:
-    return (getattr(dataset, "original_encoding", None) or (False, True))[1] is not False

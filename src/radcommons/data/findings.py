@@ -12,64 +12,19 @@ NO_FINDING = "No Finding"
 
 # Paper section 7, in its order.
 NIH: tuple[str, ...] = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Effusion",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pneumonia",
-    "Pneumothorax",
-    "Consolidation",
-    "Edema",
-    "Emphysema",
-    "Fibrosis",
-    "Pleural_Thickening",
-    "Hernia",
-)
+    "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
+    "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia",
+)  # fmt: skip
 CHEXPERT: tuple[str, ...] = (
-    NO_FINDING,
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
-COMMON_SEVEN: tuple[str, ...] = (
-    "Cardiomegaly",
-    "Effusion",
-    "Pneumothorax",
-    "Atelectasis",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-)
+    NO_FINDING, "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation",
+    "Pneumonia", "Atelectasis", "Pneumothorax", "Effusion", "Pleural Other", "Fracture", "Support Devices",
+)  # fmt: skip
 # Further names of torchxrayvision's data sets, and Kermany's two kinds of pneumonia.
 OTHERS: tuple[str, ...] = (
-    "Bacterial",
-    "Viral",
-    "COVID-19",
-    "Tuberculosis",
-    "Air Trapping",
-    "Aortic Atheromatosis",
-    "Aortic Elongation",
-    "Bronchiectasis",
-    "Calcification",
-    "Costophrenic Angle Blunting",
-    "Flattened Diaphragm",
-    "Granuloma",
-    "Hemidiaphragm Elevation",
-    "Hilar Enlargement",
-    "Scoliosis",
-)
+    "Bacterial", "Viral", "COVID-19", "Tuberculosis", "Air Trapping", "Aortic Atheromatosis", "Aortic Elongation",
+    "Bronchiectasis", "Calcification", "Costophrenic Angle Blunting", "Flattened Diaphragm", "Granuloma",
+    "Hemidiaphragm Elevation", "Hilar Enlargement", "Scoliosis",
+)  # fmt: skip
 VOCABULARY: tuple[str, ...] = tuple(dict.fromkeys((*NIH, *CHEXPERT, *OTHERS)))
 
 ALIASES: dict[str, str] = {
@@ -89,6 +44,7 @@ ALIASES: dict[str, str] = {
     "Pulmonary Fibrosis": "Fibrosis",
     "TB": "Tuberculosis",
 }
+SPELLINGS: dict[str, str] = {name: name for name in VOCABULARY} | ALIASES  # canonical names and synonyms
 
 
 def folded(name: str) -> str:
@@ -96,12 +52,12 @@ def folded(name: str) -> str:
     return re.sub(r"[\s_.\-\u2010-\u2013]+", "", name).casefold()
 
 
-_BY_FOLDED = {folded(name): name for name in VOCABULARY} | {folded(k): v for k, v in ALIASES.items()}
+BY_FOLDED: dict[str, str] = {folded(spelling): name for spelling, name in SPELLINGS.items()}
 
 
 def canonical_or_none(name: str) -> str | None:
     """The canonical name of a finding, or None if it is not in the vocabulary."""
-    return _BY_FOLDED.get(folded(name))
+    return BY_FOLDED.get(folded(name))
 
 
 def canonical(name: str) -> str:
@@ -113,9 +69,9 @@ def canonical(name: str) -> str:
     known = canonical_or_none(name)
     if known is not None:
         return known
-    close = nearest(folded(name), _BY_FOLDED)
+    close = nearest(folded(name), BY_FOLDED)
     if close is not None:
-        raise FindingUnknown(f"finding '{name}' is not known; the nearest is '{_BY_FOLDED[close]}'")
+        raise FindingUnknown(f"finding '{name}' is not known; the nearest is '{BY_FOLDED[close]}'")
     looks_like_a_word = len(name) <= 40 and re.fullmatch(r"[^\W\d_]+(?:[ _\-][^\W\d_]+)*", name) is not None
     shown = f"finding '{name}'" if looks_like_a_word else f"a finding of {len(name)} characters"
     raise FindingUnknown(f"{shown} is not known; known are {', '.join(VOCABULARY)}")

@@ -10,35 +10,17 @@ from typing import Any, Final
 from pydicom.sequence import Sequence
 
 from radcommons.data.view_phrases import About
-from radcommons.data.view_words import BODY_PART_CODES, SOP_CLASSES, VIEW_CODES
+from radcommons.data.view_words import BODY_PART_CODES, IMAGE_STORAGE, SOP_CLASSES, VIEW_CODES
 from radcommons.data.views import Statements
 
 # Fujifilm writes the view into AcquisitionDeviceProcessingDescription.
 SERIES_TEXT: Final[tuple[str, ...]] = ("SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName")
 STUDY_TEXT: Final = ("PerformedProcedureStepDescription", "RequestedProcedureDescription", "StudyDescription")
-NAMES: Final = (
-    "PatientName",
-    "PatientID",
-    "OtherPatientNames",
-    "ReferringPhysicianName",
-    "PerformingPhysicianName",
-    "OperatorsName",
-    "RequestingPhysician",
-)
-KIND_TAGS: Final = (
-    "SOPClassUID",
-    "Modality",
-    "BodyPartExamined",
-    "AnatomicRegionSequence",
-    "ViewPosition",
-    "ViewCodeSequence",
-    "PatientOrientation",
-    "SyntheticData",
-    "ImageType",
-    *SERIES_TEXT,
-    *STUDY_TEXT,
-    *NAMES,
-)
+NAMES: Final = ("PatientName", "PatientID", "OtherPatientNames", "ReferringPhysicianName", "PerformingPhysicianName",
+                "OperatorsName", "RequestingPhysician")  # fmt: skip
+KIND_TAGS: Final = ("SOPClassUID", "Modality", "BodyPartExamined", "AnatomicRegionSequence", "ViewPosition",
+                    "ViewCodeSequence", "PatientOrientation", "SyntheticData", "ImageType", *SERIES_TEXT, *STUDY_TEXT,
+                    *NAMES)  # fmt: skip
 
 CROSS_TABLE: Final = "111069"  # DICOM PS3.16 CID 4011
 _AXES: Final = {"L": "side", "R": "side", "A": "depth", "P": "depth", "H": "height", "F": "height"}
@@ -53,7 +35,7 @@ def statements_in(dataset: Any) -> Statements:
     ]
     hints: list[tuple[About, str]] = [
         ("view", _by_orientation(dataset)),
-        ("modality", SOP_CLASSES.get(_text(dataset, "SOPClassUID"), "")),
+        ("modality", _MODALITY_BY_CLASS.get(_text(dataset, "SOPClassUID"), "")),
         *(("view", str(value)) for value in list(dataset.get("ImageType") or ())[2:]),
     ]
     for keyword, about, codes in _CODED:
@@ -102,9 +84,9 @@ def _by_code(table: Mapping[str, str]) -> dict[str, str]:
     return {code: meaning for codes, meaning in table.items() for code in codes.split()}
 
 
-VIEW_BY_CODE: Final = _by_code(VIEW_CODES)
+_MODALITY_BY_CLASS: Final = {IMAGE_STORAGE + end: modality for end, modality in _by_code(SOP_CLASSES).items()}
 _CODED: Final[tuple[tuple[str, About, dict[str, str]], ...]] = (
-    ("ViewCodeSequence", "view", VIEW_BY_CODE),
+    ("ViewCodeSequence", "view", _by_code(VIEW_CODES)),
     ("AnatomicRegionSequence", "body part", _by_code(BODY_PART_CODES)),
 )
 

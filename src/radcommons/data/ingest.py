@@ -268,8 +268,7 @@ def _prepare(
                 declared=film.declared or candidate.decision.declared,
             )
         )
-    levels = _levels(np.stack(tops)) if tops else {}
-    return Block(levels, images, rejected)
+    return Block(pyramid(np.stack(tops)) if tops else {}, images, rejected)
 
 
 def _render(exams: Sequence[phantom.Exam], *, resolutions: tuple[int, ...], site: str, salt: str) -> Block:
@@ -291,7 +290,7 @@ def _render(exams: Sequence[phantom.Exam], *, resolutions: tuple[int, ...], site
                 stored_sha256=digest,
             )
         )
-    return Block(_levels(tops), images, [])
+    return Block(pyramid(tops), images, [])
 
 
 def _write_truth(out: Path, exams: Sequence[phantom.Exam], side: int, workers: Workers) -> None:
@@ -306,10 +305,6 @@ def _mean_mask(exams: Sequence[phantom.Exam], finding: str, side: int) -> tuple[
     _, masks = phantom.render(exams, side)
     mean: np.ndarray = masks[:, phantom.FINDINGS.index(finding)].mean(axis=0, dtype=np.float32)
     return finding, mean
-
-
-def _levels(tops: np.ndarray) -> dict[int, np.ndarray]:
-    return {**pyramid(tops), tops.shape[-1]: tops}
 
 
 def _key(path: Path, out: Path) -> bytes:

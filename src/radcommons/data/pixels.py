@@ -21,8 +21,6 @@ from radcommons.data.film import Film, Pixels, through_table
 from radcommons.data.views import NOTHING_DECIDED, NOTHING_DECLARED, Decision, Declared
 from radcommons.errors import ImageRefused
 
-__all__ = ["Film", "Fit", "Pixels", "Squared", "is_picture", "pyramid", "read", "square"]
-
 Fit = Literal["crop", "pad"]
 
 SMALLEST_SIDE: Final = 32
@@ -233,8 +231,5 @@ def _centre_crop(pixels: Pixels, side: int) -> Pixels:
 
 
 def _centre_pad(pixels: Pixels, side: int) -> Pixels:
-    height, width = pixels.shape
-    top, left = (side - height) // 2, (side - width) // 2
-    padded = np.zeros((side, side), np.uint8)
-    padded[top : top + height, left : left + width] = pixels
-    return padded
+    before = [(side - length) // 2 for length in pixels.shape]
+    return np.pad(pixels, [(b, side - length - b) for b, length in zip(before, pixels.shape, strict=True)])

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from radcommons.data.listing import PARTS, Candidate, Listing, Part, Refusal
+from radcommons.data.listing import Candidate, Listing, Part, Refusal
 from radcommons.data.sources.image_files import stem
 from radcommons.data.sources.tables import IMAGE_NAMES, SPLIT_NAMES, Wanted, read_table
 from radcommons.errors import BadInput, PathMissing, SettingRefused, TableRefused, nearest_hint
@@ -21,10 +21,11 @@ FRACTIONS: Final = (0.7, 0.1, 0.2)  # paper section 7
 TRAIN_AND_VAL: Final = (7 / 8, 1 / 8, 0.0)  # the same 7 : 1 if a list gives the test part
 NOT_LISTED: Final = "not in the split lists"
 
-# The parts in a list; a hash divides "trainval".
-_PART_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val",
-               "validation": "val", "dev": "val", "test": "test", "testing": "test", "train_val": "trainval",
-               "trainval": "trainval"}  # fmt: skip
+Listed = Part | Literal["trainval"]  # the parts in a list; a hash divides "trainval"
+_PART_WORDS: dict[str, Listed] = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val",
+    "dev": "val", "test": "test", "testing": "test", "train_val": "trainval", "trainval": "trainval",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class SplitLists:
     ``patient00001/study1/view1_frontal``.
     """
 
-    part_of_name: Mapping[str, str]
-    rest: str | None
+    part_of_name: Mapping[str, Listed]
+    rest: Listed | None
 
 
 def part_by_hash(patient: str, *, salt: str, fractions: Sequence[float] = FRACTIONS) -> Part:
@@ -63,13 +64,9 @@ def part_by_hash(patient: str, *, salt: str, fractions: Sequence[float] = FRACTI
 
 def parts_by_hash(patients: Iterable[str], *, salt: str, fractions: Sequence[float] = FRACTIONS) -> list[Part]:
     """`part_by_hash` of every entry; hashes each patient once."""
-    of_patient: dict[str, Part] = {}
-    parts: list[Part] = []
-    for patient in patients:
-        if patient not in of_patient:
-            of_patient[patient] = part_by_hash(patient, salt=salt, fractions=fractions)
-        parts.append(of_patient[patient])
-    return parts
+    patients = list(patients)
+    of_patient = {patient: part_by_hash(patient, salt=salt, fractions=fractions) for patient in set(patients)}
+    return [of_patient[patient] for patient in patients]
 
 
 def check_fractions(fractions: Sequence[float]) -> None:
@@ -86,7 +83,7 @@ def read_split_files(paths: Sequence[Path]) -> SplitLists:
     If only a test list is given, the hash divides all other images into train and val.
     Raises PathMissing, TableRefused; BadInput if an image is in two parts.
     """
-    part_of_name: dict[str, str] = {}
+    part_of_name: dict[str, Listed] = {}
     in_two_parts = 0
     for path in paths:
         for name, part in _read_table(path) if _is_csv(path) else _read_names(path):
@@ -97,15 +94,14 @@ def read_split_files(paths: Sequence[Path]) -> SplitLists:
     return SplitLists(part_of_name, "trainval" if test_alone else None)
 
 
-def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractions: Sequence[float] = FRACTIONS
-               ) -> Listing:  # fmt: skip
+def with_split(listing: Listing, lists: SplitLists | None, *, salt: str) -> Listing:
     """`listing` with a part for every candidate: by the lists if given, otherwise by the hash.
 
     An image in no list is refused, unless the lists name the test part only.
     Raises BadInput if the lists put one patient in two parts.
     """
     if lists is None:
-        parts = parts_by_hash((c.patient for c in listing.candidates), salt=salt, fractions=fractions)
+        parts = parts_by_hash((c.patient for c in listing.candidates), salt=salt)
         chosen = [c.placed(part) for c, part in zip(listing.candidates, parts, strict=True)]
         return replace(listing, candidates=chosen)
     hashed = parts_by_hash((c.patient for c in listing.candidates), salt=salt, fractions=TRAIN_AND_VAL)
@@ -118,7 +114,7 @@ def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractio
         if word is None:
             refusals.append(Refusal(candidate.row, candidate.image, NOT_LISTED))
             continue
-        placed.append(candidate.placed(by_hash if word == "trainval" else _as_part(word)))
+        placed.append(candidate.placed(by_hash if word == "trainval" else word))
     shared = shared_patients((c.patient, c.part) for c in placed)
     if shared:
         raise BadInput(
@@ -128,12 +124,12 @@ def with_split(listing: Listing, lists: SplitLists | None, *, salt: str, fractio
     return replace(listing, candidates=placed, refusals=refusals)
 
 
-def _listed(part_of_name: Mapping[str, str], candidate: Candidate) -> str | None:
+def _listed(part_of_name: Mapping[str, Listed], candidate: Candidate) -> Listed | None:
     """The part of an image in the lists, matched by its path or the end of it."""
     return _by_endings(part_of_name, candidate.image) or _by_endings(part_of_name, candidate.path.as_posix())
 
 
-def _by_endings(part_of_name: Mapping[str, str], path: str) -> str | None:
+def _by_endings(part_of_name: Mapping[str, Listed], path: str) -> Listed | None:
     ending = _without_suffix(path)
     while ending:
         if ending in part_of_name:
@@ -142,7 +138,7 @@ def _by_endings(part_of_name: Mapping[str, str], path: str) -> str | None:
     return None
 
 
-def _by_lone_stem(lists: SplitLists, candidates: Sequence[Candidate]) -> dict[str, str]:
+def _by_lone_stem(lists: SplitLists, candidates: Sequence[Candidate]) -> dict[str, Listed]:
     """Parts of names without folders, for names that only one candidate has."""
     stems = Counter(stem(c.image) for c in candidates)
     return {stem(name): word for name, word in lists.part_of_name.items() if stems[stem(name)] == 1}
@@ -160,15 +156,11 @@ def shared_patients(patients_and_parts: Iterable[tuple[str, Part | None]]) -> in
     return len(shared)
 
 
-def _as_part(word: str) -> Part:
-    return next(part for part in PARTS if part == word)
-
-
 def _is_csv(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
-def _read_names(path: Path) -> list[tuple[str, str]]:
+def _read_names(path: Path) -> list[tuple[str, Listed]]:
     part = _part_of_file(path)
     try:
         content = path.read_bytes()
@@ -183,19 +175,19 @@ def _read_names(path: Path) -> list[tuple[str, str]]:
     return [(name, part) for name in names]
 
 
-def _part_of_file(path: Path) -> str:
-    name = path.name.lower().replace("-", "_")
-    for word, part in (("train_val", "trainval"), ("trainval", "trainval"), ("test", "test"), ("val", "val"),
-                       ("train", "train")):  # fmt: skip
-        if word in name:
+def _part_of_file(path: Path) -> Listed:
+    name = path.name.lower().replace("-", "_").replace("train_val", "trainval")
+    parts: tuple[Listed, ...] = ("trainval", "test", "val", "train")
+    for part in parts:
+        if part in name:
             return part
     raise TableRefused(f"{path.name}: the file name must say which part it lists: train_val, train, val or test")
 
 
-def _read_table(path: Path) -> list[tuple[str, str]]:
+def _read_table(path: Path) -> list[tuple[str, Listed]]:
     table = read_table(path)
     image, split = table.require(Wanted("image", IMAGE_NAMES), Wanted("split", SPLIT_NAMES))
-    rows: list[tuple[str, str]] = []
+    rows: list[tuple[str, Listed]] = []
     for line, name, word in zip(table.lines, table.cells(image), table.cells(split), strict=True):
         part = _PART_WORDS.get(word.lower().replace("-", "_").replace(" ", "_"))
         if part is None:

@@ -184,14 +184,10 @@ class StoreWriter:
         write_whole(self.out / "rejected.csv", text)
 
     def _write_manifest(self) -> None:
-        columns: dict[str, Any] = {
-            "row": pl.Series(range(len(self.images)), dtype=pl.Int64),
-            **{k: pl.Series([getattr(i, k) for i in self.images], dtype=pl.String) for k in ("image_id", "patient")},
-            "split": pl.Series([i.split for i in self.images], dtype=pl.String),
-            "view": pl.Series([i.view for i in self.images], dtype=pl.String),
-            "age": pl.Series([i.age for i in self.images], dtype=pl.Float32),
-            "sex": pl.Series([i.sex for i in self.images], dtype=pl.String),
-        }
+        columns = {"row": pl.Series(range(len(self.images)), dtype=pl.Int64)}
+        for name in ("image_id", "patient", "split", "view", "age", "sex"):
+            dtype = pl.Float32 if name == "age" else pl.String
+            columns[name] = pl.Series([getattr(i, name) for i in self.images], dtype=dtype)
         for position, finding in enumerate(self.request.findings):
             columns[finding] = pl.Series([i.labels[position] for i in self.images], dtype=pl.Int8)
         for digest in ("sha256", "stored_sha256"):
@@ -202,23 +198,17 @@ class StoreWriter:
 
     def _record(self) -> StoreRecord:
         parts = Counter(i.split for i in self.images)
+        asked = asdict(self.request)
+        digest = asked.pop("sha256")
         return StoreRecord(
-            name=self.request.name,
-            source=self.request.source,
-            findings=self.request.findings,
-            resolutions=self.request.resolutions,
-            label_policy=self.request.label_policy,
-            fit=self.request.fit,
+            **asked,
             images=len(self.images),
             patients=len({i.patient for i in self.images}),
             rejected=len(self.rejected),
-            absent=self.request.absent,
             upsampled=sum(i.upsampled for i in self.images),
             split={part: parts[part] for part in PARTS},
-            split_salt=self.request.split_salt,
-            request_sha256=self.request.sha256,
+            request_sha256=digest,
             manifest_sha256=sha256_file(manifest_file(self.out)),
-            key_fingerprint=self.request.key_fingerprint,
             declared=dict(Counter(word for i in self.images for word in i.declared).most_common()),
         )
 

@@ -1,6 +1,7 @@
 """Summarise a store in numbers and in one picture."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def summarise(store: Store) -> StoreSummary:
     by_part = {part: table.filter(pl.col("split") == part) for part in PARTS}
     parts_of_patient = table.group_by("patient").agg(pl.col("split").n_unique().alias("parts"))
     identical = _identical(table)
-    labels = store.labels()
+    films = Counter({tuple(film): n for *film, n in table.group_by("split", *store.findings).len().rows()})
     ages = table["age"].drop_nulls().to_numpy()
     return StoreSummary(
         name=record.name,
@@ -96,22 +97,42 @@ def summarise(store: Store) -> StoreSummary:
         shared_patients=int((parts_of_patient["parts"] > 1).sum()),
         identical_images=len(identical),
         identical=identical,
-        without_finding=int(_without_finding(store, labels).sum()),
-        findings=[
-            Prevalence(
-                finding=finding,
-                present=int((labels[:, i] == 1).sum()),
-                absent=int((labels[:, i] == 0).sum()),
-                unknown=int(np.isnan(labels[:, i]).sum()),
-                present_by_part={part: int((rows[finding] == 1).sum()) for part, rows in by_part.items()},
-            )
-            for i, finding in enumerate(store.findings)
-        ],
-        views=_counts(table["view"]),
-        sexes=_counts(table["sex"]),
+        without_finding=without_finding(store.findings, films),
+        findings=prevalences(store.findings, films),
+        views=counts(table["view"].fill_null("unknown")),
+        sexes=counts(table["sex"].fill_null("unknown")),
         age_years=_percentiles(ages) if len(ages) else None,
         notes=patient_notes(table["patient"]),
     )
+
+
+def prevalences(findings: Sequence[str], films: Counter[tuple[Any, ...]]) -> list[Prevalence]:
+    """The prevalence of every finding; `films` counts the films of each combination (part, label, label, ...)."""
+
+    def count(place: int, label: int | None, parts: Sequence[str] = PARTS) -> int:
+        return sum(n for film, n in films.items() if film[place] == label and film[0] in parts)
+
+    return [
+        Prevalence(
+            finding=finding,
+            present=count(place, 1),
+            absent=count(place, 0),
+            unknown=count(place, None),
+            present_by_part={part: count(place, 1, [part]) for part in PARTS},
+        )
+        for place, finding in enumerate(findings, start=1)
+    ]
+
+
+def without_finding(findings: Sequence[str], films: Counter[tuple[Any, ...]]) -> int:
+    """How many films have every finding known to be absent; `films` as in `prevalences`."""
+    places = [place for place, name in enumerate(findings, start=1) if name != NO_FINDING]
+    return sum(n for film, n in films.items() if all(film[place] == 0 for place in places))
+
+
+def counts(values: Iterable[str]) -> dict[str, int]:
+    """How often each value occurs, the most frequent first."""
+    return dict(Counter(values).most_common())
 
 
 def refused_by_reason(folder: Path) -> dict[str, int]:
@@ -120,7 +141,7 @@ def refused_by_reason(folder: Path) -> dict[str, int]:
         reasons = pl.read_csv((folder / "rejected.csv").read_bytes(), columns=["reason"], infer_schema=False)["reason"]
     except (OSError, pl.exceptions.PolarsError):
         return {}
-    return dict(Counter(reasons.to_list()).most_common())
+    return counts(reasons)
 
 
 def store_sheet(store: Store) -> Image.Image:
@@ -130,19 +151,13 @@ def store_sheet(store: Store) -> Image.Image:
     """
     side = min(SHEET_SIDE, store.resolutions[-1])
     images, labels = store.images(side), store.labels()
-    rows = {NO_FINDING: _without_finding(store, labels)}
+    others = [place for place, name in enumerate(store.findings) if name != NO_FINDING]
+    rows = {NO_FINDING: (labels[:, others] == 0).all(axis=1)}
     for finding, present in zip(store.findings, (labels == 1).T, strict=True):
         rows[finding] = rows[finding] | present if finding in rows else present
     rows["Other"] = ~np.any(list(rows.values()), axis=0)
     shown = {name: images[np.flatnonzero(films)[:SHEET_COLUMNS]] for name, films in rows.items() if films.any()}
     return contact_sheet(list(shown.values()), list(shown), side=max(side, 64))
-
-
-def _without_finding(store: Store, labels: np.ndarray) -> np.ndarray:
-    """Whether every finding of a film is known to be absent, bool (n,); labels float (n, findings)."""
-    findings = [i for i, name in enumerate(store.findings) if name != NO_FINDING]
-    absent: np.ndarray = (labels[:, findings] == 0).all(axis=1)
-    return absent
 
 
 def _identical(table: pl.DataFrame) -> list[IdenticalFilm]:
@@ -154,11 +169,6 @@ def _identical(table: pl.DataFrame) -> list[IdenticalFilm]:
         for digest, row, image in zip(groups, several["row"], several["image_id"], strict=True)
     ]
     return sorted(films, key=lambda film: (film.group, film.row))
-
-
-def _counts(column: pl.Series) -> dict[str, int]:
-    counted: list[dict[str, Any]] = column.fill_null("unknown").value_counts(sort=True).to_dicts()
-    return {row[column.name]: row["count"] for row in counted}
 
 
 def _percentiles(ages: np.ndarray) -> tuple[float, float, float]:

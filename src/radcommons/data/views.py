@@ -8,7 +8,7 @@ or code decides; it is never shown, because it may contain names.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Literal, NamedTuple
 
 from radcommons.data import view_words as words
@@ -127,16 +127,9 @@ def decide(
         return before
     if statements.synthetic and not declared.synthetic:
         return Decision(refused="marked as synthetic (SyntheticData); pass --synthetic to take such images")
-    facts = [
-        fact for about, value in statements.fields for fact in _facts(about, value, declared, statements.synthetic)
-    ]
-    facts += [
-        fact
-        for about, value in statements.hints
-        for fact in _facts(about, value, declared, statements.synthetic)
-        if fact.state != "unknown"
-    ]
-    facts = [_without_names(fact, statements.names) for fact in facts]
+    read = partial(_facts, declared=declared, synthetic=statements.synthetic)
+    facts = [_without_names(fact, statements.names) for field in statements.fields for fact in read(*field)]
+    facts += [fact for hint in statements.hints for fact in read(*hint) if fact.state != "unknown"]
     decided, taken_words, view = list(before.decided), list(before.declared), before.view
     for about in ABOUT:
         of_kind = [fact for fact in facts if fact.about == about]

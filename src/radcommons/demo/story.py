@@ -7,9 +7,8 @@ Every step calls the same public function as the command line, so an interrupted
 import json
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from radcommons import audit
 from radcommons.audit.settings import AuditSettings
@@ -29,7 +28,7 @@ from radcommons.gan import training
 from radcommons.gan.recipes import load_settings
 from radcommons.models.generator import Generator, LabelChoice
 from radcommons.progress import Track, silent
-from radcommons.records import ExperimentResult, Explanation
+from radcommons.records import Explanation
 from radcommons.settings import override, preset_path, read_toml
 from radcommons.synthetic.sampling import write_set
 
@@ -42,6 +41,7 @@ SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most are test patients, or the ext
 EXPERIMENT_SIZES: tuple[str, ...] = ()  # changes to the preset demo
 EXPLAINED = 500  # latent vectors per map, and images per row of the matrix
 CLASSIFIER_SIZES: tuple[str, ...] = ("epochs=12",)  # changes to the preset small-32
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -72,16 +72,12 @@ def run_demo(
         }
         claim(out, request)
         clock = _Clock(out / "seconds.json")
+        runs = [out / f"run-{site.lower()}" for site in SITES]
         stores, generators, sites = [], [], []
-        for site in SITES:
-            folder, run = out / f"hospital-{site.lower()}", out / f"run-{site.lower()}"
-            draw = partial(
-                ingest_phantoms, folder, patients=patients, site=site, resolution=RESOLUTION, seed=0, track=track
-            )
-            clock.time(f"films of hospital {site}", draw)
-            store = Store.open(folder)
+        for site, run in zip(SITES, runs, strict=True):
+            store = Store.open(simulate_films(out, site, patients, clock, track))
             step = f"training at hospital {site}"
-            clock.time(step, partial(training.train, store, settings, run, track=track))
+            clock.time(step, training.train, store, settings, run, track=track)
             generator = Generator.load(run, device="cpu")
             stores.append(store)
             generators.append(generator)
@@ -97,33 +93,41 @@ def run_demo(
             )
         sizes = AuditSettings.load(preset_path("audit", "quick"), AUDIT_SIZES)
         audits = []
-        for site, store in zip(SITES, stores, strict=True):
-            run, folder = out / f"run-{site.lower()}", out / f"audit-{site.lower()}"
-            told = partial(audit.run, run, store, folder, settings=sizes, controls=True, track=track)
-            audits.append(AuditResult.of(site, clock.time(f"audit at hospital {site}", told), folder))
-        pooled = out / "synthetic"
-        clock.time(
-            "synthetic films",
-            lambda: write_set(
-                generators, pooled, POOLED_IMAGES, choice=LabelChoice(balanced=True), seed=1, track=track
-            ),
-        )
-        experiment = small_site_experiment(out, small_site_patients, workers, clock, track)
-        classifier = out / "classifier"
-        step = f"classifier of hospital {SMALL_SITE}"
-        clock.time(step, partial(train_small_site, out / f"hospital-{SMALL_SITE.lower()}", classifier, track))
-        effects: list[LabelEffect] = []
-        for site, store in zip(SITES, stores, strict=True):
-            run, folder = out / f"run-{site.lower()}", out / f"explained-{site.lower()}"
-            maps = MapRequest(n=EXPLAINED, store=store.path)
-            audited = out / f"audit-{site.lower()}"
-            sliders = InterpolationRequest()
-            pages = partial(
-                explain, run, folder, every=True, interpolation=sliders, map_=maps, audit=audited, track=track
+        for site, run, store in zip(SITES, runs, stores, strict=True):
+            folder = out / f"audit-{site.lower()}"
+            report = clock.time(
+                f"audit at hospital {site}", audit.run, run, store, folder, settings=sizes, controls=True, track=track
             )
-            clock.time(f"what generator {site} learned", pages)
-            matrix = partial(correlate, run, classifier, folder, n=EXPLAINED, track=track)
-            effects += label_effects(clock.time(f"labels of generator {site}", matrix), store)
+            audits.append(AuditResult.of(site, report, folder))
+        pooled = out / "synthetic"
+        balanced = LabelChoice(balanced=True)
+        clock.time(
+            "synthetic films", write_set, generators, pooled, POOLED_IMAGES, choice=balanced, seed=1, track=track
+        )
+        small_site = simulate_films(out, SMALL_SITE, small_site_patients, clock, track)
+        enriched = override(read_toml(preset_path("enrich", "demo")), EXPERIMENT_SIZES)
+        asked = EnrichSettings.parse({**enriched, "store": small_site, "generators": runs}, source="preset demo")
+        step = f"experiment at hospital {SMALL_SITE}"
+        experiment = clock.time(step, enrich, asked, out / "experiment", workers=workers, track=track)
+        classifier = out / "classifier"
+        clock.time(f"classifier of hospital {SMALL_SITE}", train_small_site, small_site, classifier, track)
+        effects: list[LabelEffect] = []
+        for site, run, store in zip(SITES, runs, stores, strict=True):
+            folder, audited = out / f"explained-{site.lower()}", out / f"audit-{site.lower()}"
+            clock.time(
+                f"what generator {site} learned",
+                explain,
+                run,
+                folder,
+                every=True,
+                interpolation=InterpolationRequest(),
+                map_=MapRequest(n=EXPLAINED, store=store.path),
+                audit=audited,
+                track=track,
+            )
+            step = f"labels of generator {site}"
+            explained = clock.time(step, correlate, run, classifier, folder, n=EXPLAINED, track=track)
+            effects += label_effects(explained, store)
         result = DemoResult(
             report=str(out / "report.html"),
             synthetic_set=str(pooled),
@@ -135,26 +139,18 @@ def run_demo(
             experiment=experiment,
             seconds=clock.seconds,
         )
-        text = page.render(result, stores, generators, [out / f"run-{s.lower()}" for s in SITES])
+        text = page.render(result, stores, generators, runs)
         write_whole(out / "report.html", text)
         write_whole(out / "demo.json", result.model_dump_json(indent=2) + "\n")
         return result
 
 
-def small_site_experiment(out: Path, patients: int, workers: int, clock: "_Clock", track: Track) -> ExperimentResult:
-    """A third hospital has few films of a finding: do synthetic films from the other two help its classifier?"""
-    folder = out / f"hospital-{SMALL_SITE.lower()}"
-    clock.time(
-        f"films of hospital {SMALL_SITE}",
-        partial(
-            ingest_phantoms, folder, patients=patients, site=SMALL_SITE, resolution=RESOLUTION, seed=0, track=track
-        ),
-    )
-    sizes = override(read_toml(preset_path("enrich", "demo")), EXPERIMENT_SIZES)
-    generators = [out / f"run-{site.lower()}" for site in SITES]
-    settings = EnrichSettings.parse({**sizes, "store": folder, "generators": generators}, source="preset demo")
-    asked = partial(enrich, settings, out / "experiment", workers=workers, track=track)
-    return clock.time(f"experiment at hospital {SMALL_SITE}", asked)
+def simulate_films(out: Path, site: str, patients: int, clock: "_Clock", track: Track) -> Path:
+    """Simulate a hospital; returns the folder of its store."""
+    folder = out / f"hospital-{site.lower()}"
+    step = f"films of hospital {site}"
+    clock.time(step, ingest_phantoms, folder, patients=patients, site=site, resolution=RESOLUTION, seed=0, track=track)
+    return folder
 
 
 def train_small_site(store: Path, run: Path, track: Track) -> None:
@@ -187,10 +183,10 @@ class _Clock:
         self._path = path
         self.seconds: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
 
-    def time(self, step: str, work: Callable[[], T]) -> T:
+    def time(self, step: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         started = time.monotonic()
         try:
-            return work()
+            return work(*args, **kwargs)
         finally:
             self.seconds[step] = self.seconds.get(step, 0.0) + time.monotonic() - started
             write_whole(self._path, json.dumps(self.seconds))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.data.boxes import read_boxes
 from radcommons.data.store import Store
-from radcommons.data.truth import read_truth
+from radcommons.data.truth import read_boxes, read_truth
 from radcommons.errors import FindingUnknown, SettingRefused
 from radcommons.explain.difference import Change
 from radcommons.explain.finding_sets import FindingSet, title

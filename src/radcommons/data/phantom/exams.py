@@ -18,12 +18,10 @@ from radcommons.data.phantom import sites
 from radcommons.data.phantom.anatomy import Anatomy, Pose, draw_anatomy, draw_pose
 from radcommons.data.phantom.film import Film, attenuation, burn_in, expose, placement
 from radcommons.data.phantom.findings import FINDINGS, Lesion, add_findings, deformation
-from radcommons.data.phantom.sites import Site, draw_film, site
+from radcommons.data.phantom.sites import Site, draw_film
 from radcommons.data.phantom.thorax import thorax
 from radcommons.errors import SettingRefused
 from radcommons.seeds import derive, numpy_stream
-
-__all__ = ["FINDINGS", "Exam", "Site", "draw_exams", "healthy", "render", "site"]
 
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
 PERSISTENCE = 0.8  # share of a finding's liability that belongs to the patient, not to the day

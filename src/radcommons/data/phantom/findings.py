@@ -11,16 +11,8 @@ from radcommons.data.phantom.shapes import SIDES, Map, curve, ellipse, smooth_fi
 from radcommons.data.phantom.thorax import MEDIASTINUM, Thorax, heart_map
 from radcommons.seeds import numpy_stream
 
-FINDINGS: tuple[str, ...] = (
-    "Cardiomegaly",
-    "Effusion",
-    "Pneumothorax",
-    "Atelectasis",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Nodule",
-)
+FINDINGS: tuple[str, ...] = ("Cardiomegaly", "Effusion", "Pneumothorax", "Atelectasis", "Edema", "Consolidation",
+                             "Pneumonia", "Nodule")  # fmt: skip
 
 Mask = npt.NDArray[np.bool_]
 
@@ -80,7 +72,8 @@ def add_findings(
             masks[name] = _pneumothorax(chest, lesion) & lung
         else:
             opacity = np.clip(sum(_OPACITIES[name](chest, anatomy, one) for one in _each_side(lesion)), 0, 0.97)
-            masks[name] = (opacity > _EDGE[name] * opacity.max()) & lung
+            edge = 0.5 if name == "Effusion" else 0.4  # share of the densest point
+            masks[name] = (opacity > edge * opacity.max()) & lung
             chest.density = 1 - (1 - chest.density) * (1 - opacity)
         if name == "Atelectasis":
             masks[name] |= _raised_floor(chest, changes)
@@ -223,13 +216,4 @@ _OPACITIES: dict[str, Callable[[Thorax, Anatomy, Lesion], Map]] = {
     "Consolidation": _consolidation,
     "Pneumonia": _pneumonia,
     "Nodule": _nodule,
-}
-# a mask contains points denser than this share of the densest point
-_EDGE = {
-    "Effusion": 0.5,
-    "Atelectasis": 0.4,
-    "Edema": 0.4,
-    "Consolidation": 0.4,
-    "Pneumonia": 0.4,
-    "Nodule": 0.4,
 }

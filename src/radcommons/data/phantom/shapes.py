@@ -39,12 +39,8 @@ def curve(at: Map, knots: Sequence[tuple[float, float]]) -> Map:
     places, values = zip(*knots, strict=True)
     line = np.interp(at, places, values).astype(np.float32)
     # one row or column; 0.09 is what rounds the corners off
-    return np.asarray(cv2.blur(line, _box(0.09, line.shape)), np.float32)
-
-
-def _box(length: float, shape: tuple[int, ...]) -> tuple[int, int]:
-    pixels = 2 * int(length * max(shape) / (4 * EXTENT)) + 1
-    return (1, pixels) if shape[1] == 1 else (pixels, 1)
+    pixels = 2 * int(0.09 * line.size / (4 * EXTENT)) + 1
+    return np.asarray(cv2.blur(line, (1, pixels) if line.shape[1] == 1 else (pixels, 1)), np.float32)
 
 
 def step(distance: Map, width: float) -> Map:

@@ -163,20 +163,10 @@ def _body(x: Map, y: Map, anatomy: Anatomy, pose: Pose) -> Map:
     flank = 0.73 * anatomy.width + anatomy.wall
     outline = curve(
         y,
-        (
-            (-1.3, 0.24),
-            (-0.98, 0.23),
-            (-0.88, 0.33),
-            (-0.8, 0.60),
-            (-0.7, 0.98),
-            (-0.6, 1.08 + anatomy.wall / 2),
-            (-0.42, 1.02 + anatomy.wall / 2),
-            (-0.2, flank + 0.06),
-            (0.05, flank),
-            (0.7, flank + 0.01),
-            (1.3, flank + 0.05 + anatomy.wall / 2),
-        ),
-    )
+        ((-1.3, 0.24), (-0.98, 0.23), (-0.88, 0.33), (-0.8, 0.60), (-0.7, 0.98), (-0.6, 1.08 + anatomy.wall / 2),
+         (-0.42, 1.02 + anatomy.wall / 2), (-0.2, flank + 0.06), (0.05, flank), (0.7, flank + 0.01),
+         (1.3, flank + 0.05 + anatomy.wall / 2)),
+    )  # fmt: skip
     body = curve(y, BODY_DEPTH) * dome_of((x / outline) ** 2) ** 0.75
     for side in SIDES:
         # the upper arm: a cylinder from the shoulder to the elbow

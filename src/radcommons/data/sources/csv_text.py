@@ -43,9 +43,7 @@ def read_csv(path: Path) -> CsvColumns:
     header = [name.strip() for name in header]
     lines: list[int] = []
     columns: list[list[str]] = [[] for _ in header]
-    few: list[
-        list[str]
-    ] = []  # rows become columns a few at a time, because freeing one list per row takes longer than reading it
+    few: list[list[str]] = []  # a few rows at a time: freeing one list per row takes longer than reading it
     for line, row in _fitting(rows, header, path.name):
         lines.append(line)
         few.append(row)

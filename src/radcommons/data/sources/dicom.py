@@ -11,8 +11,7 @@ from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.file_names import MISSING, FileNames, repeated
 from radcommons.data.sources.image_files import NOT_IMAGES, walk
 from radcommons.data.sources.label_lists import Labels
-from radcommons.data.sources.labels import Uncertain
-from radcommons.data.sources.table import labels_beside
+from radcommons.data.sources.labels import Uncertain, read_labels
 from radcommons.data.sources.tables import (
     IMAGE_NAMES,
     PATIENT_NAMES,
@@ -49,19 +48,16 @@ def list_dicom(sources: Sequence[Path], labels: Path, *, findings: Sequence[str]
         sources: folders of DICOM files.
         labels: the table. A column of SOPInstanceUIDs joins it to the files; without one, the image column does, by the
             path below a source or the end of it, see `FileNames`. A patient column overrides the headers' PatientID.
-        findings: findings to keep, in this order; None = all labels of the table.
-        uncertain: what -1 becomes, see `read_labels`.
         workers: processes that read headers.
-        columns: columns with unusual names.
-        declared: words for frontal views, radiographs and the chest; see `views.decide`.
+        findings, uncertain, columns, declared: as in `list_table`.
     """
     table = read_table(labels)
     uid_column = None if columns.image else table.find(UID_NAMES)
     key = uid_column or table.require(Wanted("image", IMAGE_NAMES, columns.image, "--image-column"))[0]
     patient = table.optional(Wanted("patient", PATIENT_NAMES, columns.patient, "--patient-column"))
     facts = columns.facts(table)
-    label_rows = labels_beside(table, (key, patient, *facts), findings=findings, uncertain=uncertain,
-                               label_column=columns.labels)  # fmt: skip
+    label_rows = read_labels(table, findings=findings, label_column=columns.labels, uncertain=uncertain,
+                             taken=(key, patient, *facts))  # fmt: skip
     files = _read_tree(sources, labels, workers)
     matches = _join(files, table.cells(key), by_uid=uid_column is not None)
     told = list(zip(table.cells(patient), label_rows.rows, strict=True))

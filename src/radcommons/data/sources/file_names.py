@@ -1,6 +1,7 @@
 """Find the file that a table's cell names: by its path or the end of it, without suffix and case, never by a guess."""
 
 import os
+import posixpath
 import unicodedata
 from collections.abc import Hashable, Sequence
 
@@ -76,13 +77,8 @@ class FileNames:
 def path_key(path: str) -> str:
     """A path in lower case, without suffix, with slashes, ``.`` and ``..`` resolved, in one Unicode form."""
     text = unicodedata.normalize("NFC", readable(path)).replace("\\", "/")
-    parts: list[str] = []
-    for part in text.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join([*parts[:-1], stem(parts[-1])]).casefold() if parts else ""
+    folders, slash, name = posixpath.normpath("/" + text.lstrip("/"))[1:].rpartition("/")
+    return (folders + slash + stem(name)).casefold()
 
 
 def readable(path: str) -> str:

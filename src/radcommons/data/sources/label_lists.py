@@ -6,11 +6,10 @@ An unknown word may be a patient's name, so messages show only words of radiolog
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from radcommons.data.findings import ALIASES, NO_FINDING, VOCABULARY, canonical_or_none, folded
+from radcommons.data.findings import BY_FOLDED, NO_FINDING, SPELLINGS, VOCABULARY, canonical_or_none, folded
 from radcommons.data.sources.radiology_words import is_radiology
 from radcommons.data.sources.tables import Table
 from radcommons.errors import FindingUnknown, TableRefused
@@ -27,15 +26,6 @@ _SAYS_NOTHING = frozenset(map(folded, (
     "", "NA", "N/A", "NaN", "null", "none", "unknown", "unlabelled", "unlabeled", "not available", "todo", "?",
     "unchanged", "exclude", "suboptimal study",
 )))  # fmt: skip
-_SPELLINGS = {folded(name): name for name in VOCABULARY} | {folded(alias): name for alias, name in ALIASES.items()}
-
-
-@dataclass
-class _Word:
-    """A word of a label column that is not a finding: its first line, and its number of rows."""
-
-    line: int
-    rows: int = 0
 
 
 def listed_names(cell: str) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -79,7 +69,13 @@ class LabelLists:
         self._names = {cell: names for cell, (names, _) in read.items()}
         self._unknown = {cell: frozenset(unknown) for cell, (_, unknown) in read.items() if unknown}
         self.offered = frozenset(name for names in self._names.values() for name in names)
-        self._words = self._words_by_line() if self._unknown else {}
+        # The words that are not findings: their first line, and their number of rows.
+        self._first_line: dict[str, int] = {}
+        self._rows_of_word = Counter[str]()
+        for line, cell in zip(table.lines, self._cells, strict=True) if self._unknown else ():
+            for word in sorted(self._unknown.get(cell, ())):
+                self._first_line.setdefault(word, line)
+                self._rows_of_word[word] += 1
         self._check_words()
 
     def labels(self, findings: Sequence[str]) -> list[Labels | str]:
@@ -95,9 +91,9 @@ class LabelLists:
         for cell, names in self._names.items():
             rows.update(dict.fromkeys(names - {*findings, NO_FINDING}, self._rows_of_cell[cell]))
         left = [f"{name} ({_rows(count)})" for name, count in rows.most_common()]
-        shown = self._shown(self._words)
-        hidden = self._words.keys() - shown
-        left += [f"'{word}' ({_rows(self._words[word].rows)})" for word in shown]
+        shown = self._shown(self._rows_of_word)
+        hidden = self._rows_of_word.keys() - shown
+        left += [f"'{word}' ({_rows(self._rows_of_word[word])})" for word in shown]
         if hidden:
             count = sum(self._rows_of_cell[cell] for cell, words in self._unknown.items() if words & hidden)
             left.append(f"{len(hidden)} unknown words, not shown ({_rows(count)})")
@@ -114,16 +110,9 @@ class LabelLists:
             return (None,) * len(findings)
         return tuple(int(finding in names) for finding in findings)
 
-    def _words_by_line(self) -> dict[str, _Word]:
-        words: dict[str, _Word] = {}
-        for line, cell in zip(self._table.lines, self._cells, strict=True):
-            for word in sorted(self._unknown.get(cell, ())):
-                words.setdefault(word, _Word(line)).rows += 1
-        return words
-
     def _check_words(self) -> None:
         asked = self._asked
-        faults = [word for word in self._words if asked is None or _misspelling(word, asked)]
+        faults = [word for word in self._rows_of_word if asked is None or _misspelling(word, asked)]
         if asked is None and len(faults) > max(2, len(self.offered)):
             step = f"use names such as {', '.join(VOCABULARY[:5])}"
             if self.offered:
@@ -150,11 +139,11 @@ class LabelLists:
         what = f"finding '{word}'" if shown else f"a finding of {len(word)} characters"
         close = _misspelling(word, VOCABULARY)
         hint = f"; the nearest is '{close}'" if close else ""
-        return f"{self._table.name} line {self._words[word].line}: {what} is not known{hint}"
+        return f"{self._table.name} line {self._first_line[word]}: {what} is not known{hint}"
 
     def _shown(self, words: Iterable[str]) -> list[str]:
         """At most FIRST_WORDS words that a message may repeat, the most frequent first."""
-        ranked = sorted(words, key=lambda word: -self._words[word].rows)
+        ranked = sorted(words, key=lambda word: -self._rows_of_word[word])
         return [word for word in ranked if is_radiology(word) or _is_misspelt(word)][:FIRST_WORDS]
 
 
@@ -167,7 +156,7 @@ def _likeness(word: str, findings: Iterable[str]) -> tuple[float, str]:
     wanted, text = set(findings), folded(word)
     matcher = SequenceMatcher(b=text)
     best = (0.0, "")
-    for spelling, name in _SPELLINGS.items():
+    for spelling, name in BY_FOLDED.items():
         if name in wanted:
             matcher.set_seq1(spelling)
             if matcher.real_quick_ratio() > best[0] and matcher.quick_ratio() > best[0]:
@@ -201,9 +190,7 @@ def _words(text: str) -> str:
     return " ".join(("", *re.findall(r"[^\W_]+", text.casefold()), ""))
 
 
-_SPELLED_OUT = [
-    (_words(spelling), name) for spelling, name in [*zip(VOCABULARY, VOCABULARY, strict=True), *ALIASES.items()]
-]
+_SPELLED_OUT = [(_words(spelling), name) for spelling, name in SPELLINGS.items()]
 
 
 def _rows(count: int) -> str:

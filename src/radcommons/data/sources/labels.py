@@ -6,21 +6,14 @@ A row that contradicts itself gets a reason instead of labels.
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
-from radcommons.data.findings import (
-    NO_FINDING,
-    VOCABULARY,
-    canonical,
-    canonical_list,
-    canonical_or_none,
-    folded,
-)
+from radcommons.data.findings import NO_FINDING, VOCABULARY, canonical, canonical_list, canonical_or_none, folded
 from radcommons.data.sources.label_lists import MISLABELLED, LabelLists, Labels
-from radcommons.data.sources.tables import LABEL_NAMES, Table
+from radcommons.data.sources.tables import LABEL_NAMES, Table, Wanted
 from radcommons.errors import FindingUnknown, SettingRefused, TableRefused, nearest_hint
 
 Uncertain = Literal["paper", "u-ones", "u-zeros", "u-ignore"]
@@ -108,6 +101,8 @@ def read_labels(table: Table, *, findings: Sequence[str] | None, label_column: s
     Raises:
         TableRefused: no labels, or both forms at once. FindingUnknown: a name is not in the vocabulary or the table.
     """
+    if label_column is not None:
+        (label_column,) = table.require(Wanted("labels", (), label_column))
     check_policy(uncertain)
     asked = None if findings is None else canonical_list(tuple(findings))
     if label_column is not None and label_column in taken:
@@ -121,14 +116,14 @@ def read_labels(table: Table, *, findings: Sequence[str] | None, label_column: s
         )
     if listed:
         lists = LabelLists(table, listed, asked)
-        chosen = _chosen(asked, _in_vocabulary_order(lists.offered), table)
+        chosen = _chosen(asked, lists.offered, table)
         return LabelRows(chosen, lists.labels(chosen), "as-given", lists.notes(chosen))
     if not columns:
         raise TableRefused(
             f"{table.name}: no labels: neither a column of findings joined by | (call it 'labels', or pass "
             f"--label-column NAME) nor a column named for a finding; {table.found()}"
         )
-    chosen = _chosen(asked, _in_vocabulary_order(set(columns)), table)
+    chosen = _chosen(asked, columns, table)
     blank = 0 if uncertain == "paper" else None
     return LabelRows(chosen, column_labels(table, columns, chosen, uncertain=uncertain, blank=blank), uncertain)
 
@@ -175,11 +170,8 @@ def _finding_columns(table: Table, taken: Sequence[str | None], asked: Sequence[
     return columns
 
 
-def _in_vocabulary_order(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name for name in VOCABULARY if name in names)
-
-
-def _chosen(asked: tuple[str, ...] | None, offered: tuple[str, ...], table: Table) -> tuple[str, ...]:
+def _chosen(asked: tuple[str, ...] | None, names: Container[str], table: Table) -> tuple[str, ...]:
+    offered = tuple(name for name in VOCABULARY if name in names)
     default = tuple(name for name in offered if name != NO_FINDING)
     if asked is None and not default:
         raise TableRefused(f"{table.name}: no row names a finding, so there is nothing to learn from")

@@ -9,35 +9,30 @@ from typing import Final
 LONG_WORD: Final = 7  # letters
 
 _WORDS: Final = frozenset(
-    re.split(
-        r"\s+",
-        """
-        abnormal abnormality abscess acute adenocarcinoma adenopathy air airspace alveolar and aneurysm angle anterior
-        aorta aortic apical ards artery artificial asbestosis ascending aspergillosis aspiration asthma atelectases
-        atelectasis atheromatosis atypical azygos bacterial band basal bilateral blastic blunting body bone breast
-        bronchial bronchiectasis bronchiolitis bronchitis bronchopneumonia bronchovascular bulla bullae button cage
-        calcification calcified callous cancer carcinoma cardiac cardiomediastinum cardiomegaly catheter cavitation
-        cavity central chamber changes chest chlamydophila chronic clavicle compression congestion consolidation copd
-        costophrenic covid covid19 cyst deformity degenerative density densities device diaphragm diaphragmatic
-        diffuse dilatation disease distress dual edema effusion electrical elevation elongation embolism emphysema
-        empyema endotracheal enlarged enlargement eventration failure fibrosis fibrotic fissure flattened focal
-        foreign fracture fractures free fungal glass goiter granuloma granulomas ground gynecomastia haemothorax
-        healed heart hemidiaphragm hemothorax hernia herpes hiatal hilar hilum humerus hydropneumothorax
-        hyperinflation hypertension hypertrophy hypoinflation ild in increased infection infiltrate infiltrates
-        infiltration inflammation influenza insufficiency interstitial klebsiella kyphosis laminar large left
-        legionella lesion lesions linear lipoid lobar lobe loculated loss lower lung lungs lymphadenopathy
-        lymphangitis lytic markings mass masses mastectomy material mediastinal mediastinum mers metal metastases
-        metastasis middle mild miliary moderate multiple mycoplasma neoplasm nipple no nocardia nodular nodule nodules
-        nsg obstructive oedema of old opacities opacity osteopenia osteoporosis other pacemaker pattern pericardial
-        peribronchial perihilar plaque plaques pleura pleural pneumocystis pneumomediastinum pneumonia pneumonias
-        pneumonitis pneumoperitoneum pneumothorax postoperative prosthesis pseudonodule pulmonary redistribution
-        respiratory reticular rib ribs right round sars scar scarring sclerotic scoliosis sequelae severe shadow shift
-        sign signs single small soft spine staphylococcus sternotomy streptococcus subcutaneous superior support
-        suspected suture syndrome thickening thoracic tissue tortuous trachea tracheal tracheostomy trapping tube
-        tuberculosis tumor tumour unilateral upper valve varicella vascular vein venous ventricular vertebral viral
-        volume with
-    """.strip(),
-    )
+    """
+    abnormal abnormality abscess acute adenocarcinoma adenopathy air airspace alveolar and aneurysm angle anterior aorta
+    aortic apical ards artery artificial asbestosis ascending aspergillosis aspiration asthma atelectases atelectasis
+    atheromatosis atypical azygos bacterial band basal bilateral blastic blunting body bone breast bronchial
+    bronchiectasis bronchiolitis bronchitis bronchopneumonia bronchovascular bulla bullae button cage calcification
+    calcified callous cancer carcinoma cardiac cardiomediastinum cardiomegaly catheter cavitation cavity central chamber
+    changes chest chlamydophila chronic clavicle compression congestion consolidation copd costophrenic covid covid19
+    cyst deformity degenerative density densities device diaphragm diaphragmatic diffuse dilatation disease distress
+    dual edema effusion electrical elevation elongation embolism emphysema empyema endotracheal enlarged enlargement
+    eventration failure fibrosis fibrotic fissure flattened focal foreign fracture fractures free fungal glass goiter
+    granuloma granulomas ground gynecomastia haemothorax healed heart hemidiaphragm hemothorax hernia herpes hiatal
+    hilar hilum humerus hydropneumothorax hyperinflation hypertension hypertrophy hypoinflation ild in increased
+    infection infiltrate infiltrates infiltration inflammation influenza insufficiency interstitial klebsiella kyphosis
+    laminar large left legionella lesion lesions linear lipoid lobar lobe loculated loss lower lung lungs
+    lymphadenopathy lymphangitis lytic markings mass masses mastectomy material mediastinal mediastinum mers metal
+    metastases metastasis middle mild miliary moderate multiple mycoplasma neoplasm nipple no nocardia nodular nodule
+    nodules nsg obstructive oedema of old opacities opacity osteopenia osteoporosis other pacemaker pattern pericardial
+    peribronchial perihilar plaque plaques pleura pleural pneumocystis pneumomediastinum pneumonia pneumonias
+    pneumonitis pneumoperitoneum pneumothorax postoperative prosthesis pseudonodule pulmonary redistribution respiratory
+    reticular rib ribs right round sars scar scarring sclerotic scoliosis sequelae severe shadow shift sign signs single
+    small soft spine staphylococcus sternotomy streptococcus subcutaneous superior support suspected suture syndrome
+    thickening thoracic tissue tortuous trachea tracheal tracheostomy trapping tube tuberculosis tumor tumour unilateral
+    upper valve varicella vascular vein venous ventricular vertebral viral volume with
+    """.split()  # noqa: SIM905
 )
 
 

@@ -9,13 +9,12 @@ from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.file_names import FileNames, repeated
 from radcommons.data.sources.image_files import NOT_IMAGES, walk
 from radcommons.data.sources.label_lists import Labels
-from radcommons.data.sources.labels import LabelRows, Uncertain, read_labels
+from radcommons.data.sources.labels import Uncertain, read_labels
 from radcommons.data.sources.tables import (
     IMAGE_NAMES,
     PATIENT_NAMES,
     USUAL_COLUMNS,
     Columns,
-    Table,
     Wanted,
     check_sources,
     patient_fault,
@@ -47,8 +46,8 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
         Wanted("patient", PATIENT_NAMES, columns.patient, "--patient-column"),
     )
     facts = columns.facts(table)
-    labels = labels_beside(table, (image, patient, *facts), findings=findings, uncertain=uncertain,
-                           label_column=columns.labels)  # fmt: skip
+    labels = read_labels(table, findings=findings, label_column=columns.labels, uncertain=uncertain,
+                         taken=(image, patient, *facts))  # fmt: skip
     root = check_sources([images])[0] if images else path.parent
     files = _files(table.cells(image), os.fspath(root))
     of_view, *others = facts
@@ -71,14 +70,6 @@ def list_table(sources: Sequence[Path], *, findings: Sequence[str] | None = None
         )  # fmt: skip
     return Listing("table", labels.findings, candidates, refusals, label_policy=labels.policy, declared=declared,
                    notes=labels.notes)  # fmt: skip
-
-
-def labels_beside(table: Table, taken: Sequence[str | None], *, findings: Sequence[str] | None, uncertain: Uncertain,
-                  label_column: str | None) -> LabelRows:  # fmt: skip
-    """The labels of a table; the columns `taken` are image, patient, view, age and sex; see `read_labels`."""
-    if label_column is not None:
-        (label_column,) = table.require(Wanted("labels", (), label_column))
-    return read_labels(table, findings=findings, label_column=label_column, uncertain=uncertain, taken=taken)
 
 
 def _files(names: Sequence[str], root: str) -> list[Path | str]:

@@ -19,16 +19,8 @@ PATIENT_NAMES = ("patient", "patient id", "subject", "subject id")
 VIEW_NAMES = ("view", "view position", "ap/pa", "projection")
 AGE_NAMES = ("age", "patient age", "age years")
 SEX_NAMES = ("sex", "gender", "patient sex", "patient gender", "patient sex dicom")
-LABEL_NAMES = (
-    "labels",
-    "label",
-    "finding labels",
-    "findings",
-    "finding",
-    "pathologies",
-    "pathology",
-    "diagnosis",
-)
+LABEL_NAMES = ("labels", "label", "finding labels", "findings", "finding", "pathologies", "pathology",
+               "diagnosis")  # fmt: skip
 UID_NAMES = ("sop instance uid", "sop uid")
 SPLIT_NAMES = ("split", "part", "set", "fold")
 
