@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from radcommons.cli.experiment import default_workers
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.output import AsJson, Config, Set, TrainingsAtATime, bar, show
 
 EPILOG = """
 radcommons classify screen pooled-set --out screens/pooled
@@ -37,11 +37,9 @@ def screen(
     preset: str | None = typer.Option(
         None, "--preset", help="Shipped settings of the classifiers; small-64 by default."
     ),
-    config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
-    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
-    workers: int | None = typer.Option(
-        None, "--workers", min=1, help="Trainings at a time, a core each. By default all cores; one on a GPU."
-    ),
+    config: Path | None = Config,
+    set_: list[str] = Set,
+    workers: int | None = TrainingsAtATime,
     as_json: bool = AsJson,
 ) -> None:
     """Find labels that are likely wrong or poisoned, and measure with flipped labels how many such a screen finds."""

@@ -24,6 +24,11 @@ Cluster = typer.Option(
     help="Work on a running cluster: dask://HOST:PORT or dask+tls://HOST:PORT. Default: this machine.",
     callback=lambda text: text if text is None else str(Address.parse(text)),  # refused before any work
 )
+Config = typer.Option(None, "--config", help="A TOML file of settings instead of a preset.")
+Set = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset.")
+TrainingsAtATime = typer.Option(
+    None, "--workers", min=1, help="Trainings at a time, a core each. By default all cores; one on a GPU."
+)
 AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout and nothing else there.")
 
 
