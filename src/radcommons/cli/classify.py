@@ -174,8 +174,8 @@ def attack(
 ) -> None:
     """Attack a classifier: AUC against the size of the change, compared with noise, and checks of the attack."""
     from radcommons.classify.pgd import AttackSettings
+    from radcommons.classify.robustness_report import as_text
     from radcommons.classify.robustness_run import EPSILONS, FIGURE, attack_run
-    from radcommons.classify.robustness_table import as_text
 
     require_once("--finding", finding)
     require_once("--epsilon", epsilon)
