@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from radcommons.classify.attacked import LabelledFilms, aucs, pgd_scores
+from radcommons.classify.attacked import attacked_findings, aucs, films_to_attack, scores_under
 from radcommons.classify.gradient_masking import checks_of, falling_check, masking_checks
 from radcommons.classify.pgd import AttackSettings, attack, known_bce
 from radcommons.classify.robustness import compare
-from radcommons.classify.robustness_figure import robustness_figure
+from radcommons.classify.robustness_report import robustness_figure
+from radcommons.classify.training_data import Examples, Mixture
 from radcommons.errors import SettingRefused, TooFewImages
 from radcommons.pages import plot
 from radcommons.progress import Advance
@@ -73,6 +74,11 @@ def toy(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return films.clip(0, 255).round().astype(np.uint8).reshape(n, SIDE, SIDE), labels[:, None]
 
 
+def films_of(images: np.ndarray, labels: np.ndarray, patients: np.ndarray, findings: Sequence[str]) -> Mixture:
+    rows = np.arange(len(images))
+    return films_to_attack(Examples("toy", images, rows, labels, patients, tuple(findings), "toy"), side=SIDE)
+
+
 def trained(adversarial: AttackSettings | None) -> nn.Module:
     torch.manual_seed(0)
     network = Scaled()
@@ -100,13 +106,13 @@ def robust() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def films() -> LabelledFilms:
+def films() -> Mixture:
     images, labels = toy(200, seed=9)
-    return LabelledFilms.of(images, labels, np.arange(200) // 2, ["Effusion"])
+    return films_of(images, labels, np.arange(200) // 2, ["Effusion"])
 
 
 @pytest.fixture(scope="module")
-def both(plain: nn.Module, robust: nn.Module, films: LabelledFilms) -> RobustComparison:
+def both(plain: nn.Module, robust: nn.Module, films: Mixture) -> RobustComparison:
     return compare({"plain": plain, "robust": robust}, films, [3, 6, 24], SETTINGS, bootstrap_samples=200)
 
 
@@ -130,22 +136,20 @@ def test_noise_of_the_same_size_hurts_far_less(both: RobustComparison) -> None:
     assert at.noise_mean_auc > 0.9 > 0.2 > at.mean_auc.value
 
 
-def test_the_curve_begins_with_the_films_as_they_are(
-    both: RobustComparison, plain: nn.Module, films: LabelledFilms
-) -> None:
+def test_the_curve_begins_with_the_films_as_they_are(both: RobustComparison, plain: nn.Module, films: Mixture) -> None:
     (first, *_), curve = both.curves["plain"].points, both.curves["plain"]
     assert [p.epsilon for p in curve.points] == [0, 3, 6, EPSILON, 24]
     with torch.no_grad():
-        logits = plain(torch.from_numpy(films.images.astype(np.float32))[:, None]).double().numpy()
+        logits = plain(torch.from_numpy(films.parts[0].images.astype(np.float32))[:, None]).double().numpy()
     assert first.mean_auc.value == first.noise_mean_auc == pytest.approx(aucs(logits, films).mean(), abs=1e-12)
     assert (curve.films, curve.patients, curve.findings) == (200, 100, ("Effusion",))
 
 
-def test_a_linear_network_is_attacked_to_its_closed_form(plain: nn.Module, films: LabelledFilms) -> None:
+def test_a_linear_network_is_attacked_to_its_closed_form(plain: nn.Module, films: Mixture) -> None:
     """Every logit moves by epsilon sum |w| / 64 against its label; where a pixel meets no end of the scale."""
-    images = films.images.clip(50, 200)
-    inner = LabelledFilms.of(images, films.labels, films.patients, films.findings)
-    attacked = pgd_scores(plain, inner, SETTINGS, seed=0, batch_size=64, advance=lambda count: None)
+    images = films.parts[0].images.clip(50, 200)
+    inner = films_of(images, films.labels, films.patients, films.findings)
+    attacked = scores_under(SETTINGS, plain, inner, seed=0, batch_size=64, advance=lambda count: None)
     with torch.no_grad():
         clean = plain(torch.from_numpy(images.astype(np.float32))[:, None]).numpy()
         moved = EPSILON / 64 * plain.linear.weight.abs().sum().item()
@@ -153,7 +157,7 @@ def test_a_linear_network_is_attacked_to_its_closed_form(plain: nn.Module, films
 
 
 def test_results_follow_from_the_seed_and_do_not_hang_on_the_order_of_epsilons(
-    robust: nn.Module, films: LabelledFilms
+    robust: nn.Module, films: Mixture
 ) -> None:
     settings = AttackSettings(epsilon=3, steps=2)
     one, same, other = (
@@ -164,9 +168,7 @@ def test_results_follow_from_the_seed_and_do_not_hang_on_the_order_of_epsilons(
     assert one.curves["robust"].points[1].noise_auc != other.curves["robust"].points[1].noise_auc
 
 
-def test_batches_hold_no_more_films_than_asked_and_progress_counts_every_pass(
-    plain: nn.Module, films: LabelledFilms
-) -> None:
+def test_batches_hold_no_more_films_than_asked_and_progress_counts_every_pass(plain: nn.Module, films: Mixture) -> None:
     seen: list[int] = []
     counted: list[tuple[str, int]] = []
 
@@ -205,25 +207,25 @@ def test_a_finding_with_one_class_only_is_left_out_and_never_attacked() -> None:
     images, labels = toy(40, seed=2)
     three = np.hstack([np.ones_like(labels), labels, np.full_like(labels, np.nan)])
     three[:3, 1] = np.nan  # known for the first finding alone
-    films = LabelledFilms.of(images, three, np.arange(40), ["Edema", "Effusion", "Mass"])
-    assert (films.names, films.left_out, len(films)) == (("Effusion",), ("Edema", "Mass"), 37)
+    films = films_of(images, three, np.arange(40), ["Edema", "Effusion", "Mass"])
+    assert attacked_findings(films) == {"Effusion": 1} and len(films) == 37
     assert np.isnan(films.labels[:, [0, 2]]).all()
-    assert films.rows[0] == 3
+    assert films.parts[0].rows[0] == 3
 
 
 def test_soft_labels_count_as_present_from_a_half() -> None:
     images, _ = toy(4, seed=2)
-    films = LabelledFilms.of(images, np.array([[0.2], [0.5], [0.9], [0.4]]), np.arange(4), ["Effusion"])
+    films = films_of(images, np.array([[0.2], [0.5], [0.9], [0.4]]), np.arange(4), ["Effusion"])
     assert films.labels[:, 0].tolist() == [0, 1, 1, 0]
 
 
 def test_films_without_both_classes_are_refused_with_their_counts() -> None:
     images, labels = toy(6, seed=2)
     with pytest.raises(TooFewImages, match=r"no finding has both classes among the 6 films.*Effusion 6/0, Mass 0/0"):
-        LabelledFilms.of(images, np.hstack([np.ones_like(labels), labels * np.nan]), np.arange(6), ["Effusion", "Mass"])
+        films_of(images, np.hstack([np.ones_like(labels), labels * np.nan]), np.arange(6), ["Effusion", "Mass"])
 
 
-def test_an_epsilon_off_the_grey_scale_is_refused(plain: nn.Module, films: LabelledFilms) -> None:
+def test_an_epsilon_off_the_grey_scale_is_refused(plain: nn.Module, films: Mixture) -> None:
     with pytest.raises(SettingRefused, match="epsilon is 300 grey levels; give it between 0 and 255"):
         compare({"plain": plain}, films, [1, 300], SETTINGS)
     with pytest.raises(SettingRefused, match="'epsilon' is 0, an attack that changes nothing; set it above 0"):
@@ -238,7 +240,7 @@ def test_networks_with_honest_gradients_pass_every_check(both: RobustComparison)
     assert {c.name for c in both.checks["plain"]} >= {"transfer", "larger epsilon", "any change"}
 
 
-def test_a_quantising_layer_looks_robust_and_is_caught(plain: nn.Module, films: LabelledFilms) -> None:
+def test_a_quantising_layer_looks_robust_and_is_caught(plain: nn.Module, films: Mixture) -> None:
     found = compare({"quantising": Quantising(plain), "plain": plain}, films, [], SETTINGS, bootstrap_samples=200)
     looks = found.curves["quantising"].points[-1].mean_auc.value
     assert looks > 0.85 > 0.2 > found.curves["plain"].points[-1].mean_auc.value
@@ -249,9 +251,7 @@ def test_a_quantising_layer_looks_robust_and_is_caught(plain: nn.Module, films: 
     assert "higher" not in found.statement and "do not show which of plain and quantising is better" in found.statement
 
 
-def test_logits_so_large_that_the_loss_saturates_are_caught_by_the_other_loss(
-    plain: nn.Module, films: LabelledFilms
-) -> None:
+def test_logits_so_large_that_the_loss_saturates_are_caught_by_the_other_loss(plain: nn.Module, films: Mixture) -> None:
     sure = Scaled(gain=1e4)
     sure.load_state_dict(plain.state_dict())
     found = masking_checks(sure, films, SETTINGS)
@@ -259,7 +259,7 @@ def test_logits_so_large_that_the_loss_saturates_are_caught_by_the_other_loss(
     assert failed(masking_checks(sure, films, SETTINGS.model_copy(update={"loss": "margin"}))) == set()
 
 
-def test_gradients_that_point_anywhere_are_caught(plain: nn.Module, films: LabelledFilms) -> None:
+def test_gradients_that_point_anywhere_are_caught(plain: nn.Module, films: Mixture) -> None:
     found = masking_checks(Rippled(plain), films, SETTINGS, other=plain)
     assert "gradients" not in failed(found)  # there are gradients, only of no use
     assert "transfer" in failed(found)
@@ -305,13 +305,13 @@ def test_the_films_without_a_gradient_are_counted_one_by_one() -> None:
     """A network that answers bright films alone: a quarter of these is dark."""
     images = np.full((8, SIDE, SIDE), 200, np.uint8)
     images[:2] = 60
-    films = LabelledFilms.of(images, np.array([[0.0], [1.0]] * 4), np.arange(8), ["Effusion"])
+    films = films_of(images, np.array([[0.0], [1.0]] * 4), np.arange(8), ["Effusion"])
     network = nn.Sequential(nn.AvgPool2d(SIDE), nn.Threshold(128, 0), nn.Flatten(), nn.Linear(1, 1))
     (check,) = (c for c in masking_checks(network, films, AttackSettings(steps=1)) if c.name == "gradients")
     assert check.numbers == {"share of films without a gradient": 0.25}
 
 
-def test_too_few_steps_are_said_to_have_not_settled(plain: nn.Module, films: LabelledFilms) -> None:
+def test_too_few_steps_are_said_to_have_not_settled(plain: nn.Module, films: Mixture) -> None:
     short = AttackSettings(epsilon=EPSILON, steps=2, step_size=0.1, random_start=False)
     (check,) = (c for c in masking_checks(plain, films, short) if c.name == "enough steps")
     assert not check.passed
@@ -336,7 +336,7 @@ def test_an_order_is_told_where_the_interval_leaves_no_doubt(both: RobustCompari
     assert "which does not prove that no stronger attack exists" in both.statement
 
 
-def test_a_network_against_its_own_copy_is_never_worded_as_an_order(plain: nn.Module, films: LabelledFilms) -> None:
+def test_a_network_against_its_own_copy_is_never_worded_as_an_order(plain: nn.Module, films: Mixture) -> None:
     copy = Scaled()
     copy.load_state_dict(plain.state_dict())
     found = compare({"one": plain, "copy": copy}, films, [], AttackSettings(epsilon=3, steps=3), bootstrap_samples=100)
@@ -345,7 +345,7 @@ def test_a_network_against_its_own_copy_is_never_worded_as_an_order(plain: nn.Mo
     assert "higher" not in found.statement and "lower" not in found.statement
 
 
-def test_one_network_alone_has_a_curve_and_checks_but_no_difference(plain: nn.Module, films: LabelledFilms) -> None:
+def test_one_network_alone_has_a_curve_and_checks_but_no_difference(plain: nn.Module, films: Mixture) -> None:
     found = compare({"plain": plain}, films, [], AttackSettings(norm="l2", epsilon=4, steps=5), bootstrap_samples=100)
     assert found.differences == ()
     assert "transfer" not in {check.name for check in found.checks["plain"]}

@@ -10,8 +10,8 @@ import typer
 from PIL import Image
 
 from radcommons.classify.pgd import AttackSettings
+from radcommons.classify.robustness_report import as_text, table
 from radcommons.classify.robustness_run import EPSILONS, FIGURE, RECORD, TABLE, attack_run, name_of
-from radcommons.classify.robustness_table import as_text, table
 from radcommons.cli import app
 from radcommons.cli import run as command
 from radcommons.data.store import Store

@@ -10,8 +10,9 @@ from itertools import pairwise
 
 from torch import nn
 
-from radcommons.classify.attacked import LabelledFilms, aucs, batches, noise_scores, pgd_scores
+from radcommons.classify.attacked import aucs, batches, scores_under
 from radcommons.classify.pgd import WHITE, AttackSettings, evaluating, loss_and_gradient
+from radcommons.classify.training_data import Mixture
 from radcommons.errors import SettingRefused
 from radcommons.progress import Advance, Track, silent
 from radcommons.records import MaskingCheck
@@ -24,7 +25,7 @@ MORE_STEPS = (2, 4)
 
 def masking_checks(
     network: nn.Module,
-    films: LabelledFilms,
+    films: Mixture,
     settings: AttackSettings,
     *,
     seed: int = 0,
@@ -36,7 +37,7 @@ def masking_checks(
 
     Args:
         network: see `radcommons.classify.pgd`.
-        films: to attack.
+        films: of `films_to_attack`.
         settings: the attack to check, epsilon > 0.
         seed, batch_size: determine the random starts.
         other: another network on the same device, which makes the examples of the transfer attack.
@@ -56,11 +57,11 @@ def masking_checks(
     }
     passes = len(variants) + 2 + (other is not None)  # the two are noise and gradients
     with track("Checking the attack", total=passes * len(films)) as advance:
-        pgd = partial(pgd_scores, network, films, seed=seed, batch_size=batch_size, advance=advance)
-        scores = {name: pgd(variant) for name, variant in variants.items()}
-        scores["noise"] = noise_scores(network, films, settings, seed=seed, batch_size=batch_size, advance=advance)
+        under = partial(scores_under, network=network, films=films, seed=seed, batch_size=batch_size, advance=advance)
+        scores = {name: under(variant) for name, variant in variants.items()}
+        scores["noise"] = under(settings, by_chance=True)
         if other is not None:
-            scores["transfer"] = pgd(settings, made_on=other)
+            scores["transfer"] = under(settings, made_on=other)
         blind = _blind_share(network, films, settings, batch_size, advance)
     found = {name: float(aucs(values, films).mean()) for name, values in scores.items()}
     return checks_of(found, blind)
@@ -91,11 +92,11 @@ def checks_of(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, .
     """The checks, from the mean AUC under each variant of the attack and the share of films without a gradient."""
     auc = found["attack"]
 
-    def no_weaker_than(name: str, rival: str, trusted: str, doubted: str) -> MaskingCheck:
+    def no_weaker_than(name: str, rival: str, words: str, doubt: str, trust: str = "") -> MaskingCheck:
         """Is the attack at least as strong as a rival that it should beat?"""
         passed = auc <= found[rival] + ROUNDING
         numbers = {"attack": auc, rival: found[rival]}
-        verdict = f"mean AUC {auc:.3f} under attack, {found[rival]:.3f} {trusted if passed else doubted}"
+        verdict = f"mean AUC {auc:.3f} under attack, {found[rival]:.3f} {words}{trust if passed else doubt}"
         return MaskingCheck(name=name, passed=passed, numbers=numbers, verdict=verdict)
 
     longer = [f"{times} times the steps" for times in MORE_STEPS]
@@ -111,12 +112,8 @@ def checks_of(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, .
             verdict=f"{blind:.1%} of the films have a gradient of 0"
             + ("" if blind <= BLIND_SHARE else ": the attack does not know what to change"),
         ),
-        no_weaker_than(
-            "noise", "noise", "under noise of the same size", "under noise of the same size, which hurts more"
-        ),
-        no_weaker_than(
-            "one step", "one step", "after a single step", "after a single step, which hurts more than many"
-        ),
+        no_weaker_than("noise", "noise", "under noise of the same size", ", which hurts more"),
+        no_weaker_than("one step", "one step", "after a single step", ", which hurts more than many"),
         MaskingCheck(
             name="more steps",
             passed=not helped,
@@ -127,15 +124,11 @@ def checks_of(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, .
         no_weaker_than(
             "enough steps",
             longer[-1],
-            f"with {longer[-1]}: the attack has settled",
-            f"with {longer[-1]}: the attack has not settled; take more steps",
+            f"with {longer[-1]}: the attack has ",
+            "not settled; take more steps",
+            "settled",
         ),
-        no_weaker_than(
-            "loss",
-            "the other loss",
-            "when it raises the other loss",
-            "when it raises the other loss, which hurts more; use that one",
-        ),
+        no_weaker_than("loss", "the other loss", "when it raises the other loss", ", which hurts more; use that one"),
         MaskingCheck(
             name="any change",
             passed=emptied,
@@ -150,7 +143,7 @@ def checks_of(found: Mapping[str, float], blind: float) -> tuple[MaskingCheck, .
                 "transfer",
                 "transfer",
                 "under examples made on the other network",
-                "under examples made on the other network, which hurt more than its own",
+                ", which hurt more than its own",
             )
         )
     return tuple(checks)
@@ -161,7 +154,7 @@ def _longer(settings: AttackSettings, times: int) -> AttackSettings:
 
 
 def _blind_share(
-    network: nn.Module, films: LabelledFilms, settings: AttackSettings, batch_size: int, advance: Advance
+    network: nn.Module, films: Mixture, settings: AttackSettings, batch_size: int, advance: Advance
 ) -> float:
     """Share of films for which the loss has a gradient of 0."""
     blind = 0

@@ -10,13 +10,15 @@ from functools import partial
 import numpy as np
 from torch import nn
 
-from radcommons.classify.attacked import LabelledFilms, aucs, noise_scores, pgd_scores
+from radcommons.classify.attacked import attacked_findings, aucs, scores_under
 from radcommons.classify.gradient_masking import falling_check, masking_checks, require_change
+from radcommons.classify.intervals import estimate
 from radcommons.classify.pgd import WHITE, AttackSettings
+from radcommons.classify.training_data import Mixture
 from radcommons.errors import SettingRefused
-from radcommons.metrics.bootstrap import bootstrap_auc, bootstrap_mean, percentile_interval
+from radcommons.metrics.bootstrap import bootstrap_auc, bootstrap_mean
 from radcommons.progress import Track, silent
-from radcommons.records import Estimate, MaskingCheck, RobustComparison, RobustCurve, RobustDifference, RobustPoint
+from radcommons.records import MaskingCheck, RobustComparison, RobustCurve, RobustDifference, RobustPoint
 from radcommons.seeds import numpy_stream
 
 BOOTSTRAP_SAMPLES = 1_000
@@ -24,7 +26,7 @@ BOOTSTRAP_SAMPLES = 1_000
 
 def compare(
     networks: Mapping[str, nn.Module],
-    films: LabelledFilms,
+    films: Mixture,
     epsilons: Sequence[float],
     settings: AttackSettings,
     *,
@@ -37,7 +39,7 @@ def compare(
 
     Args:
         networks: one or two by name, with the films' findings; each gives the other's transfer attack.
-        films: to attack, at the networks' side.
+        films: of `films_to_attack`, at the networks' side.
         epsilons: grey levels, [0, 255]; 0 and that of the settings are added.
         settings: the attack; the checks are made at its epsilon, > 0.
         seed, batch_size: they determine every random number; memory grows with the batch.
@@ -47,19 +49,56 @@ def compare(
     """
     require_change(settings)
     sizes = _sizes([*epsilons, settings.epsilon])
-    curves, checks, attacked = {}, {}, []
+    columns = attacked_findings(films)
+    labels = films.labels[:, list(columns.values())]
+    curves, checks, means = {}, {}, []
     for name, network in networks.items():
-        by_attack, by_noise = _scores(network, films, sizes, settings, seed, batch_size, track)
-        attacked.append(by_attack)
-        curves[name] = _curve(films, sizes, settings, by_attack, by_noise, bootstrap_samples)
+        with track("Attacking", total=2 * len(sizes) * len(films)) as advance:
+            under = partial(scores_under, seed=seed, batch_size=batch_size, advance=advance)
+            at = [settings.model_copy(update={"epsilon": size}) for size in sizes]
+            attacked = [under(one, network, films) for one in at]
+            noisy = [under(one, network, films, by_chance=True) for one in at]
+        points, resampled = [], []
+        for size, by_attack, by_noise in zip(sizes, attacked, noisy, strict=True):
+            under_attack, under_noise = aucs(by_attack, films), aucs(by_noise, films)
+            resampled.append(
+                bootstrap_auc(
+                    by_attack,
+                    labels,
+                    films.patients,
+                    bootstrap_samples=bootstrap_samples,
+                    rng=numpy_stream(0, "redraws"),  # the same patients for every network and epsilon
+                )
+            )
+            points.append(
+                RobustPoint(
+                    epsilon=size,
+                    auc=dict(zip(columns, under_attack.tolist(), strict=True)),
+                    mean_auc=estimate(under_attack.mean(), bootstrap_mean(resampled[-1])),
+                    noise_auc=dict(zip(columns, under_noise.tolist(), strict=True)),
+                    noise_mean_auc=float(under_noise.mean()),
+                )
+            )
+        means.append([(np.array(list(p.auc.values())), r) for p, r in zip(points, resampled, strict=True)])
+        curves[name] = RobustCurve(
+            attack=settings.model_dump(exclude={"epsilon"}),
+            films=len(films),
+            patients=len(np.unique(films.patients)),
+            findings=tuple(columns),
+            left_out=tuple(f for f in films.findings if f not in columns),
+            points=tuple(points),
+        )
         other = next((n for n in networks.values() if n is not network), None)
         checks[name] = (
             *masking_checks(network, films, settings, seed=seed, batch_size=batch_size, other=other, track=track),
-            falling_check(sizes, [point.mean_auc.value for point in curves[name].points]),
+            falling_check(sizes, [point.mean_auc.value for point in points]),
         )
-    differences = (
-        _differences(films, sizes, *attacked, bootstrap_samples=bootstrap_samples) if len(attacked) == 2 else ()
-    )
+    differences: tuple[RobustDifference, ...] = ()
+    if len(means) == 2:
+        differences = tuple(
+            RobustDifference(epsilon=size, mean_auc=estimate((b - a).mean(), bootstrap_mean(of_b - of_a)))
+            for size, (a, of_a), (b, of_b) in zip(sizes, *means, strict=True)
+        )
     return RobustComparison(
         epsilon=settings.epsilon,
         curves=curves,
@@ -74,87 +113,6 @@ def _sizes(epsilons: Sequence[float]) -> list[float]:
         if not 0 <= epsilon <= WHITE:
             raise SettingRefused(f"epsilon is {epsilon:g} grey levels; give it between 0 and {WHITE:g}")
     return sorted({0.0, *map(float, epsilons)})
-
-
-def _scores(
-    network: nn.Module,
-    films: LabelledFilms,
-    sizes: Sequence[float],
-    settings: AttackSettings,
-    seed: int,
-    batch_size: int,
-    track: Track,
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Logits (n, evaluated) at each epsilon, under attack and under noise."""
-    at = [settings.model_copy(update={"epsilon": size}) for size in sizes]
-    with track("Attacking", total=2 * len(sizes) * len(films)) as advance:
-        pgd = partial(pgd_scores, network, films, seed=seed, batch_size=batch_size, advance=advance)
-        noisy = partial(noise_scores, network, films, seed=seed, batch_size=batch_size, advance=advance)
-        return [pgd(one) for one in at], [noisy(one) for one in at]
-
-
-def _curve(
-    films: LabelledFilms,
-    sizes: Sequence[float],
-    settings: AttackSettings,
-    attacked: Sequence[np.ndarray],
-    noisy: Sequence[np.ndarray],
-    bootstrap_samples: int,
-) -> RobustCurve:
-    points = []
-    for size, by_attack, by_noise in zip(sizes, attacked, noisy, strict=True):
-        under_attack, under_noise = aucs(by_attack, films), aucs(by_noise, films)
-        resampled = _resampled(by_attack, films, bootstrap_samples)
-        points.append(
-            RobustPoint(
-                epsilon=size,
-                auc=dict(zip(films.names, under_attack.tolist(), strict=True)),
-                mean_auc=_mean(under_attack, resampled),
-                noise_auc=dict(zip(films.names, under_noise.tolist(), strict=True)),
-                noise_mean_auc=float(under_noise.mean()),
-            )
-        )
-    return RobustCurve(
-        attack=settings.model_dump(exclude={"epsilon"}),
-        films=len(films),
-        patients=len(np.unique(films.patients)),
-        findings=films.names,
-        left_out=films.left_out,
-        points=tuple(points),
-    )
-
-
-def _differences(
-    films: LabelledFilms,
-    sizes: Sequence[float],
-    first: list[np.ndarray],
-    second: list[np.ndarray],
-    *,
-    bootstrap_samples: int,
-) -> tuple[RobustDifference, ...]:
-    """Second minus first at each epsilon, both in the same bootstrap samples."""
-    found = []
-    for size, one, other in zip(sizes, first, second, strict=True):
-        values = aucs(other, films) - aucs(one, films)
-        resampled = _resampled(other, films, bootstrap_samples) - _resampled(one, films, bootstrap_samples)
-        found.append(RobustDifference(epsilon=size, mean_auc=_mean(values, resampled)))
-    return tuple(found)
-
-
-def _resampled(scores: np.ndarray, films: LabelledFilms, bootstrap_samples: int) -> np.ndarray:
-    """AUCs in bootstrap samples of patients, (bootstrap_samples, evaluated); the samples are the same at every call."""
-    labels = films.labels[:, list(films.evaluated)]
-    rng = numpy_stream(0, "redraws")
-    return bootstrap_auc(scores, labels, films.patients, bootstrap_samples=bootstrap_samples, rng=rng)
-
-
-def _mean(values: np.ndarray, resampled: np.ndarray) -> Estimate:
-    """Mean over findings of values (evaluated,), with its interval from bootstrap samples (r, evaluated).
-
-    A bootstrap sample without both classes of a finding is left out for that finding.
-    """
-    low, high = percentile_interval(bootstrap_mean(resampled))
-    return Estimate(value=float(values.mean()), low=low, high=high)
 
 
 def _statement(

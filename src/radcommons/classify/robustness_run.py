@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from radcommons.classify.attacked import LabelledFilms
+from radcommons.classify.attacked import films_to_attack
 from radcommons.classify.evaluation import films_of_part, require_common
 from radcommons.classify.pgd import AttackSettings
 from radcommons.classify.robustness import BOOTSTRAP_SAMPLES, compare
-from radcommons.classify.robustness_figure import robustness_figure
-from radcommons.classify.robustness_table import table
+from radcommons.classify.robustness_report import robustness_figure, table
 from radcommons.data.listing import Part
 from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused
@@ -110,9 +109,7 @@ def attack_run(
             )
         result = compare(
             {name: Outputs(c.network, [c.findings.index(f) for f in chosen]) for name, c in classifiers.items()},
-            LabelledFilms.of(
-                attacked.images, attacked.labels, attacked.patients, chosen, rows=attacked.rows, side=classifier.side
-            ),
+            films_to_attack(attacked, side=classifier.side),
             epsilons,
             settings,
             seed=seed,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.output import AsJson, Set, bar, show
 from radcommons.errors import GateRefused
 
 EPILOG = """
@@ -35,7 +35,7 @@ def audit(
         None, "--preset", help="Shipped sizes: standard (default), quick, paper (10,000 images)."
     ),
     config: Path | None = typer.Option(None, "--config", help="A TOML file of sizes instead of a preset."),
-    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
+    set_: list[str] = Set,
     as_json: bool = AsJson,
 ) -> None:
     """Compare synthetic images with films in training and held out; exit 3 where the policy is not met."""

@@ -1,10 +1,11 @@
 """``radcommons classify``: train a classifier on films and synthetic images, and evaluate it on films."""
 
 from pathlib import Path
+from typing import Literal, get_args
 
 import typer
 
-from radcommons.cli.output import AsJson, bar, seed_option, show
+from radcommons.cli.output import AsJson, Config, Set, bar, seed_option, show
 from radcommons.cli.stopping import stop_after_step
 from radcommons.errors import SettingRefused
 from radcommons.settings import override, require_once
@@ -28,7 +29,19 @@ radcommons classify attack classifiers/site-a stores/site-a --out attacks/site-a
 
 radcommons classify attack classifiers/plain stores/site-a --out attacks/both --other classifiers/robust --set norm=l2
 """
-PARTS = ("train", "val", "test")
+
+
+def read_part(text: str) -> str:
+    """The value of --part; raises SettingRefused."""
+    if text not in get_args(Part):
+        raise SettingRefused(f"--part is '{text}'; it must be train, val or test")
+    return text
+
+
+Part = Literal["train", "val", "test"]
+PartOption = typer.Option(
+    "test", "--part", parser=read_part, metavar="TEXT", help="Part of the store: train, val or test."
+)
 EVAL_SEED = seed_option("Seed of the bootstrap samples.")
 ATTACK_SEED = seed_option("Seed of the choice of films, the random starts and the noise.")
 
@@ -50,8 +63,8 @@ def train(
         "--preset",
         help="Shipped settings: small-64 (default without a GPU), paper (default with one), small-32.",
     ),
-    config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
-    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the preset."),
+    config: Path | None = Config,
+    set_: list[str] = Set,
     weights: Path | None = typer.Option(
         None, "--weights", help="File with ImageNet weights of DenseNet-121, for initial=imagenet."
     ),
@@ -105,7 +118,7 @@ def evaluate(
     run: Path = typer.Argument(help="A run of 'classify train'."),
     store: Path = typer.Argument(help="The store to evaluate on."),
     out: Path = typer.Option(..., "--out", help="Folder of the results."),
-    part: str = typer.Option("test", "--part", help="Part of the store: train, val or test."),
+    part: Part = PartOption,
     finding: list[str] = typer.Option([], "--finding", help="Only this finding; may be repeated. Default: all."),
     by_image: bool = typer.Option(
         False,
@@ -123,14 +136,12 @@ def evaluate(
     from radcommons.classify.evaluation import evaluate as evaluate_run
     from radcommons.classify.evaluation_page import as_text
 
-    if part not in PARTS:
-        raise SettingRefused(f"--part is '{part}'; it must be train, val or test")
     require_once("--finding", finding)
     found = evaluate_run(
         run,
         store,
         out,
-        part=part,  # type: ignore[arg-type]
+        part=part,
         findings=finding or None,
         by_image=by_image,
         bootstrap_samples=bootstrap_samples,
@@ -149,7 +160,7 @@ def attack(
     other: Path | None = typer.Option(
         None, "--other", help="A second run to attack on the same films, e.g. one with adversarial training."
     ),
-    part: str = typer.Option("test", "--part", help="Part of the store: train, val or test."),
+    part: Part = PartOption,
     finding: list[str] = typer.Option([], "--finding", help="Only this finding; may be repeated. Default: all."),
     epsilon: list[float] = typer.Option(
         [], "--epsilon", help="Size of the change, grey levels; may be repeated. Default: 0.5, 1, 2, 4, 8."
@@ -163,11 +174,9 @@ def attack(
 ) -> None:
     """Attack a classifier: AUC against the size of the change, compared with noise, and checks of the attack."""
     from radcommons.classify.pgd import AttackSettings
+    from radcommons.classify.robustness_report import as_text
     from radcommons.classify.robustness_run import EPSILONS, FIGURE, attack_run
-    from radcommons.classify.robustness_table import as_text
 
-    if part not in PARTS:
-        raise SettingRefused(f"--part is '{part}'; it must be train, val or test")
     require_once("--finding", finding)
     require_once("--epsilon", epsilon)
     settings = AttackSettings.parse(override({}, set_), source=f"--set {' --set '.join(set_)}")
@@ -177,7 +186,7 @@ def attack(
         out,
         settings,
         other=other,
-        part=part,  # type: ignore[arg-type]
+        part=part,
         findings=finding or None,
         epsilons=epsilon or EPSILONS,
         films=films,

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from radcommons.cli.experiment import default_workers
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.output import AsJson, Config, Set, TrainingsAtATime, bar, show
 
 EPILOG = """
 radcommons classify screen pooled-set --out screens/pooled
@@ -35,11 +35,9 @@ def screen(
         help="Largest share of correct labels that may rank above a planted label, for it to count as found.",
     ),
     preset: str | None = typer.Option(None, "--preset", help="Shipped settings of the classifiers; default: small-64."),
-    config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
-    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the preset."),
-    workers: int | None = typer.Option(
-        None, "--workers", min=1, help="Trainings at the same time, one core each. Default: all cores; 1 on a GPU."
-    ),
+    config: Path | None = Config,
+    set_: list[str] = Set,
+    workers: int | None = TrainingsAtATime,
     as_json: bool = AsJson,
 ) -> None:
     """Find labels that are probably wrong or poisoned; planted wrong labels measure how many the screen finds."""

@@ -1,21 +1,35 @@
 """``radcommons experiment``: the paper's experiments with their controls, from one TOML file."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.option_groups import with_option_groups
+from radcommons.cli.output import AsJson, TrainingsAtATime, bar, show
+from radcommons.records import ExperimentResult
+
+if TYPE_CHECKING:
+    from radcommons.experiments.settings import ExperimentSettings
 
 app = typer.Typer(no_args_is_help=True, help="The paper's experiments, with the controls that separate the causes.")
 
-Config = typer.Argument(
-    metavar="CONFIG.toml", help="Stores, generators and sizes; 'preset = \"small\"' starts from shipped sizes."
-)
-Out = typer.Option(..., "--out", help="Folder of the results; continues an unfinished experiment there.")
-Set = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the file.")
-Workers = typer.Option(
-    None, "--workers", min=1, help="Trainings at the same time, one core each. Default: all cores; 1 on a GPU."
-)
+
+@dataclass(frozen=True)
+class Options:
+    """The options of every experiment."""
+
+    config: Path = typer.Argument(
+        metavar="CONFIG.toml", help="Stores, generators and sizes; 'preset = \"small\"' starts from shipped sizes."
+    )
+    out: Path = typer.Option(..., "--out", help="Folder of the results; continues an unfinished experiment there.")
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the file.")
+    workers: int | None = TrainingsAtATime
+    as_json: bool = AsJson
+
+
 ENRICH_EPILOG = """
 radcommons experiment enrich enrich.toml --out results/enrich
 
@@ -27,39 +41,32 @@ radcommons experiment merge merge.toml --out results/merge --workers 2
 
 
 @app.command("enrich", epilog=ENRICH_EPILOG)
-def enrich(
-    config: Path = Config,
-    out: Path = Out,
-    set_: list[str] = Set,
-    workers: int | None = Workers,
-    as_json: bool = AsJson,
-) -> None:
+@with_option_groups
+def enrich(options: Options) -> None:
     """Fig. 2: do synthetic images improve a small local set, or does another cause explain the improvement?"""
     from radcommons.experiments.enrich import enrich as carry_out
-    from radcommons.experiments.report import as_text
-    from radcommons.experiments.settings import EnrichSettings, read_settings
+    from radcommons.experiments.settings import EnrichSettings
 
-    settings = read_settings(EnrichSettings, "enrich", config, set_)
-    result = carry_out(settings, out, workers=workers or default_workers(), track=bar)
-    show(result.model_dump(mode="json"), as_text(result, out), as_json)
+    _run("enrich", EnrichSettings, carry_out, options)
 
 
 @app.command("merge", epilog=MERGE_EPILOG)
-def merge(
-    config: Path = Config,
-    out: Path = Out,
-    set_: list[str] = Set,
-    workers: int | None = Workers,
-    as_json: bool = AsJson,
-) -> None:
+@with_option_groups
+def merge(options: Options) -> None:
     """Fig. 3: is it better to train on synthetic images of two sites than of one?"""
     from radcommons.experiments.merge import merge as carry_out
-    from radcommons.experiments.report import as_text
-    from radcommons.experiments.settings import MergeSettings, read_settings
+    from radcommons.experiments.settings import MergeSettings
 
-    settings = read_settings(MergeSettings, "merge", config, set_)
-    result = carry_out(settings, out, workers=workers or default_workers(), track=bar)
-    show(result.model_dump(mode="json"), as_text(result, out), as_json)
+    _run("merge", MergeSettings, carry_out, options)
+
+
+def _run(name: str, kind: "type[ExperimentSettings]", carry_out: Callable[..., ExperimentResult], o: Options) -> None:
+    from radcommons.experiments.report import as_text
+    from radcommons.experiments.settings import read_settings
+
+    settings = read_settings(kind, name, o.config, o.set_)
+    result = carry_out(settings, o.out, workers=o.workers or default_workers(), track=bar)
+    show(result.model_dump(mode="json"), as_text(result, o.out), o.as_json)
 
 
 def default_workers() -> int:

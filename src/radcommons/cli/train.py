@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from radcommons.cli.output import AsJson, bar, show
+from radcommons.cli.output import AsJson, Config, Set, bar, show
 from radcommons.cli.stopping import stop_after_step
 
 EPILOG = """
@@ -25,8 +25,8 @@ def train(
         help="Shipped settings: small-64 (default without a GPU), paper-256 (default with one), paper-512, paper-1024, "
         "authors-1024, demo-32.",
     ),
-    config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
-    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the preset."),
+    config: Path | None = Config,
+    set_: list[str] = Set,
     dry_run: bool = typer.Option(False, "--dry-run", help="Show settings, schedule and sizes; do not train."),
     as_json: bool = AsJson,
 ) -> None:
