@@ -431,7 +431,7 @@ def test_info_names_the_rows_of_identical_films(
     text = capsys.readouterr().out
     rows = ", ".join(f"row {film['row']} ({film['image_id']})" for film in found if film["group"] == 0)
     assert [film["row"] for film in found if film["group"] == 0] == [0, 10, 20]
-    assert f"identical      {rows}\n" in text and "and 14 more films: --json names all" in text
+    assert f"identical      {rows}\n" in text and "and 14 more films; --json lists all" in text
 
 
 def write_film(path: Path, uid: str, *, cut: bool) -> None:

@@ -167,7 +167,7 @@ def test_delong_needs_two_patients_of_either_class() -> None:
 def test_bootstrap_delong_and_permutation_agree_on_one_comparison() -> None:
     first, second, labels, patients = two_classifiers(18, better=0.3, patients=200)
     both, twice = np.hstack([first, second]), np.hstack([labels, labels])
-    aucs = bootstrap_auc(both, twice, patients, permutations=2000, rng=np.random.default_rng(19))
+    aucs = bootstrap_auc(both, twice, patients, bootstrap_samples=2000, rng=np.random.default_rng(19))
     values = aucs[:, 0] - aucs[:, 1]
     delong = delong_test(first, second, labels, patients)
     assert values.std() == pytest.approx(delong.standard_error[0], rel=0.06)

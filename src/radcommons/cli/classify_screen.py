@@ -34,9 +34,7 @@ def screen(
         max=0.5,
         help="Share of right labels that may rank above a flipped label that counts as found.",
     ),
-    preset: str | None = typer.Option(
-        None, "--preset", help="Shipped settings of the classifiers; small-64 by default."
-    ),
+    preset: str | None = typer.Option(None, "--preset", help="Shipped settings of the classifiers; default: small-64."),
     config: Path | None = Config,
     set_: list[str] = Set,
     workers: int | None = TrainingsAtATime,

@@ -10,9 +10,7 @@ EPILOG = "radcommons demo --out demo"
 
 
 def demo(
-    out: Path = typer.Option(
-        Path("demo"), "--out", help="Folder of the results; an unfinished demo there is continued."
-    ),
+    out: Path = typer.Option(Path("demo"), "--out", help="Folder of the results; an unfinished demo is continued."),
     as_json: bool = AsJson,
 ) -> None:
     """Two simulated hospitals: generators, audits, a pooled set, an experiment, a report; minutes on two cores."""

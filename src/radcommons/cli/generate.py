@@ -25,9 +25,7 @@ def generate(
     label: list[str] = typer.Option(
         [], "--label", metavar="FINDING=VALUE", help="A finding's value from 0 to 1; all others are 0. May be repeated."
     ),
-    balanced: bool = typer.Option(
-        False, "--balanced", help="Each of the F findings in turn: image i shows finding i modulo F."
-    ),
+    balanced: bool = typer.Option(False, "--balanced", help="Each of F findings in turn: image i shows i modulo F."),
     seed: int = SEED,
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
     study_date: str | None = typer.Option(
