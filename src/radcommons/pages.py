@@ -1,6 +1,7 @@
 """Self-contained HTML pages: one style for light and dark, pictures embedded, nothing loaded from the network."""
 
 import base64
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,12 @@ def render_page(template: str, **content: Any) -> str:
     loader = PackageLoader("radcommons", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.get_template(template).render(**content)
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (heads, *rows)]
+    return [lines[0], "|" + "---|" * len(heads), *lines[1:]]
 
 
 def picture(image: Image.Image, description: str, *, width: int | None = None) -> Markup:

@@ -15,6 +15,7 @@ from radcommons.classify.trials import Trial, TrialResult
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, TooFewImages
 from radcommons.experiments import enrich as module
+from radcommons.experiments import results
 from radcommons.experiments.enrich import CONTROLS, ENRICHED, REAL_ONLY, descriptions, enrich
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.gan import training
@@ -42,7 +43,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Enric
             found.extend(asked)
             raise InterruptedError
 
-        monkeypatch.setattr(module, "run_trials", instead)
+        monkeypatch.setattr(results, "run_trials", instead)
         with pytest.raises(InterruptedError):
             enrich(settings, tmp_path / "composed")
         return found

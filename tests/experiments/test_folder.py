@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from radcommons.classify.training_data import Examples, of_images
-from radcommons.experiments.folder import ExperimentFolder
+from radcommons.experiments.folder import kept_images
 
 
 class Drawing:
@@ -23,17 +23,17 @@ class Drawing:
 
 @pytest.mark.parametrize(("digest", "draws"), [("first", 1), ("second", 2)])
 def test_images_are_drawn_again_only_for_another_generator(tmp_path: Path, digest: str, draws: int) -> None:
-    folder, draw = ExperimentFolder(tmp_path), Drawing("first")
-    drawn = folder.synthetic("run-0", draw, generator_digest="first")
+    folder, draw = tmp_path / "run-0", Drawing("first")
+    drawn = kept_images(folder, draw, generator_digest="first")
     draw.digest = digest
-    again = folder.synthetic("run-0", draw, generator_digest=digest)
+    again = kept_images(folder, draw, generator_digest=digest)
     assert draw.calls == draws and (again.images == draws).all() and again.digest == f"{digest}/7"
     assert again.source == drawn.source == "synthetic run" and again.findings == ("Edema",)
     np.testing.assert_array_equal(again.labels, drawn.labels)
 
 
 def test_what_a_kill_left_half_written_is_drawn_again(tmp_path: Path) -> None:
-    folder, draw = ExperimentFolder(tmp_path), Drawing("first")
-    folder.synthetic("run-0", draw, generator_digest="first")
-    (tmp_path / "synthetic" / "run-0" / "drawn.json").write_text('{"source": "synth')
-    assert (folder.synthetic("run-0", draw, generator_digest="first").images == 2).all()
+    folder, draw = tmp_path / "run-0", Drawing("first")
+    kept_images(folder, draw, generator_digest="first")
+    (folder / "drawn.json").write_text('{"source": "synth')
+    assert (kept_images(folder, draw, generator_digest="first").images == 2).all()

@@ -8,7 +8,7 @@ import pytest
 
 from radcommons.classify.trials import Trial, TrialResult
 from radcommons.errors import FindingUnknown, TooFewImages
-from radcommons.experiments import merge as module
+from radcommons.experiments import results
 from radcommons.experiments.merge import merge
 from radcommons.experiments.settings import MergeSettings
 from radcommons.models.generator import Generator
@@ -32,7 +32,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Merge
             found.extend(asked)
             raise InterruptedError
 
-        monkeypatch.setattr(module, "run_trials", instead)
+        monkeypatch.setattr(results, "run_trials", instead)
         with pytest.raises(InterruptedError):
             merge(settings, tmp_path / "composed")
         return found

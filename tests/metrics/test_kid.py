@@ -105,7 +105,7 @@ def test_the_interval_is_that_of_the_estimator_computed_half_by_half() -> None:
     for _ in range(6):
         kept = random_half(patients, rng=again)
         halves.append(squared_mmd(real[kept], fake[random_half(np.arange(24), rng=again)]))
-    expected = half_sample_interval(squared_mmd(real, fake), halves, level=0.9)
+    expected = half_sample_interval(squared_mmd(real, fake), halves)
     names = np.array([f"patient {n:02}" for n in patients])
-    found = kid_interval(real, fake, halves=6, rng=np.random.default_rng(10), level=0.9, real_groups=names)
+    found = kid_interval(real, fake, halves=6, rng=np.random.default_rng(10), real_groups=names)
     assert found == pytest.approx(expected, rel=1e-9)

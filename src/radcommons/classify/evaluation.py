@@ -106,22 +106,19 @@ def evaluate(
                 seed=seed,
             )
             advance(1)
+        one_class = {
+            finding: (int((labels >= 0.5).sum()), int((labels < 0.5).sum()))
+            for finding, labels, has_both in zip(chosen, films.labels.T, both, strict=True)
+            if not has_both
+        }
         evaluation = evaluation.model_copy(
-            update={"store": store.name, "part": part, "overlap": overlap, "one_class": _of_one_class(films, both)}
+            update={"store": store.name, "part": part, "overlap": overlap, "one_class": one_class}
         )
         put_whole(out / PREDICTIONS, predictions(store, films, scores[:, columns]).write_parquet)
         write_whole(out / TABLE, table(evaluation))
         write_whole(out / PAGE, render(evaluation))
         write_whole(out / RECORD, evaluation.to_json())
         return evaluation
-
-
-def _of_one_class(films: Examples, both: np.ndarray) -> dict[str, tuple[int, int]]:
-    return {
-        finding: (int((labels >= 0.5).sum()), int((labels < 0.5).sum()))
-        for finding, labels, has_both in zip(films.findings, films.labels.T, both, strict=True)
-        if not has_both
-    }
 
 
 def films_of_part(

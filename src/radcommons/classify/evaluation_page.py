@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from radcommons.metrics.bootstrap import FEW_PATIENTS
-from radcommons.pages import plot, plot_style, render_page
+from radcommons.pages import markdown_table, plot, plot_style, render_page
 from radcommons.records import Estimate, Evaluation
 
 if TYPE_CHECKING:
@@ -33,31 +33,23 @@ def rows(evaluation: Evaluation, rule: str = "youden") -> list[tuple[str, list[s
 
 def caution(evaluation: Evaluation) -> str:
     """What a reader must know before the numbers: films seen in training, few patients, findings left out."""
-    return " ".join(text for text in (_seen(evaluation), _few(evaluation), _one_class(evaluation)) if text)
-
-
-def _few(evaluation: Evaluation) -> str:
-    few = [f"{f.finding} ({f.patients_of_rarer})" for f in evaluation.findings if f.patients_of_rarer < FEW_PATIENTS]
-    said = f"Fewer than {FEW_PATIENTS} patients of the rarer class: {', '.join(few)}. Do not rely on these numbers."
-    return said if few else ""
-
-
-def _one_class(evaluation: Evaluation) -> str:
-    left_out = [
-        f"{finding} ({positives:,} films with, {negatives:,} without)"
-        for finding, (positives, negatives) in evaluation.one_class.items()
-    ]
-    return f"Not evaluated, because all films are of one class: {', '.join(left_out)}." if left_out else ""
-
-
-def _seen(evaluation: Evaluation) -> str:
+    said = []
     did = {"train": "the classifier learned from", "val": "thresholds and the end of training were chosen on"}
-    if evaluation.part not in did:
-        return ""
-    return (
-        f"If this store was used in training, these are the films that {did[evaluation.part]}, "
-        "and the numbers are too good."
-    )
+    if evaluation.part in did:
+        said.append(
+            f"If this store was used in training, these are the films that {did[evaluation.part]}, "
+            "and the numbers are too good."
+        )
+    few = [f"{f.finding} ({f.patients_of_rarer})" for f in evaluation.findings if f.patients_of_rarer < FEW_PATIENTS]
+    if few:
+        said.append(
+            f"Fewer than {FEW_PATIENTS} patients of the rarer class: {', '.join(few)}. Do not rely on these numbers."
+        )
+    counts = evaluation.one_class.items()
+    one_class = [f"{f} ({present:,} films with, {absent:,} without)" for f, (present, absent) in counts]
+    if one_class:
+        said.append(f"Not evaluated, because all films are of one class: {', '.join(one_class)}.")
+    return " ".join(said)
 
 
 def table(evaluation: Evaluation) -> str:
@@ -68,13 +60,10 @@ def table(evaluation: Evaluation) -> str:
         f"95% intervals from {evaluation.bootstrap_samples:,} bootstrap samples of {evaluation.unit}; "
         f"thresholds by Youden's rule on validation. {caution(evaluation)}".rstrip(),
         "",
-        "| finding | films with / without | " + " | ".join(COLUMNS) + " |",
-        "|---|---|" + "---|" * len(COLUMNS),
     ]
     counts = {f.finding: f"{f.positives:,} / {f.negatives:,}" for f in evaluation.findings}
-    for name, texts in rows(evaluation):
-        lines.append(f"| {name} | {counts.get(name, '')} | " + " | ".join(texts) + " |")
-    return "\n".join(lines) + "\n"
+    cells = ((name, counts.get(name, ""), *texts) for name, texts in rows(evaluation))
+    return "\n".join([*lines, *markdown_table(("finding", "films with / without", *COLUMNS), cells)]) + "\n"
 
 
 def render(evaluation: Evaluation) -> str:

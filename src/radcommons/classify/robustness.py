@@ -49,44 +49,24 @@ def compare(
     """
     require_change(settings)
     sizes = _sizes([*epsilons, settings.epsilon])
-    columns = attacked_findings(films)
-    labels = films.labels[:, list(columns.values())]
-    curves, checks, means = {}, {}, []
+    findings = tuple(attacked_findings(films))
+    curves, checks, measured = {}, {}, []
     for name, network in networks.items():
         with track("Attacking", total=2 * len(sizes) * len(films)) as advance:
             under = partial(scores_under, seed=seed, batch_size=batch_size, advance=advance)
             at = [settings.model_copy(update={"epsilon": size}) for size in sizes]
             attacked = [under(one, network, films) for one in at]
             noisy = [under(one, network, films, by_chance=True) for one in at]
-        points, resampled = [], []
-        for size, by_attack, by_noise in zip(sizes, attacked, noisy, strict=True):
-            under_attack, under_noise = aucs(by_attack, films), aucs(by_noise, films)
-            resampled.append(
-                bootstrap_auc(
-                    by_attack,
-                    labels,
-                    films.patients,
-                    bootstrap_samples=bootstrap_samples,
-                    rng=numpy_stream(0, "redraws"),  # the same patients for every network and epsilon
-                )
-            )
-            points.append(
-                RobustPoint(
-                    epsilon=size,
-                    auc=dict(zip(columns, under_attack.tolist(), strict=True)),
-                    mean_auc=estimate(under_attack.mean(), bootstrap_mean(resampled[-1])),
-                    noise_auc=dict(zip(columns, under_noise.tolist(), strict=True)),
-                    noise_mean_auc=float(under_noise.mean()),
-                )
-            )
-        means.append([(np.array(list(p.auc.values())), r) for p, r in zip(points, resampled, strict=True)])
+        found = [_point(films, *of, bootstrap_samples) for of in zip(sizes, attacked, noisy, strict=True)]
+        points = tuple(point for point, _, _ in found)
+        measured.append(found)
         curves[name] = RobustCurve(
             attack=settings.model_dump(exclude={"epsilon"}),
             films=len(films),
             patients=len(np.unique(films.patients)),
-            findings=tuple(columns),
-            left_out=tuple(f for f in films.findings if f not in columns),
-            points=tuple(points),
+            findings=findings,
+            left_out=tuple(f for f in films.findings if f not in findings),
+            points=points,
         )
         other = next((n for n in networks.values() if n is not network), None)
         checks[name] = (
@@ -94,10 +74,10 @@ def compare(
             falling_check(sizes, [point.mean_auc.value for point in points]),
         )
     differences: tuple[RobustDifference, ...] = ()
-    if len(means) == 2:
+    if len(measured) == 2:
         differences = tuple(
             RobustDifference(epsilon=size, mean_auc=estimate((b - a).mean(), bootstrap_mean(of_b - of_a)))
-            for size, (a, of_a), (b, of_b) in zip(sizes, *means, strict=True)
+            for size, (_, a, of_a), (_, b, of_b) in zip(sizes, *measured, strict=True)
         )
     return RobustComparison(
         epsilon=settings.epsilon,
@@ -115,6 +95,29 @@ def _sizes(epsilons: Sequence[float]) -> list[float]:
     return sorted({0.0, *map(float, epsilons)})
 
 
+def _point(
+    films: Mixture, size: float, attacked: np.ndarray, noisy: np.ndarray, bootstrap_samples: int
+) -> tuple[RobustPoint, np.ndarray, np.ndarray]:
+    """The point of a curve, its AUCs (findings,), and these in bootstrap samples of patients, (r, findings)."""
+    columns = attacked_findings(films)
+    resampled = bootstrap_auc(
+        attacked,
+        films.labels[:, list(columns.values())],
+        films.patients,
+        bootstrap_samples=bootstrap_samples,
+        rng=numpy_stream(0, "redraws"),  # the same patients for every network and epsilon
+    )
+    under_attack, under_noise = aucs(attacked, films), aucs(noisy, films)
+    point = RobustPoint(
+        epsilon=size,
+        auc=dict(zip(columns, under_attack.tolist(), strict=True)),
+        mean_auc=estimate(under_attack.mean(), bootstrap_mean(resampled)),
+        noise_auc=dict(zip(columns, under_noise.tolist(), strict=True)),
+        noise_mean_auc=float(under_noise.mean()),
+    )
+    return point, under_attack, resampled
+
+
 def _statement(
     checks: Mapping[str, Sequence[MaskingCheck]], differences: Sequence[RobustDifference], settings: AttackSettings
 ) -> str:
@@ -123,7 +126,8 @@ def _statement(
     parts = []
     if differences:
         first, second = checks
-        for epsilon, where in ((0.0, "On films as they are"), (settings.epsilon, _under(settings))):
+        size = f"{'up to' if settings.norm == 'linf' else 'root mean square'} {settings.epsilon:g} grey levels"
+        for epsilon, where in ((0.0, "On films as they are"), (settings.epsilon, f"Under an attack of {size}")):
             (at,) = (d.mean_auc for d in differences if d.epsilon == epsilon)
             assert at.low is not None and at.high is not None
             said = at.text("+.3f")
@@ -150,8 +154,3 @@ def _statement(
                 "exists."
             )
     return " ".join(parts)
-
-
-def _under(settings: AttackSettings) -> str:
-    size = "up to" if settings.norm == "linf" else "root mean square"
-    return f"Under an attack of {size} {settings.epsilon:g} grey levels"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from radcommons.pages import plot_style
+from radcommons.pages import markdown_table, plot_style
 from radcommons.records import RobustComparison, RobustCurve, Robustness
 
 if TYPE_CHECKING:
@@ -56,34 +56,26 @@ def as_text(robustness: Robustness, figure: str) -> str:
 
 def _means(result: RobustComparison) -> list[str]:
     names = list(result.curves)
-    heads = [f"{name}, under {what}" for name in names for what in ("attack", "noise")]
-    difference = f"{names[1]} minus {names[0]}, under attack" if result.differences else None
-    lines = [
-        "| epsilon | " + " | ".join([*heads, *filter(None, [difference])]) + " |",
-        "|---|" + "---|" * (len(heads) + bool(difference)),
-    ]
+    heads = ["epsilon", *(f"{name}, under {what}" for name in names for what in ("attack", "noise"))]
+    if result.differences:
+        heads.append(f"{names[1]} minus {names[0]}, under attack")
+    rows = []
     for place, first in enumerate(result.curves[names[0]].points):
         points = [result.curves[name].points[place] for name in names]
         cells = [text for p in points for text in (p.mean_auc.text(), f"{p.noise_mean_auc:.3f}")]
-        if difference:
-            cells.append(result.differences[place].mean_auc.text("+.3f"))
-        lines.append(f"| {first.epsilon:g} | " + " | ".join(cells) + " |")
-    return lines
+        difference = [result.differences[place].mean_auc.text("+.3f")] if result.differences else []
+        rows.append([f"{first.epsilon:g}", *cells, *difference])
+    return markdown_table(heads, rows)
 
 
 def _by_finding(result: RobustComparison, findings: tuple[str, ...]) -> list[str]:
-    lines = [
-        "AUC of each finding under an attack on all of them at once:",
-        "",
-        "| classifier | epsilon | " + " | ".join(findings) + " |",
-        "|---|---|" + "---|" * len(findings),
+    rows = [
+        (name, f"{p.epsilon:g}", *(f"{p.auc[f]:.3f}" for f in findings))
+        for name, curve in result.curves.items()
+        for p in curve.points
     ]
-    for name, curve in result.curves.items():
-        lines += [
-            f"| {name} | {p.epsilon:g} | " + " | ".join(f"{p.auc[f]:.3f}" for f in findings) + " |"
-            for p in curve.points
-        ]
-    return lines
+    table = markdown_table(("classifier", "epsilon", *findings), rows)
+    return ["AUC of each finding under an attack on all of them at once:", "", *table]
 
 
 def robustness_figure(comparison: RobustComparison) -> "Figure":

@@ -81,11 +81,6 @@ def of_images(source: str, images: np.ndarray, labels: np.ndarray, findings: Seq
     return Examples(source, images, np.arange(len(images)), labels, patients, tuple(findings), digest)
 
 
-def _stored_side(side: int) -> int:
-    """The smallest side of a store's images that is not below `side`."""
-    return 1 << (side - 1).bit_length()
-
-
 class Mixture:
     """Examples of several sources as one list, all at one side.
 
@@ -163,24 +158,20 @@ def open_split(
         PathMissing, StoreRefused, SetRefused: what cannot be read.
     """
     train: list[Examples] = []
-    held_out: list[Examples] = []
     stores: dict[Path, Store] = {}
-    validating: list[Path] = []
     for path in sources:
         if is_image_set(path):
-            theirs = open_image_set(path, largest=_stored_side(side), track=track)
+            power_of_two = 1 << (side - 1).bit_length()  # as a store's images have it
+            theirs = open_image_set(path, largest=power_of_two, track=track)
             train.append(of_images(path.name, theirs.images, theirs.labels, theirs.findings, theirs.digest))
         else:
             store = stores[path] = Store.open(path)
             train.append(of_store(store, "train", side=side))
-            if validation is None:
-                validating.append(path)
-    if validation is not None:
-        if is_image_set(validation):
-            raise SetRefused(f"{validation} is a synthetic set; validate on a store")
-        validating.append(validation)
+    if validation is not None and is_image_set(validation):
+        raise SetRefused(f"{validation} is a synthetic set; validate on a store")
+    validating = list(stores) if validation is None else [validation]
     validation_stores = {path: stores.get(path) or Store.open(path) for path in validating}
-    held_out += [of_store(store, "val", side=side) for store in validation_stores.values()]
+    held_out = [of_store(store, "val", side=side) for store in validation_stores.values()]
     require_patient_level_split(stores, validation_stores)
     if not held_out:
         for number, part in enumerate(train):

@@ -121,7 +121,7 @@ def train_one(trial: Trial, place: Path) -> None:
 
 
 def _begin(trial: Trial, place: Path) -> Path:
-    """The folder to train in; what a stopped call left there is kept if it belongs to the same trial."""
+    """The folder to train in; it keeps what a stopped call left there if that was the same trial."""
     run, begun = place / RUN, place / BEGUN
     if not begun.is_file() or begun.read_text(encoding="utf-8") != trial.digest:
         shutil.rmtree(run, ignore_errors=True)

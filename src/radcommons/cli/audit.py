@@ -31,9 +31,7 @@ def audit(
         help="A run of 'classify train' on real films, which checks the labels; by default a small one is trained.",
     ),
     policy: Path | None = typer.Option(None, "--policy", help="A TOML file of rules instead of the shipped ones."),
-    preset: str | None = typer.Option(
-        None, "--preset", help="Shipped sizes: standard (default), quick, paper (10,000 images)."
-    ),
+    preset: str | None = typer.Option(None, "--preset", help="Shipped sizes: standard (default), quick, paper."),
     config: Path | None = typer.Option(None, "--config", help="A TOML file of sizes instead of a preset."),
     set_: list[str] = Set,
     as_json: bool = AsJson,

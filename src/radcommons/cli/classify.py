@@ -65,9 +65,7 @@ def train(
     ),
     config: Path | None = Config,
     set_: list[str] = Set,
-    weights: Path | None = typer.Option(
-        None, "--weights", help="File with ImageNet weights of DenseNet-121, for initial=imagenet."
-    ),
+    weights: Path | None = typer.Option(None, "--weights", help="ImageNet weights of DenseNet-121 (initial=imagenet)."),
     as_json: bool = AsJson,
 ) -> None:
     """Train a DenseNet on films, synthetic images or both; the same command continues an interrupted run."""
@@ -125,9 +123,7 @@ def evaluate(
         "--by-image",
         help="Bootstrap over images, not patients; intervals are too narrow where patients have several.",
     ),
-    bootstrap_samples: int = typer.Option(
-        10_000, "--bootstrap-samples", min=100, help="Bootstrap samples of the intervals."
-    ),
+    bootstrap_samples: int = typer.Option(10_000, "--bootstrap-samples", min=100, help="Bootstrap samples."),
     seed: int = EVAL_SEED,
     as_json: bool = AsJson,
 ) -> None:
@@ -157,9 +153,7 @@ def attack(
     run: Path = typer.Argument(help="A run of 'classify train'."),
     store: Path = typer.Argument(help="The store with the films to change."),
     out: Path = typer.Option(..., "--out", help="Folder of the results."),
-    other: Path | None = typer.Option(
-        None, "--other", help="A second run to attack on the same films, e.g. one with adversarial training."
-    ),
+    other: Path | None = typer.Option(None, "--other", help="A second run to attack on the same films."),
     part: Part = PartOption,
     finding: list[str] = typer.Option([], "--finding", help="Only this finding; may be repeated. Default: all."),
     epsilon: list[float] = typer.Option(

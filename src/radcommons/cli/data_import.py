@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -36,56 +36,28 @@ Uncertain = Annotated[
 class ImportOptions:
     """The options of every import command."""
 
-    out: Annotated[Path, typer.Option("--out", help="Folder of the store; an unfinished import there is continued.")]
-    resolution: Annotated[
-        int, typer.Option("--resolution", help="Side of the largest stored images, pixels: 4, 8, ... 1024.")
-    ] = 256
-    fit: Annotated[
-        Literal["crop", "pad"],
-        typer.Option("--fit", help="How a film becomes square: crop or pad. Never stretched."),
-    ] = "crop"
-    findings: Annotated[
-        str | None,
-        typer.Option("--findings", help="Findings to keep, in this order, separated by commas."),
-    ] = None
-    split: Annotated[
-        list[Path],
-        typer.Option(
-            "--split",
-            help="Official list of images, e.g. test_list.txt; may be repeated. Default: by a hash of the patient.",
-        ),
-    ] = field(default_factory=list)
-    split_salt: Annotated[
-        str | None, typer.Option("--split-salt", help="A different salt gives a different split.")
-    ] = None
-    key: Annotated[
-        Path | None, typer.Option("--key", help="Secret key file of the pseudonyms; by default a new one in the store.")
-    ] = None
-    name: Annotated[str | None, typer.Option("--name", help="The site's name; by default the store folder's.")] = None
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", help="Threads (PNG, JPEG) or processes (DICOM); all cores by default."),
-    ] = None
+    out: Path = typer.Option(..., "--out", help="Folder of the store; an unfinished import there is continued.")
+    resolution: int = typer.Option(256, "--resolution", help="Side of the largest images, pixels: 4, 8, ... 1024.")
+    fit: Literal["crop", "pad"] = typer.Option("crop", "--fit", help="How a film becomes square; never stretched.")
+    findings: str | None = typer.Option(None, "--findings", help="Findings to keep, in this order, comma-separated.")
+    split: list[Path] = typer.Option(
+        [],
+        "--split",
+        help="Official list of images, e.g. test_list.txt; may be repeated. Default: by a hash of the patient.",
+    )
+    split_salt: str | None = typer.Option(None, "--split-salt", help="A different salt gives a different split.")
+    key: Path | None = typer.Option(None, "--key", help="Secret key of pseudonyms; default: a new one in the store.")
+    name: str | None = typer.Option(None, "--name", help="The site's name; by default the store folder's.")
+    workers: int | None = typer.Option(None, "--workers", help="Threads or processes (DICOM); all cores by default.")
     cluster: str | None = Cluster
-    views: Annotated[
-        list[str],
-        typer.Option("--views", help="Your words for frontal views, separated by commas; 'any' = all unknown ones."),
-    ] = field(default_factory=list)
-    modalities: Annotated[
-        list[str], typer.Option("--modalities", help="Modalities to take besides CR, DX and RG, such as OT.")
-    ] = field(default_factory=list)
-    body_parts: Annotated[
-        list[str], typer.Option("--body-parts", help="Your words for the chest, as with --views.")
-    ] = field(default_factory=list)
-    synthetic: Annotated[
-        bool, typer.Option("--synthetic", help="Take DICOM images marked as synthetic (SyntheticData).")
-    ] = False
-    most_coloured: Annotated[
-        float, typer.Option("--most-coloured", help="Largest share of coloured pixels in a film, percent.")
-    ] = 1.0
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List, split and count only; open no image, write nothing.")
-    ] = False
+    views: list[str] = typer.Option(
+        [], "--views", help="Your words for frontal views, separated by commas; 'any' = all unknown ones."
+    )
+    modalities: list[str] = typer.Option([], "--modalities", help="Modalities to take besides CR, DX and RG, e.g. OT.")
+    body_parts: list[str] = typer.Option([], "--body-parts", help="Your words for the chest, as with --views.")
+    synthetic: bool = typer.Option(False, "--synthetic", help="Take DICOM images marked as synthetic (SyntheticData).")
+    most_coloured: float = typer.Option(1.0, "--most-coloured", help="Largest share of coloured pixels, percent.")
+    dry_run: bool = typer.Option(False, "--dry-run", help="List, split and count only; open no image, write nothing.")
     as_json: bool = AsJson
 
     @property
@@ -106,15 +78,12 @@ class ImportOptions:
 class ColumnOptions:
     """The options that name the columns of your own table."""
 
-    image_column: Annotated[
-        str | None,
-        typer.Option("--image-column", help="Column of the image files, if it has an unusual name."),
-    ] = None
-    patient_column: Annotated[str | None, typer.Option("--patient-column", help="Column of the patients.")] = None
-    label_column: Annotated[str | None, typer.Option("--label-column", help="Column of findings joined by '|'.")] = None
-    view_column: Annotated[str | None, typer.Option("--view-column", help="Column of the view, PA or AP.")] = None
-    sex_column: Annotated[str | None, typer.Option("--sex-column", help="Column of the sex, F or M.")] = None
-    age_column: Annotated[str | None, typer.Option("--age-column", help="Column of the age in years.")] = None
+    image_column: str | None = typer.Option(None, "--image-column", help="Column of the image files.")
+    patient_column: str | None = typer.Option(None, "--patient-column", help="Column of the patients.")
+    label_column: str | None = typer.Option(None, "--label-column", help="Column of findings joined by '|'.")
+    view_column: str | None = typer.Option(None, "--view-column", help="Column of the view, PA or AP.")
+    sex_column: str | None = typer.Option(None, "--sex-column", help="Column of the sex, F or M.")
+    age_column: str | None = typer.Option(None, "--age-column", help="Column of the age in years.")
 
     def columns(self) -> "Columns":
         """The columns, for the readers."""

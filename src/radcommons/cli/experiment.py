@@ -1,18 +1,13 @@
 """``radcommons experiment``: the paper's experiments with their controls, from one TOML file."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from radcommons.cli.option_groups import with_option_groups
 from radcommons.cli.output import AsJson, TrainingsAtATime, bar, show
 from radcommons.records import ExperimentResult
-
-if TYPE_CHECKING:
-    from radcommons.experiments.settings import ExperimentSettings
 
 app = typer.Typer(no_args_is_help=True, help="The paper's experiments, with the controls that separate the causes.")
 
@@ -45,9 +40,10 @@ radcommons experiment merge merge.toml --out results/merge --workers 2
 def enrich(options: Options) -> None:
     """Fig. 2: do synthetic images improve a small local set, or does another cause explain the improvement?"""
     from radcommons.experiments.enrich import enrich as carry_out
-    from radcommons.experiments.settings import EnrichSettings
+    from radcommons.experiments.settings import EnrichSettings, read_settings
 
-    _run("enrich", EnrichSettings, carry_out, options)
+    settings = read_settings(EnrichSettings, "enrich", options.config, options.set_)
+    _show(carry_out(settings, options.out, workers=options.workers or default_workers(), track=bar), options)
 
 
 @app.command("merge", epilog=MERGE_EPILOG)
@@ -55,18 +51,16 @@ def enrich(options: Options) -> None:
 def merge(options: Options) -> None:
     """Fig. 3: is it better to train on synthetic images of two sites than of one?"""
     from radcommons.experiments.merge import merge as carry_out
-    from radcommons.experiments.settings import MergeSettings
+    from radcommons.experiments.settings import MergeSettings, read_settings
 
-    _run("merge", MergeSettings, carry_out, options)
+    settings = read_settings(MergeSettings, "merge", options.config, options.set_)
+    _show(carry_out(settings, options.out, workers=options.workers or default_workers(), track=bar), options)
 
 
-def _run(name: str, kind: "type[ExperimentSettings]", carry_out: Callable[..., ExperimentResult], o: Options) -> None:
+def _show(result: ExperimentResult, options: Options) -> None:
     from radcommons.experiments.report import as_text
-    from radcommons.experiments.settings import read_settings
 
-    settings = read_settings(kind, name, o.config, o.set_)
-    result = carry_out(settings, o.out, workers=o.workers or default_workers(), track=bar)
-    show(result.model_dump(mode="json"), as_text(result, o.out), o.as_json)
+    show(result.model_dump(mode="json"), as_text(result, options.out), options.as_json)
 
 
 def default_workers() -> int:

@@ -17,12 +17,8 @@ class Options:
     """The options of every command."""
 
     generator: Path = typer.Argument(metavar="GENERATOR", help="A run, or the folder of a generator package.")
-    out: Path = typer.Option(
-        ..., "--out", help="Folder of the results; every command for one generator adds to the same page."
-    )
-    audit: Path | None = typer.Option(
-        None, "--audit", help="Folder of this generator's audit; add its verdict and numbers to the page."
-    )
+    out: Path = typer.Option(..., "--out", help="Folder of the results; every command adds to the same page.")
+    audit: Path | None = typer.Option(None, "--audit", help="Folder of this generator's audit, to show on the page.")
     seed: int = seed_option("Same seed, same latent vectors as in 'radcommons generate'.")
     as_json: bool = AsJson
 
@@ -31,9 +27,7 @@ class Options:
 class FindingOptions:
     """Which findings to explain."""
 
-    finding: list[str] = typer.Option(
-        [], "--finding", help="A finding; if repeated, the labels rise together. All others stay 0."
-    )
+    finding: list[str] = typer.Option([], "--finding", help="A finding; if repeated, the labels rise together.")
     every: bool = typer.Option(False, "--all", help="Every finding of the generator, each alone.")
 
 
@@ -52,12 +46,8 @@ class MapOptions:
     n: int = typer.Option(1000, "-n", "--number", help="Latent vectors in the mean map.")
     smoothing: float = typer.Option(0.02, "--smooth", help="Sigma of a Gaussian, share of the image's side; 0 = raw.")
     singles: int = typer.Option(4, "--singles", min=0, max=8, help="Latent vectors shown one by one below the mean.")
-    store: Path | None = typer.Option(
-        None, "--store", help="A simulated hospital; score the maps against its known regions."
-    )
-    boxes: Path | None = typer.Option(
-        None, "--boxes", help="BBox_List_2017.csv of NIH ChestX-ray14; score the maps against its boxes."
-    )
+    store: Path | None = typer.Option(None, "--store", help="A simulated hospital; its known regions score the maps.")
+    boxes: Path | None = typer.Option(None, "--boxes", help="BBox_List_2017.csv of NIH; its boxes score the maps.")
     extractor: str = typer.Option(
         "efficientnet-lite0", "--extractor", help="Features that measure whether the person stays the same; or 'off'."
     )

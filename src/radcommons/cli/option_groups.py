@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from typing import Any, get_type_hints
 
@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     """`command` for typer: replaces each dataclass parameter with the fields of the dataclass.
 
-    A field has the type ``Annotated[TYPE, typer.Option(...)]``; its default is that of the option.
+    The default of a field is its ``typer.Option(...)`` or ``typer.Argument(...)``.
     """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
@@ -21,14 +21,8 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
             continue
         of_group = get_type_hints(groups[name], include_extras=True)
         for field in fields(groups[name]):
-            default = field.default_factory() if field.default_factory is not MISSING else field.default
-            parameter = inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if default is MISSING else default,
-                annotation=of_group[field.name],
-            )
-            shown.append(parameter)
+            kind, hint = inspect.Parameter.KEYWORD_ONLY, of_group[field.name]
+            shown.append(inspect.Parameter(field.name, kind, default=field.default, annotation=hint))
 
     @wraps(command)
     def with_groups(**values: Any) -> None:

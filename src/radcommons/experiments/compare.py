@@ -35,11 +35,6 @@ class ArmAucs:
         self.findings, self.seed = tuple(findings), seed
         self._scores = {arm: np.stack(repeats) for arm, repeats in scores.items()}  # (s, n, F)
         self._labels, self._patients = labels, patients
-        columns = np.concatenate([s.transpose(1, 0, 2).reshape(len(labels), -1) for s in self._scores.values()], axis=1)
-        repeated = np.tile(labels, columns.shape[1] // labels.shape[1])
-        resampled = bootstrap_auc(
-            columns, repeated, patients, bootstrap_samples=bootstrap_samples, rng=numpy_stream(seed, "patients")
-        )
         self.few = {  # findings with too few patients to claim a difference, and the number of these
             f: count
             for f, column in zip(findings, labels.T, strict=True)
@@ -47,13 +42,17 @@ class ArmAucs:
         }
         self._aucs: dict[str, np.ndarray] = {}  # by arm, (s, F)
         self._resampled: dict[str, np.ndarray] = {}  # by arm, the mean over repeats, (r, F)
-        start = 0
         for arm, repeats in self._scores.items():
-            shape = (len(repeats), labels.shape[1])
-            block = resampled[:, start : start + shape[0] * shape[1]].reshape(bootstrap_samples, *shape)
-            self._resampled[arm] = block.mean(axis=1)
+            resampled = bootstrap_auc(
+                repeats.transpose(1, 0, 2).reshape(len(labels), -1),
+                np.tile(labels, len(repeats)),
+                patients,
+                bootstrap_samples=bootstrap_samples,
+                rng=numpy_stream(seed, "patients"),  # the same patients for every arm
+            )
+            by_repeat = resampled.reshape(bootstrap_samples, len(repeats), labels.shape[1])
+            self._resampled[arm] = by_repeat.mean(axis=1)
             self._aucs[arm] = np.array([auc_by_finding(scores_of_repeat, labels) for scores_of_repeat in repeats])
-            start += shape[0] * shape[1]
 
     def notes(self) -> list[str]:
         """What a reader must know about the findings."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.classify.training_data import Examples
-from radcommons.classify.trials import Trial, folder_of, run_trials, take
+from radcommons.classify.trials import Trial, folder_of, take
 from radcommons.experiments.conclusions import enrich_sentence
-from radcommons.experiments.folder import ExperimentFolder
-from radcommons.experiments.results import arm_aucs, write_result
+from radcommons.experiments.folder import IMAGES, TRIALS, claim_experiment, kept_images
+from radcommons.experiments.results import run_experiment
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.experiments.sources import (
     Site,
@@ -23,7 +23,7 @@ from radcommons.experiments.sources import (
 from radcommons.folders import alone_in
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
-from radcommons.records import ExperimentResult
+from radcommons.records import Comparison, ExperimentResult
 from radcommons.records.experiment import RENAMED_ARMS
 from radcommons.seeds import numpy_stream
 
@@ -31,6 +31,11 @@ REAL_ONLY, FEWER_REAL, ALL_REAL = "real only", "fewer real", "all real (referenc
 ENRICHED, ADDED, SYNTHETIC = "enriched", "added", "synthetic only"
 OVERSAMPLED, REWEIGHTED, AUGMENTED = "oversampled", "reweighted", "augmented"
 CONTROLS = (FEWER_REAL, OVERSAMPLED, REWEIGHTED, AUGMENTED)  # without synthetic images, and without further films
+PAIRS = (
+    (ENRICHED, REAL_ONLY),
+    *((ENRICHED, control) for control in CONTROLS),
+    *((arm, REAL_ONLY) for arm in (ADDED, SYNTHETIC, ALL_REAL)),
+)
 
 
 def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Track = silent) -> ExperimentResult:
@@ -45,43 +50,34 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
     opened = open_generators(settings.generators, site, [settings.finding])
     _RealFilms(settings, site, 0).arms()  # refuses what the store cannot give, before anything is written
     with alone_in(out, private=True):
-        folder = ExperimentFolder.claim(out, settings)
+        claim_experiment(out, settings)
         for before, arm in RENAMED_ARMS.items():  # trainings that an older version has finished
-            if (folder.trials / before).is_dir():
-                (folder.trials / before).rename(folder.trials / folder_of(arm))
+            if (out / TRIALS / before).is_dir():
+                (out / TRIALS / before).rename(out / TRIALS / folder_of(arm))
         trials = []
         for repeat in range(settings.repeats):
             real = _RealFilms(settings, site, repeat)
-            synthetic = _SyntheticImages(settings, [g for g, _ in opened], repeat, folder, track)
+            synthetic = _synthetic_images(settings, [g for g, _ in opened], repeat, out, track)
             for arm, parts in _arms(settings, real, synthetic).items():
                 chosen = settings.training(repeat, **real.changes.get(arm, {}))
                 trials.append(Trial(arm, repeat, parts, site.validation, site.test, chosen))
-        results = run_trials(trials, folder.trials, workers=workers, track=track)
-        aucs = arm_aucs(trials, results, settings)
-        pairs = [
-            (ENRICHED, REAL_ONLY),
-            *((ENRICHED, c) for c in CONTROLS),
-            (ADDED, REAL_ONLY),
-            (SYNTHETIC, REAL_ONLY),
-            (ALL_REAL, REAL_ONLY),
-        ]
-        comparisons = {(c.arm, c.against): c for c in aucs.comparisons(pairs)}
-        return write_result(
+        return run_experiment(
             "enrich",
             out,
-            sentence=enrich_sentence(
-                comparisons[ENRICHED, REAL_ONLY],
-                [comparisons[ENRICHED, c] for c in CONTROLS],
-                comparisons[ALL_REAL, REAL_ONLY],
-            ),
+            trials,
+            settings,
+            pairs=PAIRS,
+            sentence=_sentence,
             notes=[*(note for _, note in opened), *(learned_from(path, site) for path in settings.generators)],
             descriptions=descriptions(settings),
-            trials=trials,
-            results=results,
-            aucs=aucs,
-            comparisons=list(comparisons.values()),
-            settings=settings,
+            workers=workers,
+            track=track,
         )
+
+
+def _sentence(comparisons: Sequence[Comparison]) -> str:
+    of = {(c.arm, c.against): c for c in comparisons}
+    return enrich_sentence(of[ENRICHED, REAL_ONLY], [of[ENRICHED, c] for c in CONTROLS], of[ALL_REAL, REAL_ONLY])
 
 
 def descriptions(s: EnrichSettings) -> dict[str, str]:
@@ -100,14 +96,14 @@ def descriptions(s: EnrichSettings) -> dict[str, str]:
     }
 
 
-def _arms(s: EnrichSettings, real: "_RealFilms", synthetic: "_SyntheticImages") -> dict[str, tuple[Examples, ...]]:
+def _arms(s: EnrichSettings, real: "_RealFilms", synthetic: Sequence[Examples]) -> dict[str, tuple[Examples, ...]]:
     """Training images of every arm."""
     films = real.arms()
-    extra = synthetic.take(s.synthetic_positives, s.synthetic_images - s.synthetic_positives)
+    extra = _in_equal_shares(synthetic, s.synthetic_positives, s.synthetic_images - s.synthetic_positives)
     return films | {
         ENRICHED: (*films[FEWER_REAL], *extra),
         ADDED: (*films[REAL_ONLY], *extra),
-        SYNTHETIC: synthetic.take(s.positives, s.total - s.positives),
+        SYNTHETIC: _in_equal_shares(synthetic, s.positives, s.total - s.positives),
     }
 
 
@@ -150,44 +146,37 @@ class _RealFilms:
         )
 
 
-class _SyntheticImages:
+def _synthetic_images(
+    s: EnrichSettings, generators: Sequence[Generator], repeat: int, out: Path, track: Track
+) -> list[Examples]:
     """Synthetic images of one repeat from every generator; generated once and kept on disk."""
+    return [
+        kept_images(
+            out / IMAGES / f"synthetic-{repeat}-{number}",
+            partial(
+                generate_with_and_without,
+                generator,
+                s.finding,
+                positives=_share(s.positives, number, len(generators)),
+                negatives=_share(s.total - s.positives, number, len(generators)),
+                name=s.generators[number].name,
+                seed=generation_seed(s, repeat, number),
+                track=track,
+            ),
+            generator_digest=generator.digest,
+        )
+        for number, generator in enumerate(generators)
+    ]
 
-    def __init__(
-        self,
-        settings: EnrichSettings,
-        generators: Sequence[Generator],
-        repeat: int,
-        folder: ExperimentFolder,
-        track: Track,
-    ) -> None:
-        positives, negatives = settings.positives, settings.total - settings.positives
-        self._parts = [
-            folder.synthetic(
-                f"synthetic-{repeat}-{number}",
-                partial(
-                    generate_with_and_without,
-                    generator,
-                    settings.finding,
-                    positives=_share(positives, number, len(generators)),
-                    negatives=_share(negatives, number, len(generators)),
-                    name=settings.generators[number].name,
-                    seed=generation_seed(settings, repeat, number),
-                    track=track,
-                ),
-                generator_digest=generator.digest,
-            )
-            for number, generator in enumerate(generators)
-        ]
 
-    def take(self, positives: int, negatives: int) -> tuple[Examples, ...]:
-        """Images with the finding and without, in equal shares of every generator."""
-        found = []
-        for number, part in enumerate(self._parts):
-            present = part.labels[:, 0] >= 0.5
-            for places, count in ((np.flatnonzero(present), positives), (np.flatnonzero(~present), negatives)):
-                found.append(part.take(places[: _share(count, number, len(self._parts))]))
-        return tuple(part for part in found if len(part))
+def _in_equal_shares(parts: Sequence[Examples], positives: int, negatives: int) -> tuple[Examples, ...]:
+    """Images with the finding and without, in equal shares of every generator."""
+    found = []
+    for number, part in enumerate(parts):
+        present = part.labels[:, 0] >= 0.5
+        for places, count in ((np.flatnonzero(present), positives), (np.flatnonzero(~present), negatives)):
+            found.append(part.take(places[: _share(count, number, len(parts))]))
+    return tuple(part for part in found if len(part))
 
 
 def _share(count: int, number: int, of: int) -> int:

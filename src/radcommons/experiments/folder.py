@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -14,42 +12,30 @@ from radcommons.files import write_array, write_whole
 from radcommons.resume import record_of
 from radcommons.runs.folder import claim_folder
 
+TRIALS, IMAGES = "trials", "synthetic"  # subfolders
 FREE = {"repeats", "bootstrap_samples", "diversity_pairs"}  # what is trained does not depend on them
 
 
-@dataclass(frozen=True)
-class ExperimentFolder:
-    """A folder that one experiment has claimed."""
+def claim_experiment(out: Path, settings: ExperimentSettings) -> None:
+    """Make the folder, or continue the experiment that began there with these settings; raises PathInUse.
 
-    out: Path
+    More repeats may be asked for: they are added to those that are there.
+    """
+    claim_folder(out, settings, lambda *_: FREE)
 
-    @classmethod
-    def claim(cls, out: Path, settings: ExperimentSettings) -> Self:
-        """Make the folder, or continue the experiment that began there with these settings; raises PathInUse.
 
-        More repeats may be asked for: they are added to those that are there.
-        """
-        claim_folder(out, settings, lambda *_: FREE)
-        return cls(out)
-
-    @property
-    def trials(self) -> Path:
-        """Where the results of trainings are kept."""
-        return self.out / "trials"
-
-    def synthetic(self, name: str, generate: Callable[[], Examples], *, generator_digest: str) -> Examples:
-        """The synthetic images of a name: generated once, then mapped from the disk while the generator is the same."""
-        folder = self.out / "synthetic" / name
-        described = folder / "drawn.json"
-        text = record_of(described, f"{generator_digest}/")
-        if text is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            described.unlink(missing_ok=True)  # a stop while writing must not leave what looks complete
-            made = generate()
-            write_array(folder / "images.npy", made.images)
-            write_array(folder / "labels.npy", made.labels)
-            text = {"source": made.source, "findings": made.findings, "digest": made.digest}
-            write_whole(described, json.dumps(text, indent=2) + "\n")
-        labels = np.load(folder / "labels.npy")
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        return of_images(text["source"], images, labels, text["findings"], text["digest"])
+def kept_images(folder: Path, generate: Callable[[], Examples], *, generator_digest: str) -> Examples:
+    """Synthetic images: generated once, then mapped from the disk while the generator is the same."""
+    described = folder / "drawn.json"
+    text = record_of(described, f"{generator_digest}/")
+    if text is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        described.unlink(missing_ok=True)  # a stop while writing must not leave what looks complete
+        made = generate()
+        write_array(folder / "images.npy", made.images)
+        write_array(folder / "labels.npy", made.labels)
+        text = {"source": made.source, "findings": made.findings, "digest": made.digest}
+        write_whole(described, json.dumps(text, indent=2) + "\n")
+    labels = np.load(folder / "labels.npy")
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    return of_images(text["source"], images, labels, text["findings"], text["digest"])

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.classify.training_data import Examples
-from radcommons.classify.trials import Trial, run_trials, take
+from radcommons.classify.training_data import Examples, with_both_classes
+from radcommons.classify.trials import Trial, take
 from radcommons.data.listing import PARTS
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, TooFewImages
 from radcommons.experiments.conclusions import merge_sentence
-from radcommons.experiments.folder import ExperimentFolder
-from radcommons.experiments.results import arm_aucs, write_result
+from radcommons.experiments.folder import IMAGES, claim_experiment, kept_images
+from radcommons.experiments.results import run_experiment
 from radcommons.experiments.settings import MergeSettings
 from radcommons.experiments.sources import generate_as_trained, generation_seed, open_generators, open_site
 from radcommons.folders import alone_in
@@ -40,15 +40,15 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
     n = settings.images
     take(site.train, np.arange(len(site.train)), arm=REAL, what="training films", count=n)
     with alone_in(out, private=True):
-        folder = ExperimentFolder.claim(out, settings)
+        claim_experiment(out, settings)
         trials = []
         for repeat in range(settings.repeats):
             synthetic: list[Examples] = []
             for (generator, _), path in zip(opened, references, strict=True):
                 seed = generation_seed(settings, repeat, len(synthetic))
                 generate = partial(generate_as_trained, generator, n, findings, name=path.name, seed=seed, track=track)
-                name = f"{'ab'[len(synthetic)]}-{repeat}"
-                synthetic.append(folder.synthetic(name, generate, generator_digest=generator.digest))
+                folder = out / IMAGES / f"{'ab'[len(synthetic)]}-{repeat}"
+                synthetic.append(kept_images(folder, generate, generator_digest=generator.digest))
             a, b = synthetic
             films = site.train.take(numpy_stream(settings.seed, "films", repeat).permutation(len(site.train))[:n])
             half = np.arange(n // 2)
@@ -61,20 +61,17 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
             }
             chosen = settings.training(repeat)
             trials += [Trial(arm, repeat, p, site.validation, site.test, chosen) for arm, p in parts.items()]
-        results = run_trials(trials, folder.trials, workers=workers, track=track)
-        aucs = arm_aucs(trials, results, settings)
-        comparisons = aucs.comparisons(PAIRS)
-        return write_result(
+        return run_experiment(
             "merge",
             out,
-            sentence=merge_sentence([c for c in comparisons if (c.arm, c.against) == (MERGED, A)]),
+            trials,
+            settings,
+            pairs=PAIRS,
+            sentence=lambda found: merge_sentence([c for c in found if (c.arm, c.against) == (MERGED, A)]),
             notes=[note for _, note in opened],
             descriptions=descriptions(n),
-            trials=trials,
-            results=results,
-            aucs=aucs,
-            comparisons=comparisons,
-            settings=settings,
+            workers=workers,
+            track=track,
         )
 
 
@@ -100,7 +97,7 @@ def _common(settings: MergeSettings) -> tuple[str, ...]:
             f"({', '.join(store.findings)}; {', '.join(known[0])}; {', '.join(known[1])})"
         )
     parts = [store.labels(store.rows(part))[:, [store.findings.index(f) for f in common]] for part in PARTS]
-    both = np.all([(labels >= 0.5).any(axis=0) & (labels < 0.5).any(axis=0) for labels in parts], axis=0)
+    both = np.all([with_both_classes(labels) for labels in parts], axis=0)
     if not both.any():
         raise TooFewImages(
             f"none of {', '.join(common)} has both positive and negative films in training, validation and test of "

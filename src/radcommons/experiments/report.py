@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radcommons.files import put_whole, write_whole
-from radcommons.pages import plot_style
+from radcommons.pages import markdown_table, plot_style
 from radcommons.records import Arm, ExperimentResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RECORD, TABLE, FIGURE = "result.json", "table.md", "figure.png"
+P_VALUES = ("p", "p, corrected", "p, permutation", "p, DeLong")
 REAL, SYNTHETIC = "#5c6870", "#c2571a"
 
 
@@ -34,25 +35,28 @@ def table(result: ExperimentResult) -> str:
         f"{repeats} repeat{'s' if repeats > 1 else ''} of every arm; 95% intervals over patients"
         f"{' and repeats' if repeats > 1 else ''}.",
         "",
-        "| arm | training images | " + " | ".join(f"AUC, {f}" for f in findings) + " | MS-SSIM of positives |",
-        "|---|---|" + "---|" * len(findings) + "---|",
     ]
+    rows = []
     for arm in result.arms:
         spread = "" if arm.diversity is None else f"{arm.diversity:.3f} ± {arm.diversity_sd:.3f}"
-        values = " | ".join(arm.auc[f].text() for f in findings)
-        lines.append(f"| {arm.name}: {arm.description} | {composition(arm)} | {values} | {spread} |")
-    lines += [
-        "",
-        "| comparison | finding | difference of AUC | p | p, corrected | p, permutation | p, DeLong | detectable "
-        "| verdict |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for c in result.comparisons:
-        p_delong = "" if c.p_delong is None else _p(c.p_delong)
-        lines.append(
-            f"| {c.arm} against {c.against} | {c.finding} | {c.difference.text('+.3f')} | {_p(c.p_value)} | "
-            f"{_p(c.p_corrected)} | {_p(c.p_permutation)} | {p_delong} | {c.detectable:.3f} | {c.verdict} |"
+        values = [arm.auc[f].text() for f in findings]
+        rows.append([f"{arm.name}: {arm.description}", composition(arm), *values, spread])
+    heads = ["arm", "training images", *(f"AUC, {f}" for f in findings), "MS-SSIM of positives"]
+    lines += [*markdown_table(heads, rows), ""]
+    compared = [
+        (
+            f"{c.arm} against {c.against}",
+            c.finding,
+            c.difference.text("+.3f"),
+            *map(_p, (c.p_value, c.p_corrected, c.p_permutation, c.p_delong)),
+            f"{c.detectable:.3f}",
+            c.verdict,
         )
+        for c in result.comparisons
+    ]
+    lines += markdown_table(
+        ("comparison", "finding", "difference of AUC", *P_VALUES, "detectable", "verdict"), compared
+    )
     lines += [
         "",
         f'Holm\'s correction covers all {len(result.comparisons)} comparisons. "Detectable" is the difference that '
@@ -106,7 +110,7 @@ def figure(result: ExperimentResult) -> "Figure":
             first = result.arms[0]
             panel.axvline(first.auc[finding].value, color="0.5", linewidth=0.8, linestyle="--")
             for place, arm in enumerate(result.arms):
-                colour = _colour(arm)
+                colour = SYNTHETIC if any(kind.startswith("synthetic") for kind in arm.images) else REAL
                 e = arm.auc[finding]
                 assert e.low is not None and e.high is not None
                 panel.plot([e.low, e.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
@@ -114,21 +118,12 @@ def figure(result: ExperimentResult) -> "Figure":
                 if len(arm.aucs[finding]) > 1:
                     above = [place - 0.25] * len(arm.aucs[finding])
                     panel.plot(arm.aucs[finding], above, "|", color=colour, markersize=5)
-            panel.set_yticks(range(len(result.arms)), [_label(arm) for arm in result.arms])
+            panel.set_yticks(range(len(result.arms)), [f"{arm.name}\n{composition(arm)}" for arm in result.arms])
             panel.set_ylim(len(result.arms) - 0.5, -0.5)
             panel.set_title(finding)
         plotted.suptitle(f"AUC on {result.test_images:,} real test films", fontsize=10)
         _legend(plotted, result)
         return plotted
-
-
-def _colour(arm: Arm) -> str:
-    return SYNTHETIC if any(kind.startswith("synthetic") for kind in arm.images) else REAL
-
-
-def _label(arm: Arm) -> str:
-    """The arm's name over its sizes."""
-    return f"{arm.name}\n{composition(arm)}"
 
 
 def _legend(plotted: "Figure", result: ExperimentResult) -> None:
@@ -144,5 +139,7 @@ def _legend(plotted: "Figure", result: ExperimentResult) -> None:
     plotted.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
 
 
-def _p(value: float) -> str:
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,18 +1,20 @@
 """From trained arms to the record of an experiment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from radcommons.classify.training_data import Examples
-from radcommons.classify.trials import Trial, TrialResult
+from radcommons.classify.trials import Trial, TrialResult, run_trials
 from radcommons.experiments import report
 from radcommons.experiments.compare import RELEVANT, ArmAucs
+from radcommons.experiments.folder import TRIALS
 from radcommons.experiments.settings import ExperimentSettings
 from radcommons.metrics.ssim import ms_ssim
 from radcommons.models.classifier import resized
+from radcommons.progress import Track
 from radcommons.records import Arm, Comparison, ExperimentResult
 from radcommons.seeds import numpy_stream
 from radcommons.versions import versions
@@ -20,13 +22,33 @@ from radcommons.versions import versions
 PAIRS_AT_ONCE = 100
 
 
-def arm_aucs(trials: Sequence[Trial], results: Sequence[TrialResult], settings: ExperimentSettings) -> ArmAucs:
-    """The AUCs of all arms on the test films."""
+def run_experiment(
+    experiment: str,
+    out: Path,
+    trials: Sequence[Trial],
+    settings: ExperimentSettings,
+    *,
+    pairs: Sequence[tuple[str, str]],
+    sentence: Callable[[Sequence[Comparison]], str],
+    notes: Sequence[str | None],
+    descriptions: Mapping[str, str],
+    workers: int,
+    track: Track,
+) -> ExperimentResult:
+    """Train all arms, compare them on the test films, and write the record, its table and its figure.
+
+    Args:
+        pairs: arms to compare, (one, against).
+        sentence: what their comparisons support.
+        notes: about generators and patients; None is left out.
+        descriptions: of the arms, in the order of the table.
+    """
+    results = run_trials(trials, out / TRIALS, workers=workers, track=track)
     test = trials[0].test
     scores: dict[str, list[np.ndarray]] = {}
-    for trial, result in zip(trials, results, strict=True):
-        scores.setdefault(trial.arm, []).append(result.scores)
-    return ArmAucs(
+    for trial, found in zip(trials, results, strict=True):
+        scores.setdefault(trial.arm, []).append(found.scores)
+    aucs = ArmAucs(
         scores,
         test.labels,
         test.patients,
@@ -34,37 +56,16 @@ def arm_aucs(trials: Sequence[Trial], results: Sequence[TrialResult], settings: 
         bootstrap_samples=settings.bootstrap_samples,
         seed=settings.seed,
     )
-
-
-def write_result(
-    experiment: str,
-    out: Path,
-    *,
-    sentence: str,
-    notes: Sequence[str | None],
-    descriptions: Mapping[str, str],
-    trials: Sequence[Trial],
-    results: Sequence[TrialResult],
-    aucs: ArmAucs,
-    comparisons: Sequence[Comparison],
-    settings: ExperimentSettings,
-) -> ExperimentResult:
-    """Put the record together, and write it with its table and figure.
-
-    Args:
-        notes: about generators and patients; None is left out.
-        descriptions: of the arms, in the order of the table.
-    """
-    test = trials[0].test
+    comparisons = aucs.comparisons(pairs)
     result = ExperimentResult(
         experiment=experiment,
-        sentence=sentence,
+        sentence=sentence(comparisons),
         notes=(*aucs.notes(), *(note for note in notes if note is not None), *_notes_on_repeats(settings.repeats)),
         test_images=len(test),
         test_patients=len(np.unique(test.patients)),
         test_positives={f: int((test.labels[:, i] >= 0.5).sum()) for i, f in enumerate(test.findings)},
         arms=tuple(_arm(name, text, trials, results, aucs, settings) for name, text in descriptions.items()),
-        comparisons=tuple(comparisons),
+        comparisons=comparisons,
         relevant=RELEVANT,
         settings=settings.model_dump(mode="json"),
         versions=versions("torch", "monai", "numpy", "scipy"),

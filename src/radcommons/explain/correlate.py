@@ -22,7 +22,7 @@ from radcommons.records import Correlation
 from radcommons.records.explain import Matrix
 from radcommons.settings import require_once
 
-FEWEST = 10  # images per label
+FEWEST_IMAGES = 10  # images per label
 JOINED_AT = 0.3  # mean correlation at which findings form a block
 FOLLOWS, LITTLE = 0.5, 0.2  # rank correlation with training
 FEWEST_TO_FOLLOW = 4  # findings, and entries
@@ -37,12 +37,6 @@ def common_findings(generator: Generator, classifier: Classifier) -> tuple[str, 
             "they have no finding in common; train one on films with the same labels"
         )
     return common
-
-
-def check_images(n: int) -> None:
-    """Raise SettingRefused if there are too few images per label."""
-    if n < FEWEST:
-        raise SettingRefused(f"n is {n}; a correlation needs {FEWEST} or more images per label")
 
 
 def parse_pairs(texts: Sequence[str], findings: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -91,7 +85,7 @@ def correlate(
         strengths=found.strengths,
         probabilities=found.probabilities,
     )
-    folder.put_correlation(result)
+    folder.put(correlation=result)
     shutil.rmtree(kept)
 
 

@@ -1,7 +1,8 @@
 """The commands of ``radcommons explain``: draw, measure, score, write, and write the page again."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from radcommons.errors import SettingRefused
 from radcommons.explain import page
 from radcommons.explain.audit_link import read_audit
-from radcommons.explain.correlate import check_images, common_findings, parse_pairs
+from radcommons.explain.correlate import FEWEST_IMAGES, common_findings, parse_pairs
 from radcommons.explain.correlate import correlate as correlate_labels
 from radcommons.explain.difference import Change, measure
 from radcommons.explain.drawing import (
@@ -40,14 +41,11 @@ from radcommons.progress import Track, silent
 from radcommons.records import Explanation, InterpolationResult, MapResult
 from radcommons.seeds import numpy_stream
 
-FRAMES, PATIENTS = 11, 4
 FEWEST_FRAMES = 2
 MEMORY = 2**32  # bytes of all images that one command interpolates
 COPIES = 5  # of the images of one set of findings while its files are written
 WIDEST = 0.25  # sigma of the smoothing, share of the side
-LATENTS, SMOOTHING, SINGLES = 1000, 0.02, 4
 IDENTITY_PAIRS = 64
-CORRELATION_IMAGES = 5000  # per label, paper section 5
 FEWEST_OUTSIDE = 0.01  # share of pixels outside the body below which nothing is reported about them
 NO_EXTRACTOR = "off"
 
@@ -56,8 +54,8 @@ NO_EXTRACTOR = "off"
 class InterpolationRequest:
     """Settings of a label interpolation: frames from label 0 to 1, and latent vectors (`patients`)."""
 
-    frames: int = FRAMES
-    patients: int = PATIENTS
+    frames: int = 11
+    patients: int = 4
 
     def check(self, resolution: int, sets: int) -> None:
         """Raise SettingRefused if a number is out of range for this resolution and number of sets."""
@@ -92,9 +90,9 @@ class MapRequest:
         extractor: its features measure whether the person stays the same; "off" for none.
     """
 
-    n: int = LATENTS
-    smoothing: float = SMOOTHING
-    singles: int = SINGLES
+    n: int = 1000
+    smoothing: float = 0.02
+    singles: int = 4
     store: Path | None = None
     boxes: Path | None = None
     extractor: str = "efficientnet-lite0"
@@ -131,7 +129,6 @@ def explain(
         all before anything is drawn.
     """
     generator = Generator.load(reference)
-    report = read_audit(audit, generator) if audit is not None else None
     sets = choose(generator, findings, every=every)
     regions, extractor = NO_REGIONS, None
     if interpolation is not None:
@@ -141,14 +138,12 @@ def explain(
         regions = read_regions(generator, sets, store=map_.store, boxes=map_.boxes)
         if map_.extractor != NO_EXTRACTOR:
             extractor = load_extractor(map_.extractor, device=generator.device)
-    with alone_in(out, private=False):
-        folder = ExplainFolder.claim(out, generator, report)
+    with _folder(out, generator, audit) as folder:
         if interpolation is not None:
             _interpolate(generator, folder, sets, interpolation, seed, track)
         if map_ is not None:
             _maps(generator, folder, sets, map_, regions, extractor, seed, track)
-        write_whole(out / PAGE, page.render(folder))
-        return folder.explanation
+    return folder.explanation
 
 
 def correlate(
@@ -156,7 +151,7 @@ def correlate(
     classifier: Path,
     out: Path,
     *,
-    n: int = CORRELATION_IMAGES,
+    n: int = 5000,
     pairs: Sequence[str] = (),
     audit: Path | None = None,
     seed: int = 0,
@@ -167,24 +162,32 @@ def correlate(
     Args:
         reference: a run or a package.
         classifier: a run of ``classify train``.
-        n: images per label.
+        n: images per label; the default is that of the paper (section 5).
         pairs: scatter plots to draw, "LABEL:OUTPUT"; if empty, the diagonal and the strongest other pairs.
         audit: folder of this generator's audit; its record is added to the page.
     Raises:
         SettingRefused, FindingUnknown, ClassifierRefused, PathInUse, GeneratorRefused: before anything is drawn.
     """
-    check_images(n)
+    if n < FEWEST_IMAGES:
+        raise SettingRefused(f"n is {n}; a correlation needs {FEWEST_IMAGES} or more images per label")
     generator = Generator.load(reference)
-    report = read_audit(audit, generator) if audit is not None else None
     loaded = Classifier.load(classifier)
     shown = parse_pairs(pairs, common_findings(generator, loaded))
-    with alone_in(out, private=False):
-        folder = ExplainFolder.claim(out, generator, report)
+    with _folder(out, generator, audit) as folder:
         if (before := folder.explanation.correlation) is not None:
             claim(out, {"classifier": loaded.digest}, file=None, begun={"classifier": before.classifier_sha256})
         correlate_labels(generator, loaded, folder, n=n, seed=seed, pairs=shown, track=track)
+    return folder.explanation
+
+
+@contextmanager
+def _folder(out: Path, generator: Generator, audit: Path | None) -> Iterator[ExplainFolder]:
+    """The claimed folder of an explanation; its page is written again at the end."""
+    report = read_audit(audit, generator) if audit is not None else None
+    with alone_in(out, private=False):
+        folder = ExplainFolder.claim(out, generator, report)
+        yield folder
         write_whole(out / PAGE, page.render(folder))
-        return folder.explanation
 
 
 def _interpolate(
@@ -206,7 +209,8 @@ def _interpolate(
             put_whole(folder.path / f"{name}.gif", partial(save_animation, frames=frames))
             video = save_video(folder.path / f"{name}.mp4", frames)
             write_arrays(folder.path / f"{name}.npz", images=images, strengths=np.array(values))
-            folder.put_interpolation(
+            folder.add(
+                "morphs",
                 InterpolationResult(
                     findings=chosen,
                     strengths=values,
@@ -216,7 +220,7 @@ def _interpolate(
                     animation=f"{name}.gif",
                     video=f"{name}.mp4" if video else None,
                     frames=f"{name}.npz",
-                )
+                ),
             )
             advance(1)
 
@@ -261,7 +265,7 @@ def _maps(
                 region = split_region(known[chosen])[0] if chosen in known else None
                 picture = map_figure(change, singles, region, title(chosen))
                 put_whole(folder.path / result.picture, partial(picture.save, optimize=True))
-            folder.put_map(result)
+            folder.add("maps", result)
             advance(1)
     shutil.rmtree(folder.path / UNFINISHED)
 

@@ -1,7 +1,7 @@
 """The folder of an explanation: ``explain.json``, the pictures and numbers of every command, and the page."""
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,7 @@ from radcommons.explain import audit_link
 from radcommons.files import read_arrays, write_whole
 from radcommons.folders import claim
 from radcommons.models.generator import Generator
-from radcommons.records import AuditReport, Correlation, Explanation, InterpolationResult, MapResult
+from radcommons.records import AuditReport, Explanation, InterpolationResult, MapResult
 
 RECORD = "explain.json"
 PAGE = "explain.html"
@@ -52,29 +52,22 @@ class ExplainFolder:
             findings=generator.findings,
         )
         folder = cls(path, begun or new)
-        folder._save()
+        folder.put()
         for subfolder in (MORPHS, MAPS, CORRELATION):
             (path / subfolder).mkdir(exist_ok=True)
         if report is not None:
             write_whole(path / audit_link.RECORD, report.to_json())
         return folder
 
-    def put_interpolation(self, result: InterpolationResult) -> None:
-        """Add an interpolation; it replaces an earlier one of the same findings."""
-        kept = [one for one in self.explanation.morphs if one.findings != result.findings]
-        self.explanation = self.explanation.model_copy(update={"morphs": (*kept, result)})
-        self._save()
+    def add(self, kind: Literal["morphs", "maps"], result: InterpolationResult | MapResult) -> None:
+        """Add a label interpolation or a map; it replaces an earlier one of the same findings."""
+        kept = [one for one in getattr(self.explanation, kind) if one.findings != result.findings]
+        self.put(**{kind: (*kept, result)})
 
-    def put_map(self, result: MapResult) -> None:
-        """Add a map; it replaces an earlier one of the same findings."""
-        kept = [one for one in self.explanation.maps if one.findings != result.findings]
-        self.explanation = self.explanation.model_copy(update={"maps": (*kept, result)})
-        self._save()
-
-    def put_correlation(self, result: Correlation) -> None:
-        """Set the correlation matrix; it replaces an earlier one."""
-        self.explanation = self.explanation.model_copy(update={"correlation": result})
-        self._save()
+    def put(self, **results: Any) -> None:
+        """Set fields of the record, and write it."""
+        self.explanation = self.explanation.model_copy(update=results)
+        write_whole(self.path / RECORD, self.explanation.to_json())
 
     def audit(self) -> AuditReport | None:
         """The record of the linked audit; None if there is none, or it cannot be read."""
@@ -96,6 +89,3 @@ class ExplainFolder:
                 return file.convert("RGB")
         except OSError:
             return None
-
-    def _save(self) -> None:
-        write_whole(self.path / RECORD, self.explanation.to_json())

@@ -5,10 +5,10 @@ from typing import Self
 
 import numpy as np
 
+from radcommons.classify.intervals import estimate
 from radcommons.explain.finding_sets import FindingSet
 from radcommons.explain.latents import draw_first
 from radcommons.extractors import Extractor, extract
-from radcommons.metrics.bootstrap import percentile_interval
 from radcommons.models.generator import Generator
 from radcommons.records import Estimate
 
@@ -66,16 +66,14 @@ def identity_change(without: np.ndarray, raised: np.ndarray, *, rng: np.random.G
         quotient: np.ndarray = (c @ own / n) / (np.einsum("ri,ij,rj->r", c, between, c, optimize=True) / different)
         return quotient
 
-    low, high = percentile_interval(ratio(counts))
-    return Estimate(value=float(ratio(np.ones((1, n)))[0]), low=low, high=high)
+    return estimate(ratio(np.ones((1, n)))[0], ratio(counts))
 
 
 def mean_with_interval(values: np.ndarray, *, rng: np.random.Generator) -> Estimate:
     """Mean of values (n,), one per latent vector, with its 95% bootstrap interval."""
     n = len(values)
     counts = rng.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES)
-    low, high = percentile_interval(counts @ values / n)
-    return Estimate(value=float(values.mean()), low=low, high=high)
+    return estimate(values.mean(), counts @ values / n)
 
 
 def _distances(features: np.ndarray) -> np.ndarray:

@@ -35,8 +35,5 @@ def correlation_text(explanation: Explanation, page: Path) -> str:
 def left_out(result: Correlation) -> list[str]:
     """Sentences about findings that only the generator or only the classifier knows."""
     sides = (("generator", result.only_generator), ("classifier", result.only_classifier))
-    return [f"only the {side} knows {', '.join(map(_one, names))}; left out" for side, names in sides if names]
-
-
-def _one(finding: str) -> str:
-    return title((finding,))
+    named = [(side, ", ".join(title((name,)) for name in names)) for side, names in sides if names]
+    return [f"only the {side} knows {names}; left out" for side, names in named]

@@ -1,6 +1,7 @@
 """Bootstrap samples of patients: images of one patient are not treated as independent."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -119,8 +120,8 @@ def auc_interval(
 ) -> tuple[float, float]:
     """Percentile interval of `area_under_roc` over bootstrap samples of patients, for two sets of fixed sizes.
 
-    Patients with positives only, with negatives only and with both are drawn each among their like, so neither class
-    is ever empty and a patient in both brings all rows along.
+    Patients with positives only, with negatives only and with both are three strata, each resampled on its own. So
+    no sample lacks a class, and a patient always contributes all rows.
 
     Args:
         positive: scores of the positive class, (n,), n >= 1.
@@ -134,10 +135,8 @@ def auc_interval(
         (low, high) in [0, 1]; of no width where the classes do not overlap at all, whatever their size.
     Source: Efron 1979; Rutter 2000 (the bootstrap of patients for ROC curves).
     """
-    values = _by_class(
-        auc, positive, negative, positive_groups, negative_groups, bootstrap_samples=bootstrap_samples, rng=rng
-    )
-    return percentile_interval(values, level)
+    scores, groups = (positive, negative), (positive_groups, negative_groups)
+    return _interval_by_class(auc, scores, groups, bootstrap_samples=bootstrap_samples, rng=rng, level=level)
 
 
 def true_positive_rate_interval(
@@ -156,14 +155,9 @@ def true_positive_rate_interval(
     The threshold is found anew in each sample. Arguments and sources are those of `auc_interval`; patients are
     drawn in the same way. Where `false_positive_rate` times the negatives is only a few, the interval is rough.
     """
-
-    def rate(*images: np.ndarray) -> Statistic:
-        return true_positive_rate(*images, false_positive_rate=false_positive_rate)
-
-    values = _by_class(
-        rate, positive, negative, positive_groups, negative_groups, bootstrap_samples=bootstrap_samples, rng=rng
-    )
-    return percentile_interval(values, level)
+    rate = partial(true_positive_rate, false_positive_rate=false_positive_rate)
+    scores, groups = (positive, negative), (positive_groups, negative_groups)
+    return _interval_by_class(rate, scores, groups, bootstrap_samples=bootstrap_samples, rng=rng, level=level)
 
 
 def _by_finding(
@@ -180,24 +174,24 @@ def _by_finding(
     return _values(statistics, [np.arange(len(names))], len(names), bootstrap_samples=bootstrap_samples, rng=rng)
 
 
-def _by_class(
+def _interval_by_class(
     statistic: Prepare,
-    positive: np.ndarray,
-    negative: np.ndarray,
-    positive_groups: np.ndarray,
-    negative_groups: np.ndarray,
+    scores: tuple[np.ndarray, np.ndarray],
+    groups: tuple[np.ndarray, np.ndarray],
     *,
     bootstrap_samples: int,
     rng: np.random.Generator,
-) -> np.ndarray:
-    names, rows = np.unique(np.concatenate([positive_groups, negative_groups]), return_inverse=True)
-    labels = np.repeat([1.0, 0.0], [len(positive), len(negative)])
+    level: float,
+) -> tuple[float, float]:
+    names, rows = np.unique(np.concatenate(groups), return_inverse=True)
+    labels = np.repeat([1.0, 0.0], [len(of_class) for of_class in scores])
     classes = np.zeros(len(names), int)  # 1: a patient with positives only, 2: with negatives only, 3: with both
     classes[rows[labels == 1]] |= 1
     classes[rows[labels == 0]] |= 2
     strata = [members for kind in (1, 2, 3) if len(members := np.flatnonzero(classes == kind))]
-    of_counts = statistic(np.concatenate([positive, negative]), labels, rows)
-    return _values([of_counts], strata, len(names), bootstrap_samples=bootstrap_samples, rng=rng)[:, 0]
+    of_counts = statistic(np.concatenate(scores), labels, rows)
+    values = _values([of_counts], strata, len(names), bootstrap_samples=bootstrap_samples, rng=rng)
+    return percentile_interval(values[:, 0], level)
 
 
 def _values(
@@ -221,10 +215,6 @@ def _samples(
         counts = np.empty((min(SAMPLES_AT_ONCE, bootstrap_samples - start), patients))
         for sample in counts:  # one by one, so that the draws do not depend on the size of a block
             for members in strata:
-                sample[members] = _drawn(len(members), rng)
+                drawn = rng.integers(len(members), size=len(members))  # with replacement
+                sample[members] = np.bincount(drawn, minlength=len(members))
         yield np.ascontiguousarray(counts.T)
-
-
-def _drawn(groups: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of `groups` comes up in as many draws with replacement."""
-    return np.bincount(rng.integers(groups, size=groups), minlength=groups)

@@ -18,10 +18,13 @@ def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
         In [0, 1]; 0.5 = the scores carry no information.
     Source: Hanley and McNeil 1982 (the area under the ROC curve is the Mann-Whitney statistic).
     """
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, side="left")
-    not_above = np.searchsorted(ordered, positive, side="right")
-    return float((below + not_above).mean() / 2 / len(ordered))
+    return float(wins(positive, np.sort(negative)).mean() / len(negative))
+
+
+def wins(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """How many of the sorted scores (m,) each value (...) exceeds, a tie counting half."""
+    below, not_above = np.searchsorted(ordered, values, side="left"), np.searchsorted(ordered, values, side="right")
+    return np.asarray((below + not_above) / 2)
 
 
 def binary_labels(labels: np.ndarray) -> np.ndarray:
@@ -57,12 +60,8 @@ def roc_curve(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, n
         Scores that are equal pass the threshold together: a slanted line where both classes have that score.
     Source: Fawcett 2006.
     """
-    thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
-    rates = [
-        np.append(0.0, (len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left")) / len(scores))
-        for scores in (negative, positive)
-    ]
-    return rates[0], rates[1]
+    found, false_alarms = _passing(positive, negative)
+    return np.append(0.0, false_alarms / len(negative)), np.append(0.0, found / len(positive))
 
 
 def true_positive_rate_at(positive: np.ndarray, negative: np.ndarray, *, false_positive_rate: float) -> float:
@@ -95,10 +94,7 @@ def precision_recall_curve(positive: np.ndarray, negative: np.ndarray) -> tuple[
         recall 1, where it is the prevalence.
     Source: Davis and Goadrich 2006.
     """
-    thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
-    found, false_alarms = (
-        len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left") for scores in (positive, negative)
-    )
+    found, false_alarms = _passing(positive, negative)
     return np.append(1.0, found / (found + false_alarms)), np.append(0.0, found / len(positive))
 
 
@@ -115,3 +111,9 @@ def average_precision(positive: np.ndarray, negative: np.ndarray) -> float:
     """
     precisions, recalls = precision_recall_curve(positive, negative)
     return float((np.diff(recalls) * precisions[1:]).sum())
+
+
+def _passing(positive: np.ndarray, negative: np.ndarray) -> list[np.ndarray]:
+    """Positives and negatives at or above each distinct score, from the highest score down, (t,) each."""
+    thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
+    return [len(s) - np.searchsorted(np.sort(s), thresholds, side="left") for s in (positive, negative)]

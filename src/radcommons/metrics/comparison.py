@@ -6,6 +6,8 @@ import numpy as np
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
+from radcommons.metrics.classification import wins
+
 BLOCK_CELLS = 2**21  # permutations times patients at once, 16 MB of signs
 ROUNDING = 1e-13  # of the sum of all terms: by this much two sums that are equal may differ
 
@@ -131,8 +133,8 @@ def _permutation_terms(first: np.ndarray, second: np.ndarray, positive: np.ndarr
     """T of each image, (n,), multiples of 1/4: the sum over all is the difference of AUC times the pairs."""
     ranks = np.stack([rankdata(first), rankdata(second)])  # of all labelled images: on one scale
     positives, negatives = np.sort(ranks[:, positive], axis=None), np.sort(ranks[:, ~positive], axis=None)
-    above = _wins(ranks, negatives)
-    below = len(positives) - _wins(ranks, positives)
+    above = wins(ranks, negatives)
+    below = len(positives) - wins(ranks, positives)
     return np.asarray(np.where(positive, above[0] - above[1], below[0] - below[1]) / 2)
 
 
@@ -144,8 +146,8 @@ def _delong(first: np.ndarray, second: np.ndarray, labels: np.ndarray, rows: np.
     m, n = int(positive.sum()), int(negative.sum())
     of_positives, of_negatives = np.zeros(m), np.zeros(n)  # structural components of the difference
     for scores, sign in ((first, 1), (second, -1)):
-        of_positives += sign * _wins(scores[positive], np.sort(scores[negative])) / n
-        of_negatives += sign * (1 - _wins(scores[negative], np.sort(scores[positive])) / m)
+        of_positives += sign * wins(scores[positive], np.sort(scores[negative])) / n
+        of_negatives += sign * (1 - wins(scores[negative], np.sort(scores[positive])) / m)
     difference = of_positives.mean()
     patients = int(rows.max()) + 1
     by_positives = np.bincount(rows[positive], weights=of_positives - difference, minlength=patients) / m
@@ -160,9 +162,3 @@ def _delong(first: np.ndarray, second: np.ndarray, labels: np.ndarray, rows: np.
         + 2 * with_any / (with_any - 1) * (by_positives * by_negatives).sum()
     )
     return float(difference), float(np.sqrt(max(variance, 0.0)))
-
-
-def _wins(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
-    """How many of the sorted scores each value exceeds, a tie counting half."""
-    below, not_above = np.searchsorted(ordered, values, side="left"), np.searchsorted(ordered, values, side="right")
-    return np.asarray((below + not_above) / 2)

@@ -26,10 +26,8 @@ def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return pearson(stats.rankdata(x), stats.rankdata(y, axis=0))
 
 
-def fisher_interval(
-    correlation: np.ndarray, n: int, *, level: float = 0.95, ranks: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of a correlation by Fisher's z.
+def fisher_interval(correlation: np.ndarray, n: int, *, ranks: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """95% interval of a correlation by Fisher's z.
 
     Args:
         correlation: of any shape, in [-1, 1].
@@ -42,7 +40,7 @@ def fisher_interval(
     """
     if n < 4:
         return np.full_like(correlation, -1.0), np.full_like(correlation, 1.0)
-    half = stats.norm.ppf((1 + level) / 2) * np.sqrt((FIELLER if ranks else 1.0) / (n - 3))
+    half = stats.norm.ppf(0.975) * np.sqrt((FIELLER if ranks else 1.0) / (n - 3))
     with np.errstate(divide="ignore"):  # a perfect correlation has z = infinity, and comes back as itself
         z = np.arctanh(correlation)
     return np.tanh(z - half), np.tanh(z + half)

@@ -50,11 +50,10 @@ def frechet_interval(
     *,
     halves: int,
     rng: np.random.Generator,
-    level: float = 0.95,
     real_groups: np.ndarray | None = None,
     corrected: bool = True,
 ) -> tuple[float, float]:
-    """Interval of the Frechet distance, from random halves of both sets.
+    """95% interval of the Frechet distance, from random halves of both sets.
 
     The distance of finite sets is too large by an amount of order 1/n. A bootstrap adds that bias a second time, so
     the percentile interval misses the truth almost always, and its repeated rows lower the rank of the covariances,
@@ -66,14 +65,13 @@ def frechet_interval(
         fake: features of synthetic images, float (m, d), same extractor.
         halves: number of pairs of halves; 30 are enough, since only their mean and deviation are used.
         rng: draws the halves.
-        level: e.g. 0.95.
         real_groups: patient of each real row, (n,); a patient's rows are kept or left out together.
         corrected: True = the distance of the distributions, what unlimited images would give; it lies below
             `frechet_distance` as a rule, and is right where n and m are at least twice d or the features' variance
             is in far fewer directions than d; with fewer images it lies too high. False = the distance of sets of
             this size, for comparison at equal n: `frechet_distance` is its middle, for any n and d.
     Returns:
-        (low, high), both >= 0. Wider than need be where the two distributions are the same.
+        (low, high), both >= 0. Wider than necessary where the two distributions are the same.
     Raises:
         TooFewImages: fewer than four real groups or synthetic images.
     Source: `half_sample_interval`; Chong and Forsyth 2020 (the bias of FID is linear in 1/n).
@@ -84,5 +82,5 @@ def frechet_interval(
         frechet_distance(real[random_half(real_rows, rng=rng)], fake[random_half(fake_rows, rng=rng)])
         for _ in range(halves)
     ]
-    low, high = half_sample_interval(frechet_distance(real, fake), distances, level=level, corrected=corrected)
+    low, high = half_sample_interval(frechet_distance(real, fake), distances, corrected=corrected)
     return max(low, 0.0), max(high, 0.0)

@@ -40,7 +40,7 @@ def group_numbers(groups: np.ndarray | None, length: int, what: str) -> np.ndarr
 
 
 def half_sample_interval(
-    estimate: float, halves: Iterable[float], *, level: float, corrected: bool = True
+    estimate: float, halves: Iterable[float], *, level: float = 0.95, corrected: bool = True
 ) -> tuple[float, float]:
     """Interval of a statistic from its values on random halves of the sample (the delete-half jackknife).
 

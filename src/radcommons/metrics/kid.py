@@ -30,10 +30,9 @@ def kid_interval(
     *,
     halves: int,
     rng: np.random.Generator,
-    level: float = 0.95,
     real_groups: np.ndarray | None = None,
 ) -> tuple[float, float]:
-    """Interval of the squared MMD of the two distributions, from random halves of both sets.
+    """95% interval of the squared MMD of the two distributions, from random halves of both sets.
 
     KID is usually given as the mean over random subsets of the images. These subsets share images, so their spread
     says nothing about other patients, and the spread of their mean shrinks at will with more subsets. Here each half
@@ -46,10 +45,9 @@ def kid_interval(
         fake: features of synthetic images, float (m, d), same extractor.
         halves: number of pairs of halves, two or more.
         rng: draws the halves.
-        level: e.g. 0.95.
         real_groups: patient of each real row, (n,); a patient's rows are kept or left out together.
     Returns:
-        (low, high); it holds 0 where nothing tells the sets apart, and is wider than need be there.
+        (low, high); it contains 0 where the two distributions are the same, and is wider than necessary there.
     Raises:
         TooFewImages: fewer than four real groups or synthetic images.
     Source: `half_sample_interval`.
@@ -63,7 +61,7 @@ def kid_interval(
         real_in[half] = random_half(real_rows, rng=rng)
         fake_in[half] = random_half(fake_rows, rng=rng)
     whole, *of_halves = _squared_mmd_of(real, fake, real_in, fake_in)
-    return half_sample_interval(float(whole), of_halves, level=level)
+    return half_sample_interval(float(whole), of_halves)
 
 
 def _squared_mmd_of(real: np.ndarray, fake: np.ndarray, real_in: np.ndarray, fake_in: np.ndarray) -> np.ndarray:
@@ -83,7 +81,7 @@ def _squared_mmd_of(real: np.ndarray, fake: np.ndarray, real_in: np.ndarray, fak
 
 
 def _pairs(a: np.ndarray, b: np.ndarray, a_in: np.ndarray, b_in: np.ndarray, *, leave_self: bool) -> np.ndarray:
-    """Sum of the kernel over the pairs of rows that each choice holds, (r,); `leave_self`: but for row i with row i."""
+    """Sum of the kernel over the pairs of rows in each choice, (r,); `leave_self` omits a row paired with itself."""
     total = np.zeros(len(a_in))
     for start in range(0, len(a), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)

@@ -1,12 +1,11 @@
 """A measured number and its uncertainty, as all records write it."""
 
-from pydantic import BaseModel, ConfigDict
+from radcommons.records.record import RecordPart
 
 
-class Estimate(BaseModel):
+class Estimate(RecordPart):
     """A number with its 95% interval, where there is one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     value: float
     low: float | None = None
     high: float | None = None

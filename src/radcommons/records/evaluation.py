@@ -2,20 +2,19 @@
 
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
 
 from radcommons.records.estimate import Estimate
-from radcommons.records.record import Record
+from radcommons.records.record import Record, RecordPart
 
 
-class AtThreshold(BaseModel):
+class AtThreshold(RecordPart):
     """Measures at one threshold; None where a measure is not defined (no positive or no negative call).
 
     Attributes:
         threshold: a probability at or above it is a positive call.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     threshold: float
     accuracy: Estimate | None
     sensitivity: Estimate | None
@@ -25,7 +24,7 @@ class AtThreshold(BaseModel):
     f1: Estimate | None
 
 
-class Calibration(BaseModel):
+class Calibration(RecordPart):
     """Reliability of the probabilities, in bins of equal counts.
 
     Attributes:
@@ -35,7 +34,6 @@ class Calibration(BaseModel):
         brier: mean squared difference of probability and label.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     predicted: tuple[float, ...]
     observed: tuple[float, ...]
     counts: tuple[int, ...]
@@ -43,7 +41,7 @@ class Calibration(BaseModel):
     brier: float
 
 
-class FindingEvaluation(BaseModel):
+class FindingEvaluation(RecordPart):
     """One finding.
 
     Attributes:
@@ -54,7 +52,6 @@ class FindingEvaluation(BaseModel):
         rules: the measures, by the rule that chose the threshold on validation.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     finding: str
     positives: int
     negatives: int

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator
 
 from radcommons.records.estimate import Estimate
-from radcommons.records.record import Record
+from radcommons.records.record import Record, RecordPart
 
 # Arms of older results, and their names now.
 RENAMED_ARMS: Final = {"local": "real only", "kept": "fewer real", "oracle": "all real (reference)"}
@@ -13,7 +13,7 @@ ArmName = Annotated[str, BeforeValidator(lambda name: RENAMED_ARMS.get(name, nam
 Verdict = Literal["better", "worse", "no relevant difference", "undecided"]
 
 
-class Arm(BaseModel):
+class Arm(RecordPart):
     """One way to train a classifier.
 
     Attributes:
@@ -25,7 +25,6 @@ class Arm(BaseModel):
         epochs: validations until training stopped, mean over the repeats.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: ArmName
     description: str
     images: dict[str, int]
@@ -36,7 +35,7 @@ class Arm(BaseModel):
     epochs: float
 
 
-class Comparison(BaseModel):
+class Comparison(RecordPart):
     """Two arms on the same test patients.
 
     Attributes:
@@ -50,7 +49,6 @@ class Comparison(BaseModel):
             give; 1 = none is sure to be found.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     arm: ArmName
     against: ArmName
     finding: str

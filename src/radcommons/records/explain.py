@@ -1,12 +1,10 @@
 """The record of what a generator's labels do: ``explain.json``."""
 
-from pydantic import BaseModel, ConfigDict
-
 from radcommons.records.estimate import Estimate
-from radcommons.records.record import Record
+from radcommons.records.record import Record, RecordPart
 
 
-class InterpolationResult(BaseModel):
+class InterpolationResult(RecordPart):
     """Label interpolation: labels from 0 to 1 at fixed latent vectors.
 
     Attributes:
@@ -16,7 +14,6 @@ class InterpolationResult(BaseModel):
         strip, animation, video, frames: files, relative to the record; no video without ffmpeg.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     findings: tuple[str, ...]
     strengths: tuple[float, ...]
     patients: int
@@ -27,7 +24,7 @@ class InterpolationResult(BaseModel):
     frames: str
 
 
-class RegionScore(BaseModel):
+class RegionScore(RecordPart):
     """A map compared with the region where its finding is known to sit.
 
     Attributes:
@@ -46,7 +43,6 @@ class RegionScore(BaseModel):
             the finding never sits.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     source: str
     cases: int | None
     points_inside: bool
@@ -61,7 +57,7 @@ class RegionScore(BaseModel):
     change_outside: Estimate
 
 
-class MapResult(BaseModel):
+class MapResult(RecordPart):
     """Difference map: image with findings minus image without, same latent vectors.
 
     Attributes:
@@ -82,7 +78,6 @@ class MapResult(BaseModel):
         picture, numbers: files, relative to the record; no picture if no map is drawn.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     findings: tuple[str, ...]
     images: int
     seed: int
@@ -107,7 +102,7 @@ class MapResult(BaseModel):
 Matrix = tuple[tuple[float | None, ...], ...]
 
 
-class Correlation(BaseModel):
+class Correlation(RecordPart):
     """Correlation of every label of a generator with every output of a classifier (paper section 5, Fig. 5).
 
     Matrices have one row per label and one column per output, in the order of `findings`; None if one is constant.
@@ -127,7 +122,6 @@ class Correlation(BaseModel):
         picture, scatter, table, scores: files, relative to the record.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     findings: tuple[str, ...]
     only_generator: tuple[str, ...]
     only_classifier: tuple[str, ...]

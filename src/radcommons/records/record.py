@@ -16,11 +16,16 @@ from radcommons.errors import BadInput
 OTHER_VERSION = "other_version"  # the kind of a validation error
 
 
-class Record(BaseModel):
-    """Base of all records: frozen, versioned; unknown fields and other versions are refused."""
+class RecordPart(BaseModel):
+    """Base of records and of their parts: frozen; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Record(RecordPart):
+    """Base of all records: versioned; other versions are refused."""
 
     FORMAT_VERSION: ClassVar[int] = 1
-    model_config = ConfigDict(extra="forbid", frozen=True)
     format_version: int = 0
 
     @model_validator(mode="before")

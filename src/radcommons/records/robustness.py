@@ -2,27 +2,26 @@
 
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
 
 from radcommons.records.estimate import Estimate
-from radcommons.records.record import Record
+from radcommons.records.record import Record, RecordPart
 
 
-class MaskingCheck(BaseModel):
+class MaskingCheck(RecordPart):
     """One check for masked gradients: can the attack be trusted on this network?
 
     Attributes:
         numbers: mean AUCs, unless the key says otherwise.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     passed: bool
     numbers: dict[str, float]
     verdict: str
 
 
-class RobustPoint(BaseModel):
+class RobustPoint(RecordPart):
     """The AUC at one epsilon.
 
     Attributes:
@@ -33,7 +32,6 @@ class RobustPoint(BaseModel):
         noise_mean_auc: their mean.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     epsilon: float
     auc: dict[str, float]
     mean_auc: Estimate
@@ -41,7 +39,7 @@ class RobustPoint(BaseModel):
     noise_mean_auc: float
 
 
-class RobustCurve(BaseModel):
+class RobustCurve(RecordPart):
     """AUC under attack against epsilon, and what it was measured on.
 
     Attributes:
@@ -52,7 +50,6 @@ class RobustCurve(BaseModel):
         points: in ascending order of epsilon, 0 first.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     attack: dict[str, Any]
     films: int
     patients: int
@@ -61,15 +58,14 @@ class RobustCurve(BaseModel):
     points: tuple[RobustPoint, ...]
 
 
-class RobustDifference(BaseModel):
+class RobustDifference(RecordPart):
     """Mean AUC of the second network minus that of the first under attack at one epsilon, interval over patients."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     epsilon: float
     mean_auc: Estimate
 
 
-class RobustComparison(BaseModel):
+class RobustComparison(RecordPart):
     """One or two networks attacked on the same films.
 
     Attributes:
@@ -79,7 +75,6 @@ class RobustComparison(BaseModel):
         statement: what these numbers support, in words.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     epsilon: float
     curves: dict[str, RobustCurve]
     checks: dict[str, tuple[MaskingCheck, ...]]
@@ -87,10 +82,9 @@ class RobustComparison(BaseModel):
     statement: str
 
 
-class AttackedClassifier(BaseModel):
+class AttackedClassifier(RecordPart):
     """A classifier behind a name: what it was trained on, in words, and the digest of its weights."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     trained_on: str
     weights_sha256: str
 

@@ -1,11 +1,9 @@
 """The record of a screen for wrong or poisoned labels."""
 
-from pydantic import BaseModel, ConfigDict
-
-from radcommons.records.record import Record
+from radcommons.records.record import Record, RecordPart
 
 
-class FindingScreen(BaseModel):
+class FindingScreen(RecordPart):
     """One finding.
 
     Attributes:
@@ -20,7 +18,6 @@ class FindingScreen(BaseModel):
             labels; about that rate for a screen that cannot find anything.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     finding: str
     present: int
     absent: int
