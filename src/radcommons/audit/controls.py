@@ -38,12 +38,8 @@ def run_controls(inputs: PrivacyInputs, material: Material, policy: Policy) -> l
 
 def copies(inputs: PrivacyInputs, policy: Policy) -> Control:
     """Positive control: images that are training films, slightly changed."""
-    return Control(
-        name="positive control: copies",
-        description="images that are training films, slightly changed",
-        must_be_caught=True,
-        caught_by=_positive(sample_tests(inputs, inputs.copies), policy),
-    )
+    description = "images that are training films, slightly changed"
+    return _control("positive control: copies", description, sample_tests(inputs, inputs.copies), policy)
 
 
 def overfitted(inputs: PrivacyInputs, material: Material, policy: Policy) -> Control:
@@ -52,9 +48,8 @@ def overfitted(inputs: PrivacyInputs, material: Material, policy: Policy) -> Con
     rng = numpy_stream(settings.seed, "overfitted films")
     count = min(OVERFITTED_FILMS, len(inputs.real.train))
     chosen = np.sort(rng.choice(len(inputs.real.train), count, replace=False))
-    fitted = overfitted_generator(
-        np.asarray(material.images[material.rows["train"][chosen]]), seed=settings.seed, track=material.track
-    )
+    memorised = np.asarray(material.images[material.rows["train"][chosen]])
+    fitted = overfitted_generator(memorised, seed=settings.seed, track=material.track)
     drawn = fitted.draw(min(settings.images, OVERFITTED_IMAGES), seed=settings.seed)
     side = material.subject.resolution
     drawn = np.stack([cv2.resize(i, (side, side), interpolation=cv2.INTER_LINEAR) for i in drawn])
@@ -69,21 +64,20 @@ def overfitted(inputs: PrivacyInputs, material: Material, policy: Policy) -> Con
     neighbours = {space: real_neighbours(real, changed, origins, cells, space) for space in SPACES}
     here = replace(inputs, real=real, neighbours=neighbours)
     films = material.as_films(drawn, name="the overfitted control")
-    tests = list(sample_tests(here, {space: synthetic_neighbours(films, real, space) for space in SPACES}))
-    tests.append(_inverted(here, material, fitted.generator, chosen))
-    return Control(
-        name="positive control: overfitted generator",
-        description=f"a generator that has memorised {count} training films",
-        must_be_caught=True,
-        caught_by=_positive(tests, policy),
-    )
+    tests = [
+        *sample_tests(here, synthetic_neighbours(films, real)),
+        _inverted(here, material, fitted.generator, chosen),
+    ]
+    description = f"a generator that has memorised {count} training films"
+    return _control("positive control: overfitted generator", description, tests, policy)
 
 
 def _inverted(inputs: PrivacyInputs, material: Material, generator: Generator, chosen: np.ndarray) -> PrivacyTest:
     """Latent inversion of the overfitted generator: its films, and as many held-out ones."""
     settings = material.settings
     rng = numpy_stream(settings.seed, "overfitted inversion")
-    others = np.sort(rng.choice(len(inputs.real.held_out), min(len(chosen), len(inputs.real.held_out)), replace=False))
+    count = len(inputs.real.held_out)
+    others = np.sort(rng.choice(count, min(len(chosen), count), replace=False))
     images = material.store.images(generator.resolution)
 
     def errors(rows: np.ndarray) -> np.ndarray:
@@ -112,12 +106,9 @@ def duplicates(inputs: PrivacyInputs, policy: Policy, *, share: float = PLANTED_
         )
         for space, real in inputs.neighbours.items()
     }
-    return Control(
-        name="positive control: train-test duplicates",
-        description=f"{count} films of training patients also held out, under other patients",
-        must_be_caught=True,
-        caught_by=_positive(train_test_duplicates.tests(replace(inputs, neighbours=neighbours)), policy),
-    )
+    tests = train_test_duplicates.tests(replace(inputs, neighbours=neighbours))
+    description = f"{count} films of training patients also held out, under other patients"
+    return _control("positive control: train-test duplicates", description, tests, policy)
 
 
 def unseen(inputs: PrivacyInputs, policy: Policy) -> Control:
@@ -131,14 +122,13 @@ def unseen(inputs: PrivacyInputs, policy: Policy) -> Control:
             for space, real in inputs.neighbours.items()
         },
     )
-    found = {space: synthetic_neighbours(images, here.real, space) for space in SPACES}
-    return Control(
-        name="negative control: unseen films",
-        description="films of validation patients in place of synthetic images",
-        must_be_caught=False,
-        caught_by=_positive(sample_tests(here, found), policy),
-    )
+    tests = sample_tests(here, synthetic_neighbours(images, here.real))
+    description = "films of validation patients in place of synthetic images"
+    return _control("negative control: unseen films", description, tests, policy, must_be_caught=False)
 
 
-def _positive(tests: Iterable[PrivacyTest], policy: Policy) -> tuple[str, ...]:
-    return tuple(test.name for test in tests if is_positive(test, policy))
+def _control(
+    name: str, description: str, tests: Iterable[PrivacyTest], policy: Policy, *, must_be_caught: bool = True
+) -> Control:
+    caught_by = tuple(test.name for test in tests if is_positive(test, policy))
+    return Control(name=name, description=description, must_be_caught=must_be_caught, caught_by=caught_by)

@@ -23,7 +23,7 @@ def detection_limit(inputs: PrivacyInputs, policy: Policy, material: Material, *
     base = inputs.synthetic
     if leaks:
         clean = inputs.real.reference if len(inputs.real.reference) else inputs.real.held_out
-        base = {space: synthetic_neighbours(clean, inputs.real, space) for space in SPACES}
+        base = synthetic_neighbours(clean, inputs.real)
     count = len(base["SSIM"].images)
     rng = numpy_stream(inputs.settings.seed, "power")
     order = rng.permutation(count)

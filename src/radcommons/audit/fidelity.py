@@ -61,10 +61,9 @@ def trained_classifier(material: Material, run: Path) -> LabelClassifier | None:
     """
     settings = classifier_settings(material.settings, material.subject.resolution)
     train, held_out = (of_store(material.store, part, side=settings.side) for part in ("train", "val"))
-    known = [f for f in material.subject.findings if f in material.store.findings]
-    if not known or not len(held_out):
+    if not material.subject.findings or not len(held_out):
         return None
-    parts = [part.about(known) for part in (train, held_out)]
+    parts = [part.about(material.subject.findings) for part in (train, held_out)]
     try:
         findings = chosen_findings(parts[:1], parts[1:], None)
     except TooFewImages:
@@ -91,52 +90,47 @@ def classifier_settings(settings: AuditSettings, resolution: int) -> ClassifierS
 
 
 def fidelities(material: Material, label_classifier: LabelClassifier) -> list[Fidelity]:
-    """Each finding that the classifier knows, where there are enough films and images with and without it."""
-    found = []
+    """Each finding that the classifier knows, if there are enough films and images with and without it."""
+    classifier, settings, generator = label_classifier.classifier, material.settings, material.subject.generator
     scores = {
-        "test": label_classifier.classifier.scores(material.images, rows=material.rows["test"], track=material.track),
-        BALANCED: label_classifier.classifier.scores(material.synthetic[BALANCED].images, track=material.track),
+        "test": classifier.scores(material.images, rows=material.rows["test"], track=material.track),
+        BALANCED: classifier.scores(material.synthetic[BALANCED].images, track=material.track),
     }
+    found = []
     for finding in common_findings(label_classifier, material.subject.findings):
-        column = material.subject.findings.index(finding)
+        column, output = material.subject.findings.index(finding), classifier.findings.index(finding)
         labels = {name: material.films[name].labels[:, column] for name in ("train", "test", BALANCED)}
-        fewest = min(int(count) for known in labels.values() for count in ((known >= 0.5).sum(), (known < 0.5).sum()))
-        if fewest >= material.settings.fewest:
-            found.append(_fidelity(material, label_classifier.classifier, finding, labels, scores))
+        counts = [count for known in labels.values() for count in ((known >= 0.5).sum(), (known < 0.5).sum())]
+        if min(counts) < settings.fewest:
+            continue
+        rng = numpy_stream(settings.seed, "fidelity", finding)
+        real, synthetic = (
+            _auc(scores[name][:, output], labels[name], material.films[name].patients, settings.bootstrap_samples, rng)
+            for name in ("test", BALANCED)
+        )
+        means: list[float] = []
+        if generator is not None:
+            seed = derive(settings.seed, "audit", "strength")
+            drawn = (generator.generate(IMAGES, findings={finding: s}, seed=seed).images for s in STRENGTHS)
+            means = [float(classifier.scores(images)[:, output].mean()) for images in drawn]
+        found.append(
+            Fidelity(
+                finding=finding,
+                positives=int((labels["train"] >= 0.5).sum()),
+                auc_real=real,
+                auc_synthetic=synthetic,
+                strengths=STRENGTHS if means else (),
+                scores=tuple(means),
+            )
+        )
     return found
 
 
-def _fidelity(
-    material: Material,
-    classifier: Classifier,
-    finding: str,
-    labels: dict[str, np.ndarray],
-    scores: dict[str, np.ndarray],
-) -> Fidelity:
-    settings = material.settings
-    rng = numpy_stream(settings.seed, "fidelity", finding)
-    output = classifier.findings.index(finding)
-
-    def auc(name: str) -> Estimate:
-        present, absent = labels[name] >= 0.5, labels[name] < 0.5
-        s, patients = scores[name][:, output], material.films[name].patients
-        groups = patients[present], patients[absent]
-        interval = auc_interval(s[present], s[absent], *groups, bootstrap_samples=settings.bootstrap_samples, rng=rng)
-        return Estimate(value=area_under_roc(s[present], s[absent]), low=interval[0], high=interval[1])
-
-    strengths: tuple[float, ...] = ()
-    means: tuple[float, ...] = ()
-    generator = material.subject.generator
-    if generator is not None:
-        seed = derive(settings.seed, "audit", "strength")
-        drawn = [generator.generate(IMAGES, findings={finding: s}, seed=seed).images for s in STRENGTHS]
-        strengths = STRENGTHS
-        means = tuple(float(classifier.scores(images)[:, output].mean()) for images in drawn)
-    return Fidelity(
-        finding=finding,
-        positives=int((labels["train"] >= 0.5).sum()),
-        auc_real=auc("test"),
-        auc_synthetic=auc(BALANCED),
-        strengths=strengths,
-        scores=means,
-    )
+def _auc(
+    scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, bootstrap_samples: int, rng: np.random.Generator
+) -> Estimate:
+    """AUC of scores by label with its interval over patients."""
+    present, absent = labels >= 0.5, labels < 0.5
+    groups = scores[present], scores[absent], patients[present], patients[absent]
+    low, high = auc_interval(*groups, bootstrap_samples=bootstrap_samples, rng=rng)
+    return Estimate(value=area_under_roc(*groups[:2]), low=low, high=high)

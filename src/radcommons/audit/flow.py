@@ -28,9 +28,9 @@ from radcommons.audit.quality import diversities, quality_scores
 from radcommons.audit.settings import AuditSettings
 from radcommons.audit.tests import sample_tests, store_tests, weight_tests
 from radcommons.audit.tests.patient_level_split import patients_in_training, trained_on_store
-from radcommons.audit.work import PAGE, REPORT, Work, finished_report
+from radcommons.audit.work import PAGE, REPORT, Work
 from radcommons.data.store import Store
-from radcommons.errors import SettingRefused
+from radcommons.errors import PathInUse, SettingRefused
 from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import write_whole
 from radcommons.folders import alone_in, claim
@@ -68,98 +68,84 @@ def run(
     Raises:
         BadInput: with the next step; nothing was written then.
     """
-    with alone_in(Path(out), private=True):  # films will be seen on its page
-        return _run(
-            reference, store, Path(out), settings or AuditSettings(), rules or Policy(), controls, classifier, track
+    settings, policy, out = settings or AuditSettings(), rules or Policy(), Path(out)
+    with alone_in(out, private=True):  # its page shows films
+        if 1 / (settings.permutations + 1) >= policy.significance:
+            raise SettingRefused(
+                f"permutations is {settings.permutations}, too few for a significance of {policy.significance:g}; "
+                f"pass --set permutations={int(1 / policy.significance) + 1} or more"
+            )
+        store = store if isinstance(store, Store) else Store.open(store)
+        subject = open_subject(Path(reference), store, track=track)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        extractor = load_extractor(settings.extractor, weights=settings.extractor_weights, device=device)
+        chosen_rows(store, settings)  # refused before anything is written
+        given = given_classifier(classifier) if classifier is not None else None
+        if given is not None:
+            common_findings(given, subject.findings)
+        request = _request(store, subject, extractor, settings, policy, controls, given)
+        chosen = {**_plain(settings), "policy": policy.model_dump(mode="json"), "controls": controls}
+        asked = {"subject": subject.digest, "store": store.record.manifest_sha256, **chosen, "sha256": request}
+        if (out / REPORT).is_file():
+            done = AuditReport.read(out / REPORT, refused=PathInUse, remedy="choose another --out")
+            begun = {"subject": done.digest, "store": done.store_manifest_sha256, **done.settings}
+            claim(out, asked, begun={**begun, "sha256": done.request_sha256})
+            return done
+        work = Work.open(out, asked)
+
+        # ---- look at everything once ----
+        material = gather(store, subject, settings, extractor, work, track)
+
+        # ---- quality ----
+        scores = work.records("quality", QualityScore, lambda: quality_scores(material))
+        spread = work.records("diversity", Diversity, lambda: diversities(material))
+        labels = given
+        if labels is None and settings.classifier_images:
+            labels = trained_classifier(material, work.folder / "label-classifier")
+        faithful = work.records("fidelity", Fidelity, lambda: fidelities(material, labels) if labels else [])
+
+        # ---- privacy: the store, samples, weights and critic ----
+        inputs = PrivacyInputs.of(material, policy.significance)
+        of_store = work.records("store-tests", PrivacyTest, lambda: store_tests(inputs))
+        of_samples = work.records("sample-tests", PrivacyTest, lambda: list(sample_tests(inputs, inputs.synthetic)))
+        privacy = [*of_store, *of_samples, *weight_tests(inputs, material, work)]
+
+        # ---- what would have been detected ----
+        leaks = any(is_positive(test, policy) for test in of_samples)
+        limit = work.array(
+            "detection-limit", lambda: np.array(detection_limit(inputs, policy, material, leaks=leaks), np.float64)
         )
+        known = work.records("controls", Control, lambda: run_controls(inputs, material, policy)) if controls else []
 
-
-def _run(
-    reference: Path | str,
-    store: Store | Path | str,
-    out: Path,
-    settings: AuditSettings,
-    policy: Policy,
-    controls: bool,
-    classifier: Path | None,
-    track: Track,
-) -> AuditReport:
-    if 1 / (settings.permutations + 1) >= policy.significance:
-        raise SettingRefused(
-            f"permutations is {settings.permutations}, too few for a significance of {policy.significance:g}; "
-            f"pass --set permutations={int(1 / policy.significance) + 1} or more"
+        # ---- verdicts ----
+        results = AuditResults(
+            subject=subject.name,
+            kind=subject.kind,
+            digest=subject.digest,
+            findings=subject.findings,
+            resolution=subject.resolution,
+            images_seen=subject.generator.record.images_seen if subject.generator else None,
+            patients=patients_in_training(subject, store, material.rows),
+            trained_on_store=trained_on_store(subject, store),
+            store=store.name,
+            store_manifest_sha256=store.record.manifest_sha256,
+            counts=_counts(material),
+            detection_limit=None if np.isnan(limit) else float(limit),
+            settings=chosen,
+            request_sha256=request,
+            versions=versions("torch", "numpy"),
+            quality=tuple(scores),
+            diversity=tuple(spread),
+            fidelity=tuple(faithful),
+            label_classifier=labels.description if labels else None,
+            privacy=tuple(privacy),
+            controls=tuple(known),
         )
-    opened = store if isinstance(store, Store) else Store.open(store)
-    subject = open_subject(Path(reference), opened, track=track)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    extractor = load_extractor(settings.extractor, weights=settings.extractor_weights, device=device)
-    chosen_rows(opened, settings)  # refused before anything is written
-    given = given_classifier(classifier) if classifier is not None else None
-    if given is not None:
-        common_findings(given, subject.findings)
-    request = _request(opened, subject, extractor, settings, policy, controls, given)
-    chosen = {**_plain(settings), "policy": policy.model_dump(mode="json"), "controls": controls}
-    asked = {"subject": subject.digest, "store": opened.record.manifest_sha256, **chosen, "sha256": request}
-    finished = finished_report(out)
-    if finished is not None:
-        begun = {"subject": finished.digest, "store": finished.store_manifest_sha256, **finished.settings}
-        claim(out, asked, begun={**begun, "sha256": finished.request_sha256})
-        return finished
-    work = Work.open(out, asked)
-
-    # ---- look at everything once ----
-    material = gather(opened, subject, settings, extractor, work, track)
-
-    # ---- quality ----
-    scores = work.records("quality", QualityScore, lambda: quality_scores(material))
-    spread = work.records("diversity", Diversity, lambda: diversities(material))
-    labels = given
-    if labels is None and settings.classifier_images:
-        labels = trained_classifier(material, work.folder / "label-classifier")
-    faithful = work.records("fidelity", Fidelity, lambda: fidelities(material, labels) if labels else [])
-
-    # ---- privacy: the store, samples, weights and critic ----
-    inputs = PrivacyInputs.of(material, policy.significance)
-    of_store = work.records("store-tests", PrivacyTest, lambda: store_tests(inputs))
-    of_samples = work.records("sample-tests", PrivacyTest, lambda: list(sample_tests(inputs, inputs.synthetic)))
-    privacy = [*of_store, *of_samples, *weight_tests(inputs, material, work)]
-
-    # ---- what would have been detected ----
-    leaks = any(is_positive(test, policy) for test in of_samples)
-    limit = work.array(
-        "detection-limit", lambda: np.array(detection_limit(inputs, policy, material, leaks=leaks), np.float64)
-    )
-    known = work.records("controls", Control, lambda: run_controls(inputs, material, policy)) if controls else []
-
-    # ---- verdicts ----
-    results = AuditResults(
-        subject=subject.name,
-        kind=subject.kind,
-        digest=subject.digest,
-        findings=subject.findings,
-        resolution=subject.resolution,
-        images_seen=subject.generator.record.images_seen if subject.generator else None,
-        patients=patients_in_training(subject, opened, material.rows),
-        trained_on_store=trained_on_store(subject, opened),
-        store=opened.name,
-        store_manifest_sha256=opened.record.manifest_sha256,
-        counts=_counts(material),
-        detection_limit=None if np.isnan(limit) else float(limit),
-        settings=chosen,
-        request_sha256=request,
-        versions=versions("torch", "numpy"),
-        quality=tuple(scores),
-        diversity=tuple(spread),
-        fidelity=tuple(faithful),
-        label_classifier=labels.description if labels else None,
-        privacy=tuple(privacy),
-        controls=tuple(known),
-    )
-    report = AuditReport(**dict(results), judgement=judge(results, policy))
-    write_whole(out / PAGE, page.render(report, material, inputs))
-    write_whole(out / REPORT, report.to_json())
-    work.finish()
-    return report
+        report = AuditReport(**dict(results), judgement=judge(results, policy))
+        write_whole(out / PAGE, page.render(report, material, inputs))
+        write_whole(out / REPORT, report.to_json())
+        work.finish()
+        return report
 
 
 def _request(

@@ -1,7 +1,6 @@
 """The page of an audit: verdict first, then pictures, then every number. It shows patients' films and stays inside."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,21 +28,15 @@ ATTACKS = {
 }
 
 
-@dataclass(frozen=True)
-class Strip:
-    """One synthetic image beside its nearest training films."""
-
-    picture: Markup
-    similarities: tuple[float, ...]
-
-
 def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> str:
     """The whole page as HTML."""
+    films = [(material.images, material.rows["train"], material.films["train"].labels)]
+    drawn = [material.synthetic[name] for name in (BALANCED, SYNTHETIC)]
     return render_page(
         "audit.html.j2",
         report=report,
-        real=real_grid(material),
-        synthetic=synthetic_grid(material),
+        real=_grid(material, films, "Films in training"),
+        synthetic=_grid(material, [(d.images, np.arange(len(d.images)), d.labels) for d in drawn], "Synthetic images"),
         sheets={space: neighbour_sheet(material, inputs, space) for space in SPACES},
         distances={test.name: distance_plot(test.spread, test) for test in report.privacy if test.spread is not None},
         attacks=attack_plot(report.privacy),
@@ -52,21 +45,12 @@ def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> st
     )
 
 
-def real_grid(material: Material) -> Markup:
-    """Films of the training part, one row without finding, then one row per finding."""
-    rows, labels = material.rows["train"], material.films["train"].labels
-    return _grid(material, [(material.images, rows, labels)], "Films in training")
-
-
-def synthetic_grid(material: Material) -> Markup:
-    """Synthetic images, laid out likewise."""
-    sets = [material.synthetic[name] for name in (BALANCED, SYNTHETIC)]
-    sources = [(s.images, np.arange(len(s.images)), s.labels) for s in sets]
-    return _grid(material, sources, "Synthetic images")
-
-
 def _grid(material: Material, sources: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], description: str) -> Markup:
-    """The first images of each kind from sources of images, rows of them, and the rows' labels."""
+    """The first images without a finding, then those of each finding, one row each.
+
+    Args:
+        sources: images, the rows of them that may be shown, and these rows' labels.
+    """
 
     def first(column: int | None) -> np.ndarray:
         found = []
@@ -81,21 +65,15 @@ def _grid(material: Material, sources: Sequence[tuple[np.ndarray, np.ndarray, np
     return picture(contact_sheet(list(shown.values()), list(shown), side=SIDE), f"{description}, one row per finding")
 
 
-def neighbour_sheet(material: Material, inputs: PrivacyInputs, space: Space) -> list[Strip]:
-    """The synthetic images most like a training film, each with its three nearest."""
+def neighbour_sheet(material: Material, inputs: PrivacyInputs, space: Space) -> list[tuple[Markup, np.ndarray]]:
+    """The synthetic images most like a training film, each beside its three nearest, and how similar these are."""
     found = inputs.synthetic[space].to_train
-    order = np.argsort(-found.best, kind="stable")[: material.settings.sheet_images]
     strips = []
-    for row in order:
+    for row in np.argsort(-found.best, kind="stable")[: material.settings.sheet_images]:
         films = material.images[material.rows["train"][found.rows[row]]]
         images = np.concatenate([material.synthetic[SYNTHETIC].images[row][None], np.asarray(films)])
         sheet = contact_sheet([images], side=SHEET_SIDE)
-        strips.append(
-            Strip(
-                picture(sheet, "A synthetic image, then its nearest training films"),
-                tuple(float(s) for s in found.similarity[row]),
-            )
-        )
+        strips.append((picture(sheet, "A synthetic image, then its nearest training films"), found.similarity[row]))
     return strips
 
 
@@ -138,10 +116,9 @@ def diversity_plot(found: Sequence[Diversity]) -> Markup:
     with plot_style():
         figure = Figure(figsize=(8.6, 0.4 + 1.6 * rows), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        for axes in grid.flat:
+        for axes in grid.flat[len(found) :]:
             axes.set_visible(False)
         for axes, one in zip(grid.flat, found, strict=False):
-            axes.set_visible(True)
             _steps(axes, one.spread, {"real": REAL, "synthetic": OURS})
             axes.set_title(one.finding, fontsize=9)
             axes.set_yticks([])

@@ -19,6 +19,9 @@ from radcommons.seeds import numpy_stream
 PAIRS_AT_ONCE = 100
 NEIGHBOURS = 5  # of the manifolds of precision, recall, density and coverage
 CONTROLS_AT_ONCE = 256  # images
+ControlSet = Literal["noise", "blurred training films"]
+CONTROLS: tuple[ControlSet, ...] = ("noise", "blurred training films")
+Reference = tuple[ImageSet, Features, np.ndarray]  # its name, features, and the patient of each film
 BLUR = 1 / 16  # of the image's side: deviation of the blur of the control, which leaves the outlines of the body
 
 
@@ -28,76 +31,67 @@ def quality_scores(material: Material) -> list[QualityScore]:
     The rows against held-out films have equally many images on both sides, so that they compare: a Frechet distance of
     few images is too high, by as much in one row as in the other.
     """
-    films, features, settings = material.films, material.features, material.settings
-    rng = numpy_stream(settings.seed, "quality")
+    films, features = material.films, material.features
+    rng = numpy_stream(material.settings.seed, "quality")
     size = min(len(films["train"]), len(films["test"]), len(films[SYNTHETIC]))
 
-    def some(name: str, rows: np.ndarray) -> tuple[Features, np.ndarray]:
-        return features[name].take(rows), films[name].patients[rows]
+    def some(name: str, rows: np.ndarray) -> Features:
+        return features[name].take(rows)
 
-    def any_of(name: str, count: int) -> np.ndarray:
-        return np.sort(rng.choice(len(films[name]), count, replace=False))
+    def any_of(name: str) -> np.ndarray:
+        return np.sort(rng.choice(len(films[name]), size, replace=False))
 
-    held_out = some("test", any_of("test", size))
-    jobs: list[tuple[ImageSet, ImageSet, str | None, Features, tuple[Features, np.ndarray]]] = [
-        ("training films", "held-out films", None, some("train", any_of("train", size))[0], held_out),
-        ("synthetic images", "held-out films", None, some(SYNTHETIC, any_of(SYNTHETIC, size))[0], held_out),
-        ("synthetic images", "training films", None, features[SYNTHETIC], (features["train"], films["train"].patients)),
+    test = any_of("test")
+    held_out: Reference = "held-out films", some("test", test), films["test"].patients[test]
+    train: Reference = "training films", features["train"], films["train"].patients
+    jobs: list[tuple[ImageSet, Features, Reference, str | None]] = [
+        ("training films", some("train", any_of("train")), held_out, None),
+        ("synthetic images", some(SYNTHETIC, any_of(SYNTHETIC)), held_out, None),
+        ("synthetic images", features[SYNTHETIC], train, None),
     ]
-    ours, theirs = _equal_counts(material, rng)
-    if ours is not None and theirs is not None:
-        jobs.append(("synthetic images, equal counts per finding", "training films, equal counts per finding", None,
-                     some(BALANCED, ours)[0], some("train", theirs)))  # fmt: skip
-    for name, a, b in _by_finding(material):
-        jobs.append(("synthetic images", "training films", name, some(BALANCED, a)[0], some("train", b)))
-    jobs.append(("noise", "held-out films", None, _control(material, "noise", size), held_out))
-    blurred = _control(material, "blurred training films", size)
-    jobs.append(("blurred training films", "held-out films", None, blurred, held_out))
+    by_finding = list(_by_finding(material))
+    if by_finding:
+        # the same count of each finding (paper: about 700)
+        count = min(min(len(ours), len(theirs)) for _, ours, theirs in by_finding)
+        drawn = [[rng.choice(rows, count, replace=False) for rows in pair] for _, *pair in by_finding]
+        ours, theirs = (np.concatenate(rows) for rows in zip(*drawn, strict=True))
+        equal: Reference = (
+            "training films, equal counts per finding",
+            some("train", theirs),
+            films["train"].patients[theirs],
+        )
+        jobs.append(("synthetic images, equal counts per finding", some(BALANCED, ours), equal, None))
+    for finding, ours, theirs in by_finding:
+        showing: Reference = "training films", some("train", theirs), films["train"].patients[theirs]
+        jobs.append(("synthetic images", some(BALANCED, ours), showing, finding))
+    jobs += [(control, _control(material, control, size), held_out, None) for control in CONTROLS]
     scores = []
     with material.track("Quality", total=len(jobs), unit="comparisons") as advance:
-        for images, reference, finding, mine, (real, patients) in jobs:
-            scores.append(
-                compare_sets(
-                    mine,
-                    real,
-                    names=(images, reference),
-                    finding=finding,
-                    patients=patients,
-                    halves=settings.fid_halves,
-                    rng=rng,
-                )
-            )
+        for job in jobs:
+            scores.append(_score(*job, halves=material.settings.fid_halves, rng=rng))
             advance(1)
     return scores
 
 
-def compare_sets(
+def _score(
+    name: ImageSet,
     images: Features,
-    reference: Features,
-    *,
-    names: tuple[ImageSet, ImageSet],
+    reference: Reference,
     finding: str | None,
-    patients: np.ndarray,
+    *,
     halves: int,
     rng: np.random.Generator,
 ) -> QualityScore:
-    """All distances between two sets of images.
-
-    Args:
-        images, reference: features of one extractor.
-        names: of the two sets.
-        finding: the finding that all of them show, if one.
-        patients: patient of each reference film; halves are drawn by patient.
-        halves: pairs of random halves behind each interval.
-    """
-    extractor = same_extractor(images, reference)
-    ours, theirs = images.values, reference.values
+    """All distances between two sets of images, with intervals from `halves` pairs of random halves of patients."""
+    reference_name, real, patients = reference
+    extractor = same_extractor(images, real)
+    ours, theirs = images.values, real.values
     found = manifold(theirs, ours, neighbours=NEIGHBOURS)
     frechet = frechet_interval(theirs, ours, halves=halves, rng=rng, real_groups=patients, corrected=False)
     kernel = kid_interval(theirs, ours, halves=halves, rng=rng, real_groups=patients)
     return QualityScore(
-        images=names[0],
-        reference=names[1],
+        images=name,
+        reference=reference_name,
         finding=finding,
         image_count=len(ours),
         reference_count=len(theirs),
@@ -113,7 +107,7 @@ def compare_sets(
     )
 
 
-def _control(material: Material, control: Literal["noise", "blurred training films"], count: int) -> Features:
+def _control(material: Material, control: ControlSet, count: int) -> Features:
     """Features of `count` images that no useful generator draws: grey values at random, or films blurred too far."""
     rng = numpy_stream(material.settings.seed, "quality", control)
     side = material.subject.resolution
@@ -138,21 +132,19 @@ def diversities(material: Material) -> list[Diversity]:
         for finding, ours, theirs in jobs:
             rng = numpy_stream(settings.seed, "diversity", finding)
             rows, owners = material.rows["train"][theirs], material.films["train"].patients[theirs]
-            values = {
-                "real": _similarities(material.images, rows, owners, settings.pairs, rng),
-                "synthetic": _similarities(material.synthetic[BALANCED].images, ours, ours, settings.pairs, rng),
-            }
+            real = _similarities(material.images, rows, owners, settings.pairs, rng)
+            synthetic = _similarities(material.synthetic[BALANCED].images, ours, ours, settings.pairs, rng)
             found.append(
                 Diversity(
                     finding=finding,
                     pairs=settings.pairs,
                     scales=ms_ssim_scales(material.subject.resolution),
                     side=material.subject.resolution,
-                    real=float(values["real"].mean()),
-                    real_sd=float(values["real"].std(ddof=1)),
-                    synthetic=float(values["synthetic"].mean()),
-                    synthetic_sd=float(values["synthetic"].std(ddof=1)),
-                    spread=histogram(values, span=(0.0, 1.0)),
+                    real=float(real.mean()),
+                    real_sd=float(real.std(ddof=1)),
+                    synthetic=float(synthetic.mean()),
+                    synthetic_sd=float(synthetic.std(ddof=1)),
+                    spread=histogram({"real": real, "synthetic": synthetic}, span=(0.0, 1.0)),
                 )
             )
             advance(1)
@@ -181,16 +173,3 @@ def _by_finding(material: Material) -> Iterator[tuple[str, np.ndarray, np.ndarra
         patients = len(np.unique(material.films["train"].patients[theirs]))
         if min(len(ours), patients) >= fewest:
             yield finding, ours, theirs
-
-
-def _equal_counts(material: Material, rng: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Rows of balanced images and of training films with equally many of each finding (paper: about 700)."""
-    jobs = list(_by_finding(material))
-    if not jobs:
-        return None, None
-    count = min(min(len(ours), len(theirs)) for _, ours, theirs in jobs)
-    chosen: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for _, ours, theirs in jobs:
-        chosen[0].append(rng.choice(ours, count, replace=False))
-        chosen[1].append(rng.choice(theirs, count, replace=False))
-    return np.concatenate(chosen[0]), np.concatenate(chosen[1])

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from radcommons.errors import PathInUse
 from radcommons.folders import claim
-from radcommons.records import AuditReport
 from radcommons.resume import Kept
 
 REPORT = "audit.json"
@@ -22,9 +20,3 @@ class Work(Kept):
         claim(out, request, file=".audit/request.json")
         out.chmod(0o700)  # films will be seen on its page, and the folder may have been there
         return cls(out / ".audit")
-
-
-def finished_report(out: Path) -> AuditReport | None:
-    """The report of a finished audit in `out`, None where there is none; raises PathInUse where it is damaged."""
-    path = out / REPORT
-    return AuditReport.read(path, refused=PathInUse, remedy="choose another --out") if path.is_file() else None

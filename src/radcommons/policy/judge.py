@@ -23,7 +23,7 @@ def judge(results: AuditResults, policy: Policy) -> Judgement:
     A verdict fails where one of its rules is not met. A rule that was not tested, or a test that could not detect, does
     not fail it; the statement names the tests that could not.
     """
-    privacy, quality = privacy_lines(results, policy), list(quality_lines(results, policy))
+    privacy, quality = list(privacy_lines(results, policy)), list(quality_lines(results, policy))
     tested = any(line.outcome in ("met", "not met") for line in quality)
     return Judgement(
         privacy="failed" if _broken(privacy) else "passed",

@@ -41,9 +41,8 @@ class Rule:
         significant = test.p_value is not None and test.p_value < self.significance
         if self.most is not None:
             return test.result.value > self.most and (significant or (test.expected or 0.0) < HARDLY)
-        if self.highest_auc is not None and test.result.value > self.highest_auc and (test.result.low or 0) > 0.5:
-            return True
-        return significant
+        strong = self.highest_auc is not None and test.result.value > self.highest_auc
+        return significant or (strong and (test.result.low or 0) > 0.5)
 
     def outcome(self, test: PrivacyTest) -> Outcome:
         """Of a test of this kind."""
@@ -79,18 +78,32 @@ def is_positive(test: PrivacyTest, policy: Policy) -> bool:
     return rule is not None and rule.is_positive(test)
 
 
-def privacy_lines(results: AuditResults, policy: Policy) -> list[PolicyLine]:
+def privacy_lines(results: AuditResults, policy: Policy) -> Iterator[PolicyLine]:
     """Every rule of privacy with its limit, what was found, and whether it is met."""
-    lines = []
     outcomes: dict[PrivacyTestKind, set[Outcome]] = {}
     for test in results.privacy:
-        rule = rule_for(test.kind, policy)
-        if rule is not None:
+        if rule := rule_for(test.kind, policy):
             outcome = rule.outcome(test)
             outcomes.setdefault(test.kind, set()).add(outcome)
-            lines.append(_line(test.name, test.question, rule.limit, _found(test, rule, outcome), outcome))
-    return [*lines, *_split_line(results, policy), _required_line(results, outcomes, policy),
-            *_audit_lines(results, policy)]  # fmt: skip
+            yield _line(test.name, test.question, rule.limit, _found(test, rule, outcome), outcome)
+    if policy.patient_level_split:
+        outcome, found = split_found(results)
+        meaning = "the generator has seen the patients in training and no other; otherwise the tests are invalid"
+        yield _line("patient-level split", meaning, "all in training, none held out", found, outcome)
+    yield _required_line(results, outcomes, policy)
+    if policy.detection_limit is not None:
+        limit = results.detection_limit
+        met = limit is not None and limit <= policy.detection_limit
+        meaning = "smallest share of copied images among the synthetic ones that the tests would have detected"
+        found = "none" if limit is None else f"{limit:.1%}"
+        wanted = f"at most {policy.detection_limit:.0%}"
+        yield _line("detection limit", meaning, wanted, found, "met" if met else "not met")
+    if policy.controls and results.controls:
+        bad = [control.name for control in results.controls if not control.behaved]
+        found = f"wrong answer: {', '.join(bad)}" if bad else f"all {len(results.controls)} gave the known answer"
+        negative = any(not control.must_be_caught for control in results.controls)
+        meaning = "positive controls are caught, " + ("the negative one passes" if negative else NO_NEGATIVE_CONTROL)
+        yield _line("controls", meaning, "all", found, "not met" if bad else "met")
 
 
 def split_found(results: AuditResults) -> tuple[Outcome, str]:
@@ -120,13 +133,6 @@ def _seen(count: int, of: int, what: str) -> str:
     return f"{f'{count:,}' if count else 'none'} of {of:,} {what} patients {were} in this generator's training"
 
 
-def _split_line(results: AuditResults, policy: Policy) -> Iterator[PolicyLine]:
-    if policy.patient_level_split:
-        outcome, found = split_found(results)
-        meaning = "the generator has seen the patients in training and no other; otherwise the tests are invalid"
-        yield _line("patient-level split", meaning, "all in training, none held out", found, outcome)
-
-
 def _required_line(results: AuditResults, outcomes: dict[PrivacyTestKind, set[Outcome]], policy: Policy) -> PolicyLine:
     """Tests that must have been done; "could not detect" where one of them could not in any space."""
     wanted: list[PrivacyTestKind] = list(policy.require)
@@ -146,22 +152,6 @@ def _required_line(results: AuditResults, outcomes: dict[PrivacyTestKind, set[Ou
     return _line("required tests", "without these tests there is no verdict", ", ".join(wanted), found, outcome)
 
 
-def _audit_lines(results: AuditResults, policy: Policy) -> Iterator[PolicyLine]:
-    """Could the audit have seen a leak?"""
-    if policy.detection_limit is not None:
-        limit = results.detection_limit
-        found = "none" if limit is None else f"{limit:.1%}"
-        outcome: Outcome = "met" if limit is not None and limit <= policy.detection_limit else "not met"
-        meaning = "smallest share of copied images among the synthetic ones that the tests would have detected"
-        yield _line("detection limit", meaning, f"at most {policy.detection_limit:.0%}", found, outcome)
-    if policy.controls and results.controls:
-        bad = [control.name for control in results.controls if not control.behaved]
-        found = f"wrong answer: {', '.join(bad)}" if bad else f"all {len(results.controls)} gave the known answer"
-        negative = any(not control.must_be_caught for control in results.controls)
-        meaning = "positive controls are caught, " + ("the negative one passes" if negative else NO_NEGATIVE_CONTROL)
-        yield _line("controls", meaning, "all", found, "not met" if bad else "met")
-
-
 def _count(most: int | None, policy: Policy) -> Rule | None:
     return None if most is None else Rule(policy.significance, policy.test_detection_limit, most=most)
 
@@ -173,7 +163,7 @@ def _found(test: PrivacyTest, rule: Rule, outcome: Outcome) -> str:
     if outcome != "could not detect":
         return found
     limit = "none" if test.detection_limit is None else f"{test.detection_limit:.2f}"
-    return f"{found}; detection limit {limit}, the policy asks {rule.detection_limit:g}"
+    return f"{found}; detection limit {limit}, the policy asks for {rule.detection_limit:g} or less"
 
 
 def _line(rule: str, meaning: str, limit: str, found: str, outcome: Outcome) -> PolicyLine:

@@ -1,12 +1,10 @@
 """The rules of quality: synthetic images beside the audit's own controls (real films, blurred films, noise)."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from radcommons.policy.settings import Policy
 from radcommons.records import AuditResults, ImageSet, Outcome, PolicyLine, QualityScore
 
-MEASURES: tuple[Literal["precision", "recall", "coverage"], ...] = ("precision", "recall", "coverage")
 MEANINGS = {
     "precision": "share of synthetic images that look like a held-out film",
     "recall": "share of held-out films that look like a synthetic image",
@@ -16,13 +14,14 @@ MEANINGS = {
 
 def quality_lines(results: AuditResults, policy: Policy) -> Iterator[PolicyLine]:
     """Every rule of quality with its limit, what was found, and whether it is met."""
+    rows = {row.images: row for row in results.quality if row.finding is None and row.reference == "held-out films"}
     if policy.better_than_controls:
-        yield _controls_line(results)
-    baseline, synthetic = _against_held_out(results, "training films"), _against_held_out(results, "synthetic images")
-    for measure in MEASURES:
+        yield _controls_line(rows)
+    for measure, meaning in MEANINGS.items():
         least = getattr(policy, measure)
         if least is not None:
-            yield _share_line(measure, least, baseline, synthetic)
+            real, ours = (getattr(rows.get(name), measure, None) for name in ("training films", "synthetic images"))
+            yield _share_line(measure, meaning, least, real, ours)
     if policy.ms_ssim_excess is not None and results.diversity:
         excess = sum(d.synthetic - d.real for d in results.diversity) / len(results.diversity)
         meaning = "synthetic minus real MS-SSIM of pairs that share a finding, mean; high = all images alike"
@@ -30,17 +29,16 @@ def quality_lines(results: AuditResults, policy: Policy) -> Iterator[PolicyLine]
         yield _line("diversity", meaning, f"at most {policy.ms_ssim_excess:.2f}", f"{excess:+.3f}", outcome)
 
 
-def _controls_line(results: AuditResults) -> PolicyLine:
+def _controls_line(rows: dict[ImageSet, QualityScore]) -> PolicyLine:
     """Is the FID of synthetic images below that of noise and of blurred films? All four are of equally many images."""
     names: tuple[ImageSet, ...] = ("synthetic images", "training films", "blurred training films", "noise")
-    rows = [_against_held_out(results, name) for name in names]
-    fid = {row.images: row.fid.value for row in rows if row is not None and row.fid is not None}
+    fid = {name: score.value for name in names if name in rows and (score := rows[name].fid) is not None}
     meaning = "synthetic images are nearer to held-out films than noise and blurred training films are"
     outcome: Outcome = "not tested"
     found, limit = "no controls of quality in this report", "FID below that of both"
     if len(fid) == len(names):
         nearest_control = min(fid["noise"], fid["blurred training films"])
-        found = "FID " + ", ".join(f"{name} {fid[name]:.3g}" for name in names)
+        found = "FID " + ", ".join(f"{name} {value:.3g}" for name, value in fid.items())
         if fid["training films"] >= nearest_control:
             outcome = "could not detect"  # the extractor does not tell films from noise
         else:
@@ -48,27 +46,14 @@ def _controls_line(results: AuditResults) -> PolicyLine:
     return _line("better than controls", meaning, limit, found, outcome)
 
 
-def _share_line(
-    measure: Literal["precision", "recall", "coverage"],
-    least: float,
-    baseline: QualityScore | None,
-    synthetic: QualityScore | None,
-) -> PolicyLine:
-    meaning = f"{MEANINGS[measure]}, beside training films in their place (real-vs-real baseline)"
-    limit = f"at least {least:.0%} of the baseline"
-    real, ours = (None if row is None else getattr(row, measure) for row in (baseline, synthetic))
-    if real is None or ours is None:
-        return _line(measure, meaning, limit, "too few films", "not tested")
-    found = f"{ours:.2f}, baseline {real:.2f}"
-    if real == 0:
-        return _line(measure, meaning, limit, found, "could not detect")
-    return _line(measure, meaning, limit, found, "met" if ours >= least * real else "not met")
-
-
-def _against_held_out(results: AuditResults, images: ImageSet) -> QualityScore | None:
-    """The row that compares a whole set with held-out films."""
-    whole = (row for row in results.quality if row.finding is None and row.reference == "held-out films")
-    return next((row for row in whole if row.images == images), None)
+def _share_line(measure: str, meaning: str, least: float, real: float | None, ours: float | None) -> PolicyLine:
+    meaning += ", beside training films in their place (real-vs-real baseline)"
+    found = "too few films"
+    outcome: Outcome = "not tested"
+    if real is not None and ours is not None:
+        found = f"{ours:.2f}, baseline {real:.2f}"
+        outcome = "could not detect" if real == 0 else "met" if ours >= least * real else "not met"
+    return _line(measure, meaning, f"at least {least:.0%} of the baseline", found, outcome)
 
 
 def _line(rule: str, meaning: str, limit: str, found: str, outcome: Outcome) -> PolicyLine:

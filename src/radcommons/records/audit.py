@@ -33,7 +33,11 @@ ImageSet = Literal[
 Outcome = Literal["met", "not met", "not tested", "could not detect"]
 
 
-class QualityScore(BaseModel):
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class QualityScore(_Part):
     """How near one set of images is to another, seen through one extractor.
 
     Attributes:
@@ -46,7 +50,6 @@ class QualityScore(BaseModel):
         precision, recall, density, coverage: 1 = alike (Kynkaanniemi 2019, Naeem 2020).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     images: ImageSet
     reference: ImageSet
     finding: str | None = None
@@ -63,15 +66,14 @@ class QualityScore(BaseModel):
     coverage: float | None = None
 
 
-class Histogram(BaseModel):
+class Histogram(_Part):
     """How two sets of values spread: `edges` (bins + 1), and for each named set the share of its values in each bin."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     edges: tuple[float, ...]
     shares: dict[str, tuple[float, ...]]
 
 
-class Diversity(BaseModel):
+class Diversity(_Part):
     """MS-SSIM of random pairs of images that share a finding; high = alike, collapsed.
 
     Attributes:
@@ -81,7 +83,6 @@ class Diversity(BaseModel):
         real, synthetic: mean over pairs; `_sd` their standard deviation.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     finding: str
     pairs: int
     scales: int
@@ -93,7 +94,7 @@ class Diversity(BaseModel):
     spread: Histogram
 
 
-class Fidelity(BaseModel):
+class Fidelity(_Part):
     """Whether images drawn for a finding look so to a classifier trained on real films.
 
     Attributes:
@@ -102,7 +103,6 @@ class Fidelity(BaseModel):
         strengths, scores: label value and mean score (a probability) of films drawn at it; empty without weights.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     finding: str
     positives: int
     auc_real: Estimate
@@ -111,7 +111,7 @@ class Fidelity(BaseModel):
     scores: tuple[float, ...] = ()
 
 
-class PrivacyTest(BaseModel):
+class PrivacyTest(_Part):
     """One attack or comparison that looks for a leak.
 
     Attributes:
@@ -135,7 +135,6 @@ class PrivacyTest(BaseModel):
         skipped: why it was not done; then there is no result.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     kind: PrivacyTestKind
     space: Space | None = None
     access: Literal["samples", "weights", "critic", "films"]
@@ -158,7 +157,7 @@ class PrivacyTest(BaseModel):
         return self.kind if self.space is None else f"{self.kind}, {self.space}"
 
 
-class Control(BaseModel):
+class Control(_Part):
     """A case whose answer is known, put through the same tests.
 
     Attributes:
@@ -166,7 +165,6 @@ class Control(BaseModel):
         caught_by: names of the tests that found a leak.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     description: str
     must_be_caught: bool
@@ -178,7 +176,7 @@ class Control(BaseModel):
         return bool(self.caught_by) == self.must_be_caught
 
 
-class PolicyLine(BaseModel):
+class PolicyLine(_Part):
     """One rule of the policy, its limit, and what was found.
 
     Attributes:
@@ -186,7 +184,6 @@ class PolicyLine(BaseModel):
         outcome: "could not detect" where the test would have missed the leak that the policy asks about.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     rule: str
     verdict: Literal["privacy", "quality"]
     meaning: str
@@ -195,7 +192,7 @@ class PolicyLine(BaseModel):
     outcome: Outcome
 
 
-class Judgement(BaseModel):
+class Judgement(_Part):
     """What a policy says of an audit's results.
 
     Attributes:
@@ -205,7 +202,6 @@ class Judgement(BaseModel):
         lines: every rule.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     privacy: Literal["passed", "failed"]
     quality: Literal["passed", "failed", "not tested"]
     statement: str
@@ -218,7 +214,7 @@ class Judgement(BaseModel):
         return tuple(line.rule for line in self.lines if line.outcome == "not met")
 
 
-class PatientsInTraining(BaseModel):
+class PatientsInTraining(_Part):
     """How many patients of the store were in the generator's training, by the list beside its weights.
 
     Attributes:
@@ -226,7 +222,6 @@ class PatientsInTraining(BaseModel):
         incomparable: why more may have been in its training all the same; None where the numbers are complete.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     in_training: int
     held_out: int
     for_reference: int

@@ -26,13 +26,16 @@ OTHER_NAMES = {
     "never saw the films": "negative control: unseen films",
 }
 QUALITY_RULES = ("coverage", "diversity")
-SETS = ("images", "reference")
 
 
 def upgraded(values: dict[str, Any]) -> dict[str, Any]:
     """The values of version 1 as those of version 2."""
     new = dict(values)
-    verdict, lines = new.pop("verdict"), [_line(line) for line in new.pop("policy")]
+    verdict = new.pop("verdict")
+    lines = [
+        {**line, "rule": _name(line["rule"]), "verdict": "quality" if line["rule"] in QUALITY_RULES else "privacy"}
+        for line in new.pop("policy")
+    ]
     quality = {line["outcome"] for line in lines if line["verdict"] == "quality"}
     broken = {line["verdict"] for line in lines if line["outcome"] == "not met"}
     judgement = {
@@ -47,46 +50,31 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         "label_classifier": new.pop("judge", None),
         **new,
         "format_version": 2,
-        "quality": [_quality(score) for score in new["quality"]],
-        "privacy": [_test(test) for test in new["privacy"]],
-        "controls": [_control(control) for control in new["controls"]],
+        "quality": [{**row, **{side: _set_name(row[side]) for side in ("images", "reference")}}
+                    for row in new["quality"]],
+        "privacy": [_test(**test) for test in new["privacy"]],
+        "controls": [{**control, "name": _name(control["name"]), "caught_by": [*map(_name, control["caught_by"])]}
+                     for control in new["controls"]],
         "judgement": judgement,
-    }
+    }  # fmt: skip
+
+
+def _set_name(old: str) -> str:
+    return old.replace("equal counts a finding", "equal counts per finding")
 
 
 def _name(old: str) -> str:
     """The name of a test, a control or a rule in today's words."""
     test, _, space = old.partition(", ")
-    kind = KINDS.get(test)
-    if kind is None:
+    if test not in KINDS:
         return OTHER_NAMES.get(old, old)
-    return f"{kind}, {SPACES[space]}" if space else kind
+    return f"{KINDS[test]}, {SPACES[space]}" if space else KINDS[test]
 
 
-def _line(line: dict[str, Any]) -> dict[str, Any]:
-    verdict = "quality" if line["rule"] in QUALITY_RULES else "privacy"
-    return {**line, "rule": _name(line["rule"]), "verdict": verdict}
-
-
-def _control(control: dict[str, Any]) -> dict[str, Any]:
-    caught_by = [_name(test) for test in control["caught_by"]]
-    return {**control, "name": _name(control["name"]), "caught_by": caught_by}
-
-
-def _quality(score: dict[str, Any]) -> dict[str, Any]:
-    names = {key: score[key].replace("equal counts a finding", "equal counts per finding") for key in SETS}
-    return {**score, **names}
-
-
-def _test(test: dict[str, Any]) -> dict[str, Any]:
-    test = dict(test)
-    name, _, space = test.pop("name").partition(", ")
-    return {
-        **test,
-        "kind": KINDS[name],
-        "space": SPACES[space] if space else None,
-        "detection_limit": _detection_limit(KINDS[name], test),
-    }
+def _test(name: str, **test: Any) -> dict[str, Any]:
+    kind, _, space = name.partition(", ")
+    limit = _detection_limit(KINDS[kind], test)
+    return {**test, "kind": KINDS[kind], "space": SPACES[space] if space else None, "detection_limit": limit}
 
 
 def _detection_limit(kind: str, test: dict[str, Any]) -> float | None:

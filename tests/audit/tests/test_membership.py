@@ -1,25 +1,22 @@
 """Membership inference: how the scores of an attack become a test."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from radcommons.audit.settings import AuditSettings
 from radcommons.audit.tests.membership import membership_test
+from radcommons.audit.tests.membership_black_box import TEST
 
 SIZES = AuditSettings(bootstrap_samples=200, permutations=2000)
 
 
 def judged(members: np.ndarray, others: np.ndarray, **how: object):  # type: ignore[no-untyped-def]
     a, b = np.arange(len(members)), np.arange(len(others))
-    settings: dict[str, object] = {
-        "kind": "membership inference: black-box",
-        "access": "samples",
-        "question": "?",
-        "settings": SIZES,
-    }
-    settings["significance"] = how.pop("significance", 0.001)
+    inputs = SimpleNamespace(settings=SIZES, significance=how.pop("significance", 0.001))
     rng = np.random.default_rng(0)
-    return membership_test(members, others, how.pop("a", a), how.pop("b", b), rng=rng, **settings, **how)  # type: ignore[arg-type]
+    return membership_test(TEST, members, others, how.pop("a", a), how.pop("b", b), inputs, rng=rng, **how)  # type: ignore[arg-type]
 
 
 def test_an_attack_that_knows_nothing_is_near_a_half_and_says_what_it_would_have_found() -> None:

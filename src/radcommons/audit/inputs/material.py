@@ -35,7 +35,6 @@ class Material:
     Attributes:
         rows: the store's rows of each part that are compared.
         labels: float32 (N, F) of all the store's films, in the subject's order of findings.
-        patients: (N,), a number a patient.
         synthetic: the synthetic images, with labels as in training and balanced.
         copied: which row of the training films each of the copies is made from.
         reidentification: turns images into re-identification features.
@@ -49,7 +48,6 @@ class Material:
     track: Track
     rows: dict[Part, np.ndarray]
     labels: np.ndarray
-    patients: np.ndarray
     synthetic: dict[str, SyntheticImages]
     copied: np.ndarray
     reidentification: Reidentification
@@ -59,45 +57,38 @@ class Material:
     @property
     def real(self) -> RealImages:
         """The store's films by part."""
-        return RealImages(self.films["train"], self.films["test"], self.films["val"])
+        return RealImages(train=self.films["train"], held_out=self.films["test"], reference=self.films["val"])
 
     @property
     def images(self) -> np.ndarray:
         """All films at the subject's resolution, uint8 (N, R, R), memory-mapped."""
         return self.store.images(self.subject.resolution)
 
-    @property
-    def compared_side(self) -> int:
-        """Side at which images are compared by SSIM, pixels."""
-        return compared_side(self.store, self.subject, self.settings)
-
     @cached_property
     def cells(self) -> np.ndarray:
         """Cell of each training film, int (n,): k-means of the features."""
         features = self.films["train"].features
         count = max(1, len(features) // CELL_FILMS)
-        clusters = faiss.Kmeans(
-            features.shape[1], count, seed=1 + self.settings.seed % 2**20, niter=25, min_points_per_centroid=1
-        )
+        seed = 1 + self.settings.seed % 2**20
+        clusters = faiss.Kmeans(features.shape[1], count, seed=seed, niter=25, min_points_per_centroid=1)
         clusters.train(features)
         cells: np.ndarray = clusters.index.search(features, 1)[1][:, 0]
         return cells
 
-    def as_films(self, images: np.ndarray, labels: np.ndarray | None = None, *, name: str = "images") -> Films:
-        """Images of any square size as the tests see them, one patient each; labels unknown by default."""
-        if labels is None:
-            labels = np.full((len(images), len(self.subject.findings)), np.nan, np.float32)
+    def as_films(self, images: np.ndarray, *, name: str) -> Films:
+        """Images of any square size as the tests see them: one patient each, labels unknown."""
+        labels = np.full((len(images), len(self.subject.findings)), np.nan, np.float32)
         values = extract(self.extractor, images, track=self.track, description=f"Features of {name}").values
-        small = shrunk(images, self.compared_side)
+        small = shrunk(images, compared_side(self.store, self.subject, self.settings))
         return Films(unit(values), self.reidentification(small), small, labels, np.arange(len(images)))
 
 
-def gather(store: Store, subject: Subject, settings: AuditSettings, extractor: Extractor, work: Work, track: Track
-           ) -> Material:  # fmt: skip
+def gather(
+    store: Store, subject: Subject, settings: AuditSettings, extractor: Extractor, work: Work, track: Track
+) -> Material:
     """Draw the synthetic images and compute all features, once; `work` keeps what a stopped audit has done."""
     rows = chosen_rows(store, settings)
-    columns = [store.findings.index(finding) for finding in subject.findings]
-    labels = store.labels()[:, columns]
+    labels = store.labels()[:, [store.findings.index(finding) for finding in subject.findings]]
     patients = np.unique(store.manifest["patient"].to_numpy(), return_inverse=True)[1]
     images = store.images(subject.resolution)
     side = compared_side(store, subject, settings)
@@ -109,7 +100,6 @@ def gather(store: Store, subject: Subject, settings: AuditSettings, extractor: E
     copied = np.sort(stream.choice(len(rows["train"]), min(COPIES, len(rows["train"])), replace=False))
     originals = rows["train"][copied]
     changed = slightly_changed(np.asarray(images[originals]), stream)
-
     reidentification = _fitted(images, rows, side, settings)
 
     features: dict[str, Features] = {}
@@ -129,9 +119,8 @@ def gather(store: Store, subject: Subject, settings: AuditSettings, extractor: E
         see(name, made.images, None, shrunk(made.images, side), made.labels, np.arange(len(made.labels)))
     see(COPIED, changed, None, shrunk(changed, side), labels[originals], np.arange(len(changed)))
     return Material(
-        store, subject, settings, extractor, track, rows, labels, patients, synthetic, copied, reidentification,
-        films, features,
-    )  # fmt: skip
+        store, subject, settings, extractor, track, rows, labels, synthetic, copied, reidentification, films, features
+    )
 
 
 def compared_side(store: Store, subject: Subject, settings: AuditSettings) -> int:

@@ -164,12 +164,17 @@ class SyntheticNeighbours:
         return SyntheticNeighbours(images, self.to_train.then(other.to_train), self.to_films.then(other.to_films))
 
 
-def synthetic_neighbours(
-    images: Films, real: RealImages, space: Space, *, track: Track = silent
-) -> SyntheticNeighbours:
-    """Find the nearest films of synthetic images."""
-    to_films = nearest(space, images, joined([real.train, real.held_out]), NEIGHBOURS, track=track)
-    return SyntheticNeighbours(images, nearest(space, images, real.train, SHOWN, track=track), to_films)
+def synthetic_neighbours(images: Films, real: RealImages, *, track: Track = silent) -> dict[Space, SyntheticNeighbours]:
+    """Find the nearest films of synthetic images, in every space."""
+    films = joined([real.train, real.held_out])
+    return {
+        space: SyntheticNeighbours(
+            images,
+            to_train=nearest(space, images, real.train, SHOWN, track=track),
+            to_films=nearest(space, images, films, NEIGHBOURS, track=track),
+        )
+        for space in SPACES
+    }
 
 
 @dataclass(frozen=True)
@@ -201,10 +206,8 @@ class PrivacyInputs:
                 space: real_neighbours(real, copies, material.copied, material.cells, space, track=track)
                 for space in SPACES
             },
-            copies={space: synthetic_neighbours(copies, real, space, track=track) for space in SPACES},
-            synthetic={
-                space: synthetic_neighbours(material.films[SYNTHETIC], real, space, track=track) for space in SPACES
-            },
+            copies=synthetic_neighbours(copies, real, track=track),
+            synthetic=synthetic_neighbours(material.films[SYNTHETIC], real, track=track),
             findings=material.subject.findings,
             settings=material.settings,
             significance=significance,

@@ -25,36 +25,36 @@ from radcommons.records import PrivacyTest, Space
 from radcommons.seeds import numpy_stream
 
 # Of the store and the split: without a sound split no other test is valid.
-STORE_TESTS: tuple[Callable[[PrivacyInputs], list[PrivacyTest]], ...] = (
+STORE_TESTS: tuple[Callable[[PrivacyInputs], Iterator[PrivacyTest]], ...] = (
     train_test_duplicates.tests,
     sanity_checks.tests,
 )
-# Of synthetic images, once in every space.
+# Of synthetic images, once in every space, the quick ones first.
 SAMPLE_TESTS: tuple[
-    Callable[[Space, SyntheticNeighbours, PrivacyInputs, np.random.Generator], list[PrivacyTest]], ...
+    Callable[[Space, SyntheticNeighbours, PrivacyInputs, np.random.Generator], Iterator[PrivacyTest]], ...
 ] = (
     near_duplicates.tests,
     membership_black_box.tests,
     distance_to_closest_record.tests,
 )
 # Of the generator's weights, and of the critic, which never leaves the hospital.
-WEIGHT_TESTS: tuple[Callable[[PrivacyInputs, Material, Work], list[PrivacyTest]], ...] = (
+WEIGHT_TESTS: tuple[Callable[[PrivacyInputs, Material, Work], Iterator[PrivacyTest]], ...] = (
     membership_white_box.tests,
     membership_critic.tests,
 )
 
 
-def store_tests(inputs: PrivacyInputs) -> list[PrivacyTest]:
-    """Every test of the store itself."""
-    return [found for tests in STORE_TESTS for found in tests(inputs)]
-
-
 def sample_tests(inputs: PrivacyInputs, synthetic: dict[Space, SyntheticNeighbours]) -> Iterator[PrivacyTest]:
-    """Every test of these images, space by space, the quick ones first."""
+    """Every test of these images, space by space."""
     for space in SPACES:
         rng = numpy_stream(inputs.settings.seed, "sample tests", STREAMS[space])
         for tests in SAMPLE_TESTS:
             yield from tests(space, synthetic[space], inputs, rng)
+
+
+def store_tests(inputs: PrivacyInputs) -> list[PrivacyTest]:
+    """Every test of the store itself."""
+    return [found for tests in STORE_TESTS for found in tests(inputs)]
 
 
 def weight_tests(inputs: PrivacyInputs, material: Material, work: Work) -> list[PrivacyTest]:

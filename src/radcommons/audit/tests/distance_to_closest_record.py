@@ -4,6 +4,8 @@ Two statistics, in every space: the share of images whose nearest film was in tr
 test of data copying (Meehan et al. 2020), overall and for each finding. The p values come from permuted patients.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -16,117 +18,110 @@ from radcommons.metrics.copying import data_copying
 from radcommons.metrics.power import share_interval
 from radcommons.records import Estimate, PrivacyTest, Space
 
+CLOSEST = partial(
+    PrivacyTest,
+    kind="distance to closest record",
+    access="samples",
+    question="Are synthetic images closer to training films than they would be to as many other films?",
+    measure="share of synthetic images whose nearest film was in training",
+)
+COPYING = partial(
+    PrivacyTest,
+    kind="data copying",
+    access="samples",
+    question="Do synthetic images lie closer to training films than held-out films do?",
+    measure="z of the three-sample test (Meehan 2020), p from permuted patients",
+)
+BY_FINDING = partial(
+    PrivacyTest,
+    kind="data copying by finding",
+    access="samples",
+    question="Does this hold for the images of any single finding?",
+)
+
 
 def tests(
     space: Space, synthetic: SyntheticNeighbours, inputs: PrivacyInputs, rng: np.random.Generator
-) -> list[PrivacyTest]:
+) -> Iterator[PrivacyTest]:
     """Data copying over all images and by finding, and the distance to the closest record."""
-    real, neighbours, settings = inputs.real, inputs.neighbours[space], inputs.settings
-    everything = np.arange(len(synthetic.images)), np.arange(len(real.train) + len(real.held_out))
+    real, known, settings, significance = inputs.real, inputs.neighbours[space], inputs.settings, inputs.significance
+    images, held_out = len(synthetic.images), len(real.held_out)
     labels = np.concatenate([real.train.labels, real.held_out.labels])
-    subsets, named, sizes = [everything], [], []
+    subsets, sizes = [(np.arange(images), np.arange(len(labels)))], {}
     for column, finding in enumerate(inputs.findings):
-        ours, held_out = synthetic.images.with_finding(column), real.held_out.with_finding(column)
-        if min(len(ours), len(held_out)) >= settings.fewest:
+        ours, theirs = synthetic.images.with_finding(column), real.held_out.with_finding(column)
+        if min(len(ours), len(theirs)) >= settings.fewest:
             subsets.append((ours, np.flatnonzero(labels[:, column] >= 0.5)))
-            named.append(finding)
-            sizes.append((len(ours), len(held_out)))
+            sizes[finding] = len(ours), len(theirs)
     share, z = permutation_test(
-        neighbours.permutation,
+        known.permutation,
         synthetic.to_films.similarity,
         synthetic.to_films.rows,
         subsets,
         permutations=settings.permutations,
         rng=rng,
     )
+    by_chance = float(share.permuted.mean())  # the probability that the film nearest to an image was in training
+    counts = {"synthetic images": images, "films in training": len(real.train), "held-out films": held_out}
+
     overall = NullDistribution(z.found[0], z.permuted[:, 0])
-    by_finding = NullDistribution(z.found[1:], z.permuted[:, 1:])
-    by_chance = float(share.permuted.mean())
-    counts = {"synthetic images": len(synthetic.images), "films in training": len(real.train),
-              "held-out films": len(real.held_out)}  # fmt: skip
-    return [
-        _data_copying(space, synthetic, neighbours, overall, counts, by_chance, inputs.significance),
-        _data_copying_by_finding(space, by_finding, named, sizes, settings.fewest, by_chance, inputs.significance),
-        _distance_to_closest_record(space, share, counts, inputs.significance),
-    ]
-
-
-def _distance_to_closest_record(
-    space: Space, share: NullDistribution, counts: dict[str, int], significance: float
-) -> PrivacyTest:
-    expected, value = float(share.permuted.mean()), detectable_value(share.permuted, significance)
-    limit = detectable_share(value - expected, 1.0, expected, counts["synthetic images"], significance)
-    return PrivacyTest(
-        kind="distance to closest record",
+    expected, value = float(overall.permuted.mean()), -detectable_value(-overall.permuted, significance)
+    reach = expected - _lowest_z(images, held_out)
+    limit = detectable_share(expected - value, reach, by_chance, images, significance)
+    yield COPYING(
         space=space,
-        access="samples",
-        question="Are synthetic images closer to training films than they would be to as many other films?",
-        measure="share of synthetic images whose nearest film was in training",
-        result=_proportion(float(share.found), counts["synthetic images"]),
+        result=Estimate(value=float(overall.found)),
         expected=expected,
+        p_value=overall.p_value(low=True),
+        detection=f"a z of {value:.1f} {_detected(significance, limit)}",
+        detection_limit=limit,
+        counts=counts,
+        details=_range_by_chance(overall.permuted) | _by_cells(synthetic, known),
+        spread=histogram({"synthetic": synthetic.to_train.best, "held out": known.held_to_train.best}),
+    )
+
+    if sizes:
+        by_finding = NullDistribution(z.found[1:], z.permuted[:, 1:])
+        yield _by_finding(partial(BY_FINDING, space=space), by_finding, sizes, by_chance, significance)
+    else:
+        few = settings.fewest
+        yield BY_FINDING(space=space, skipped=f"no finding has {few} synthetic images and {few} held-out films")
+
+    value = detectable_value(share.permuted, significance)
+    limit = detectable_share(value - by_chance, 1.0, by_chance, images, significance)
+    low, high = share_interval(float(share.found) * images, images)
+    yield CLOSEST(
+        space=space,
+        result=Estimate(value=float(share.found), low=low, high=high),
+        expected=by_chance,
         p_value=share.p_value(),
-        details=_range_by_chance(share.permuted),
         detection="not even copies alone are certain to be detected"
         if limit is None
         else f"a share of {value:.3f} {_detected(significance, limit)}",
         detection_limit=limit,
         counts=counts,
+        details=_range_by_chance(share.permuted),
     )
 
 
-def _data_copying(
-    space: Space,
-    synthetic: SyntheticNeighbours,
-    neighbours: RealNeighbours,
-    z: NullDistribution,
-    counts: dict[str, int],
-    by_chance: float,
-    significance: float,
-) -> PrivacyTest:
-    details = _range_by_chance(z.permuted)
-    if cells := _by_cells(synthetic, neighbours):
-        details |= {"by cells": cells[0], "cells": cells[1]}
-    expected, value = float(z.permuted.mean()), -detectable_value(-z.permuted, significance)
-    images = counts["synthetic images"]
-    reach = expected - _lowest_z(images, counts["held-out films"])
-    limit = detectable_share(expected - value, reach, by_chance, images, significance)
-    return PrivacyTest(
-        kind="data copying",
-        space=space,
-        access="samples",
-        question="Do synthetic images lie closer to training films than held-out films do?",
-        measure="z of the three-sample test (Meehan 2020), p from permuted patients",
-        result=Estimate(value=float(z.found)),
-        expected=expected,
-        p_value=z.p_value(low=True),
-        detection=f"a z of {value:.1f} {_detected(significance, limit)}",
-        detection_limit=limit,
-        counts=counts,
-        details=details,
-        spread=histogram({"synthetic": synthetic.to_train.best, "held out": neighbours.held_to_train.best}),
-    )
-
-
-def _by_cells(synthetic: SyntheticNeighbours, neighbours: RealNeighbours) -> tuple[float, float] | None:
-    """Meehan's cell-wise statistic and the number of its cells; None where the films are too few for cells."""
+def _by_cells(synthetic: SyntheticNeighbours, known: RealNeighbours) -> dict[str, float]:
+    """Meehan's cell-wise statistic and the number of its cells; empty if the films are too few for cells."""
     try:
         found = data_copying(
             -synthetic.to_train.best,
-            -neighbours.held_to_train.best,
-            neighbours.cells[synthetic.to_train.rows[:, 0]],
-            neighbours.cells[neighbours.held_to_train.rows[:, 0]],
+            -known.held_to_train.best,
+            known.cells[synthetic.to_train.rows[:, 0]],
+            known.cells[known.held_to_train.rows[:, 0]],
         )
     except TooFewImages:
-        return None
-    return found.statistic, float(found.cells_used)
+        return {}
+    return {"by cells": found.statistic, "cells": float(found.cells_used)}
 
 
-def _data_copying_by_finding(
-    space: Space,
+def _by_finding(
+    test: Callable[..., PrivacyTest],
     z: NullDistribution,
-    named: list[str],
-    sizes: list[tuple[int, int]],
-    fewest: int,
+    sizes: dict[str, tuple[int, int]],
     by_chance: float,
     significance: float,
 ) -> PrivacyTest:
@@ -134,38 +129,27 @@ def _data_copying_by_finding(
 
     Args:
         z: one column per finding.
-        named: the findings.
-        sizes: images and held-out films of each.
+        sizes: images and held-out films of each finding.
     """
-    question = "Does this hold for the images of any single finding?"
-    if not named:
-        why = f"no finding has {fewest} synthetic images and {fewest} held-out films"
-        return PrivacyTest(
-            kind="data copying by finding", space=space, access="samples", question=question, skipped=why
-        )
     mean, deviation = z.permuted.mean(axis=0), z.permuted.std(axis=0)
     found = (z.found - mean) / deviation
     lowest = NullDistribution(found.min(), ((z.permuted - mean) / deviation).min(axis=1))
     value = -detectable_value(-lowest.permuted, significance)
     limits = [
         detectable_share(-value * spread, expected - _lowest_z(*size), by_chance, size[0], significance)
-        for expected, spread, size in zip(mean, deviation, sizes, strict=True)
+        for expected, spread, size in zip(mean, deviation, sizes.values(), strict=True)
     ]
     known = [limit for limit in limits if limit is not None]
     limit = max(known) if len(known) == len(limits) else None  # in whichever finding the copies are
-    return PrivacyTest(
-        kind="data copying by finding",
-        space=space,
-        access="samples",
-        question=question,
-        measure=f"lowest of the findings' z, each beside its own null distribution: {named[int(found.argmin())]}",
+    return test(
+        measure=f"lowest of the findings' z, each beside its own null distribution: {list(sizes)[int(found.argmin())]}",
         result=Estimate(value=float(lowest.found)),
         expected=float(lowest.permuted.mean()),
         p_value=lowest.p_value(low=True),
         detection=f"a value of {value:.1f} {_detected(significance, limit, 'the images of a finding')}",
         detection_limit=limit,
-        counts={"findings": len(named)},
-        details={finding: float(one) for finding, one in zip(named, found, strict=True)},
+        counts={"findings": len(sizes)},
+        details={finding: float(one) for finding, one in zip(sizes, found, strict=True)},
     )
 
 
@@ -202,12 +186,6 @@ def _detected(significance: float, limit: float | None, among: str = "the images
         "not even copies alone give one" if limit is None else f"copies that make up {limit:.1%} of {among} give one"
     )
     return f"would be detected (p < {significance:g}) in 4 cases of 5; {copies}"
-
-
-def _proportion(share: float, images: int) -> Estimate:
-    """A share with Wilson's interval over the images."""
-    low, high = share_interval(share * images, images)
-    return Estimate(value=share, low=low, high=high)
 
 
 def _range_by_chance(permuted: np.ndarray) -> dict[str, float]:

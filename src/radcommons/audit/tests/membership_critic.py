@@ -1,5 +1,8 @@
 """Membership inference through the critic: why the critic never leaves the hospital."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 import torch
 from torch import nn
@@ -8,43 +11,32 @@ from radcommons.audit.inputs.material import Material
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.tests.membership import membership_test
 from radcommons.audit.work import Work
-from radcommons.data.listing import Part
 from radcommons.models.grey_levels import to_signed
 from radcommons.records import PrivacyTest
 from radcommons.seeds import numpy_stream
 
-COMPARED: tuple[Part, Part] = ("train", "test")
+TEST = partial(
+    PrivacyTest,
+    kind="membership inference: through the critic",
+    access="critic",
+    question="Can somebody who has the critic tell whose films were in training?",
+)
 
 
-def tests(inputs: PrivacyInputs, material: Material, work: Work) -> list[PrivacyTest]:
+def tests(inputs: PrivacyInputs, material: Material, work: Work) -> Iterator[PrivacyTest]:
     """Does the critic prefer films of patients in training?"""
-    question = "Can somebody who has the critic tell whose films were in training?"
-    subject = material.subject
+    subject, real = material.subject, inputs.real
     if subject.critic is None:
         why = "a set has no weights" if subject.kind == "set" else "no checkpoint lies beside the generator"
-        return [
-            PrivacyTest(
-                kind="membership inference: through the critic", access="critic", question=question, skipped=why
-            )
-        ]
+        yield TEST(skipped=why)
+        return
     critic, _ = subject.critic
     inside, outside = (
-        critic_scores(critic, material.images, material.labels, material.rows[part]) for part in COMPARED
+        critic_scores(critic, material.images, material.labels, rows)
+        for rows in (material.rows["train"], material.rows["test"])
     )
-    return [
-        membership_test(
-            inside,
-            outside,
-            inputs.real.train.patients,
-            inputs.real.held_out.patients,
-            kind="membership inference: through the critic",
-            access="critic",
-            question=question,
-            settings=inputs.settings,
-            significance=inputs.significance,
-            rng=numpy_stream(inputs.settings.seed, "critic"),
-        )
-    ]
+    rng = numpy_stream(inputs.settings.seed, "critic")
+    yield membership_test(TEST, inside, outside, real.train.patients, real.held_out.patients, inputs, rng=rng)
 
 
 def critic_scores(critic: nn.Module, images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:

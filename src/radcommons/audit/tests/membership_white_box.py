@@ -1,6 +1,7 @@
 """Membership inference, white-box: can somebody who has the generator's weights rebuild films of training better?"""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,12 @@ from radcommons.threads import one_core, thread_map, threads_for
 BLOCK = 16  # films inverted together
 STARTS = 64  # random latents; each film begins with the one whose image is nearest
 RATE = 0.05  # of Adam, for latents of unit variance
-QUESTION = "Can somebody who has the generator's weights tell whose films were in training?"
+TEST = partial(
+    PrivacyTest,
+    kind="membership inference: white-box",
+    access="weights",
+    question="Can somebody who has the generator's weights tell whose films were in training?",
+)
 
 
 def inversion_errors(
@@ -74,21 +80,19 @@ def _invert(network: nn.Module, target: Tensor, labels: Tensor, starts: Tensor, 
     return best.double().cpu().numpy()
 
 
-def tests(inputs: PrivacyInputs, material: Material, work: Work) -> list[PrivacyTest]:
+def tests(inputs: PrivacyInputs, material: Material, work: Work) -> Iterator[PrivacyTest]:
     """Latent inversion of the subject's generator."""
     generator, settings = material.subject.generator, inputs.settings
-    why = (
-        "a set has no weights" if generator is None else "inverted_films is 0" if not settings.inverted_films else None
-    )
-    if generator is None or why is not None:
-        return [PrivacyTest(kind="membership inference: white-box", access="weights", question=QUESTION, skipped=why)]
+    if generator is None or not settings.inverted_films:
+        yield TEST(skipped="a set has no weights" if generator is None else "inverted_films is 0")
+        return
     rng = numpy_stream(settings.seed, "inverted films")
-    chosen = {
-        part: np.sort(rng.choice(len(rows), min(settings.inverted_films, len(rows)), replace=False))
-        for part, rows in (("train", material.rows["train"]), ("test", material.rows["test"]))
-    }
-    store_rows = np.concatenate([material.rows["train"][chosen["train"]], material.rows["test"][chosen["test"]]])
-    images, labels = np.asarray(material.images[store_rows]), material.labels[store_rows]
+    inside, outside = (
+        np.sort(rng.choice(count, min(settings.inverted_films, count), replace=False))
+        for count in (len(inputs.real.train), len(inputs.real.held_out))
+    )
+    rows = np.concatenate([material.rows["train"][inside], material.rows["test"][outside]])
+    images, labels = np.asarray(material.images[rows]), material.labels[rows]
 
     def blocks(start: int) -> Iterator[tuple[int, np.ndarray]]:
         with material.track("Latent inversion", total=len(images), done=start) as advance:
@@ -102,9 +106,8 @@ def tests(inputs: PrivacyInputs, material: Material, work: Work) -> list[Privacy
                 advance(len(found))
 
     errors = np.asarray(work.growing("inversion", (len(images),), blocks, dtype=np.float64))
-    split = len(chosen["train"])
-    members, others = inputs.real.train.take(chosen["train"]), inputs.real.held_out.take(chosen["test"])
-    return [inversion_result(errors[:split], errors[split:], members, others, inputs)]
+    members, others = inputs.real.train.take(inside), inputs.real.held_out.take(outside)
+    yield inversion_result(errors[: len(inside)], errors[len(inside) :], members, others, inputs)
 
 
 def inversion_result(
@@ -116,15 +119,12 @@ def inversion_result(
         return -np.log(errors + 1e-6) + np.log(detail(films.small) + 1e-6)
 
     test = membership_test(
+        TEST,
         score(inside, members),
         score(outside, others),
         members.patients,
         others.patients,
-        kind="membership inference: white-box",
-        access="weights",
-        question=QUESTION,
-        settings=inputs.settings,
-        significance=inputs.significance,
+        inputs,
         rng=numpy_stream(inputs.settings.seed, "inversion"),
     )
     errors = {"mean error in training": float(inside.mean()), "mean error held out": float(outside.mean())}

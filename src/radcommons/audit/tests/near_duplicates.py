@@ -1,47 +1,59 @@
 """Near-duplicates: synthetic images that are the same film as a training film, slightly changed."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
 from scipy.stats import binom, poisson
 
-from radcommons.audit.inputs.privacy import PrivacyInputs, SyntheticNeighbours
+from radcommons.audit.inputs.privacy import PrivacyInputs, RealNeighbours, SyntheticNeighbours
 from radcommons.policy.privacy import HARDLY
 from radcommons.records import Estimate, PrivacyTest, Space
 
-SAME_PATIENT = "share of pairs of different films of one patient above it"
 POWER = 0.8
+TEST = partial(
+    PrivacyTest,
+    kind="near-duplicates",
+    access="samples",
+    question="Is any synthetic image the same film as a training film?",
+)
 
 
 def tests(
     space: Space, synthetic: SyntheticNeighbours, inputs: PrivacyInputs, rng: np.random.Generator
-) -> list[PrivacyTest]:
+) -> Iterator[PrivacyTest]:
     """Count synthetic images above the similarity from which two images are the same film, beside what chance gives."""
-    real, question = inputs.neighbours[space], "Is any synthetic image the same film as a training film?"
+    real, test = inputs.neighbours[space], partial(TEST, space=space)
     if not real.tells_copies:
-        why = f"{space} cannot tell changed copies of a film from films of other patients"
-        return [PrivacyTest(kind="near-duplicates", space=space, access="samples", question=question, skipped=why)]
+        yield test(skipped=f"{space} cannot tell changed copies of a film from films of other patients")
+        return
     what = "SSIM" if space == "SSIM" else f"a cosine of {space}"
-    count, n = int((synthetic.to_train.best > real.copy_similarity).sum()), len(synthetic.images)
-    expected = n * real.chance_of_copy
-    return [
-        PrivacyTest(
-            kind="near-duplicates",
-            space=space,
-            access="samples",
-            question=question,
-            measure=f"images with {what} above {real.copy_similarity:.3f}",
-            result=Estimate(value=float(count)),
-            expected=expected,
-            p_value=float(poisson.sf(count - 1, expected)),
-            detection=f"{real.copies_seen:.0%} of slightly changed copies of training films would be counted",
-            detection_limit=detectable_share(n, expected, real.copies_seen, inputs.significance),
-            counts={"synthetic images": n},
-            details={} if np.isnan(real.same_patient_seen) else {SAME_PATIENT: real.same_patient_seen},
-        )
-    ]
+    seen = real.same_patient_seen
+    test = partial(
+        test,
+        measure=f"images with {what} above {real.copy_similarity:.3f}",
+        counts={"synthetic images": len(synthetic.images)},
+        details={} if np.isnan(seen) else {"share of pairs of different films of one patient above it": seen},
+    )
+    yield count_copies(test, synthetic.to_train.best, real, inputs.significance)
+
+
+def count_copies(
+    test: Callable[..., PrivacyTest], similarity: np.ndarray, real: RealNeighbours, significance: float
+) -> PrivacyTest:
+    """Complete a test: how many images of these similarities to their nearest training film count as copies of it."""
+    count, expected = int((similarity > real.copy_similarity).sum()), len(similarity) * real.chance_of_copy
+    return test(
+        result=Estimate(value=float(count)),
+        expected=expected,
+        p_value=float(poisson.sf(count - 1, expected)),
+        detection=f"{real.copies_seen:.0%} of slightly changed copies of training films would be counted",
+        detection_limit=detectable_share(len(similarity), expected, real.copies_seen, significance),
+    )
 
 
 def detectable_share(images: int, expected: float, copies_seen: float, significance: float) -> float | None:
-    """Smallest share of copies among `images` that their count would show in 4 cases of 5; None = not even all of them.
+    """Smallest share of copies that their count would show in 4 cases of 5; None: not even copies alone would.
 
     Args:
         images: how many there are.
