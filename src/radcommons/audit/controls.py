@@ -60,9 +60,8 @@ def overfitted(inputs: PrivacyInputs, material: Material, policy: Policy) -> Con
     origins = np.searchsorted(chosen, material.copied[kept])
     if not len(changed):
         changed, origins = members, np.arange(len(members))
-    cells = np.zeros(len(members), np.int64)
-    neighbours = {space: real_neighbours(real, changed, origins, cells, space) for space in SPACES}
-    here = replace(inputs, real=real, neighbours=neighbours)
+    neighbours = {space: real_neighbours(real, changed, origins, space) for space in SPACES}
+    here = replace(inputs, real=real, neighbours=neighbours, cells=np.zeros(count, np.int64))
     films = material.as_films(drawn, name="the overfitted control")
     tests = [
         *sample_tests(here, synthetic_neighbours(films, real)),

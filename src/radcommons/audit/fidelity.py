@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.audit.inputs.material import BALANCED, Material
-from radcommons.audit.settings import AuditSettings
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
 from radcommons.classify.training_data import Mixture, Split, chosen_findings, of_store
@@ -59,7 +58,14 @@ def trained_classifier(material: Material, run: Path) -> LabelClassifier | None:
 
     It sees `classifier_images` films at most, repeats included; stopped half-way, the same call goes on.
     """
-    settings = classifier_settings(material.settings, material.subject.resolution)
+    preset = ClassifierSettings.load(preset_path("classify", PRESET))
+    sizes = {
+        "side": max(SMALLEST_SIDE, min(preset.side, material.subject.resolution)),
+        "seed": derive(material.settings.seed, "judge") % 2**31,
+        "epochs": VALIDATIONS,
+        "epoch_images": max(1, material.settings.classifier_images // VALIDATIONS),
+    }
+    settings = preset.model_copy(update=sizes)
     train, held_out = (of_store(material.store, part, side=settings.side) for part in ("train", "val"))
     if not material.subject.findings or not len(held_out):
         return None
@@ -75,18 +81,6 @@ def trained_classifier(material: Material, run: Path) -> LabelClassifier | None:
         f"{settings.network} at {settings.side} pixels, trained here on {len(train):,} films for {', '.join(findings)}"
     )
     return LabelClassifier(Classifier.load(run), words)
-
-
-def classifier_settings(settings: AuditSettings, resolution: int) -> ClassifierSettings:
-    """How the audit trains its own classifier: the preset, at the subject's side or below, for so many images."""
-    preset = ClassifierSettings.load(preset_path("classify", PRESET))
-    sizes = {
-        "side": max(SMALLEST_SIDE, min(preset.side, resolution)),
-        "seed": derive(settings.seed, "judge") % 2**31,
-        "epochs": VALIDATIONS,
-        "epoch_images": max(1, settings.classifier_images // VALIDATIONS),
-    }
-    return preset.model_copy(update=sizes)
 
 
 def fidelities(material: Material, label_classifier: LabelClassifier) -> list[Fidelity]:

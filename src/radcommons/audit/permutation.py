@@ -118,11 +118,9 @@ def permutation_test(
         held[outside] = _best(films.similarity[outside], member[films.rows[outside]])
         z = []
         for images, of_films in subsets:
-            mine, theirs = to_members[images], held[of_films]
-            theirs = theirs[~np.isnan(theirs)]
-            z.append(
-                mann_whitney_z(-mine, -theirs) if len(theirs) else 0.0
-            )  # a permutation may leave a finding to one group
+            theirs = held[of_films]
+            theirs = theirs[~np.isnan(theirs)]  # none if a permutation leaves a finding to one group
+            z.append(mann_whitney_z(-to_members[images], -theirs) if len(theirs) else 0.0)
         scores.append(z)
     found, z_found = np.array(shares), np.array(scores)
     return NullDistribution(found[0], found[1:]), NullDistribution(z_found[0], z_found[1:])

@@ -41,13 +41,13 @@ class Policy(Settings):
         True, description="for a generator, white-box membership inference must have been done too"
     )
     detection_limit: float | None = Field(
-        0.1, gt=0, le=1, description="share of copied images from which on the audit as a whole must detect them"
+        0.1, gt=0, le=1, description="share of copied images that the audit as a whole must be able to detect"
     )
     test_detection_limit: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="share of copied images from which on a single test must detect them; else it could not detect",
+        description="share of copied images that a single test must be able to detect; otherwise it could not detect",
     )
     controls: bool = Field(True, description="controls that were run must have given the known answer")
     better_than_controls: bool = Field(

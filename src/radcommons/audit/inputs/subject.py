@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from radcommons.data.image_set import is_image_set, open_image_set
+from radcommons.data.image_set import ImageSet, is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused, TooFewImages
 from radcommons.models.generator import Batch, Generator, LabelChoice
@@ -25,14 +25,6 @@ from radcommons.seeds import derive, numpy_stream
 SMALLEST_SIDE = 16  # pixels: the windows of MS-SSIM are 11 wide
 FEWEST_IMAGES = 6  # of a set: one more than the neighbours of precision and recall
 Sampling = Literal["as in training", "balanced"]  # of the labels
-
-
-@dataclass(frozen=True)
-class SyntheticImages:
-    """Synthetic images; uint8 (n, R, R), labels float32 (n, F) in the subject's order of findings."""
-
-    images: np.ndarray
-    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ class Subject:
     findings: tuple[str, ...]
     resolution: int
     generator: Generator | None = None
-    given: SyntheticImages | None = None
+    given: ImageSet | None = None
     run: Path | None = None
     patients: PatientsRecord | None = None
 
@@ -167,7 +159,7 @@ def _set(reference: Path, store: Store, track: Track) -> Subject:
         labels_digest=labels,
         findings=theirs.findings,
         resolution=theirs.resolution,
-        given=SyntheticImages(theirs.images, theirs.labels),
+        given=theirs,
     )
 
 
