@@ -26,7 +26,7 @@ INVERTED_STEPS = 60
 def run_controls(inputs: PrivacyInputs, material: Material, policy: Policy) -> list[Control]:
     """Put every control through the tests; the audit must catch the positive ones and pass the negative one.
 
-    Duplicates are planted where the policy judges train-test duplicates; the negative control needs a validation part.
+    Duplicates are planted if the policy judges train-test duplicates; the negative control needs a validation part.
     """
     controls = [copies(inputs, policy), overfitted(inputs, material, policy)]
     if policy.train_test_duplicates is not None:

@@ -43,7 +43,7 @@ def given_classifier(run: Path) -> LabelClassifier:
 
 
 def common_findings(label_classifier: LabelClassifier, findings: Sequence[str]) -> list[str]:
-    """Those of some findings that the classifier knows; raises ClassifierRefused where it knows none."""
+    """Those of some findings that the classifier knows; raises ClassifierRefused if it knows none."""
     known = [finding for finding in findings if finding in label_classifier.classifier.findings]
     if not known:
         raise ClassifierRefused(
@@ -54,9 +54,9 @@ def common_findings(label_classifier: LabelClassifier, findings: Sequence[str]) 
 
 
 def trained_classifier(material: Material, run: Path) -> LabelClassifier | None:
-    """A small classifier trained here, on the store's training films; None where no finding has enough films.
+    """A small classifier trained here, on the store's training films; None if no finding has enough films.
 
-    It sees `classifier_images` films at most, repeats included; stopped half-way, the same call goes on.
+    It sees `classifier_images` films at most, repeats included. If it is stopped, the same call goes on.
     """
     preset = ClassifierSettings.load(preset_path("classify", PRESET))
     sizes = {

@@ -38,7 +38,7 @@ def audit(
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Lay a setting over the preset."),
     as_json: bool = AsJson,
 ) -> None:
-    """Compare synthetic images with films in training and held out; exit 3 where the policy is not met."""
+    """Compare synthetic images with films in training and held out; exit 3 if the policy is not met."""
     from radcommons.audit.flow import run
     from radcommons.audit.settings import AuditSettings
     from radcommons.audit.summary import as_text

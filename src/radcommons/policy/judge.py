@@ -20,7 +20,7 @@ ATTACKS = ("samples", "weights")  # what an attacker may have outside the hospit
 def judge(results: AuditResults, policy: Policy) -> Judgement:
     """Every rule, whether privacy and quality pass, and what that means in words.
 
-    A verdict fails where one of its rules is not met. A rule that was not tested, or a test that could not detect, does
+    A verdict fails if one of its rules is not met. A rule that was not tested, or a test that could not detect, does
     not fail it; the statement names the tests that could not.
     """
     privacy, quality = list(privacy_lines(results, policy)), list(quality_lines(results, policy))

@@ -5,14 +5,12 @@ from pydantic import Field
 from radcommons.records import PrivacyTestKind
 from radcommons.settings import Settings
 
-SIGNIFICANCE = 0.001  # one-sided, of one test; ten tests then raise a false alarm in 1 audit of 100
-
 
 class Policy(Settings):
     """What must hold before a deposit; each rule can be switched off, and the report says so."""
 
-    significance: float = Field(
-        SIGNIFICANCE, gt=0, lt=0.5, description="a test is positive where chance alone would give its result less often"
+    significance: float = Field(  # one-sided, of one test; at 0.001 ten tests raise a false alarm in 1 audit of 100
+        0.001, gt=0, lt=0.5, description="a test is positive if chance alone would give its result less often"
     )
     membership_auc: float = Field(
         0.6,

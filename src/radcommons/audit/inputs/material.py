@@ -111,7 +111,7 @@ def compared_side(store: Store, subject: Subject, settings: AuditSettings) -> in
 
 
 def chosen_rows(store: Store, settings: AuditSettings) -> dict[Part, np.ndarray]:
-    """The store's rows of each part; where there are more than `largest_sample`, those of random whole patients.
+    """The store's rows of each part; if they are more than `largest_sample`, those of random whole patients.
 
     Raises:
         TooFewImages: too few patients are held out, or in training, for any test.

@@ -27,10 +27,10 @@ class RealNeighbours:
     Attributes:
         permutation: training and held-out films together, for tests that permute patients between them.
         held_to_train, reference_to_train: nearest training film of each held-out and reference film.
-        train_to_reference, held_to_reference: nearest reference film; None where there is no reference.
+        train_to_reference, held_to_reference: nearest reference film; None if there is no reference.
         copy_similarity: above it two images count as near-duplicates.
         copies_seen: share of slightly changed copies of training films above it.
-        same_patient_seen: share of pairs of different films of one patient above it; NaN where no patient has two.
+        same_patient_seen: share of pairs of different films of one patient above it; NaN if no patient has two.
         chance_of_copy: how often the nearest film of another patient lies above it.
     """
 
@@ -89,7 +89,7 @@ def _cells(features: np.ndarray, seed: int) -> np.ndarray:
 
 
 def same_patient(films: Films, space: Space) -> np.ndarray:
-    """Similarity of each film to the next one of the same patient, (pairs,); one NaN where no patient has two."""
+    """Similarity of each film to the next one of the same patient, (pairs,); one NaN if no patient has two."""
     order = np.argsort(films.patients, kind="stable")
     pairs = np.flatnonzero(np.diff(films.patients[order]) == 0)
     if not len(pairs):
@@ -184,7 +184,7 @@ class PrivacyInputs:
         copies: slightly changed copies of training films, as if they were synthetic.
         synthetic: the images that are audited.
         cells: cell of each training film, int (n,), for the data-copying test cell by cell.
-        significance: of one test, as the policy has it; what each test would have detected is said for it.
+        significance: of one test, as the policy has it; the detection limits are for it.
     """
 
     real: RealImages

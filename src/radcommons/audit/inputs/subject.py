@@ -29,12 +29,12 @@ Sampling = Literal["as in training", "balanced"]  # of the labels
 
 @dataclass(frozen=True)
 class Subject:
-    """A generator or a set; a set has no weights, and its images are what there is.
+    """A generator or a set; a set has no weights and a fixed number of images.
 
     Attributes:
         digest: of the weights or the images.
         labels_digest: of all else that a number of the audit follows from: labels, findings, records.
-        run: where the critic lies, if it does.
+        run: the folder of the run, which may hold the critic; None for packages and sets.
         patients: who was in the generator's training, if it says.
     """
 
@@ -51,7 +51,7 @@ class Subject:
 
     @cached_property
     def critic(self) -> tuple[nn.Module, str] | None:
-        """The critic and the digest of the store that it was trained on; None where no checkpoint lies there."""
+        """The critic and the digest of the store that it was trained on; None if no checkpoint lies there."""
         return load_critic(self.run, self.generator) if self.run and self.generator else None
 
     def available(self, count: int) -> int:
@@ -85,7 +85,7 @@ class Subject:
 
 
 def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
-    """Open what is to be audited and hold it against the store.
+    """Open what is to be audited and check that it fits the store.
 
     Raises:
         PathMissing, GeneratorRefused, SetRefused: it cannot be read.
@@ -117,7 +117,7 @@ def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
 
 
 def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None:
-    """The critic of a run and the digest of the store that it was trained on; None where the run keeps none."""
+    """The critic of a run and the digest of the store that it was trained on; None if the run keeps none."""
     found = checkpoint.load(run, torch.device("cpu"))
     if found is None:
         return None
