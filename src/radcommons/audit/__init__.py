@@ -11,22 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from radcommons.audit.flow import run
-    from radcommons.audit.settings import AuditSettings
-    from radcommons.policy.settings import Policy
 
-__all__ = ["AuditSettings", "Policy", "run"]
-
-_HOMES = {
-    "run": "radcommons.audit.flow",
-    "AuditSettings": "radcommons.audit.settings",
-    "Policy": "radcommons.policy.settings",
-}
+__all__ = ["run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: its parts are also used on their own."""
-    if name not in _HOMES:
+    """Import `run` when it is first asked for: the parts of an audit are also used on their own."""
+    if name != "run":
         raise AttributeError(f"module 'radcommons.audit' has no attribute '{name}'")
-    from importlib import import_module
+    from radcommons.audit import flow
 
-    return getattr(import_module(_HOMES[name]), name)
+    return flow.run

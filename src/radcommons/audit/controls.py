@@ -26,7 +26,7 @@ INVERTED_STEPS = 60
 def run_controls(inputs: PrivacyInputs, material: Material, policy: Policy) -> list[Control]:
     """Put every control through the tests; the audit must catch the positive ones and pass the negative one.
 
-    Duplicates are planted where the policy judges train-test duplicates; the negative control needs a validation part.
+    Duplicates are planted if the policy judges train-test duplicates; the negative control needs a validation part.
     """
     controls = [copies(inputs, policy), overfitted(inputs, material, policy)]
     if policy.train_test_duplicates is not None:
@@ -60,9 +60,8 @@ def overfitted(inputs: PrivacyInputs, material: Material, policy: Policy) -> Con
     origins = np.searchsorted(chosen, material.copied[kept])
     if not len(changed):
         changed, origins = members, np.arange(len(members))
-    cells = np.zeros(len(members), np.int64)
-    neighbours = {space: real_neighbours(real, changed, origins, cells, space) for space in SPACES}
-    here = replace(inputs, real=real, neighbours=neighbours)
+    neighbours = {space: real_neighbours(real, changed, origins, space) for space in SPACES}
+    here = replace(inputs, real=real, neighbours=neighbours, cells=np.zeros(count, np.int64))
     films = material.as_films(drawn, name="the overfitted control")
     tests = [
         *sample_tests(here, synthetic_neighbours(films, real)),

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.audit.inputs.material import BALANCED, Material
-from radcommons.audit.settings import AuditSettings
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
 from radcommons.classify.training_data import Mixture, Split, chosen_findings, of_store
@@ -44,7 +43,7 @@ def given_classifier(run: Path) -> LabelClassifier:
 
 
 def common_findings(label_classifier: LabelClassifier, findings: Sequence[str]) -> list[str]:
-    """Those of some findings that the classifier knows; raises ClassifierRefused where it knows none."""
+    """Those of some findings that the classifier knows; raises ClassifierRefused if it knows none."""
     known = [finding for finding in findings if finding in label_classifier.classifier.findings]
     if not known:
         raise ClassifierRefused(
@@ -55,11 +54,18 @@ def common_findings(label_classifier: LabelClassifier, findings: Sequence[str]) 
 
 
 def trained_classifier(material: Material, run: Path) -> LabelClassifier | None:
-    """A small classifier trained here, on the store's training films; None where no finding has enough films.
+    """A small classifier trained here, on the store's training films; None if no finding has enough films.
 
-    It sees `classifier_images` films at most, repeats included; stopped half-way, the same call goes on.
+    It sees `classifier_images` films at most, repeats included. If it is stopped, the same call goes on.
     """
-    settings = classifier_settings(material.settings, material.subject.resolution)
+    preset = ClassifierSettings.load(preset_path("classify", PRESET))
+    sizes = {
+        "side": max(SMALLEST_SIDE, min(preset.side, material.subject.resolution)),
+        "seed": derive(material.settings.seed, "judge") % 2**31,
+        "epochs": VALIDATIONS,
+        "epoch_images": max(1, material.settings.classifier_images // VALIDATIONS),
+    }
+    settings = preset.model_copy(update=sizes)
     train, held_out = (of_store(material.store, part, side=settings.side) for part in ("train", "val"))
     if not material.subject.findings or not len(held_out):
         return None
@@ -75,18 +81,6 @@ def trained_classifier(material: Material, run: Path) -> LabelClassifier | None:
         f"{settings.network} at {settings.side} pixels, trained here on {len(train):,} films for {', '.join(findings)}"
     )
     return LabelClassifier(Classifier.load(run), words)
-
-
-def classifier_settings(settings: AuditSettings, resolution: int) -> ClassifierSettings:
-    """How the audit trains its own classifier: the preset, at the subject's side or below, for so many images."""
-    preset = ClassifierSettings.load(preset_path("classify", PRESET))
-    sizes = {
-        "side": max(SMALLEST_SIDE, min(preset.side, resolution)),
-        "seed": derive(settings.seed, "judge") % 2**31,
-        "epochs": VALIDATIONS,
-        "epoch_images": max(1, settings.classifier_images // VALIDATIONS),
-    }
-    return preset.model_copy(update=sizes)
 
 
 def fidelities(material: Material, label_classifier: LabelClassifier) -> list[Fidelity]:

@@ -64,7 +64,7 @@ def run(
         controls: whether to put positive and negative controls through the same tests.
         classifier: a run of `classify train` on real films, which checks the labels; by default a small one is trained.
     Returns:
-        The report, also where a verdict is "failed".
+        The report, also if a verdict is "failed".
     Raises:
         BadInput: with the next step; nothing was written then.
     """

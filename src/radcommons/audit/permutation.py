@@ -14,7 +14,7 @@ from radcommons.metrics.copying import mann_whitney_z, paired_closer_share
 
 
 def mean_by_patient(scores: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """One score a patient, the mean of the patient's films; (n,), (n,) -> (patients,), by ascending patient."""
+    """One score per patient, the mean of the patient's films; (n,), (n,) -> (patients,), by ascending patient."""
     _, place, counts = np.unique(patients, return_inverse=True, return_counts=True)
     means: np.ndarray = np.bincount(place, weights=scores) / counts
     return means
@@ -24,7 +24,7 @@ def permuted_aucs(scores: np.ndarray, members: int, *, permutations: int, rng: n
     """AUCs of `permutations` random choices of `members` of the scores as the positive class, ties counted half.
 
     Args:
-        scores: one a patient, members and others together, (n,).
+        scores: one per patient, members and others together, (n,).
         members: size of the positive class, 1 ... n - 1.
     Returns:
         (permutations,), in [0, 1]; their mean is 0.5.
@@ -118,11 +118,9 @@ def permutation_test(
         held[outside] = _best(films.similarity[outside], member[films.rows[outside]])
         z = []
         for images, of_films in subsets:
-            mine, theirs = to_members[images], held[of_films]
-            theirs = theirs[~np.isnan(theirs)]
-            z.append(
-                mann_whitney_z(-mine, -theirs) if len(theirs) else 0.0
-            )  # a permutation may leave a finding to one group
+            theirs = held[of_films]
+            theirs = theirs[~np.isnan(theirs)]  # none if a permutation leaves a finding to one group
+            z.append(mann_whitney_z(-to_members[images], -theirs) if len(theirs) else 0.0)
         scores.append(z)
     found, z_found = np.array(shares), np.array(scores)
     return NullDistribution(found[0], found[1:]), NullDistribution(z_found[0], z_found[1:])

@@ -16,13 +16,13 @@ class AuditSettings(Settings):
     extractor: str = Field("efficientnet-lite0", description="network that turns images into features")
     extractor_weights: Path | None = Field(
         None,
-        description="file of the extractor's weights, or the run of the extractor classifier; off = as it finds them",
+        description="file of the extractor's weights, or the run of extractor `classifier`; off = found by the extractor",
     )
     classifier_images: int = Field(
         20_000,
         ge=0,
         description="films shown, repeats included, to the small classifier that the audit trains to check the labels "
-        "where none is given; 0 = labels are not checked",
+        "if none is given; 0 = labels are not checked",
     )
     largest_sample: int = Field(
         10_000, ge=100, description="films of one part that are compared at most, whole patients drawn by the seed"

@@ -8,7 +8,7 @@ MARKS = {"met": "  ", "not met": "! ", "not tested": "- ", "could not detect": "
 
 
 def as_text(report: AuditReport, page: Path) -> str:
-    """Both verdicts, every rule, and where to look."""
+    """Both verdicts, every rule, and the path of the page."""
     judged = report.judgement
     width, found = (max(len(getattr(line, part)) for line in judged.lines) for part in ("rule", "found"))
     lines = [

@@ -1,4 +1,4 @@
-"""The folder of an audit: its files, and what an unfinished one has worked out."""
+"""The folder of an audit: its files, and the results that a stopped one has kept."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ class Work(Kept):
 
     @classmethod
     def open(cls, out: Path, request: Mapping[str, Any]) -> "Work":
-        """Begin or continue the audit of a request in `out`; raises PathInUse where it holds anything else."""
+        """Begin or continue the audit of a request in `out`; raises PathInUse if it holds anything else."""
         claim(out, request, file=".audit/request.json")
         out.chmod(0o700)  # films will be seen on its page, and the folder may have been there
         return cls(out / ".audit")

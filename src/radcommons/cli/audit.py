@@ -36,7 +36,7 @@ def audit(
     set_: list[str] = Set,
     as_json: bool = AsJson,
 ) -> None:
-    """Compare synthetic images with films in training and held out; exit 3 where the policy is not met."""
+    """Compare synthetic images with films in training and held out; exit 3 if the policy is not met."""
     from radcommons.audit.flow import run
     from radcommons.audit.settings import AuditSettings
     from radcommons.audit.summary import as_text

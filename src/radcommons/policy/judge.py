@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 
-from radcommons.policy.privacy import is_positive, privacy_lines, rule_for, split_found
+from radcommons.policy.privacy import privacy_lines, rule_for, split_found
 from radcommons.policy.quality import quality_lines
 from radcommons.policy.settings import Policy
 from radcommons.records import AuditResults, Judgement, PolicyLine, PrivacyTest
@@ -20,7 +20,7 @@ ATTACKS = ("samples", "weights")  # what an attacker may have outside the hospit
 def judge(results: AuditResults, policy: Policy) -> Judgement:
     """Every rule, whether privacy and quality pass, and what that means in words.
 
-    A verdict fails where one of its rules is not met. A rule that was not tested, or a test that could not detect, does
+    A verdict fails if one of its rules is not met. A rule that was not tested, or a test that could not detect, does
     not fail it; the statement names the tests that could not.
     """
     privacy, quality = list(privacy_lines(results, policy)), list(quality_lines(results, policy))
@@ -39,14 +39,15 @@ def _broken(lines: Sequence[PolicyLine]) -> list[str]:
 
 
 def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Policy) -> str:
-    attacks = [test for test in results.privacy if test.access in ATTACKS and test.result is not None]
-    rules = [(test, rule_for(test.kind, policy)) for test in attacks]
-    leaks = [test for test in attacks if is_positive(test, policy)]
-    blind = [test for test, rule in rules if rule is not None and rule.outcome(test) == "could not detect"]
+    attacks = [test for test in results.privacy if test.access in ATTACKS]
+    judged = [(test, rule.outcome(test)) for test in attacks if (rule := rule_for(test.kind, policy))]
+    able, leaks, blind = (
+        [test for test, outcome in judged if outcome == wanted] for wanted in ("met", "not met", "could not detect")
+    )
     if leaks:
         parts = [f"A leak was found by: {_named(leaks)}."]
     else:
-        parts = [f"No leak was found by the {len(attacks) - len(blind)} tests that could detect one."]
+        parts = [f"No leak was found by the {len(able)} tests that could detect one."]
         limit = results.detection_limit
         parts.append(
             "Not even a set of copies alone would have been detected."

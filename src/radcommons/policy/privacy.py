@@ -30,7 +30,7 @@ class Rule:
     def limit(self) -> str:
         """In words."""
         if self.most is not None:
-            return f"at most {self.most}; more only where chance explains them (p at least {self.significance:g})"
+            return f"at most {self.most}; more only if chance explains them (p at least {self.significance:g})"
         auc = "" if self.highest_auc is None else f" and AUC at most {self.highest_auc:g}"
         return f"p at least {self.significance:g}{auc}"
 
@@ -55,7 +55,7 @@ class Rule:
 
 
 def rule_for(kind: PrivacyTestKind, policy: Policy) -> Rule | None:
-    """The rule for tests of a kind; None where the policy does not judge them."""
+    """The rule for tests of a kind; None if the policy does not judge them."""
     match kind:
         case "near-duplicates":
             return _count(policy.near_duplicates, policy)
@@ -134,7 +134,7 @@ def _seen(count: int, of: int, what: str) -> str:
 
 
 def _required_line(results: AuditResults, outcomes: dict[PrivacyTestKind, set[Outcome]], policy: Policy) -> PolicyLine:
-    """Tests that must have been done; "could not detect" where one of them could not in any space."""
+    """Tests that must have been done; "could not detect" if one of them could not in any space."""
     wanted: list[PrivacyTestKind] = list(policy.require)
     if policy.require_weights and results.kind == "generator":
         wanted.append("membership inference: white-box")

@@ -5,14 +5,12 @@ from pydantic import Field
 from radcommons.records import PrivacyTestKind
 from radcommons.settings import Settings
 
-SIGNIFICANCE = 0.001  # one-sided, of one test; ten tests then raise a false alarm in 1 audit of 100
-
 
 class Policy(Settings):
     """What must hold before a deposit; each rule can be switched off, and the report says so."""
 
-    significance: float = Field(
-        SIGNIFICANCE, gt=0, lt=0.5, description="a test is positive where chance alone would give its result less often"
+    significance: float = Field(  # one-sided, of one test; at 0.001 ten tests raise a false alarm in 1 audit of 100
+        0.001, gt=0, lt=0.5, description="a test is positive if chance alone would give its result less often"
     )
     membership_auc: float = Field(
         0.6,
@@ -41,13 +39,13 @@ class Policy(Settings):
         True, description="for a generator, white-box membership inference must have been done too"
     )
     detection_limit: float | None = Field(
-        0.1, gt=0, le=1, description="share of copied images from which on the audit as a whole must detect them"
+        0.1, gt=0, le=1, description="share of copied images that the audit as a whole must be able to detect"
     )
     test_detection_limit: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="share of copied images from which on a single test must detect them; else it could not detect",
+        description="share of copied images that a single test must be able to detect; otherwise it could not detect",
     )
     controls: bool = Field(True, description="controls that were run must have given the known answer")
     better_than_controls: bool = Field(

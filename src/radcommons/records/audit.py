@@ -43,10 +43,10 @@ class QualityScore(_Part):
     Attributes:
         images, reference: what was compared with what. Training films against held-out films are the real-vs-real
             baseline; noise and blurred training films against held-out films are the controls.
-        finding: the finding that all images show; None where they show any.
+        finding: the finding that all images show; None if they show any.
         image_count, reference_count: images of each.
-        extractor, extractor_sha256, resize: scores compare only where all three agree.
-        fid, kid: Frechet and kernel distance of the features, 0 = alike; None where there are too few images.
+        extractor, extractor_sha256, resize: scores compare only if all three agree.
+        fid, kid: Frechet and kernel distance of the features, 0 = alike; None if there are too few images.
         precision, recall, density, coverage: 1 = alike (Kynkaanniemi 2019, Naeem 2020).
     """
 
@@ -116,7 +116,7 @@ class PrivacyTest(_Part):
 
     Attributes:
         kind: what is tested; a policy has one rule for each kind.
-        space: how images are compared; None where the test compares no images.
+        space: how images are compared; None if the test compares no images.
         access: what an attacker would need: "samples", "weights", "critic" (it never leaves the hospital), or "films"
             (of the store itself: a check of the audit's own data).
         question: what is asked, in words.
@@ -126,8 +126,8 @@ class PrivacyTest(_Part):
         p_value: chance of a value as far towards a leak without one.
         detection: the smallest leak that the test would have detected, in words.
         detection_limit: the same as a number: an AUC for membership inference and sanity checks, else the share of
-            copies among the images. It is for the significance of the audit's own policy. None where not even the
-            largest leak is sure to be detected, or where the record does not say.
+            copies among the images. It is for the significance of the audit's own policy. None if not even the
+            largest leak is sure to be detected, or if the record does not say.
         counts: numbers of images and patients behind it.
         details: further numbers.
         curve: points (false positive rate, true positive rate) of an attack.
@@ -181,7 +181,7 @@ class PolicyLine(_Part):
 
     Attributes:
         verdict: which of the two verdicts the rule belongs to.
-        outcome: "could not detect" where the test would have missed the leak that the policy asks about.
+        outcome: "could not detect" if the test would have missed the leak that the policy asks about.
     """
 
     rule: str
@@ -196,7 +196,7 @@ class Judgement(_Part):
     """What a policy says of an audit's results.
 
     Attributes:
-        privacy, quality: "failed" where a rule of that verdict is not met.
+        privacy, quality: "failed" if a rule of that verdict is not met.
         statement: the privacy verdict in words that claim no more than was tested.
         quality_statement: the quality verdict in words.
         lines: every rule.
@@ -219,7 +219,7 @@ class PatientsInTraining(_Part):
 
     Attributes:
         in_training, held_out, for_reference: of the patients of each part; the report's `counts` say of how many.
-        incomparable: why more may have been in its training all the same; None where the numbers are complete.
+        incomparable: why more may have been in its training all the same; None if the numbers are complete.
     """
 
     in_training: int
@@ -235,13 +235,13 @@ class AuditResults(Record):
         subject, kind: name of what was audited; "generator" or "set".
         digest: SHA-256 of the generator's weights or of the set's images.
         patients: who of the store was in the generator's training; None in reports of earlier versions.
-        trained_on_store: whether the run's own checkpoint names this store; None where that cannot be known.
+        trained_on_store: whether the run's own checkpoint names this store; None if that cannot be known.
         store, store_manifest_sha256: the site and the films compared with.
         counts: images and patients of each part.
         detection_limit: smallest share of copied images among the synthetic ones that some test would have detected;
-            None where not even a set of copies alone would have been detected.
+            None if not even a set of copies alone would have been detected.
         settings, versions: what would make it again.
-        label_classifier: the classifier that looked at the labels, in words; None where there was none.
+        label_classifier: the classifier that looked at the labels, in words; None if there was none.
         request_sha256: digest of what was asked, to recognise the same command.
     """
 

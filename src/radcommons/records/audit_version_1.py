@@ -78,7 +78,7 @@ def _test(name: str, **test: Any) -> dict[str, Any]:
 
 
 def _detection_limit(kind: str, test: dict[str, Any]) -> float | None:
-    """The limit that version 1 gave in words; None where its words are not enough."""
+    """The limit that version 1 gave in words; None if its words are not enough."""
     number = re.search(r"an AUC of (\d\.\d+)|a share of (\d\.\d+)", test["detection"])
     if number is None:
         return None

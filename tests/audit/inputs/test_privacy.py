@@ -83,9 +83,7 @@ def test_the_nearest_films_of_a_permutation_are_of_other_patients(phantom_store:
     images = np.asarray(phantom_store.images(16)[:24])
     films = as_films(images, identity, np.repeat(np.arange(12), 2))
     real = RealImages(films.take(np.arange(16)), films.take(np.arange(16, 24)), films.take(np.arange(0)))
-    neighbours = real_neighbours(
-        real, films.take(np.arange(16)), np.arange(16), np.zeros(16, np.int64), "re-identification features"
-    )
+    neighbours = real_neighbours(real, films.take(np.arange(16)), np.arange(16), "re-identification features")
     permutation = neighbours.permutation
     near = permutation.similarity > -1
     assert near.sum(axis=1).min() == 22, "all but the film itself and the other one of its patient"
@@ -107,9 +105,7 @@ def test_however_many_held_out_films_are_copies_the_chance_of_one_stays_what_it_
     count = round(shared * len(others))
     held_out[:count] = slightly_changed(train.small[:count], rng)
     real = RealImages(train, as_films(held_out, identity, patients[others]), train.take(np.arange(0)))
-    neighbours = real_neighbours(
-        real, copies, np.arange(len(train)), np.zeros(len(train), np.int64), "re-identification features"
-    )
+    neighbours = real_neighbours(real, copies, np.arange(len(train)), "re-identification features")
     above = int((neighbours.held_to_train.best > neighbours.copy_similarity).sum())
     assert neighbours.tells_copies and len(others) * neighbours.chance_of_copy < 0.5
     assert above == 0 if not shared else 0.8 * count < above <= count
@@ -140,7 +136,7 @@ def test_on_real_films_a_copy_is_told_from_every_other_patient(shared_data, tmp_
     changed = slightly_changed(parts[0].small[copied], np.random.default_rng(7))
     copies = as_films(changed, identity, np.arange(len(changed)))
     real = RealImages(*parts, parts[0].take(np.arange(0)))
-    neighbours = real_neighbours(real, copies, copied, np.zeros(len(parts[0]), np.int64), SPACE)
+    neighbours = real_neighbours(real, copies, copied, SPACE)
     assert neighbours.held_to_train.best.max() < neighbours.copy_similarity
     assert neighbours.chance_of_copy < 1e-5, "fewer than one false alarm in 100,000 images"
     assert neighbours.same_patient_seen < 0.05, "another film of a patient is not a copy"

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
-import faiss
 import numpy as np
 
-from radcommons.audit.inputs.subject import Sampling, Subject, SyntheticImages
-from radcommons.audit.neighbours.nearest import Films, RealImages
+from radcommons.audit.inputs.subject import Sampling, Subject
+from radcommons.audit.neighbours.nearest import Films
 from radcommons.audit.neighbours.reidentification import Reidentification, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
@@ -18,13 +16,13 @@ from radcommons.data.listing import PARTS, Part
 from radcommons.data.store import Store
 from radcommons.errors import TooFewImages
 from radcommons.extractors import Extractor, Features, extract
+from radcommons.models.generator import SyntheticImages
 from radcommons.progress import Track
 from radcommons.seeds import numpy_stream
 
 FEWEST_PATIENTS = 20  # held out: below, no test says anything
 COPIES = 400  # of training films, slightly changed: for thresholds, and for what the audit can see
 FITTED = 4_000  # films that the re-identification features are fitted to, at most
-CELL_FILMS = 100  # training films in a cell of the data-copying test, on average
 SYNTHETIC, BALANCED, COPIED = "synthetic", "balanced", "copies"
 
 
@@ -55,25 +53,9 @@ class Material:
     features: dict[str, Features]
 
     @property
-    def real(self) -> RealImages:
-        """The store's films by part."""
-        return RealImages(train=self.films["train"], held_out=self.films["test"], reference=self.films["val"])
-
-    @property
     def images(self) -> np.ndarray:
         """All films at the subject's resolution, uint8 (N, R, R), memory-mapped."""
         return self.store.images(self.subject.resolution)
-
-    @cached_property
-    def cells(self) -> np.ndarray:
-        """Cell of each training film, int (n,): k-means of the features."""
-        features = self.films["train"].features
-        count = max(1, len(features) // CELL_FILMS)
-        seed = 1 + self.settings.seed % 2**20
-        clusters = faiss.Kmeans(features.shape[1], count, seed=seed, niter=25, min_points_per_centroid=1)
-        clusters.train(features)
-        cells: np.ndarray = clusters.index.search(features, 1)[1][:, 0]
-        return cells
 
     def as_films(self, images: np.ndarray, *, name: str) -> Films:
         """Images of any square size as the tests see them: one patient each, labels unknown."""
@@ -129,7 +111,7 @@ def compared_side(store: Store, subject: Subject, settings: AuditSettings) -> in
 
 
 def chosen_rows(store: Store, settings: AuditSettings) -> dict[Part, np.ndarray]:
-    """The store's rows of each part; where there are more than `largest_sample`, those of random whole patients.
+    """The store's rows of each part; if they are more than `largest_sample`, those of random whole patients.
 
     Raises:
         TooFewImages: too few patients are held out, or in training, for any test.
@@ -192,4 +174,4 @@ def _sampled(
 
     images = work.growing(f"drawn-{name}", (count, subject.resolution, subject.resolution), blocks)
     labels = subject.labels(count, kind, seed=settings.seed)
-    return SyntheticImages(images, labels)
+    return SyntheticImages(images, labels, subject.findings)

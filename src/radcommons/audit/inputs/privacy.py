@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import faiss
 import numpy as np
 
 from radcommons.audit.inputs.material import COPIED, SYNTHETIC, Material
@@ -15,6 +16,7 @@ from radcommons.records import Space
 NEIGHBOURS = 64  # of an image among all films: nearly always some of both groups are among them
 COPIES_SEEN = 0.95  # of slightly changed copies lie above the similarity from which images count as the same film
 MOST_BY_CHANCE = 0.05  # of films of other patients above that similarity: with more, near-duplicates are not counted
+CELL_FILMS = 100  # training films in a cell of the data-copying test, on average
 SHOWN = 3  # nearest training films kept for the pages
 
 
@@ -25,11 +27,10 @@ class RealNeighbours:
     Attributes:
         permutation: training and held-out films together, for tests that permute patients between them.
         held_to_train, reference_to_train: nearest training film of each held-out and reference film.
-        train_to_reference, held_to_reference: nearest reference film; None where there is no reference.
-        cells: cell of each training film, int (n,), for tests cell by cell.
+        train_to_reference, held_to_reference: nearest reference film; None if there is no reference.
         copy_similarity: above it two images count as near-duplicates.
         copies_seen: share of slightly changed copies of training films above it.
-        same_patient_seen: share of pairs of different films of one patient above it; NaN where no patient has two.
+        same_patient_seen: share of pairs of different films of one patient above it; NaN if no patient has two.
         chance_of_copy: how often the nearest film of another patient lies above it.
     """
 
@@ -38,7 +39,6 @@ class RealNeighbours:
     reference_to_train: Nearest | None
     train_to_reference: Nearest | None
     held_to_reference: Nearest | None
-    cells: np.ndarray
     copy_similarity: float
     copies_seen: float
     same_patient_seen: float
@@ -51,20 +51,13 @@ class RealNeighbours:
 
 
 def real_neighbours(
-    real: RealImages,
-    copies: Films,
-    copied_rows: np.ndarray,
-    cells: np.ndarray,
-    space: Space,
-    *,
-    track: Track = silent,
+    real: RealImages, copies: Films, copied_rows: np.ndarray, space: Space, *, track: Track = silent
 ) -> RealNeighbours:
     """Compare the real films with each other.
 
     Args:
         copies: slightly changed copies of training films.
         copied_rows: which training film each is a copy of.
-        cells: cell of each training film.
     """
     held = nearest(space, real.held_out, real.train, track=track)
     reference = nearest(space, real.reference, real.train, track=track) if len(real.reference) else None
@@ -79,7 +72,6 @@ def real_neighbours(
         reference_to_train=reference,
         train_to_reference=nearest(space, real.train, real.reference, track=track) if reference else None,
         held_to_reference=nearest(space, real.held_out, real.reference, track=track) if reference else None,
-        cells=cells,
         copy_similarity=threshold,
         copies_seen=float((to_origin > threshold).mean()),
         same_patient_seen=float((same_patient(real.train, space) > threshold).mean()),
@@ -87,8 +79,17 @@ def real_neighbours(
     )
 
 
+def _cells(features: np.ndarray, seed: int) -> np.ndarray:
+    """Cell of each film by k-means of its features, int (n,)."""
+    count, seed = max(1, len(features) // CELL_FILMS), 1 + seed % 2**20
+    clusters = faiss.Kmeans(features.shape[1], count, seed=seed, niter=25, min_points_per_centroid=1)
+    clusters.train(features)
+    cells: np.ndarray = clusters.index.search(features, 1)[1][:, 0]
+    return cells
+
+
 def same_patient(films: Films, space: Space) -> np.ndarray:
-    """Similarity of each film to the next one of the same patient, (pairs,); one NaN where no patient has two."""
+    """Similarity of each film to the next one of the same patient, (pairs,); one NaN if no patient has two."""
     order = np.argsort(films.patients, kind="stable")
     pairs = np.flatnonzero(np.diff(films.patients[order]) == 0)
     if not len(pairs):
@@ -132,13 +133,10 @@ def _permutation(real: RealImages, space: Space, track: Track) -> Permutation:
     found = nearest(space, films, films, NEIGHBOURS + 1, track=track)
     own = patients[found.rows] == patients[:, None]  # other films of the patient, and the film itself
     order = np.argsort(own, axis=1, kind="stable")
-    similarity = np.where(own, -1.0, found.similarity)
-    return Permutation(
-        patients,
-        is_member,
-        np.take_along_axis(similarity, order, axis=1),
-        np.take_along_axis(found.rows, order, axis=1),
+    similarity, rows = (
+        np.take_along_axis(values, order, axis=1) for values in (np.where(own, -1.0, found.similarity), found.rows)
     )
+    return Permutation(patients, is_member, similarity, rows)
 
 
 @dataclass(frozen=True)
@@ -185,13 +183,15 @@ class PrivacyInputs:
         neighbours: of the real films, in every space.
         copies: slightly changed copies of training films, as if they were synthetic.
         synthetic: the images that are audited.
-        significance: of one test, as the policy has it; what each test would have detected is said for it.
+        cells: cell of each training film, int (n,), for the data-copying test cell by cell.
+        significance: of one test, as the policy has it; the detection limits are for it.
     """
 
     real: RealImages
     neighbours: dict[Space, RealNeighbours]
     copies: dict[Space, SyntheticNeighbours]
     synthetic: dict[Space, SyntheticNeighbours]
+    cells: np.ndarray
     findings: tuple[str, ...]
     settings: AuditSettings
     significance: float
@@ -199,15 +199,14 @@ class PrivacyInputs:
     @classmethod
     def of(cls, material: Material, significance: float) -> "PrivacyInputs":
         """The inputs of an audit."""
-        real, copies, track = material.real, material.films[COPIED], material.track
+        films, track = material.films, material.track
+        real, copies = RealImages(films["train"], films["test"], films["val"]), films[COPIED]
         return cls(
             real=real,
-            neighbours={
-                space: real_neighbours(real, copies, material.copied, material.cells, space, track=track)
-                for space in SPACES
-            },
+            neighbours={space: real_neighbours(real, copies, material.copied, space, track=track) for space in SPACES},
             copies=synthetic_neighbours(copies, real, track=track),
-            synthetic=synthetic_neighbours(material.films[SYNTHETIC], real, track=track),
+            synthetic=synthetic_neighbours(films[SYNTHETIC], real, track=track),
+            cells=_cells(films["train"].features, material.settings.seed),
             findings=material.subject.findings,
             settings=material.settings,
             significance=significance,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from radcommons.data.image_set import is_image_set, open_image_set
+from radcommons.data.image_set import ImageSet, is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused, TooFewImages
 from radcommons.models.generator import Batch, Generator, LabelChoice
@@ -28,21 +28,13 @@ Sampling = Literal["as in training", "balanced"]  # of the labels
 
 
 @dataclass(frozen=True)
-class SyntheticImages:
-    """Synthetic images; uint8 (n, R, R), labels float32 (n, F) in the subject's order of findings."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-
-@dataclass(frozen=True)
 class Subject:
-    """A generator or a set; a set has no weights, and its images are what there is.
+    """A generator or a set; a set has no weights and a fixed number of images.
 
     Attributes:
         digest: of the weights or the images.
         labels_digest: of all else that a number of the audit follows from: labels, findings, records.
-        run: where the critic lies, if it does.
+        run: the folder of the run, which may hold the critic; None for packages and sets.
         patients: who was in the generator's training, if it says.
     """
 
@@ -53,13 +45,13 @@ class Subject:
     findings: tuple[str, ...]
     resolution: int
     generator: Generator | None = None
-    given: SyntheticImages | None = None
+    given: ImageSet | None = None
     run: Path | None = None
     patients: PatientsRecord | None = None
 
     @cached_property
     def critic(self) -> tuple[nn.Module, str] | None:
-        """The critic and the digest of the store that it was trained on; None where no checkpoint lies there."""
+        """The critic and the digest of the store that it was trained on; None if no checkpoint lies there."""
         return load_critic(self.run, self.generator) if self.run and self.generator else None
 
     def available(self, count: int) -> int:
@@ -93,7 +85,7 @@ class Subject:
 
 
 def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
-    """Open what is to be audited and hold it against the store.
+    """Open what is to be audited and check that it fits the store.
 
     Raises:
         PathMissing, GeneratorRefused, SetRefused: it cannot be read.
@@ -125,7 +117,7 @@ def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
 
 
 def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None:
-    """The critic of a run and the digest of the store that it was trained on; None where the run keeps none."""
+    """The critic of a run and the digest of the store that it was trained on; None if the run keeps none."""
     found = checkpoint.load(run, torch.device("cpu"))
     if found is None:
         return None
@@ -167,7 +159,7 @@ def _set(reference: Path, store: Store, track: Track) -> Subject:
         labels_digest=labels,
         findings=theirs.findings,
         resolution=theirs.resolution,
-        given=SyntheticImages(theirs.images, theirs.labels),
+        given=theirs,
     )
 
 

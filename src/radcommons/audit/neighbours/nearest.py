@@ -29,7 +29,7 @@ class Films:
         reidentification: re-identification features, float32 (n, k), of length 1.
         small: uint8 (n, s, s), what SSIM compares.
         labels: float32 (n, F); NaN unknown.
-        patients: (n,), a number a patient; synthetic images have one each.
+        patients: (n,), number of the patient; each synthetic image has its own.
     """
 
     features: np.ndarray

@@ -1,6 +1,6 @@
 """Exact nearest neighbours by SSIM: bounds from a matrix product, then windows band by band until a pair cannot win.
 
-A pair is skipped where its bound (`ssim_bounds`) is below the query's k-th best so far. The others are scored in
+A pair is skipped if its bound (`ssim_bounds`) is below the query's k-th best so far. The others are scored in
 float32, a band of rows at a time, until what is scored plus the bound of the rest falls below it; whatever is left is
 scored in float64. Each query looks first at the references whose bounds are highest, so that the k-th best is high from
 the start.
@@ -139,7 +139,7 @@ def _choose_landmarks(queries: np.ndarray, references: np.ndarray) -> Landmarks:
     """Half of them queries, half references, evenly spaced.
 
     Every image is compared with every landmark, n m / (n + m) pairs of images to one with a landmark; as many landmarks
-    as were fastest on real films from 200 x 1,000 to 2,000 x 20,000. None where there are few images.
+    as were fastest on real films from 200 x 1,000 to 2,000 x 20,000. None if there are few images.
     """
     n, m = len(queries), len(references)
     count = min(MOST_LANDMARKS, int(2.25 * math.sqrt(n * m / max(1, n + m)))) // 16 * 16

@@ -1,7 +1,10 @@
 """The privacy tests of an audit: every leak that is looked for.
 
-To add a test, write a module here, add its kind to `PrivacyTestKind` (`records/audit.py`) and its rule to `rule_for`
-(`policy/privacy.py`), and name it in one of the tuples below.
+To add a test:
+
+1. Write a module here whose `tests` yields a `PrivacyTest`, and name it in one of the tuples below.
+2. Add its kind to `PrivacyTestKind` in `records/audit.py`.
+3. Add the rule for this kind to `rule_for` in `policy/privacy.py`; mypy and a test fail until it is there.
 """
 
 from collections.abc import Callable, Iterator

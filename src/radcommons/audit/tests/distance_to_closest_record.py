@@ -76,7 +76,7 @@ def tests(
         detection=f"a z of {value:.1f} {_detected(significance, limit)}",
         detection_limit=limit,
         counts=counts,
-        details=_range_by_chance(overall.permuted) | _by_cells(synthetic, known),
+        details=_range_by_chance(overall.permuted) | _by_cells(synthetic, known, inputs.cells),
         spread=histogram({"synthetic": synthetic.to_train.best, "held out": known.held_to_train.best}),
     )
 
@@ -104,14 +104,14 @@ def tests(
     )
 
 
-def _by_cells(synthetic: SyntheticNeighbours, known: RealNeighbours) -> dict[str, float]:
+def _by_cells(synthetic: SyntheticNeighbours, known: RealNeighbours, cells: np.ndarray) -> dict[str, float]:
     """Meehan's cell-wise statistic and the number of its cells; empty if the films are too few for cells."""
     try:
         found = data_copying(
             -synthetic.to_train.best,
             -known.held_to_train.best,
-            known.cells[synthetic.to_train.rows[:, 0]],
-            known.cells[known.held_to_train.rows[:, 0]],
+            cells[synthetic.to_train.rows[:, 0]],
+            cells[known.held_to_train.rows[:, 0]],
         )
     except TooFewImages:
         return {}

@@ -29,7 +29,7 @@ def membership_test(
 
     Args:
         test: makes the test's record of what is found here.
-        members, others: a score a film, higher = rather a member, (n,), (m,).
+        members, others: one score per film, higher = more likely in training, (n,), (m,).
         member_patients, other_patients: number of the patient of each; a patient's films are averaged.
         groups: what the two groups are called.
         two_sided: whether an AUC below 0.5 is as surprising as one above.

@@ -21,7 +21,7 @@ TEST = partial(
 def tests(
     space: Space, synthetic: SyntheticNeighbours, inputs: PrivacyInputs, rng: np.random.Generator
 ) -> Iterator[PrivacyTest]:
-    """The attack: a film was in training where a synthetic image lies unusually near to it.
+    """The attack: a film was in training if a synthetic image lies unusually near to it.
 
     As in the source, "unusually" is measured by how near other films lie: here the nearest film of the reference part.
     Source: Chen et al. 2020 (GAN-Leaks), full black-box attack with calibration.

@@ -26,5 +26,5 @@ def patients_in_training(subject: Subject, store: Store, rows: dict[Part, np.nda
 
 
 def trained_on_store(subject: Subject, store: Store) -> bool | None:
-    """Whether the subject's checkpoint names this store as its training data; None where there is no checkpoint."""
+    """Whether the subject's checkpoint names this store as its training data; None if there is no checkpoint."""
     return None if subject.critic is None else subject.critic[1] == store.record.manifest_sha256
