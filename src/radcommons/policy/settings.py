@@ -16,8 +16,8 @@ class Policy(Settings):
         0.6,
         gt=0.5,
         le=1,
-        description="highest AUC of membership inference, where its interval excludes a guess; a test that would have "
-        "detected only a higher one could not detect",
+        description="highest AUC of membership inference, if its interval excludes 0.5; a test that detects only "
+        "a higher AUC could not detect",
     )
     near_duplicates: int | None = Field(
         0, ge=0, description="highest number of synthetic images that are near-duplicates of a film; off = not judged"
