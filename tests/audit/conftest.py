@@ -11,7 +11,6 @@ from radcommons.audit.inputs.material import Material, gather
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.settings import AuditSettings
-from radcommons.audit.work import Work
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.extractors import Extractor, ExtractorRecord
@@ -19,6 +18,7 @@ from radcommons.gan import training
 from radcommons.gan.settings import TrainSettings
 from radcommons.policy.settings import Policy
 from radcommons.progress import silent
+from radcommons.resume import Kept
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +73,7 @@ def gathered(
 ) -> Material:
     sizes = AuditSettings(images=150, balanced_images=60, permutations=1200, fewest=8, bootstrap_samples=100)
     subject = open_subject(short_run, hospital, track=silent)
-    work = Work.open(tmp_path_factory.mktemp("inputs") / "a", {"sha256": "request"})
+    work = Kept(tmp_path_factory.mktemp("inputs") / "a")
     return gather(hospital, subject, sizes, projection, work, silent)
 
 

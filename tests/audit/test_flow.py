@@ -16,7 +16,6 @@ from radcommons.audit import flow
 from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
-from radcommons.audit.work import Work
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
@@ -205,7 +204,7 @@ def test_a_damaged_report_is_named_in_one_line(
 
 def test_the_folder_of_an_audit_is_its_owner_s_also_where_it_was_there_before(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o755)
-    Work.open(tmp_path / "a", {"sha256": "request"})
+    flow.open_work(tmp_path / "a", {"sha256": "request"})
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
 
 

@@ -5,7 +5,9 @@ A stopped audit finds images, features, results and controls done; the neighbour
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +30,6 @@ from radcommons.audit.quality import diversities, quality_scores
 from radcommons.audit.settings import AuditSettings
 from radcommons.audit.tests import sample_tests, store_tests, weight_tests
 from radcommons.audit.tests.patient_level_split import patients_in_training, trained_on_store
-from radcommons.audit.work import PAGE, REPORT, Work
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused
 from radcommons.extractors import Extractor, load_extractor
@@ -39,7 +40,11 @@ from radcommons.policy.privacy import is_positive
 from radcommons.policy.settings import Policy
 from radcommons.progress import Track, silent
 from radcommons.records import AuditReport, AuditResults, Control, Diversity, Fidelity, PrivacyTest, QualityScore
+from radcommons.resume import Kept
 from radcommons.versions import versions
+
+REPORT = "audit.json"
+PAGE = "report.html"
 
 
 def run(
@@ -91,7 +96,7 @@ def run(
             begun = {"subject": done.digest, "store": done.store_manifest_sha256, **done.settings}
             claim(out, asked, begun={**begun, "sha256": done.request_sha256})
             return done
-        work = Work.open(out, asked)
+        work = open_work(out, asked)
 
         # ---- look at everything once ----
         material = gather(store, subject, settings, extractor, work, track)
@@ -146,6 +151,13 @@ def run(
         write_whole(out / REPORT, report.to_json())
         work.finish()
         return report
+
+
+def open_work(out: Path, request: Mapping[str, Any]) -> Kept:
+    """What a stopped audit of this request has kept; raises PathInUse if `out` holds anything else."""
+    claim(out, request, file=".audit/request.json")
+    out.chmod(0o700)  # its page shows films, and the folder may have been there
+    return Kept(out / ".audit")
 
 
 def _request(

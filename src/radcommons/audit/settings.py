@@ -16,7 +16,7 @@ class AuditSettings(Settings):
     extractor: str = Field("efficientnet-lite0", description="network that turns images into features")
     extractor_weights: Path | None = Field(
         None,
-        description="file of the extractor's weights, or the run of extractor `classifier`; off = found by the extractor",
+        description="file of the extractor's weights, or a run for the extractor `classifier`; off = it finds its own",
     )
     classifier_images: int = Field(
         20_000,

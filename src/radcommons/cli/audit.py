@@ -37,10 +37,9 @@ def audit(
     as_json: bool = AsJson,
 ) -> None:
     """Compare synthetic images with films in training and held out; exit 3 if the policy is not met."""
-    from radcommons.audit.flow import run
+    from radcommons.audit.flow import PAGE, run
     from radcommons.audit.settings import AuditSettings
     from radcommons.audit.summary import as_text
-    from radcommons.audit.work import PAGE
     from radcommons.policy.settings import Policy
     from radcommons.settings import chosen_values, preset_path
 

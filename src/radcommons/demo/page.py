@@ -9,8 +9,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from pydantic import BaseModel
 
+from radcommons.audit.flow import PAGE
 from radcommons.audit.page import ATTACKS
-from radcommons.audit.work import PAGE
 from radcommons.data.store import Store
 from radcommons.experiments.report import figure
 from radcommons.models.generator import Generator

@@ -11,13 +11,13 @@ from radcommons.audit.neighbours.nearest import Films
 from radcommons.audit.neighbours.reidentification import Reidentification, local_contrast, unit
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.settings import AuditSettings
-from radcommons.audit.work import Work
 from radcommons.data.listing import PARTS, Part
 from radcommons.data.store import Store
 from radcommons.errors import TooFewImages
 from radcommons.extractors import Extractor, Features, extract
 from radcommons.models.generator import SyntheticImages
 from radcommons.progress import Track
+from radcommons.resume import Kept
 from radcommons.seeds import numpy_stream
 
 FEWEST_PATIENTS = 20  # held out: below, no test says anything
@@ -66,7 +66,7 @@ class Material:
 
 
 def gather(
-    store: Store, subject: Subject, settings: AuditSettings, extractor: Extractor, work: Work, track: Track
+    store: Store, subject: Subject, settings: AuditSettings, extractor: Extractor, work: Kept, track: Track
 ) -> Material:
     """Draw the synthetic images and compute all features, once; `work` keeps what a stopped audit has done."""
     rows = chosen_rows(store, settings)
@@ -161,7 +161,7 @@ def _fitted(images: np.ndarray, rows: dict[Part, np.ndarray], side: int, setting
 
 
 def _sampled(
-    subject: Subject, kind: Sampling, count: int, settings: AuditSettings, work: Work, track: Track
+    subject: Subject, kind: Sampling, count: int, settings: AuditSettings, work: Kept, track: Track
 ) -> SyntheticImages:
     count = subject.available(count)
     name = kind.replace(" ", "-")

@@ -25,8 +25,8 @@ from radcommons.audit.tests import (
     sanity_checks,
     train_test_duplicates,
 )
-from radcommons.audit.work import Work
 from radcommons.records import PrivacyTest, Space
+from radcommons.resume import Kept
 from radcommons.seeds import numpy_stream
 
 # Of the store and the split: without a sound split no other test is valid.
@@ -43,7 +43,7 @@ SAMPLE_TESTS: tuple[
     distance_to_closest_record.tests,
 )
 # Of the generator's weights, and of the critic, which never leaves the hospital.
-WEIGHT_TESTS: tuple[Callable[[PrivacyInputs, Material, Work], Iterator[PrivacyTest]], ...] = (
+WEIGHT_TESTS: tuple[Callable[[PrivacyInputs, Material, Kept], Iterator[PrivacyTest]], ...] = (
     membership_white_box.tests,
     membership_critic.tests,
 )
@@ -62,6 +62,6 @@ def store_tests(inputs: PrivacyInputs) -> list[PrivacyTest]:
     return [found for tests in STORE_TESTS for found in tests(inputs)]
 
 
-def weight_tests(inputs: PrivacyInputs, material: Material, work: Work) -> list[PrivacyTest]:
+def weight_tests(inputs: PrivacyInputs, material: Material, work: Kept) -> list[PrivacyTest]:
     """Every test that needs weights."""
     return [found for tests in WEIGHT_TESTS for found in tests(inputs, material, work)]

@@ -10,9 +10,9 @@ from torch import nn
 from radcommons.audit.inputs.material import Material
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.tests.membership import membership_test
-from radcommons.audit.work import Work
 from radcommons.models.grey_levels import to_signed
 from radcommons.records import PrivacyTest
+from radcommons.resume import Kept
 from radcommons.seeds import numpy_stream
 
 TEST = partial(
@@ -23,7 +23,7 @@ TEST = partial(
 )
 
 
-def tests(inputs: PrivacyInputs, material: Material, work: Work) -> Iterator[PrivacyTest]:
+def tests(inputs: PrivacyInputs, material: Material, work: Kept) -> Iterator[PrivacyTest]:
     """Does the critic prefer films of patients in training?"""
     subject, real = material.subject, inputs.real
     if subject.critic is None:

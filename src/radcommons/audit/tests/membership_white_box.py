@@ -11,10 +11,10 @@ from radcommons.audit.inputs.material import Material
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.neighbours.nearest import Films
 from radcommons.audit.tests.membership import membership_test
-from radcommons.audit.work import Work
 from radcommons.models.generator import Generator
 from radcommons.models.grey_levels import to_signed
 from radcommons.records import PrivacyTest
+from radcommons.resume import Kept
 from radcommons.seeds import numpy_stream, torch_stream
 from radcommons.threads import one_core, thread_map, threads_for
 
@@ -80,7 +80,7 @@ def _invert(network: nn.Module, target: Tensor, labels: Tensor, starts: Tensor, 
     return best.double().cpu().numpy()
 
 
-def tests(inputs: PrivacyInputs, material: Material, work: Work) -> Iterator[PrivacyTest]:
+def tests(inputs: PrivacyInputs, material: Material, work: Kept) -> Iterator[PrivacyTest]:
     """Latent inversion of the subject's generator."""
     generator, settings = material.subject.generator, inputs.settings
     if generator is None or not settings.inverted_films:
