@@ -245,4 +245,4 @@ def test_the_help_says_what_the_command_takes_by_default() -> None:
     assert isinstance(group, click.Group)
     said = {p.name: p.help for p in group.commands["attack"].params if isinstance(p, click.Option)}
     assert f"Default: {', '.join(f'{e:g}' for e in EPSILONS)}." in (said["epsilon"] or "")
-    assert f"at its epsilon, {AttackSettings().epsilon:g}." in (said["set_"] or "")
+    assert f"its epsilon ({AttackSettings().epsilon:g}) is that of the checks" in (said["set_"] or "")
