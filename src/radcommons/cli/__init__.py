@@ -44,6 +44,9 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+SPIN_COUNT = "10000"  # of GNU OpenMP, which takes 300,000 by default; measured by benchmarks/contention.py
+
+
 @app.callback()
 def _radcommons(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
@@ -81,9 +84,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the command ``radcommons``."""
-    # Threads of torch that wait for each other sleep; by default they keep their cores busy. OpenMP reads this when
-    # torch is imported, which no command has done yet.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads of torch that wait for each other go to sleep sooner than GNU OpenMP lets them: other processes need the
+    # cores. OpenMP reads this when torch is imported, which no command has done yet.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     status = run()
     ignore_stop_signals()  # a signal while the interpreter exits would replace the status of finished work
     sys.exit(status)
