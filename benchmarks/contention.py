@@ -1,9 +1,9 @@
-"""Claim: beside a busy process on each of two cores, commands keep 0.45 of their rate or more; alone they lose nothing.
+"""What a command keeps beside a busy process on each of two cores (aim: 0.45 of its rate), and alone (aim: all).
 
-Threads that wait for each other sleep in our commands. The baseline is the same command with OpenMP's own way, which
-counts to 300,000 first. Ours runs alone and beside two endless loops, the baseline alone, on the first two cores of the
-machine: training at several resolutions and classifiers (images/s between log lines), and whole audits, their start
-included. CPU time an image shows how much of the cores goes into waiting, whatever else the machine does.
+The threads of our commands wait for each other only a moment before they sleep. The baseline is the same command with
+the default of GNU OpenMP, which counts to 300,000 first. Ours runs alone and beside two endless loops, the baseline
+alone, on the first two cores of the machine: training at several resolutions and classifiers (images/s between log
+lines), and whole audits. CPU time per image shows how much of the cores waiting takes. EXPERIMENTS.md has the results.
 """
 
 import argparse

@@ -23,20 +23,22 @@ def audit(
     store: Path = typer.Argument(help="The store whose films must not leak; its test part is held out."),
     out: Path = typer.Option(..., "--out", help="Folder of the audit; the same command continues a stopped one."),
     controls: bool = typer.Option(
-        False, "--controls", help="Put positive controls (planted leaks) and a negative one through the same tests."
+        False,
+        "--controls",
+        help="Also test planted leaks, which must be found, and a clean case, which must pass.",
     ),
     classifier: Path | None = typer.Option(
         None,
         "--classifier",
-        help="A run of 'classify train' on real films, which checks the labels; by default a small one is trained.",
+        help="A run of 'classify train' on real films, to check the labels of the images; default: train a small one.",
     ),
     policy: Path | None = typer.Option(None, "--policy", help="A TOML file of rules instead of the shipped ones."),
-    preset: str | None = typer.Option(None, "--preset", help="Shipped sizes: standard (default), quick, paper."),
-    config: Path | None = typer.Option(None, "--config", help="A TOML file of sizes instead of a preset."),
+    preset: str | None = typer.Option(None, "--preset", help="Shipped settings: standard (default), quick, paper."),
+    config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
     set_: list[str] = Set,
     as_json: bool = AsJson,
 ) -> None:
-    """Compare synthetic images with films in training and held out; exit 3 if the policy is not met."""
+    """Compare synthetic images with training films and held-out films; exit 3 if the policy is not met."""
     from radcommons.audit.flow import PAGE, run
     from radcommons.audit.settings import AuditSettings
     from radcommons.audit.summary import as_text

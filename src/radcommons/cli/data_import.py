@@ -47,8 +47,10 @@ class ImportOptions:
     )
     split_salt: str | None = typer.Option(None, "--split-salt", help="A different salt gives a different split.")
     key: Path | None = typer.Option(None, "--key", help="Secret key of pseudonyms; default: a new one in the store.")
-    name: str | None = typer.Option(None, "--name", help="The site's name; by default the store folder's.")
-    workers: int | None = typer.Option(None, "--workers", help="Threads or processes (DICOM); all cores by default.")
+    name: str | None = typer.Option(
+        None, "--name", help="The site's name, published with its generators; default: the folder's."
+    )
+    workers: int | None = typer.Option(None, "--workers", help="Number of workers. Default: all cores.")
     cluster: str | None = Cluster
     views: list[str] = typer.Option(
         [], "--views", help="Your words for frontal views, separated by commas; 'any' = all unknown ones."
@@ -162,7 +164,7 @@ def table(
     options: ImportOptions,
     columns: ColumnOptions,
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder that paths in the image column start from.")
+        Path | None, typer.Option("--images", help="Folder in which the paths of the image column begin.")
     ] = None,
     uncertain: Uncertain = "u-ignore",
 ) -> None:

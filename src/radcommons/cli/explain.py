@@ -35,7 +35,7 @@ class FindingOptions:
 class InterpolationOptions:
     """The fields of `InterpolationRequest`."""
 
-    frames: int = typer.Option(11, "--frames", help="Label values from 0 to 1, both included.")
+    frames: int = typer.Option(11, "--frames", help="Number of label values from 0 to 1, both included.")
     patients: int = typer.Option(4, "--patients", help="Latent vectors (simulated patients) to show.")
 
 
@@ -46,8 +46,8 @@ class MapOptions:
     n: int = typer.Option(1000, "-n", "--number", help="Latent vectors in the mean map.")
     smoothing: float = typer.Option(0.02, "--smooth", help="Sigma of a Gaussian, share of the image's side; 0 = raw.")
     singles: int = typer.Option(4, "--singles", min=0, max=8, help="Latent vectors shown one by one below the mean.")
-    store: Path | None = typer.Option(None, "--store", help="A simulated hospital; its known regions score the maps.")
-    boxes: Path | None = typer.Option(None, "--boxes", help="BBox_List_2017.csv of NIH; its boxes score the maps.")
+    store: Path | None = typer.Option(None, "--store", help="A simulated hospital, to compare its known regions.")
+    boxes: Path | None = typer.Option(None, "--boxes", help="BBox_List_2017.csv of NIH, to compare its boxes.")
     extractor: str = typer.Option(
         "efficientnet-lite0", "--extractor", help="Features that measure whether the person stays the same; or 'off'."
     )

@@ -20,12 +20,12 @@ SEED = seed_option("Image i depends on the generator, the seed and i only.")
 
 def generate(
     generator: Path = typer.Argument(help="A run, or the folder of a generator package."),
-    out: Path = typer.Option(..., "--out", help="Folder of the set; an unfinished set there is continued."),
+    out: Path = typer.Option(..., "--out", help="Folder of the set; the same command continues an unfinished set."),
     n: int = typer.Option(..., "-n", "--number", help="Number of images."),
     label: list[str] = typer.Option(
         [], "--label", metavar="FINDING=VALUE", help="A finding's value from 0 to 1; all others are 0. May be repeated."
     ),
-    balanced: bool = typer.Option(False, "--balanced", help="Findings in turn: image i shows finding i modulo F."),
+    balanced: bool = typer.Option(False, "--balanced", help="Show each finding in turn; not together with --label."),
     seed: int = SEED,
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
     study_date: str | None = typer.Option(

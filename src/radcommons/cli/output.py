@@ -25,11 +25,11 @@ Cluster = typer.Option(
     callback=lambda text: text if text is None else str(Address.parse(text)),  # refused before any work
 )
 Config = typer.Option(None, "--config", help="A TOML file of settings instead of a preset.")
-Set = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting of the preset.")
+Set = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting, e.g. seed=1; may be repeated.")
 TrainingsAtATime = typer.Option(
     None, "--workers", min=1, help="Trainings at the same time, one core each. Default: all cores; 1 on a GPU."
 )
-AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout and nothing else there.")
+AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout, and nothing else on stdout.")
 
 
 def seed_option(help: str) -> Any:

@@ -18,7 +18,7 @@ torchrun --nproc-per-node 8 -m radcommons train stores/site-a --out runs/site-a 
 
 def train(
     store: Path = typer.Argument(help="The site's store, from 'data import' or 'data phantom'."),
-    out: Path = typer.Option(..., "--out", help="Folder of the run; continues an unfinished run there."),
+    out: Path = typer.Option(..., "--out", help="Folder of the run; the same command continues an unfinished run."),
     preset: str | None = typer.Option(
         None,
         "--preset",
