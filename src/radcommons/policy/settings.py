@@ -7,7 +7,7 @@ from radcommons.settings import Settings
 
 
 class Policy(Settings):
-    """What must hold before a deposit; each rule can be switched off, and the report says so."""
+    """What must hold before a deposit. A rule that is off has no line in the report."""
 
     significance: float = Field(  # one-sided, of one test; at 0.001 ten tests raise a false alarm in 1 audit of 100
         0.001, gt=0, lt=0.5, description="a test is positive if chance alone would give its result less often"
