@@ -33,8 +33,8 @@ ALSO_COVERS = {
     "explain/test_flow.py": "explain/finding_sets explain/summary",
     "extractors/test_extractor.py": "extractors/catalogue models/image_blocks",
     "extractors/test_inception.py": "models/folding",
-    "gan/test_training.py": "gan/findings gan/plan gan/recipes/progan/settings gan/recipes/progan/training gan/settings "
-    "runs/folder runs/log",
+    "gan/test_training.py": "gan/findings gan/plan gan/recipes/progan/settings gan/recipes/progan/training "
+    "gan/settings runs/folder runs/log",
     "metrics/test_bootstrap.py": "metrics/sample_statistics",
     "metrics/test_frechet.py": "metrics/half_samples",
     "models/cpu/test_convolution.py": "models/cpu/compiled models/cpu/winograd models/cpu/winograd_kernels",
