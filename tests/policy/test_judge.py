@@ -302,6 +302,11 @@ def test_the_split_is_by_patient_where_members_were_seen_and_the_others_were_not
     assert "patient-level split" not in {line.rule for line in off.lines}
 
 
+def test_the_statement_does_not_count_a_test_whose_rule_is_off() -> None:
+    statement = judge(results(), Policy(near_duplicates=None)).statement
+    assert "No leak was found by the 4 tests that could detect one." in statement
+
+
 def test_the_statement_says_what_was_tested_and_what_would_have_been_detected_and_never_more() -> None:
     clean = judge(results(), Policy())
     leaky = judge(results(instead(found("near-duplicates", 3, 0.01)), kind="set"), Policy())

@@ -38,8 +38,8 @@ def encode_dicom(
 
     The same arguments give the same bytes. Which identifiers two files share:
 
-    - PatientID: generator, seed and index. The same latent, drawn for other labels or with another date, shows
-      the same pseudo-patient.
+    - PatientID: generator, seed and index. The same latent vector, drawn for other labels or with another date,
+      is the same simulated patient.
     - StudyInstanceUID: the patient and the date. A study has one date, so another date is another study.
     - SeriesInstanceUID and SOPInstanceUID: everything else in the file. A UID stands for one object, and an archive
       that holds it takes no second one: a file with another date under the same UID would be dropped on arrival,
