@@ -113,7 +113,7 @@ def test_a_writer_killed_by_the_system_loses_at_most_the_batch_in_hand(tmp_path,
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_synthetic_set import REQUEST, batch
+from {Path(__file__).stem} import REQUEST, batch
 from radcommons.synthetic.writing import SetWriter
 writer = SetWriter(Path(sys.argv[1]), **{{**REQUEST, "format": {format!r}}})
 writer.write(batch(0, 2))
