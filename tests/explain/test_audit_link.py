@@ -109,7 +109,7 @@ def test_an_audit_of_other_weights_is_refused_before_anything_is_written(works, 
     with pytest.raises(SettingRefused, match=r"audit\.json is damaged; audit the generator again"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
     (other / "audit.json").write_text('{"format_version": 99}')
-    with pytest.raises(SettingRefused, match="is of format version 99, this radcommons reads 2; audit the generator"):
+    with pytest.raises(SettingRefused, match="version 99, this radcommons reads 1 and 2; audit the generator"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=other)
     with pytest.raises(PathMissing, match="name the folder of a finished 'radcommons audit'"):
         explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=tmp_path)

@@ -131,7 +131,7 @@ def test_an_architecture_outside_the_closed_list_is_refused(folder: Path) -> Non
 
 def test_another_format_version_is_refused(folder: Path) -> None:
     edit(folder / "config.json", format_version=99)
-    with pytest.raises(GeneratorRefused, match="format version 99, this radcommons reads 2"):
+    with pytest.raises(GeneratorRefused, match="format version 99, this radcommons reads 1 and 2"):
         load_generator(folder)
 
 

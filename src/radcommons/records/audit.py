@@ -2,11 +2,11 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from radcommons.records import audit_version_1
 from radcommons.records.estimate import Estimate
-from radcommons.records.record import Record
+from radcommons.records.record import Record, RecordPart
 
 PrivacyTestKind = Literal[
     "near-duplicates",
@@ -33,11 +33,7 @@ ImageSet = Literal[
 Outcome = Literal["met", "not met", "not tested", "could not detect"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class QualityScore(_Part):
+class QualityScore(RecordPart):
     """How near one set of images is to another, seen through one extractor.
 
     Attributes:
@@ -66,14 +62,14 @@ class QualityScore(_Part):
     coverage: float | None = None
 
 
-class Histogram(_Part):
+class Histogram(RecordPart):
     """How two sets of values spread: `edges` (bins + 1), and for each named set the share of its values in each bin."""
 
     edges: tuple[float, ...]
     shares: dict[str, tuple[float, ...]]
 
 
-class Diversity(_Part):
+class Diversity(RecordPart):
     """MS-SSIM of random pairs of images that share a finding; high = alike, collapsed.
 
     Attributes:
@@ -94,7 +90,7 @@ class Diversity(_Part):
     spread: Histogram
 
 
-class Fidelity(_Part):
+class Fidelity(RecordPart):
     """Whether images drawn for a finding look so to a classifier trained on real films.
 
     Attributes:
@@ -111,7 +107,7 @@ class Fidelity(_Part):
     scores: tuple[float, ...] = ()
 
 
-class PrivacyTest(_Part):
+class PrivacyTest(RecordPart):
     """One attack or comparison that looks for a leak.
 
     Attributes:
@@ -145,8 +141,8 @@ class PrivacyTest(_Part):
     p_value: float | None = None
     detection: str = ""
     detection_limit: float | None = None
-    counts: dict[str, int] = {}
-    details: dict[str, float] = {}
+    counts: dict[str, int] = Field(default_factory=dict)
+    details: dict[str, float] = Field(default_factory=dict)
     curve: tuple[tuple[float, float], ...] = ()
     spread: Histogram | None = None
     skipped: str | None = None
@@ -157,7 +153,7 @@ class PrivacyTest(_Part):
         return self.kind if self.space is None else f"{self.kind}, {self.space}"
 
 
-class Control(_Part):
+class Control(RecordPart):
     """A case whose answer is known, put through the same tests.
 
     Attributes:
@@ -176,7 +172,7 @@ class Control(_Part):
         return bool(self.caught_by) == self.must_be_caught
 
 
-class PolicyLine(_Part):
+class PolicyLine(RecordPart):
     """One rule of the policy, its limit, and what was found.
 
     Attributes:
@@ -192,7 +188,7 @@ class PolicyLine(_Part):
     outcome: Outcome
 
 
-class Judgement(_Part):
+class Judgement(RecordPart):
     """What a policy says of an audit's results.
 
     Attributes:
@@ -214,7 +210,7 @@ class Judgement(_Part):
         return tuple(line.rule for line in self.lines if line.outcome == "not met")
 
 
-class PatientsInTraining(_Part):
+class PatientsInTraining(RecordPart):
     """How many patients of the store were in the generator's training, by the list beside its weights.
 
     Attributes:
@@ -276,9 +272,5 @@ class AuditReport(AuditResults):
         judgement: by the policy in `settings`; `radcommons.policy.judge` judges the same results by other rules.
     """
 
+    UPGRADES: ClassVar = {1: audit_version_1.upgraded}
     judgement: Judgement
-
-    @classmethod
-    def upgraded(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Reports of version 1 are read too."""
-        return audit_version_1.upgraded(values) if values.get("format_version") == 1 else values

@@ -49,7 +49,6 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         "detection_limit": new.pop("detectable_share"),
         "label_classifier": new.pop("judge", None),
         **new,
-        "format_version": 2,
         "quality": [{**row, **{side: _set_name(row[side]) for side in ("images", "reference")}}
                     for row in new["quality"]],
         "privacy": [_test(**test) for test in new["privacy"]],

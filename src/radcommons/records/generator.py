@@ -30,10 +30,15 @@ class FindingsRecord(Record):
         return self
 
 
+def _of_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew only "progan" and kept `fade` beside its configuration."""
+    values = dict(values)
+    growth = {"grown_to": values["resolution"], "fade": values.pop("fade")}
+    return {**values, "network": {**values["network"], **growth}}
+
+
 class GeneratorRecord(Record):
     """``config.json`` beside a generator's weights: architecture and how far it was trained.
-
-    Version 1 knew only "progan" and kept `fade` here; it is read as version 2.
 
     Attributes:
         architecture: the family, one of a closed list, see models.families.
@@ -45,6 +50,7 @@ class GeneratorRecord(Record):
     """
 
     FORMAT_VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar = {1: _of_version_1}
 
     architecture: str
     name: str
@@ -52,14 +58,3 @@ class GeneratorRecord(Record):
     resolution: int
     images_seen: int
     weights_sha256: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_version_1(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or values.get("format_version") != 1:
-            return values
-        values = {**values, "format_version": 2}
-        if isinstance(values.get("network"), dict) and "fade" in values:
-            growth = {"grown_to": values.get("resolution"), "fade": values.pop("fade")}
-            values["network"] = {**values["network"], **growth}
-        return values

@@ -5,6 +5,7 @@ They import no torch and know no paths.
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,9 +24,10 @@ class RecordPart(BaseModel):
 
 
 class Record(RecordPart):
-    """Base of all records: versioned; other versions are refused."""
+    """Base of all records: versioned; versions that are neither this one nor in UPGRADES are refused."""
 
     FORMAT_VERSION: ClassVar[int] = 1
+    UPGRADES: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}  # from older versions
     format_version: int = 0
 
     @model_validator(mode="before")
@@ -36,18 +38,20 @@ class Record(RecordPart):
             return values
         if info.mode == "json" and "format_version" not in values:
             raise ValueError("there is no format version")
-        try:
-            values = cls.upgraded(values)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError("it is not a whole record of its format version") from error
+        read = (*cls.UPGRADES, cls.FORMAT_VERSION)
         found = values.get("format_version", cls.FORMAT_VERSION)
-        if found != cls.FORMAT_VERSION:
+        if found not in read:
             raise PydanticCustomError(
                 OTHER_VERSION,
                 "of format version {found}, this radcommons reads {read}",
-                {"found": repr(found), "read": cls.FORMAT_VERSION},
+                {"found": repr(found), "read": " and ".join(map(str, read))},
             )
-        return {**values, "format_version": found}
+        if found != cls.FORMAT_VERSION:
+            try:
+                values = cls.UPGRADES[found](values)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ValueError("it is not a whole record of its format version") from error
+        return {**values, "format_version": cls.FORMAT_VERSION}
 
     @classmethod
     def read(cls, path: Path, *, refused: type[BadInput], remedy: str, other_version: str | None = None) -> Self:
@@ -66,11 +70,6 @@ class Record(RecordPart):
             if first["type"] == OTHER_VERSION:
                 raise refused(f"{path} is {first['msg']}; {other_version or remedy}") from None
             raise refused(f"{path} is damaged; {remedy}") from None
-
-    @classmethod
-    def upgraded(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Values of an older format version as those of this one; by default no other version is read."""
-        return values
 
     def to_json(self) -> str:
         """Indented JSON with a final newline."""
