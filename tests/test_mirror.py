@@ -41,7 +41,7 @@ ALSO_COVERS = {
     "policy/test_judge.py": "policy/privacy policy/quality policy/settings",
     "records/test_record.py": "records/audit records/classifier records/estimate records/evaluation records/experiment "
     "records/explain records/generator records/patients records/robustness records/screen records/store",
-    "synthetic/test_writing.py": "synthetic/npz synthetic/png synthetic/reading synthetic/sampling synthetic/tables",
+    "synthetic/test_writing.py": "synthetic/png synthetic/reading synthetic/sampling synthetic/tables",
     "test_docs.py": "cli/output",
     "test_second_family.py": "models/families/family",
     "classify/test_trials.py": "progress",

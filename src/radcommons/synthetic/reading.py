@@ -1,10 +1,12 @@
 """Reads a finished synthetic set, one image at a time."""
 
+import io
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 import pydicom
@@ -12,7 +14,6 @@ from PIL import Image
 from pydicom.errors import InvalidDicomError
 
 from radcommons.errors import ImageRefused, PathMissing, SetRefused
-from radcommons.synthetic.npz import map_images
 from radcommons.synthetic.tables import FORMAT_VERSION, image_name, is_complete, read_labels, request_of
 
 
@@ -62,7 +63,7 @@ class SyntheticSet:
                 )
             findings = tuple(head["findings"])
             labels = read_labels(path / "labels.csv", len(findings))
-            mapped = map_images(path / "images.npz") if head["format"] == "npz" else None
+            mapped = _map_images(path / "images.npz") if head["format"] == "npz" else None
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise SetRefused(f"{path} is a damaged synthetic set ({error}); generate it again") from None
         if labels.shape[0] != head["count"]:
@@ -87,3 +88,18 @@ class SyntheticSet:
                 return np.array(image)
         except (OSError, EOFError, ValueError, AttributeError, SyntaxError, InvalidDicomError):
             raise ImageRefused(f"{path} is missing or damaged; generate the set again") from None
+
+
+def _map_images(path: Path) -> np.ndarray:
+    """The images of an uncompressed .npz file, uint8 (n, R, R), memory-mapped, read-only."""
+    with ZipFile(path) as archive:
+        member = archive.getinfo("images.npy")
+    if member.compress_type != ZIP_STORED:
+        raise ValueError(f"{path.name} is compressed")
+    with path.open("rb") as file:
+        file.seek(member.header_offset + 26)  # the local header: two lengths, then name and extra field
+        name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+        file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        return np.memmap(path, dtype, "r", file.tell(), shape)

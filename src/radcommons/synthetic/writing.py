@@ -29,7 +29,6 @@ from radcommons.folders import claim, read_request
 from radcommons.models.generator import Batch
 from radcommons.resume import Rows
 from radcommons.synthetic.dicom import StudyDate, encode_dicom, study_date_in_request
-from radcommons.synthetic.npz import pack_npz
 from radcommons.synthetic.png import encode_png
 from radcommons.synthetic.tables import (
     FORMAT_VERSION,
@@ -47,7 +46,6 @@ from radcommons.synthetic.tables import (
 from radcommons.threads import open_pool
 
 PARTIAL = ".partial"  # subfolder of an unfinished set
-_CHUNK = 10_000  # rows read at a time
 _THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -138,8 +136,9 @@ class SetWriter:
             return
         findings = self._request["findings"]
         if self._format == "npz":
-            images, labels = self._raw.read(), self._rows.read()["labels"]
-            put_whole(self._out / "images.npz", lambda path: pack_npz(path, images, labels, findings))
+            # Not compressed: deflate saves less than a third on films, and a compressed file cannot be mapped.
+            arrays = {"images": self._raw.read(), "labels": self._rows.read()["labels"], "findings": np.array(findings)}
+            put_whole(self._out / "images.npz", lambda path: np.savez(path, allow_pickle=False, **arrays))
         self._write_lines("labels.csv", labels_csv(findings, self._entries()))
         self._write_lines("dataset.json", dataset_json(self._entries()))
         self._write_lines(PROVENANCE, provenance_json(self._request, self._entries()))
@@ -173,10 +172,8 @@ class SetWriter:
 
     def _entries(self) -> Iterator[Entry]:
         """Every image in order, in constant memory."""
-        labels = self._rows.read()["labels"]
-        for start in range(0, self.count, _CHUNK):
-            for index, of_image in enumerate(labels[start : start + _CHUNK], start):
-                yield Entry(image_name(index, self._format), index, self._source(index), label_texts(of_image))
+        for index, labels in enumerate(self._rows.read()["labels"]):
+            yield Entry(image_name(index, self._format), index, self._source(index), label_texts(labels))
 
     def _write_lines(self, name: str, lines: Iterable[bytes]) -> None:
         def write(path: Path) -> None:
