@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TypeVar
 
 import cv2
@@ -90,12 +91,9 @@ def _on_processes(
         initializer=_begin_worker,
         initargs=(os.getpid(),),
     )
-
-    def call(job: Sequence[Any]) -> Any:
-        return joblib.delayed(function)(*job)
-
+    calls = (joblib.delayed(function)(*job) for job in jobs)
     try:
-        yield _waves(parallel, call, jobs, lambda: len(jobs) if small else WAVE * workers)
+        yield _waves(parallel, calls, lambda: len(jobs) if small else WAVE * workers)
     except BrokenProcessPool:
         raise WorkerKilled(
             "a worker process was killed, most often for lack of memory; run the same command again to continue, "
@@ -107,9 +105,7 @@ def _on_processes(
 def _on_cluster(
     cluster: Cluster, function: Callable[..., T], jobs: Sequence[Sequence[Any]], small: bool
 ) -> Iterator[Generator[T, None, None]]:
-    def call(job: Sequence[Any]) -> Any:
-        return joblib.delayed(radcommons_job)(Job(function, job))
-
+    calls = (joblib.delayed(radcommons_job)(Job(function, job)) for job in jobs)
     try:
         with joblib.Parallel(
             n_jobs=max(2, cluster.cores()),  # with 1, joblib would work in this process
@@ -117,7 +113,7 @@ def _on_cluster(
             return_as="generator",
             batch_size="auto" if small else 1,
         ) as parallel:
-            yield _waves(parallel, call, jobs, lambda: len(jobs) if small else wave(cluster.cores()))
+            yield _waves(parallel, calls, lambda: len(jobs) if small else wave(cluster.cores()))
     except cluster.lost:
         raise WorkerKilled(
             f"{cluster.address}: its scheduler or all its workers are gone, or one job killed several workers; "
@@ -125,14 +121,11 @@ def _on_cluster(
         ) from None
 
 
-def _waves(
-    parallel: Any, call: Callable[[Sequence[Any]], Any], jobs: Sequence[Sequence[Any]], size: Callable[[], int]
-) -> Generator[Any, None, None]:
-    stop = 0
-    while stop < len(jobs):
-        start, stop = stop, stop + size()
+def _waves(parallel: Any, calls: Iterator[Any], size: Callable[[], int]) -> Generator[Any, None, None]:
+    for first in calls:
+        sent = [first, *islice(calls, size() - 1)]
         with ignored_by_new_processes(), _tracker_silent():
-            results = parallel(call(job) for job in jobs[start:stop])
+            results = parallel(sent)
         try:
             for result in results:  # noqa: UP028  'yield from' would close them before 'finally'
                 yield result
