@@ -20,5 +20,4 @@ class Track(Protocol):
 @contextmanager
 def silent(description: str, *, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
     """The Track that shows nothing."""
-    del description, total, done, unit
     yield lambda count: None

@@ -5,12 +5,10 @@
 
 import copy
 import tomllib
-import types
-import typing
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 import tomli_w
 from pydantic import (
@@ -55,7 +53,7 @@ class Settings(BaseModel):
     def _off_is_none(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        optional = {name for name, field in cls.model_fields.items() if _allows_none(field.annotation)}
+        optional = {name for name, field in cls.model_fields.items() if type(None) in get_args(field.annotation)}
         return {k: None if v == OFF and k in optional else v for k, v in values.items()}
 
     @classmethod
@@ -172,11 +170,6 @@ def preset_path(kind: str, name: str) -> Path:
         known = sorted(p.stem for p in folder.glob("*.toml"))
         raise SettingRefused(f"preset '{name}' is not known; {nearest_hint(name, known)}")
     return path
-
-
-def _allows_none(annotation: Any) -> bool:
-    unions = (typing.Union, types.UnionType)
-    return typing.get_origin(annotation) in unions and type(None) in typing.get_args(annotation)
 
 
 def _without_none(values: Any) -> Any:

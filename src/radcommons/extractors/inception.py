@@ -50,7 +50,6 @@ class Mixed(nn.Module):
         """
         super().__init__()
         self.pool = pool
-        self.outputs = 0
         self._chains: list[list[str]] = []
         for branch in branches:
             before = inputs
@@ -59,13 +58,11 @@ class Mixed(nn.Module):
                 self.add_module(name, ConvNorm(before, outputs, kernel, stride=2 if halves else 1, keep=not halves))
                 before = outputs
             self._chains.append([name for name, _, _ in branch])
-            self.outputs += before
-        self.outputs += pool[1] if pool else inputs
         if pool:
             self.branch_pool = ConvNorm(inputs, pool[1], ONE)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, self.outputs, H, W), or half the size."""
+        """(N, inputs, H, W) -> (N, outputs, H, W), or half the size."""
         joined = [self._run(x, chain) for chain in self._chains]
         if self.pool is None:
             pooled = F.max_pool2d(x, 3, 2)
@@ -96,7 +93,6 @@ class MixedForked(Mixed):
         for name in ("branch3x3_2", "branch3x3dbl_3"):
             self.add_module(name + "a", ConvNorm(384, 384, SHORT_ROW))
             self.add_module(name + "b", ConvNorm(384, 384, SHORT_COLUMN))
-        self.outputs += 2 * 384  # each fork doubles its branch
 
     def _run(self, x: Tensor, chain: list[str]) -> Tensor:
         x = super()._run(x, chain)

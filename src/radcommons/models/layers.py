@@ -110,7 +110,7 @@ def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, LEAK)
 
 
-def pixel_norm(x: Tensor, epsilon: float = EPSILON) -> Tensor:
+def pixel_norm(x: Tensor) -> Tensor:
     """Each pixel's feature vector divided by its root mean square (eq. in section 4.2).
 
     Args:
@@ -118,7 +118,7 @@ def pixel_norm(x: Tensor, epsilon: float = EPSILON) -> Tensor:
     Returns:
         Same shape; mean over C of the squares is 1 where the input is not all zero.
     """
-    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + epsilon)
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + EPSILON)
 
 
 def leaky_pixel_norm(x: Tensor) -> Tensor:
@@ -126,15 +126,15 @@ def leaky_pixel_norm(x: Tensor) -> Tensor:
     return cpu.leaky_pixel_norm(x, LEAK, EPSILON) if cpu.suits(x) else pixel_norm(leaky(x))
 
 
-def stddev_group(batch: int, group_size: int = 4) -> int:
-    """Images in a group of the minibatch deviation: the largest divisor of the batch up to `group_size`."""
-    return max(g for g in range(1, min(group_size, batch) + 1) if batch % g == 0)
+def stddev_group(batch: int) -> int:
+    """Images in a group of the minibatch deviation: the largest divisor of the batch up to 4."""
+    return max(g for g in (1, 2, 3, 4) if batch % g == 0)
 
 
-def minibatch_stddev(x: Tensor, group_size: int = 4, epsilon: float = EPSILON) -> Tensor:
+def minibatch_stddev(x: Tensor) -> Tensor:
     """Append one map with the standard deviation over a group of images, averaged over features and pixels.
 
-    Image n belongs to group n mod M, M = N / G, with G the largest divisor of N up to `group_size`; processes
+    Image n belongs to group n mod M, M = N / G, with G = `stddev_group` (N); processes
     that take every W-th image of a batch therefore see the same groups as one process with the whole batch.
 
     Args:
@@ -144,10 +144,10 @@ def minibatch_stddev(x: Tensor, group_size: int = 4, epsilon: float = EPSILON) -
     Source: Karras et al. 2018, section 3.
     """
     n, _, height, width = x.shape
-    group = stddev_group(n, group_size)
+    group = stddev_group(n)
     exact = x.to(torch.promote_types(x.dtype, torch.float32))
     groups = exact.unflatten(0, (group, -1))  # (G, M, C, H, W)
-    deviation = (groups.var(dim=0, correction=0) + epsilon).sqrt().mean(dim=(1, 2, 3))  # (M,)
+    deviation = (groups.var(dim=0, correction=0) + EPSILON).sqrt().mean(dim=(1, 2, 3))  # (M,)
     extra = deviation.to(x.dtype).repeat(group).view(n, 1, 1, 1).expand(n, 1, height, width)
     return torch.cat([x, extra], dim=1)
 
