@@ -1,7 +1,7 @@
 """The batches of a training, as a pure function of (seed, position): nothing to save, nothing to restore."""
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -33,32 +33,26 @@ class TrainingBatch:
         return [TrainingBatch(*(getattr(self, f.name)[part::parts] for f in fields(self))) for part in range(parts)]
 
 
+@dataclass
 class Batches:
     """Real images in epochs of shuffled order, latents, and labels from the empirical joint distribution.
 
     Every process makes the whole batch's random numbers and keeps every W-th, so that two processes together see
     exactly what one would.
+
+    Attributes:
+        labels: of `rows`, float32 (len(rows), F) with NaN = unknown.
+        rows: the store's rows to train on.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        labels: np.ndarray,
-        rows: np.ndarray,
-        *,
-        seed: int,
-        latent_size: int,
-        distributed: Distributed,
-    ) -> None:
-        """`rows` are the store's rows to train on; `labels` (len(rows), F) float32 with NaN = unknown."""
-        self.store = store
-        self.labels = torch.from_numpy(labels)
-        self.rows = rows
-        self.seed = seed
-        self.latent_size = latent_size
-        self.distributed = distributed
-        self._images: dict[int, np.ndarray] = {}
-        self._epoch: tuple[int, np.ndarray] | None = None
+    store: Store
+    labels: np.ndarray
+    rows: np.ndarray
+    seed: int
+    latent_size: int
+    distributed: Distributed
+    _images: dict[int, np.ndarray] = field(default_factory=dict, init=False)
+    _epoch: tuple[int, np.ndarray] | None = field(default=None, init=False)
 
     def at(self, step: int, images_seen: int, batch_size: int, resolution: int) -> TrainingBatch:
         """This process's part of the batch of step number `step`, whose first real image is number `images_seen`."""
@@ -78,9 +72,9 @@ class Batches:
 
         return TrainingBatch(
             images=to_signed(move(images).unsqueeze(1)),
-            real_labels=move(self.labels[torch.from_numpy(chosen)]),
+            real_labels=move(torch.from_numpy(self.labels[chosen])),
             latents=move(latents[mine]),
-            fake_labels=move(self.labels[fake_rows[mine]]),
+            fake_labels=move(torch.from_numpy(self.labels[fake_rows[mine].numpy()])),
             mix_weights=move(mix_weights[mine]),
         )
 
