@@ -16,7 +16,6 @@ from radcommons.models.classifier_files import Classifier
 from radcommons.models.folding import fold_batch_norms
 from radcommons.models.weights import PublishedWeights, find_weights, read_weights
 
-DEFAULT = "efficientnet-lite0"
 ANTIALIASED = "bilinear, antialiased, no crop"
 NOT_ANTIALIASED = "bilinear, not antialiased, no crop"
 
@@ -109,7 +108,7 @@ def _classifier(weights: Path | None, device: torch.device) -> Extractor:
     record = ExtractorRecord(
         name="classifier",
         digest=found.digest,
-        dimension=found.network.feature_count,
+        dimension=found.network.last.in_features,
         side=found.side,
         resize=ANTIALIASED,
     )

@@ -65,9 +65,11 @@ class ClassifierNetwork(nn.Module):
         return logits
 
     @property
-    def feature_count(self) -> int:
-        """d of `features`."""
-        return self.get_submodule("densenet.class_layers.out").in_features  # type: ignore[return-value]
+    def last(self) -> nn.Linear:
+        """The last layer, from `features` to logits."""
+        layer = self.densenet.class_layers.out
+        assert isinstance(layer, nn.Linear)
+        return layer
 
     def features(self, grey: Tensor) -> Tensor:
         """The average-pooled feature maps that the last layer sees, (n, d)."""
@@ -120,6 +122,4 @@ def imagenet_state(published: Mapping[str, Tensor], network: ClassifierNetwork) 
 @torch.no_grad()
 def start_outputs(network: ClassifierNetwork, prevalence: Tensor) -> None:
     """Set the last layer's biases to the log odds of each finding, (findings,), so that training starts from them."""
-    last = network.get_submodule("densenet.class_layers.out")
-    assert isinstance(last, nn.Linear)
-    last.bias.copy_(torch.logit(prevalence.clamp(0.001, 0.999)))
+    network.last.bias.copy_(torch.logit(prevalence.clamp(0.001, 0.999)))

@@ -228,10 +228,8 @@ class Generator:
             if choice.given is not None:
                 for finding, value in choice.given.items():
                     labels[place, self.findings.index(finding)] = value
-            elif choice.balanced:
-                labels[place] = self._sample_label(share, index % len(self.findings))
             else:
-                labels[place] = self._sample_label(share, None)
+                labels[place] = self._sample_label(share, index % len(self.findings) if choice.balanced else None)
         return latents, labels
 
     def _sample_label(self, share: float, finding: int | None) -> np.ndarray:
