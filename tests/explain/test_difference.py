@@ -3,9 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radcommons.explain.difference import measure, smooth
+from radcommons.explain.difference import RunningSums, measure, smooth
 from radcommons.explain.latents import draw_first
-from radcommons.explain.running_sums import RunningSums
 
 ALONE, BOTH = ("Effusion",), ("Effusion", "Cardiomegaly")
 
@@ -83,7 +82,7 @@ def test_a_killed_measurement_continues_to_the_same_numbers(painter, heats, tmp_
     generator = painter({"Effusion": 30 * heats["Effusion"]})
     (whole,) = measured(generator, n=200)
     kept, drawn = tmp_path / "kept", []
-    monkeypatch.setattr("radcommons.explain.running_sums.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("radcommons.explain.difference.SAVE_EVERY", -1.0)
     add = RunningSums.add
 
     def add_and_die(self, moments, rms):

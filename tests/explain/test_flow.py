@@ -6,8 +6,8 @@ import pytest
 
 from radcommons.errors import FindingUnknown, SettingRefused
 from radcommons.explain import flow
+from radcommons.explain.difference import RunningSums
 from radcommons.explain.flow import InterpolationRequest, MapRequest, explain
-from radcommons.explain.running_sums import RunningSums
 from radcommons.explain.summary import as_text
 from radcommons.records import Explanation
 

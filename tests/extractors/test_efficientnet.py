@@ -10,7 +10,7 @@ from radcommons.extractors.efficientnet import (
     SIDE,
     EfficientNetLite0,
     SameConv,
-    efficientnet_lite0,
+    build,
     published_names,
     same_padding,
     scale,
@@ -29,7 +29,7 @@ def state() -> Mapping[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def network(state: Mapping[str, Tensor]) -> EfficientNetLite0:
-    return efficientnet_lite0(state)
+    return build(state)
 
 
 def square(colour: np.ndarray) -> Tensor:
@@ -66,7 +66,7 @@ def test_every_published_tensor_is_used_and_a_missing_one_is_noticed(state: Mapp
         names = EfficientNetLite0().state_dict().keys()
     assert published_names(state).keys() == names
     with pytest.raises(RuntimeError, match=r"blocks\.3\.bn0\.weight"):
-        efficientnet_lite0({name: value for name, value in state.items() if name != "_blocks.3._bn0.weight"})
+        build({name: value for name, value in state.items() if name != "_blocks.3._bn0.weight"})
 
 
 CATS, COFFEE, TRIPOD, MISSILE = {281, 282, 285, 287}, {967, 968}, {872}, {657, 744, 812}
@@ -123,7 +123,7 @@ GOLDEN_LOGITS = [9.0589075, 6.7840028, 5.6380596]
 
 
 def test_folding_the_batch_norms_changes_nothing(state: Mapping[str, Tensor], picture: Picture) -> None:
-    plain, folded = efficientnet_lite0(state), efficientnet_lite0(state)
+    plain, folded = build(state), build(state)
     fold_batch_norms(folded)
     assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]
     x = scale(square(picture("chelsea")))

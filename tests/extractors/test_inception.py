@@ -10,7 +10,7 @@ from radcommons.extractors.inception import (
     Inception2015,
     Mixed,
     average_inside,
-    inception_2015,
+    build,
     scale,
 )
 from radcommons.models.folding import fold_batch_norms
@@ -85,7 +85,7 @@ def test_features_are_those_of_torch_fidelity_for_the_same_weights(
     state: Mapping[str, Tensor], pattern: Tensor
 ) -> None:
     """The golden values come from torch-fidelity 0.4.0 with these weights, which scales by (x - 128) / 128."""
-    network = inception_2015(state)
+    network = build(state)
     with torch.inference_mode():
         features = network((pattern - 128) / 128)
     assert features.shape == (2, 2048)
@@ -95,7 +95,7 @@ def test_features_are_those_of_torch_fidelity_for_the_same_weights(
 
 
 def test_folding_the_batch_norms_changes_nothing(state: Mapping[str, Tensor], pattern: Tensor) -> None:
-    plain, folded = inception_2015(state), inception_2015(state)
+    plain, folded = build(state), build(state)
     fold_batch_norms(folded)
     assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import click
 import typer
 
 from radcommons import __version__
-from radcommons.cli import audit, classify, classify_screen, data, demo, experiment, explain, generate, train
+from radcommons.cli import audit, classify, data, demo, experiment, explain, generate, train
 from radcommons.cli.stopping import stop_on_signals
 from radcommons.errors import RadCommonsError
 from radcommons.signals import ignore_stop_signals
@@ -32,7 +32,6 @@ app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("generate", epilog=generate.EPILOG)(generate.generate)
 app.command("audit", epilog=audit.EPILOG)(audit.audit)
-classify.app.command("screen", epilog=classify_screen.EPILOG)(classify_screen.screen)
 app.add_typer(classify.app, name="classify")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(explain.app, name="explain")

@@ -1,11 +1,17 @@
 """``radcommons audit``: is a generator good, and does it leak?"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from radcommons.cli.output import AsJson, Set, bar, show
 from radcommons.errors import GateRefused
+
+if TYPE_CHECKING:
+    from radcommons.records import AuditReport
+
+MARKS = {"met": "  ", "not met": "! ", "not tested": "- ", "could not detect": "? "}
 
 EPILOG = """
 radcommons audit runs/site-a stores/site-a --out audits/site-a --controls
@@ -41,7 +47,6 @@ def audit(
     """Compare synthetic images with training films and held-out films; exit 3 if the policy is not met."""
     from radcommons.audit.flow import PAGE, run
     from radcommons.audit.settings import AuditSettings
-    from radcommons.audit.summary import as_text
     from radcommons.policy.settings import Policy
     from radcommons.settings import chosen_values, preset_path
 
@@ -55,3 +60,19 @@ def audit(
     show({**report.model_dump(mode="json"), "report": str(page)}, as_text(report, page), as_json)
     if broken := report.judgement.broken:
         raise GateRefused(f"{subject}: the audit's policy is not met: {', '.join(broken)}; see {page}")
+
+
+def as_text(report: "AuditReport", page: Path) -> str:
+    """Both verdicts, every rule, and the path of the page."""
+    judged = report.judgement
+    width, found = (max(len(getattr(line, part)) for line in judged.lines) for part in ("rule", "found"))
+    lines = [
+        f"{report.subject} against {report.store}",
+        f"PRIVACY {judged.privacy.upper()}: {judged.statement}",
+        f"QUALITY {judged.quality.upper()}: {judged.quality_statement}",
+        "",
+    ]
+    lines += [
+        f"{MARKS[line.outcome]}{line.rule:<{width}}  {line.found:<{found}}  {line.limit}" for line in judged.lines
+    ]
+    return "\n".join([*lines, "", f"open {page} (it shows patients' films: it stays in the hospital)"])

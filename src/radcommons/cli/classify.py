@@ -5,7 +5,8 @@ from typing import Literal, get_args
 
 import typer
 
-from radcommons.cli.output import AsJson, Config, Set, bar, seed_option, show
+from radcommons.cli.experiment import default_workers
+from radcommons.cli.output import AsJson, Config, Set, TrainingsAtATime, bar, seed_option, show
 from radcommons.cli.stopping import stop_after_step
 from radcommons.errors import SettingRefused
 from radcommons.settings import override, require_once
@@ -28,6 +29,12 @@ ATTACK_EPILOG = """
 radcommons classify attack classifiers/site-a stores/site-a --out attacks/site-a
 
 radcommons classify attack classifiers/plain stores/site-a --out attacks/both --other classifiers/robust --set norm=l2
+"""
+
+SCREEN_EPILOG = """
+radcommons classify screen pooled-set --out screens/pooled
+
+radcommons classify screen stores/site-a --out screens/site-a --set findings=Pneumonia --false-alarms 0.02
 """
 
 
@@ -189,3 +196,55 @@ def attack(
     )
     figure = out / FIGURE
     show({**found.model_dump(mode="json"), "figure": str(figure)}, as_text(found, str(figure)), as_json)
+
+
+@app.command("screen", epilog=SCREEN_EPILOG)
+def screen(
+    source: Path = typer.Argument(metavar="STORE|SET", help="The store or synthetic set to screen."),
+    out: Path = typer.Option(..., "--out", help="Folder of the results; continues an unfinished screen there."),
+    folds: int = typer.Option(
+        4, "--folds", min=2, help="Parts, split by patient; each is scored by a classifier trained on the others."
+    ),
+    planted: float = typer.Option(
+        0.2,
+        "--planted",
+        min=0.01,
+        max=0.5,
+        help="Labels to flip in each class, as a share of the rarer class, to measure how many the screen finds.",
+    ),
+    false_alarms: float = typer.Option(
+        0.05,
+        "--false-alarms",
+        min=0.001,
+        max=0.5,
+        help="Largest share of correct labels that may rank above a planted label, for it to count as found.",
+    ),
+    preset: str | None = typer.Option(None, "--preset", help="Shipped settings of the classifiers; default: small-64."),
+    config: Path | None = Config,
+    set_: list[str] = Set,
+    workers: int | None = TrainingsAtATime,
+    as_json: bool = AsJson,
+) -> None:
+    """Find labels that are probably wrong or poisoned; planted wrong labels measure how many the screen finds."""
+    from radcommons.classify.screen import TABLE
+    from radcommons.classify.screen import screen as carry_out
+    from radcommons.classify.settings import choose_settings
+
+    settings = choose_settings(out, preset=preset, config=config, overrides=set_)
+    result = carry_out(
+        source,
+        out,
+        settings=settings,
+        folds=folds,
+        planted_share=planted,
+        false_alarm_rate=false_alarms,
+        workers=workers or default_workers(),
+        track=bar,
+    )
+    lines = [result.sentence]
+    lines += [
+        f"  {f.finding}: {f.present:,} present, {f.absent:,} absent; out-of-fold AUC {f.auc:.3f}"
+        for f in result.findings
+    ]
+    lines.append(f"suspects, worst first: {out / TABLE}")
+    show(result.model_dump(mode="json"), "\n".join(lines), as_json)

@@ -1,16 +1,17 @@
 """Difference maps: image with a finding minus image without, same latent vector, mean over many in constant memory."""
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
 
 from radcommons.explain.finding_sets import FindingSet
 from radcommons.explain.latents import labels, latents
-from radcommons.explain.running_sums import RunningSums
 from radcommons.metrics.localisation import split_region
 from radcommons.metrics.moments import Moments
 from radcommons.models.generator import Generator
@@ -19,6 +20,8 @@ from radcommons.resume import Kept
 
 CLEAR = 3.0  # standard errors; a smaller mean change may be chance
 ONE_LEVEL = 1.0  # grey level; a smaller mean change is below the rounding of an image
+SAVE_EVERY = 20.0  # seconds
+SUMS = "sums"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,53 @@ class Change:
     def collapsed(self) -> bool:
         """Whether no pixel changes by one grey level on average, so that a map would show rounding."""
         return float(np.abs(self.mean).max()) < ONE_LEVEL
+
+
+@dataclass
+class RunningSums:
+    """Sums over latent vectors so far; an interrupted command continues from the last save.
+
+    Attributes:
+        kept: where the sums are saved; None = nowhere.
+        moments: of images (k, R, R): the healthy image, then one difference per set of findings; None before the first.
+        rms: of every latent vector so far, (sets, 3, n).
+    """
+
+    kept: Kept | None
+    moments: Moments | None = None
+    rms: list[np.ndarray] = field(default_factory=list)
+    _saved: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def begin(cls, kept: Kept | None) -> Self:
+        """Continue from what an interrupted command saved, or start at zero."""
+        sums = cls(kept)
+        saved = kept.get(SUMS) if kept is not None else None
+        if saved is not None:
+            sums.moments = Moments(int(saved["count"]), saved["mean"], saved["squares"])
+            sums.rms = [saved["rms"]]
+        return sums
+
+    @property
+    def done(self) -> int:
+        """Number of latent vectors added."""
+        return 0 if self.moments is None else self.moments.count
+
+    def add(self, moments: Moments, rms: np.ndarray) -> None:
+        """Add the next latent vectors; saves every `SAVE_EVERY` seconds."""
+        self.moments = moments if self.moments is None else self.moments.join(moments)
+        self.rms.append(rms)
+        if self.kept is not None and time.monotonic() - self._saved > SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Save the sums, whole or not at all."""
+        m = self.moments
+        if self.kept is None or m is None:
+            return
+        rms = np.concatenate(self.rms, -1)
+        self.kept.put(SUMS, count=np.array(m.count), mean=m.mean, squares=m.squares, rms=rms)
+        self._saved = time.monotonic()
 
 
 def measure(

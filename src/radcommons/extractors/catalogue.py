@@ -1,11 +1,12 @@
 """The known extractors, by name. A new one is a function and a line in KNOWN."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from radcommons.errors import SettingRefused, nearest_hint
 from radcommons.extractors import efficientnet, inception, xrayvision
@@ -51,31 +52,26 @@ def load_extractor(name: str, *, weights: Path | None = None, device: torch.devi
 
 
 def _published(
-    given: Path | None,
-    device: torch.device,
-    *,
-    name: str,
-    wanted: PublishedWeights,
-    build: Callable[[Mapping[str, Tensor]], nn.Module],
-    dimension: int,
-    side: int,
-    antialias: bool,
-    scale: Callable[[Tensor], Tensor],
+    module: ModuleType, wanted: PublishedWeights, name: str, antialias: bool, given: Path | None, device: torch.device
 ) -> Extractor:
-    """An extractor of published weights for colour pictures: the grey film is each of the three colours."""
-    network = build(read_weights(find_weights(wanted, given)))
+    """An extractor of published weights for colour pictures: the grey film is each of the three colours.
+
+    `module` has the network: `build` from the weights, `SIDE`, `DIMENSION` and `scale`.
+    """
+    network = module.build(read_weights(find_weights(wanted, given)))
     fold_batch_norms(network)
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device=device, memory_format=torch.channels_last)
     record = ExtractorRecord(
         name=name,
         digest=wanted.sha256,
-        dimension=dimension,
-        side=side,
+        dimension=module.DIMENSION,
+        side=module.SIDE,
         resize=ANTIALIASED if antialias else NOT_ANTIALIASED,
     )
 
     def prepare(grey: Tensor) -> Tensor:
-        return scale(resized(grey, side, antialias=antialias)).expand(-1, 3, -1, -1)
+        colours: Tensor = module.scale(resized(grey, module.SIDE, antialias=antialias)).expand(-1, 3, -1, -1)
+        return colours
 
     return Extractor(record, prepare, network, device)
 
@@ -116,26 +112,8 @@ def _classifier(weights: Path | None, device: torch.device) -> Extractor:
 
 
 KNOWN: dict[str, Callable[[Path | None, torch.device], Extractor]] = {
-    "efficientnet-lite0": partial(
-        _published,
-        name="efficientnet-lite0",
-        wanted=EFFICIENTNET_WEIGHTS,
-        build=efficientnet.efficientnet_lite0,
-        dimension=efficientnet.DIMENSION,
-        side=efficientnet.SIDE,
-        antialias=True,
-        scale=efficientnet.scale,
-    ),
-    "inception-2015": partial(
-        _published,
-        name="inception-2015",
-        wanted=INCEPTION_WEIGHTS,
-        build=inception.inception_2015,
-        dimension=inception.DIMENSION,
-        side=inception.SIDE,
-        antialias=False,
-        scale=inception.scale,
-    ),
+    "efficientnet-lite0": partial(_published, efficientnet, EFFICIENTNET_WEIGHTS, "efficientnet-lite0", True),
+    "inception-2015": partial(_published, inception, INCEPTION_WEIGHTS, "inception-2015", False),
     "torchxrayvision": _xrayvision,
     "classifier": _classifier,
 }

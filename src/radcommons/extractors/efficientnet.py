@@ -114,6 +114,6 @@ def published_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {re.sub(r"(^|\.)_", r"\1", name): value for name, value in state.items()}
 
 
-def efficientnet_lite0(state: Mapping[str, Tensor]) -> EfficientNetLite0:
+def build(state: Mapping[str, Tensor]) -> EfficientNetLite0:
     """The network with published weights, ready to run; raises RuntimeError for those of another network."""
     return with_weights(EfficientNetLite0, published_names(state))

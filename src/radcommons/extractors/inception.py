@@ -190,6 +190,6 @@ def scale(grey: Tensor) -> Tensor:
     return grey / 127.5 - 1
 
 
-def inception_2015(state: Mapping[str, Tensor]) -> Inception2015:
+def build(state: Mapping[str, Tensor]) -> Inception2015:
     """The network with published weights, ready to run; raises RuntimeError for those of another network."""
     return with_weights(Inception2015, state)
