@@ -27,11 +27,11 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
     return [lines[0], "|" + "---|" * len(heads), *lines[1:]]
 
 
-def picture(image: Image.Image, description: str, *, width: int | None = None) -> Markup:
-    """An <img> of a Pillow image, embedded as PNG; `width` in CSS pixels, by default the image's."""
+def picture(image: Image.Image, description: str) -> Markup:
+    """An <img> of a Pillow image, embedded as PNG, as wide in CSS pixels as the image is in its own."""
     buffer = BytesIO()
     image.save(buffer, "PNG", optimize=True)
-    return _image("image/png", buffer.getvalue(), description, width or image.width)
+    return _image("image/png", buffer.getvalue(), description, image.width)
 
 
 def plot_style() -> AbstractContextManager[None]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -80,25 +80,18 @@ class ImportOptions:
 class ColumnOptions:
     """The options that name the columns of your own table."""
 
-    image_column: str | None = typer.Option(None, "--image-column", help="Column of the image files.")
-    patient_column: str | None = typer.Option(None, "--patient-column", help="Column of the patients.")
-    label_column: str | None = typer.Option(None, "--label-column", help="Column of findings joined by '|'.")
-    view_column: str | None = typer.Option(None, "--view-column", help="Column of the view, PA or AP.")
-    sex_column: str | None = typer.Option(None, "--sex-column", help="Column of the sex, F or M.")
-    age_column: str | None = typer.Option(None, "--age-column", help="Column of the age in years.")
+    image: str | None = typer.Option(None, "--image-column", help="Column of the image files.")
+    patient: str | None = typer.Option(None, "--patient-column", help="Column of the patients.")
+    labels: str | None = typer.Option(None, "--label-column", help="Column of findings joined by '|'.")
+    view: str | None = typer.Option(None, "--view-column", help="Column of the view, PA or AP.")
+    sex: str | None = typer.Option(None, "--sex-column", help="Column of the sex, F or M.")
+    age: str | None = typer.Option(None, "--age-column", help="Column of the age in years.")
 
     def columns(self) -> "Columns":
         """The columns, for the readers."""
         from radcommons.data.sources.tables import Columns
 
-        return Columns(
-            image=self.image_column,
-            patient=self.patient_column,
-            labels=self.label_column,
-            view=self.view_column,
-            sex=self.sex_column,
-            age=self.age_column,
-        )
+        return Columns(**asdict(self))
 
 
 @app.command(epilog="radcommons data import nih ChestX-ray14 --out stores/nih --split test_list.txt")
@@ -133,7 +126,7 @@ def rsna(sources: Sources, options: ImportOptions) -> None:
 @with_option_groups
 def dicom(
     sources: Sources,
-    labels: Annotated[
+    label_table: Annotated[
         Path, typer.Option("--labels", help="Table, one row per file: SOPInstanceUID or path, findings.")
     ],
     options: ImportOptions,
@@ -145,7 +138,7 @@ def dicom(
 
     listing = list_dicom(
         sources,
-        labels,
+        label_table,
         findings=options.finding_names,
         uncertain=uncertain,
         workers=worker_count(options.workers),

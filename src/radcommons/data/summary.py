@@ -74,24 +74,15 @@ class StoreSummary(BaseModel):
 
 def summarise(store: Store) -> StoreSummary:
     """Summarise a store from its manifest."""
-    table, record = store.manifest, store.record
+    table = store.manifest
     by_part = {part: table.filter(pl.col("split") == part) for part in PARTS}
     parts_of_patient = table.group_by("patient").agg(pl.col("split").n_unique().alias("parts"))
     identical = _identical(table)
     films = Counter({tuple(film): n for *film, n in table.group_by("split", *store.findings).len().rows()})
     ages = table["age"].drop_nulls().to_numpy()
     return StoreSummary(
-        name=record.name,
-        source=record.source,
+        **store.record.model_dump(exclude={"findings"}),
         path=str(store.path),
-        images=record.images,
-        patients=record.patients,
-        rejected=record.rejected,
-        absent=record.absent,
-        upsampled=record.upsampled,
-        resolutions=record.resolutions,
-        label_policy=record.label_policy,
-        fit=record.fit,
         images_by_part={part: len(rows) for part, rows in by_part.items()},
         patients_by_part={part: rows["patient"].n_unique() for part, rows in by_part.items()},
         shared_patients=int((parts_of_patient["parts"] > 1).sum()),
