@@ -1,8 +1,8 @@
 """Self-contained HTML pages: one style for light and dark, pictures embedded, nothing loaded from the network."""
 
 import base64
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,14 @@ def picture(image: Image.Image, description: str) -> Markup:
     return _image("image/png", buffer.getvalue(), description, image.width)
 
 
-def plot_style() -> AbstractContextManager[None]:
-    """The style of every plot; the same numbers give the same SVG."""
+@contextmanager
+def drawing(width: float, height: float) -> "Iterator[Figure]":
+    """A new figure, sides in inches, and inside the context the style of every plot: same numbers, same SVG."""
     import matplotlib
+    from matplotlib.figure import Figure
 
-    return matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
+    with matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
+        yield Figure(figsize=(width, height), layout="constrained")
 
 
 def plot(figure: "Figure", description: str) -> Markup:
