@@ -153,12 +153,9 @@ def store_sheet(store: Store) -> Image.Image:
 
 def _identical(table: pl.DataFrame) -> list[IdenticalFilm]:
     several = table.filter(pl.col("patient").n_unique().over("sha256") > 1)
-    groups = several["sha256"].to_list()
-    number = {digest: place for place, digest in enumerate(dict.fromkeys(groups))}
-    films = [
-        IdenticalFilm(group=number[digest], row=row, image_id=image)
-        for digest, row, image in zip(groups, several["row"], several["image_id"], strict=True)
-    ]
+    number = {digest: place for place, digest in enumerate(several["sha256"].unique(maintain_order=True))}
+    rows = several.select("sha256", "row", "image_id").iter_rows()
+    films = [IdenticalFilm(group=number[digest], row=row, image_id=image) for digest, row, image in rows]
     return sorted(films, key=lambda film: (film.group, film.row))
 
 
