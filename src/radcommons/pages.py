@@ -36,18 +36,21 @@ def picture(image: Image.Image, description: str) -> Markup:
 
 @contextmanager
 def drawing(width: float, height: float) -> "Iterator[Figure]":
-    """A new figure, sides in inches, and inside the context the style of every plot: same numbers, same SVG."""
+    """A new figure, sides in inches; inside the context, what is drawn has the style of every plot."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
+    with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
 def plot(figure: "Figure", description: str) -> Markup:
-    """An <img> of a matplotlib figure, embedded as SVG."""
+    """An <img> of a matplotlib figure, embedded as SVG; the same numbers give the same SVG."""
+    import matplotlib
+
     buffer = BytesIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "radcommons"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     return _image("image/svg+xml", buffer.getvalue(), description, None)
 
 
