@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from radcommons.errors import PathMissing, SettingRefused
-from radcommons.settings import Settings, override, preset_path, read_toml
+from radcommons.settings import Settings, chosen_values, override, preset_path, read_toml
 
 
 class Optimiser(Settings):
@@ -91,3 +91,8 @@ def test_an_unknown_preset_gets_the_nearest_one() -> None:
     assert preset_path("train", "paper-256").is_file()
     with pytest.raises(SettingRefused, match="preset 'paper-255' is not known; the nearest is 'paper-"):
         preset_path("train", "paper-255")
+
+
+def test_an_empty_preset_name_is_refused_not_replaced_by_the_default() -> None:
+    with pytest.raises(SettingRefused, match="preset '' is not known"):
+        chosen_values("train", None, "paper-256", preset="", config=None)

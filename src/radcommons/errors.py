@@ -1,4 +1,4 @@
-"""Every error that RadCommons raises on purpose, named by its remedy; the message is one line.
+"""Every error that RadCommons raises on purpose, named for what is wrong; the message is one line with the next step.
 
 `BadInput` is what the user corrects before the same command runs again; `GateRefused` is what a policy refuses.
 """

@@ -1,8 +1,8 @@
 """Self-contained HTML pages: one style for light and dark, pictures embedded, nothing loaded from the network."""
 
 import base64
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -28,23 +28,29 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
 
 
 def picture(image: Image.Image, description: str) -> Markup:
-    """An <img> of a Pillow image, embedded as PNG."""
+    """An <img> of a Pillow image, embedded as PNG, as wide in CSS pixels as the image is in its own."""
     buffer = BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return _image("image/png", buffer.getvalue(), description, image.width)
 
 
-def plot_style() -> AbstractContextManager[None]:
-    """The style of every plot; the same numbers give the same SVG."""
+@contextmanager
+def drawing(width: float, height: float) -> "Iterator[Figure]":
+    """A new figure, sides in inches; inside the context, what is drawn has the style of every plot."""
     import matplotlib
+    from matplotlib.figure import Figure
 
-    return matplotlib.rc_context({"svg.hashsalt": "radcommons", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
+    with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
+        yield Figure(figsize=(width, height), layout="constrained")
 
 
 def plot(figure: "Figure", description: str) -> Markup:
-    """An <img> of a matplotlib figure, embedded as SVG."""
+    """An <img> of a matplotlib figure, embedded as SVG; the same numbers give the same SVG."""
+    import matplotlib
+
     buffer = BytesIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "radcommons"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     return _image("image/svg+xml", buffer.getvalue(), description, None)
 
 

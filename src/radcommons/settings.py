@@ -96,11 +96,10 @@ def chosen_values(
     """
     if preset is not None and config is not None:
         raise SettingRefused("--preset and --config exclude each other; drop one")
-    if preset is None and config is None:
-        config = begun if begun is not None and begun.is_file() else None
-        preset = None if config else default
-    path, named = (preset_path(kind, preset), f"preset {preset}") if preset else (config, str(config))
-    assert path is not None
+    if preset is None and config is None and begun is not None and begun.is_file():
+        config = begun
+    name = default if preset is None else preset
+    path, named = (preset_path(kind, name), f"preset {name}") if config is None else (config, str(config))
     source = f"{named} with --set {' --set '.join(overrides)}" if overrides else named
     return override(read_toml(path), overrides), source
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from radcommons.data.listing import Candidate, Listing
 from radcommons.data.sources.tables import read_table
 from radcommons.data.split import part_by_hash, parts_by_hash, read_split_files, shared_patients, with_split
-from radcommons.errors import BadInput, PathMissing, SettingRefused, TableRefused
+from radcommons.errors import BadInput, PathMissing, TableRefused
 
 GOLDEN = ["test", "train", "test", "train", "train", "test", "test", "train", "val", "train"]
 
@@ -52,12 +52,6 @@ def test_shares_are_kept_and_another_salt_splits_independently():
         assert first.count(part) / 20_000 == pytest.approx(share, abs=0.01)
     agree = sum(a == b for a, b in zip(first, second, strict=True)) / 20_000
     assert agree == pytest.approx(0.7**2 + 0.1**2 + 0.2**2, abs=0.015)
-
-
-@pytest.mark.parametrize("fractions", [(0.7, 0.1), (0.7, 0.2, 0.2), (1.2, -0.1, -0.1)])
-def test_fractions_that_are_no_shares_are_refused(fractions):
-    with pytest.raises(SettingRefused, match="three shares in"):
-        part_by_hash("p", salt="", fractions=fractions)
 
 
 def test_without_lists_the_hash_splits_by_patient():

@@ -9,6 +9,7 @@ from PIL import Image
 from radcommons.explain import page as page_of
 from radcommons.explain.drawing import LONGEST
 from radcommons.explain.flow import InterpolationRequest, MapRequest, explain
+from radcommons.pages import drawing, plot
 
 QUICK = MapRequest(n=24, singles=2, smoothing=0)
 SHORT = InterpolationRequest(frames=4, patients=2)
@@ -85,3 +86,13 @@ def test_files_that_a_kill_cut_short_are_left_out_of_the_page_and_made_again(wor
     )
     explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=SHORT, map_=QUICK)
     assert before.partition("<section")[2].partition("</section>")[0] in (tmp_path / "e" / "explain.html").read_text()
+
+
+def test_the_same_numbers_give_the_same_plot_also_outside_the_style() -> None:
+    def plotted() -> str:
+        with drawing(2, 2) as figure:
+            axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], marker="o")
+        return plot(figure, "a line")
+
+    assert plotted() == plotted()

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from radcommons.audit.inputs.material import BALANCED, SYNTHETIC, Material
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.neighbours.nearest import SPACES
-from radcommons.pages import picture, plot, plot_style, render_page
+from radcommons.pages import drawing, picture, plot, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest, Space
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = 8
 SIDE = 64  # CSS pixels of an image on the grids
@@ -92,8 +92,7 @@ def attack_plot(tests: Sequence[PrivacyTest]) -> Markup | None:
     attacks = [test for test in tests if test.name in ATTACKS and test.curve]
     if not attacks:
         return None
-    with plot_style():
-        figure = Figure(figsize=(8.6, 3.2), layout="constrained")
+    with drawing(8.6, 3.2) as figure:
         linear, low = figure.subplots(1, 2)
         for axes in (linear, low):
             axes.plot([0.001, 1], [0.001, 1], color="0.6", linewidth=0.8, linestyle="--", label="a guess")
@@ -113,8 +112,7 @@ def diversity_plot(found: Sequence[Diversity]) -> Markup:
     """MS-SSIM of pairs within each finding, synthetic beside real."""
     columns = min(4, len(found))
     rows = -(-len(found) // columns)
-    with plot_style():
-        figure = Figure(figsize=(8.6, 0.4 + 1.6 * rows), layout="constrained")
+    with drawing(8.6, 0.4 + 1.6 * rows) as figure:
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
         for axes in grid.flat[len(found) :]:
             axes.set_visible(False)
@@ -139,8 +137,7 @@ def fidelity_plot(found: Sequence[Fidelity]) -> Markup:
 
 
 def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
-    with plot_style():
-        figure = Figure(figsize=(width, height), layout="constrained")
+    with drawing(width, height) as figure:
         return figure, figure.subplots()
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from radcommons.metrics.bootstrap import FEW_PATIENTS
-from radcommons.pages import markdown_table, plot, plot_style, render_page
+from radcommons.pages import drawing, markdown_table, plot, render_page
 from radcommons.records import Estimate, Evaluation
 
 if TYPE_CHECKING:
@@ -80,11 +80,8 @@ def render(evaluation: Evaluation) -> str:
 
 
 def _curves(evaluation: Evaluation) -> "Figure":
-    from matplotlib.figure import Figure
-
-    with plot_style():
-        lines = -(-len(evaluation.findings) // NAMES_A_LINE)
-        figure = Figure(figsize=(10.5, 3.5 + 0.2 * lines), layout="constrained")
+    lines = -(-len(evaluation.findings) // NAMES_A_LINE)
+    with drawing(10.5, 3.5 + 0.2 * lines) as figure:
         roc, recall, calibration = figure.subplots(1, 3)
         roc.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
         calibration.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from radcommons.pages import markdown_table, plot_style
+from radcommons.pages import drawing, markdown_table
 from radcommons.records import RobustComparison, RobustCurve, Robustness
 
 if TYPE_CHECKING:
@@ -83,11 +83,9 @@ def robustness_figure(comparison: RobustComparison) -> "Figure":
 
     `radcommons.pages.plot` embeds it; ``figure.savefig(path)`` writes PNG or SVG.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    with plot_style():
-        figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    with drawing(5.6, 3.4) as figure:
         axes = figure.subplots()
         axes.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
         for (name, curve), colour in zip(comparison.curves.items(), COLOURS, strict=False):

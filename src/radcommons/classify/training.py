@@ -291,7 +291,6 @@ def _first_network(
         network = ClassifierNetwork(config)
     if begun:
         return network
-    prevalence = np.nanmean(split.train.labels, axis=0)
     if settings.initial == "imagenet":
         network.load_state_dict(imagenet_state(read_weights(find_weights(IMAGENET_WEIGHTS, weights)), network))
     elif settings.initial != "random":
@@ -304,7 +303,7 @@ def _first_network(
             )
         network.load_state_dict(other.network.state_dict())
         return network
-    start_outputs(network, torch.from_numpy(prevalence))
+    start_outputs(network, torch.from_numpy(np.nanmean(split.train.labels, axis=0)))
     return network
 
 

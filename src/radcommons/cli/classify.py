@@ -49,8 +49,6 @@ Part = Literal["train", "val", "test"]
 PartOption = typer.Option(
     "test", "--part", parser=read_part, metavar="TEXT", help="Part of the store: train, val or test."
 )
-EVAL_SEED = seed_option("Seed of the bootstrap samples.")
-ATTACK_SEED = seed_option("Seed of the choice of films, the random starts and the noise.")
 
 
 @app.command("train", epilog=TRAIN_EPILOG)
@@ -131,7 +129,7 @@ def evaluate(
         help="Bootstrap over images, not patients; intervals are too narrow where patients have several.",
     ),
     bootstrap_samples: int = typer.Option(10_000, "--bootstrap-samples", min=100, help="Bootstrap samples."),
-    seed: int = EVAL_SEED,
+    seed: int = seed_option("Seed of the bootstrap samples."),
     as_json: bool = AsJson,
 ) -> None:
     """Evaluate a classifier on real films: AUC, thresholded measures, calibration, with intervals over patients."""
@@ -170,7 +168,7 @@ def attack(
         [], "--set", metavar="KEY=VALUE", help="Change a setting of the attack; its epsilon (2) is that of the checks."
     ),
     films: int = typer.Option(500, "--films", min=2, help="Number of films to attack, chosen at random."),
-    seed: int = ATTACK_SEED,
+    seed: int = seed_option("Seed of the choice of films, the random starts and the noise."),
     as_json: bool = AsJson,
 ) -> None:
     """Attack a classifier: AUC against the size of the change, compared with noise, and checks of the attack."""

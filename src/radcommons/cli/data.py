@@ -17,20 +17,17 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make, show and check stores: a site's radiographs, inside the hospital.", no_args_is_help=True)
 app.add_typer(data_import.app, name="import")
 
-PHANTOM_EPILOG = "radcommons data phantom --out stores/site-a --patients 400 --site A --resolution 64"
-
-SEED = seed_option("Simulated patient i depends on the seed, the site and i only.")
 IDENTICAL_SHOWN = 10
 STORE = typer.Argument(help="A store's folder.")
 
 
-@app.command(epilog=PHANTOM_EPILOG)
+@app.command(epilog="radcommons data phantom --out stores/site-a --patients 400 --site A --resolution 64")
 def phantom(
     out: Path = typer.Option(..., "--out", help="Folder of the store; an unfinished one there is continued."),
     patients: int = typer.Option(..., "--patients", help="Number of patients, each with one to four films."),
     site: str = typer.Option("A", "--site", help="The hospital: A, B, or any other name; each has its own films."),
     resolution: int = typer.Option(128, "--resolution", help="Side of the largest images, pixels, 16 to 1024."),
-    seed: int = SEED,
+    seed: int = seed_option("Simulated patient i depends on the seed, the site and i only."),
     workers: int | None = typer.Option(None, "--workers", help="Processes; all cores by default."),
     cluster: str | None = Cluster,
     as_json: bool = AsJson,

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from radcommons.records import StoreRecord
     from radcommons.workers import Workers
 
+TABLE_EPILOG = """
+radcommons data import table films/labels.csv --out stores/own --findings Pneumonia,Effusion --dry-run
+
+radcommons data import table export.csv --images films --out stores/own --image-column scan --patient-column MRN
+"""
 MOST_REASONS = 12  # reasons of refusal to print, one per line
 
 app = typer.Typer(help="Import real radiographs with their labels.", no_args_is_help=True)
@@ -28,7 +33,11 @@ app = typer.Typer(help="Import real radiographs with their labels.", no_args_is_
 Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Folders to read.")]
 Uncertain = Annotated[
     Literal["paper", "u-ones", "u-zeros", "u-ignore"],
-    typer.Option("--uncertain", help="What -1 becomes: u-ones, u-zeros, u-ignore (unknown) or paper."),
+    typer.Option(
+        "--uncertain",
+        help="What an uncertain label (-1 in the column of a finding) becomes: u-ones = 1, u-zeros = 0, "
+        "u-ignore = unknown, paper = 1 for the five findings of the paper, otherwise 0, and blank = 0.",
+    ),
 ]
 
 
@@ -36,30 +45,62 @@ Uncertain = Annotated[
 class ImportOptions:
     """The options of every import command."""
 
-    out: Path = typer.Option(..., "--out", help="Folder of the store; an unfinished import there is continued.")
-    resolution: int = typer.Option(256, "--resolution", help="Side of the largest images, pixels: 4, 8, ... 1024.")
-    fit: Literal["crop", "pad"] = typer.Option("crop", "--fit", help="How a film becomes square; never stretched.")
-    findings: str | None = typer.Option(None, "--findings", help="Findings to keep, in this order, comma-separated.")
+    out: Path = typer.Option(
+        ..., "--out", help="Folder of the store, e.g. stores/own. The same command continues an unfinished import."
+    )
+    resolution: int = typer.Option(
+        256, "--resolution", help="Side of the largest images, pixels: 4, 8, ... 1024. Give the largest to train at."
+    )
+    fit: Literal["crop", "pad"] = typer.Option(
+        "crop", "--fit", help="How a film becomes square: crop cuts the longer side, pad adds black to the shorter."
+    )
+    findings: str | None = typer.Option(
+        None,
+        "--findings",
+        help="Findings to keep, in this order, e.g. Pneumonia,Effusion. Give it if the labels also have names that "
+        "are not findings. Default: the source's findings.",
+    )
     split: list[Path] = typer.Option(
         [],
         "--split",
-        help="Official list of images, e.g. test_list.txt; may be repeated. Default: by a hash of the patient.",
+        help="A list of the images of one part, e.g. test_list.txt, if the split is given; may be repeated. "
+        "Default: 70% of the patients in training, 10% in validation, 20% in test, by a hash.",
     )
-    split_salt: str | None = typer.Option(None, "--split-salt", help="A different salt gives a different split.")
-    key: Path | None = typer.Option(None, "--key", help="Secret key of pseudonyms; default: a new one in the store.")
+    split_salt: str | None = typer.Option(
+        None, "--split-salt", help="Any text, e.g. second, for another split by the hash than the default one."
+    )
+    key: Path | None = typer.Option(
+        None,
+        "--key",
+        help="File of the secret key of the pseudonyms, e.g. secrets/pseudonym.key; made if there is none. Give the "
+        "same file to several imports of one hospital, so that a patient has one pseudonym. Default: a new key in the "
+        "store.",
+    )
     name: str | None = typer.Option(
-        None, "--name", help="The site's name, published with its generators; default: the folder's."
+        None, "--name", help="The site's name, e.g. site-a; published with its generators. Default: the folder's name."
     )
-    workers: int | None = typer.Option(None, "--workers", help="Number of workers. Default: all cores.")
+    workers: int | None = typer.Option(
+        None, "--workers", help="Films to read at the same time, e.g. 4 on a shared machine. Default: one per core."
+    )
     cluster: str | None = Cluster
     views: list[str] = typer.Option(
-        [], "--views", help="Your words for frontal views, separated by commas; 'any' = all unknown ones."
+        [], "--views", help="Your words for frontal views, e.g. SPEZIAL,UNO, if these are refused; 'any' = every word."
     )
-    modalities: list[str] = typer.Option([], "--modalities", help="Modalities to take besides CR, DX and RG, e.g. OT.")
-    body_parts: list[str] = typer.Option([], "--body-parts", help="Your words for the chest, as with --views.")
-    synthetic: bool = typer.Option(False, "--synthetic", help="Take DICOM images marked as synthetic (SyntheticData).")
-    most_coloured: float = typer.Option(1.0, "--most-coloured", help="Largest share of coloured pixels, percent.")
-    dry_run: bool = typer.Option(False, "--dry-run", help="List, split and count only; open no image, write nothing.")
+    modalities: list[str] = typer.Option(
+        [], "--modalities", help="Modalities to take besides CR, DX and RG, e.g. OT if these are scanned films."
+    )
+    body_parts: list[str] = typer.Option(
+        [], "--body-parts", help="Your words for the chest, e.g. RIBS, if films are refused for them; as with --views."
+    )
+    synthetic: bool = typer.Option(
+        False, "--synthetic", help="Take DICOM images marked as synthetic, such as those of 'radcommons generate'."
+    )
+    most_coloured: float = typer.Option(
+        1.0, "--most-coloured", help="Most coloured pixels in a film, percent, e.g. 5 if films with marks are refused."
+    )
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="List, split and count only; open no image, write nothing. Do this first."
+    )
     as_json: bool = AsJson
 
     @property
@@ -80,25 +121,34 @@ class ImportOptions:
 class ColumnOptions:
     """The options that name the columns of your own table."""
 
-    image_column: str | None = typer.Option(None, "--image-column", help="Column of the image files.")
-    patient_column: str | None = typer.Option(None, "--patient-column", help="Column of the patients.")
-    label_column: str | None = typer.Option(None, "--label-column", help="Column of findings joined by '|'.")
-    view_column: str | None = typer.Option(None, "--view-column", help="Column of the view, PA or AP.")
-    sex_column: str | None = typer.Option(None, "--sex-column", help="Column of the sex, F or M.")
-    age_column: str | None = typer.Option(None, "--age-column", help="Column of the age in years.")
+    image: str | None = typer.Option(
+        None, "--image-column", help="Column of the file names or paths, e.g. scan, if it is not called image or file."
+    )
+    patient: str | None = typer.Option(
+        None,
+        "--patient-column",
+        help="Column that identifies the patient, e.g. MRN, if it is not called patient or subject. All films of a "
+        "patient are in one part of the split; the store has pseudonyms only.",
+    )
+    labels: str | None = typer.Option(
+        None,
+        "--label-column",
+        help="Column with all findings of a film in one cell, e.g. report_labels with Effusion|Mass. Leave it out if "
+        "each finding has its own column.",
+    )
+    view: str | None = typer.Option(
+        None, "--view-column", help="Column of the view, e.g. position with PA, AP or lateral; only frontal is taken."
+    )
+    sex: str | None = typer.Option(None, "--sex-column", help="Column of the sex, e.g. m_f with F or M.")
+    age: str | None = typer.Option(
+        None, "--age-column", help="Column of the age, e.g. age_at_exam with 57 (years), 057Y or 018M."
+    )
 
     def columns(self) -> "Columns":
         """The columns, for the readers."""
         from radcommons.data.sources.tables import Columns
 
-        return Columns(
-            image=self.image_column,
-            patient=self.patient_column,
-            labels=self.label_column,
-            view=self.view_column,
-            sex=self.sex_column,
-            age=self.age_column,
-        )
+        return Columns(**asdict(self))
 
 
 @app.command(epilog="radcommons data import nih ChestX-ray14 --out stores/nih --split test_list.txt")
@@ -133,8 +183,12 @@ def rsna(sources: Sources, options: ImportOptions) -> None:
 @with_option_groups
 def dicom(
     sources: Sources,
-    labels: Annotated[
-        Path, typer.Option("--labels", help="Table, one row per file: SOPInstanceUID or path, findings.")
+    label_table: Annotated[
+        Path,
+        typer.Option(
+            "--labels",
+            help="The label table, a CSV file with one row per DICOM file: SOPInstanceUID or path, and findings.",
+        ),
     ],
     options: ImportOptions,
     columns: ColumnOptions,
@@ -145,7 +199,7 @@ def dicom(
 
     listing = list_dicom(
         sources,
-        labels,
+        label_table,
         findings=options.finding_names,
         uncertain=uncertain,
         workers=worker_count(options.workers),
@@ -155,20 +209,32 @@ def dicom(
     _ingest(listing, options)
 
 
-@app.command(epilog="radcommons data import table films/labels.csv --out stores/own --findings Pneumonia,Effusion")
+@app.command(epilog=TABLE_EPILOG)
 @with_option_groups
 def table(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="A CSV file, or a folder with labels.csv.")
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="The table, e.g. films/labels.csv: a CSV file with one row per film; or a folder with labels.csv.",
+        ),
     ],
     options: ImportOptions,
     columns: ColumnOptions,
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder in which the paths of the image column begin.")
+        Path | None,
+        typer.Option(
+            "--images",
+            help="Folder in which the paths of the image column begin, e.g. /data/films. Default: the table's folder.",
+        ),
     ] = None,
     uncertain: Uncertain = "u-ignore",
 ) -> None:
-    """Any CSV with columns for image, patient and findings, and its PNG, JPEG or DICOM files."""
+    """Any CSV with columns for image, patient and findings, and its PNG, JPEG or DICOM files.
+
+    Columns called image, patient, view, age, sex and labels, or as a finding (Effusion), are found by their names;
+    an option names any other. Findings are 1 or 0 in a column each, or Effusion|Mass in one column.
+    """
     from radcommons.data.sources import list_table
 
     listing = list_table(

@@ -15,7 +15,6 @@ radcommons generate runs/site-a --out synthetic -n 1000 --balanced
 
 radcommons generate runs/site-a --out effusions -n 100 --label Effusion=1 --label Cardiomegaly=0.5 --format dicom
 """
-SEED = seed_option("Image i depends on the generator, the seed and i only.")
 
 
 def generate(
@@ -26,7 +25,7 @@ def generate(
         [], "--label", metavar="FINDING=VALUE", help="A finding's value from 0 to 1; all others are 0. May be repeated."
     ),
     balanced: bool = typer.Option(False, "--balanced", help="Show each finding in turn; not together with --label."),
-    seed: int = SEED,
+    seed: int = seed_option("Image i depends on the generator, the seed and i only."),
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
     study_date: str | None = typer.Option(
         None,

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from radcommons.data.listing import Candidate, Listing, Part, Refusal
 from radcommons.data.sources.image_files import stem
 from radcommons.data.sources.tables import IMAGE_NAMES, SPLIT_NAMES, Wanted, read_table
-from radcommons.errors import BadInput, PathMissing, SettingRefused, TableRefused, nearest_hint
+from radcommons.errors import BadInput, PathMissing, TableRefused, nearest_hint
 
 FRACTIONS: Final = (0.7, 0.1, 0.2)  # paper section 7
 TRAIN_AND_VAL: Final = (7 / 8, 1 / 8, 0.0)  # the same 7 : 1 if a list gives the test part
@@ -50,7 +50,6 @@ def part_by_hash(patient: str, *, salt: str, fractions: Sequence[float] = FRACTI
     Returns:
         The part whose interval of [0, 1) contains the first 64 bits of SHA-256(salt, patient).
     """
-    check_fractions(fractions)
     digest = hashlib.sha256(
         b"\0".join((b"radcommons split", salt.encode(), patient.encode(errors="surrogateescape")))
     ).digest()
@@ -67,13 +66,6 @@ def parts_by_hash(patients: Iterable[str], *, salt: str, fractions: Sequence[flo
     patients = list(patients)
     of_patient = {patient: part_by_hash(patient, salt=salt, fractions=fractions) for patient in set(patients)}
     return [of_patient[patient] for patient in patients]
-
-
-def check_fractions(fractions: Sequence[float]) -> None:
-    """Raise SettingRefused unless `fractions` are three shares in [0, 1] that sum to 1."""
-    if len(fractions) != 3 or any(not 0 <= f <= 1 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
-        shares = ", ".join(f"{f:g}" for f in fractions)
-        raise SettingRefused(f"fractions are {shares}; train, val and test are three shares in [0, 1] that sum to 1")
 
 
 def read_split_files(paths: Sequence[Path]) -> SplitLists:

@@ -74,24 +74,15 @@ class StoreSummary(BaseModel):
 
 def summarise(store: Store) -> StoreSummary:
     """Summarise a store from its manifest."""
-    table, record = store.manifest, store.record
+    table = store.manifest
     by_part = {part: table.filter(pl.col("split") == part) for part in PARTS}
     parts_of_patient = table.group_by("patient").agg(pl.col("split").n_unique().alias("parts"))
     identical = _identical(table)
     films = Counter({tuple(film): n for *film, n in table.group_by("split", *store.findings).len().rows()})
     ages = table["age"].drop_nulls().to_numpy()
     return StoreSummary(
-        name=record.name,
-        source=record.source,
+        **store.record.model_dump(exclude={"findings"}),
         path=str(store.path),
-        images=record.images,
-        patients=record.patients,
-        rejected=record.rejected,
-        absent=record.absent,
-        upsampled=record.upsampled,
-        resolutions=record.resolutions,
-        label_policy=record.label_policy,
-        fit=record.fit,
         images_by_part={part: len(rows) for part, rows in by_part.items()},
         patients_by_part={part: rows["patient"].n_unique() for part, rows in by_part.items()},
         shared_patients=int((parts_of_patient["parts"] > 1).sum()),
@@ -162,12 +153,9 @@ def store_sheet(store: Store) -> Image.Image:
 
 def _identical(table: pl.DataFrame) -> list[IdenticalFilm]:
     several = table.filter(pl.col("patient").n_unique().over("sha256") > 1)
-    groups = several["sha256"].to_list()
-    number = {digest: place for place, digest in enumerate(dict.fromkeys(groups))}
-    films = [
-        IdenticalFilm(group=number[digest], row=row, image_id=image)
-        for digest, row, image in zip(groups, several["row"], several["image_id"], strict=True)
-    ]
+    number = {digest: place for place, digest in enumerate(several["sha256"].unique(maintain_order=True))}
+    rows = several.select("sha256", "row", "image_id").iter_rows()
+    films = [IdenticalFilm(group=number[digest], row=row, image_id=image) for digest, row, image in rows]
     return sorted(films, key=lambda film: (film.group, film.row))
 
 

@@ -6,7 +6,6 @@ from typing import Self
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.figure import Figure
 from pydantic import BaseModel
 
 from radcommons.audit.flow import PAGE
@@ -14,7 +13,7 @@ from radcommons.audit.page import ATTACKS
 from radcommons.data.store import Store
 from radcommons.experiments.report import figure
 from radcommons.models.generator import Generator
-from radcommons.pages import picture, plot, plot_style, render_page
+from radcommons.pages import drawing, picture, plot, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.records import AuditReport, Control, Estimate, ExperimentResult
 from radcommons.runs.log import read_log
@@ -156,8 +155,7 @@ def curves(run: Path) -> Markup:
     """Wasserstein estimate and label losses against images seen; dashed lines mark the stages."""
     entries = read_log(run)
     seen = np.array([e["images_seen"] for e in entries]) / 1000
-    with plot_style():
-        figure = Figure(figsize=(8.6, 2.7), layout="constrained")
+    with drawing(8.6, 2.7) as figure:
         left, right = figure.subplots(1, 2)
         left.plot(seen, [e["wasserstein"] for e in entries], color="#0b6470")
         left.set_title("critic: real minus synthetic score")

@@ -48,18 +48,17 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
     """
     site = open_site(settings.store, [settings.finding], side=settings.classifier.side)
     opened = open_generators(settings.generators, site, [settings.finding])
-    _RealFilms(settings, site, 0).arms()  # refuses what the store cannot give, before anything is written
+    _arms_of_films(settings, site, 0)  # refuses what the store cannot give, before anything is written
     with alone_in(out, private=True):
         claim_experiment(out, settings)
         for before, arm in RENAMED_ARMS.items():  # trainings that an older version has finished
             if (out / TRIALS / before).is_dir():
                 (out / TRIALS / before).rename(out / TRIALS / folder_of(arm))
-        trials = []
+        changes, trials = _changed_settings(settings), []
         for repeat in range(settings.repeats):
-            real = _RealFilms(settings, site, repeat)
             synthetic = _synthetic_images(settings, [g for g, _ in opened], repeat, out, track)
-            for arm, parts in _arms(settings, real, synthetic).items():
-                chosen = settings.training(repeat, **real.changes.get(arm, {}))
+            for arm, parts in _arms(settings, site, repeat, synthetic).items():
+                chosen = settings.training(repeat, **changes.get(arm, {}))
                 trials.append(Trial(arm, repeat, parts, site.validation, site.test, chosen))
         return run_experiment(
             "enrich",
@@ -96,9 +95,9 @@ def descriptions(s: EnrichSettings) -> dict[str, str]:
     }
 
 
-def _arms(s: EnrichSettings, real: "_RealFilms", synthetic: Sequence[Examples]) -> dict[str, tuple[Examples, ...]]:
+def _arms(s: EnrichSettings, site: Site, repeat: int, synthetic: Sequence[Examples]) -> dict[str, tuple[Examples, ...]]:
     """Training images of every arm."""
-    films = real.arms()
+    films = _arms_of_films(s, site, repeat)
     extra = _in_equal_shares(synthetic, s.synthetic_positives, s.synthetic_images - s.synthetic_positives)
     return films | {
         ENRICHED: (*films[FEWER_REAL], *extra),
@@ -107,43 +106,41 @@ def _arms(s: EnrichSettings, real: "_RealFilms", synthetic: Sequence[Examples]) 
     }
 
 
-class _RealFilms:
-    """The local films of one repeat: every arm takes the first ones of the same two shuffled lists."""
+def _arms_of_films(s: EnrichSettings, site: Site, repeat: int) -> dict[str, tuple[Examples, ...]]:
+    """The arms of one repeat that have no synthetic image: each takes the first ones of the same two shuffled lists.
 
-    def __init__(self, settings: EnrichSettings, site: Site, repeat: int) -> None:
-        self._settings, self._films = settings, site.train
-        present = site.train.labels[:, 0]
-        shuffle = numpy_stream(settings.seed, "local films", repeat).permutation
-        self._with, self._without = (shuffle(np.flatnonzero(c)) for c in (present >= 0.5, present < 0.5))
-        share, given = settings.positives / settings.total, settings.real_positives / settings.real_images
-        weight = (share / (1 - share)) / (given / (1 - given)) if 0 < given < 1 and share < 1 else 1.0
-        self.changes: dict[str, dict[str, object]] = {
-            REWEIGHTED: {"positive_weight": weight},
-            AUGMENTED: {"augment": settings.augment},
-        }
+    Raises TooFewImages where the store has too few films.
+    """
+    present = site.train.labels[:, 0]
+    shuffle = numpy_stream(s.seed, "local films", repeat).permutation
+    having, lacking = (shuffle(np.flatnonzero(c)) for c in (present >= 0.5, present < 0.5))
 
-    def arms(self) -> dict[str, tuple[Examples, ...]]:
-        """The arms that have no synthetic image; raises TooFewImages where the store has too few films."""
-        s = self._settings
-        local = self._take(REAL_ONLY, s.real_positives, s.real_images - s.real_positives)
-        repeated = (
-            films.take(np.resize(np.arange(len(films)), count))
-            for films, count in zip(local, (s.positives, s.total - s.positives), strict=True)
-        )
-        return {
-            REAL_ONLY: local,
-            FEWER_REAL: self._take(FEWER_REAL, s.kept_positives, s.kept_images - s.kept_positives),
-            OVERSAMPLED: tuple(repeated),
-            REWEIGHTED: local,
-            AUGMENTED: local,
-            ALL_REAL: self._take(ALL_REAL, s.positives, s.total - s.positives),
-        }
-
-    def _take(self, arm: str, positives: int, negatives: int) -> tuple[Examples, ...]:
+    def first(arm: str, positives: int, negatives: int) -> tuple[Examples, ...]:
         return (
-            take(self._films, self._with, arm=arm, what="training films with the finding", count=positives),
-            take(self._films, self._without, arm=arm, what="training films without the finding", count=negatives),
+            take(site.train, having, arm=arm, what="training films with the finding", count=positives),
+            take(site.train, lacking, arm=arm, what="training films without the finding", count=negatives),
         )
+
+    local = first(REAL_ONLY, s.real_positives, s.real_images - s.real_positives)
+    repeated = (
+        films.take(np.resize(np.arange(len(films)), count))
+        for films, count in zip(local, (s.positives, s.total - s.positives), strict=True)
+    )
+    return {
+        REAL_ONLY: local,
+        FEWER_REAL: first(FEWER_REAL, s.kept_positives, s.kept_images - s.kept_positives),
+        OVERSAMPLED: tuple(repeated),
+        REWEIGHTED: local,
+        AUGMENTED: local,
+        ALL_REAL: first(ALL_REAL, s.positives, s.total - s.positives),
+    }
+
+
+def _changed_settings(s: EnrichSettings) -> dict[str, dict[str, object]]:
+    """What is different in the training of an arm."""
+    share, given = s.positives / s.total, s.real_positives / s.real_images
+    weight = (share / (1 - share)) / (given / (1 - given)) if 0 < given < 1 and share < 1 else 1.0
+    return {REWEIGHTED: {"positive_weight": weight}, AUGMENTED: {"augment": s.augment}}
 
 
 def _synthetic_images(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radcommons.files import put_whole, write_whole
-from radcommons.pages import markdown_table, plot_style
+from radcommons.pages import drawing, markdown_table
 from radcommons.records import Arm, ExperimentResult
 
 if TYPE_CHECKING:
@@ -95,14 +95,11 @@ def composition(arm: Arm) -> str:
 
 def figure(result: ExperimentResult) -> "Figure":
     """AUC of every arm with its interval, and one mark per repeat; one panel per finding."""
-    from matplotlib.figure import Figure
-
     findings = list(result.test_positives)
     columns = min(3, len(findings))
     rows = -(-len(findings) // columns)
-    with plot_style():
-        height = 0.9 + 0.42 * len(result.arms)
-        plotted = Figure(figsize=(2.8 + 3.4 * columns, rows * height + 0.5), layout="constrained")
+    height = 0.9 + 0.42 * len(result.arms)
+    with drawing(2.8 + 3.4 * columns, rows * height + 0.5) as plotted:
         axes = plotted.subplots(rows, columns, squeeze=False, sharey=True)
         for panel in axes.flat[len(findings) :]:
             panel.set_visible(False)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure, SubFigure
 from PIL import Image, ImageDraw, ImageFont
 
 from radcommons.explain.difference import Change
-from radcommons.pages import plot_style
+from radcommons.pages import drawing
 from radcommons.pictures import GAP, INK, PAPER, contact_sheet
 
 SIDE = 96  # smallest side of an image on a strip, pixels
@@ -167,8 +167,8 @@ def map_figure(
         region: mask (R, R) of where the finding is known to sit, outlined; None if unknown.
     """
     limit = float(np.abs(change.mean).max())
-    with plot_style():
-        figure = Figure(figsize=(7.6, 3.0 if not singles else 5.1), facecolor=DARK, layout="constrained")
+    with drawing(7.6, 3.0 if not singles else 5.1) as figure:
+        figure.set_facecolor(DARK)
         upper, *lower = figure.subfigures(2 if singles else 1, 1, height_ratios=[1.6, 1] if singles else None,
                                           squeeze=False)[:, 0]  # fmt: skip
         upper.set_facecolor(DARK)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -13,7 +12,7 @@ from PIL import Image
 from radcommons.explain.drawing import as_picture
 from radcommons.explain.finding_sets import title
 from radcommons.explain.scores import Scores
-from radcommons.pages import plot_style
+from radcommons.pages import drawing
 from radcommons.records import Correlation
 from radcommons.records.explain import Matrix
 
@@ -27,8 +26,7 @@ def matrix_figure(result: Correlation) -> Image.Image:
     """Correlation of labels with outputs, clustered, blocks outlined; beside it that of the labels in training."""
     k = len(result.findings)
     side = 1.9 + 0.34 * k
-    with plot_style():
-        figure = Figure(figsize=(2 * side + 1.2, side), layout="constrained")
+    with drawing(2 * side + 1.2, side) as figure:
         left, right = figure.subplots(1, 2)
         shown = _matrix(left, result.pearson, result)
         left.set(xlabel="classifier's output", ylabel="generator's label", title="label against classifier (Pearson)")
@@ -63,8 +61,7 @@ def scatter_figure(
     """The classifier's probability against the label's value, one panel per (label, output)."""
     columns = min(COLUMNS, len(pairs))
     rows = math.ceil(len(pairs) / columns)
-    with plot_style():
-        figure = Figure(figsize=(2.2 * columns, 2.0 * rows + 0.2), layout="constrained")
+    with drawing(2.2 * columns, 2.0 * rows + 0.2) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for axes, (label, output) in zip(panels, pairs, strict=False):
             i, j = findings.index(label), findings.index(output)

@@ -2,7 +2,7 @@ import pytest
 
 from radcommons.data.findings import CHEXPERT
 from radcommons.data.sources import list_chexpert
-from radcommons.errors import PathMissing, SettingRefused, TableRefused
+from radcommons.errors import PathMissing, TableRefused
 
 FINDINGS = [name if name != "Effusion" else "Pleural Effusion" for name in CHEXPERT]
 HEADER = ",".join(["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS])
@@ -95,12 +95,10 @@ def test_a_path_without_a_patient_is_refused(chexpert):
     assert "no patient folder" in list_chexpert([source]).refusals[0].reason
 
 
-def test_missing_tables_columns_and_policies_are_named(chexpert, tmp_path):
+def test_missing_tables_and_columns_are_named(chexpert, tmp_path):
     with pytest.raises(PathMissing, match=r"no train.csv or valid.csv"):
         list_chexpert([tmp_path])
     source = chexpert([row(1)], [])
-    with pytest.raises(SettingRefused, match="uncertain is 'u-one'; the nearest is 'u-ones'"):
-        list_chexpert([source], uncertain="u-one")
     table = source / "train.csv"
     table.write_text(table.read_text().replace("Fracture", "Frakture").replace("Lung Lesion", "Lesion"))
     with pytest.raises(TableRefused, match=r"no column for the finding 'Lung Lesion'.*finding 'Fracture'"):

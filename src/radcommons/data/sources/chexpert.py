@@ -9,7 +9,7 @@ from radcommons.data.film import age_years, sex
 from radcommons.data.findings import CHEXPERT
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.label_lists import Labels
-from radcommons.data.sources.labels import Uncertain, check_policy, choose_findings, column_labels
+from radcommons.data.sources.labels import Uncertain, choose_findings, column_labels
 from radcommons.data.sources.tables import AGE_NAMES, SEX_NAMES, Wanted, check_sources, read_table, tables_in
 from radcommons.data.sources.view_columns import statements_by_row
 from radcommons.data.views import NOTHING_DECLARED, Decision, Declared, decide
@@ -31,7 +31,6 @@ def list_chexpert(sources: Sequence[Path], *, findings: Sequence[str] | None = N
     (Irvin et al. 2019) and in the paper. The policies differ in -1: u-ones 1, u-zeros 0, u-ignore unknown, paper by
     finding (paper section 7; findings not listed there become 0).
     """
-    check_policy(uncertain)
     chosen = choose_findings(findings, CHEXPERT, default=CHEXPERT, source="CheXpert")
     folders = [source for source in check_sources(sources) if source.is_dir()]
     paths = [path for name in TABLES for path in tables_in(sources, name)]

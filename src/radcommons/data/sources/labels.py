@@ -9,12 +9,12 @@ import shlex
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal
 
 from radcommons.data.findings import NO_FINDING, VOCABULARY, canonical, canonical_list, canonical_or_none, folded
 from radcommons.data.sources.label_lists import MISLABELLED, LabelLists, Labels
 from radcommons.data.sources.tables import LABEL_NAMES, Table, Wanted
-from radcommons.errors import FindingUnknown, SettingRefused, TableRefused, nearest_hint
+from radcommons.errors import FindingUnknown, TableRefused, nearest_hint
 
 Uncertain = Literal["paper", "u-ones", "u-zeros", "u-ignore"]
 Level = Literal["present", "absent", "uncertain", "blank"]
@@ -49,12 +49,6 @@ class LabelRows:
     rows: list[Labels | str]
     policy: str
     notes: tuple[str, ...] = ()
-
-
-def check_policy(uncertain: str) -> None:
-    """Raise SettingRefused for an unknown policy on uncertain labels."""
-    if uncertain not in get_args(Uncertain):
-        raise SettingRefused(f"uncertain is '{uncertain}'; {nearest_hint(uncertain, get_args(Uncertain))}")
 
 
 def choose_findings(asked: Sequence[str] | None, offered: tuple[str, ...], *, default: tuple[str, ...], source: str
@@ -103,7 +97,6 @@ def read_labels(table: Table, *, findings: Sequence[str] | None, label_column: s
     """
     if label_column is not None:
         (label_column,) = table.require(Wanted("labels", (), label_column))
-    check_policy(uncertain)
     asked = None if findings is None else canonical_list(tuple(findings))
     if label_column is not None and label_column in taken:
         raise TableRefused(f"{table.name}: column '{label_column}' cannot be both the labels and an identifier")
