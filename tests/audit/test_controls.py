@@ -1,9 +1,12 @@
-"""Positive and negative controls: the planted duplicates (the others are run in test_flow.py)."""
+"""Controls and the detection limit (some controls are run in test_flow.py)."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from radcommons.audit import controls
-from radcommons.audit.controls import duplicates
+from radcommons.audit.controls import detection_limit, duplicates
 from radcommons.audit.inputs.material import Material
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.tests import train_test_duplicates
@@ -34,3 +37,9 @@ def test_planted_duplicates_need_no_new_search_among_the_films(
 ) -> None:
     monkeypatch.setattr(controls, "real_neighbours", lambda *_: pytest.fail("the films' neighbours are known"))
     assert duplicates(inputs, Policy()).behaved
+
+
+def test_the_smallest_share_that_is_detected_is_one_that_was_tried(inputs: PrivacyInputs, gathered: Material) -> None:
+    few = {space: some.take(np.arange(60)) for space, some in inputs.synthetic.items()}
+    share = detection_limit(replace(inputs, synthetic=few), Policy(), gathered, leaks=False)
+    assert share is not None and share >= 1 / 60 and share * 60 == pytest.approx(round(share * 60))

@@ -14,8 +14,7 @@ import torch
 
 from radcommons import __version__
 from radcommons.audit import page
-from radcommons.audit.controls import run_controls
-from radcommons.audit.detection_limit import detection_limit
+from radcommons.audit.controls import detection_limit, run_controls
 from radcommons.audit.fidelity import (
     LabelClassifier,
     common_findings,
