@@ -314,12 +314,11 @@ def show_record(out: Path, record: "StoreRecord", as_json: bool, notes: Sequence
     """Print the result of an import."""
     from radcommons.data.summary import refused_by_reason
 
-    parts = ", ".join(f"{part} {count:,}" for part, count in record.split.items())
     reasons = refused_by_reason(out)
     refused = f", {record.rejected:,} refused (see {out / 'rejected.csv'})" if record.rejected else ""
     absent = f", {record.absent:,} rows of the table have no image" if record.absent else ""
     lines = [
-        f"{out}: {record.images:,} images of {record.patients:,} patients ({parts}), "
+        f"{out}: {record.images:,} images of {record.patients:,} patients ({counts(record.split)}), "
         f"up to {record.resolutions[-1]} x {record.resolutions[-1]} pixels{refused}{absent}",
         *_by_word(reasons, record.declared),
         *(f"note: {note}" for note in notes),

@@ -100,14 +100,10 @@ class EnrichSettings(ExperimentSettings):
             ("kept_images", "kept_positives"),
             ("real_images", "kept_images"),
             ("real_positives", "kept_positives"),
+            ("synthetic_images", "synthetic_positives"),
         ):
             if getattr(self, part) > getattr(self, whole):
                 raise ValueError(f"'{part}' is {getattr(self, part)}, more than '{whole}', {getattr(self, whole)}")
-        if self.synthetic_positives > self.synthetic_images:
-            raise ValueError(
-                f"'synthetic_positives' is {self.synthetic_positives}, more than 'synthetic_images', "
-                f"{self.synthetic_images}"
-            )
         if self.kept_images - self.kept_positives > self.real_images - self.real_positives:
             raise ValueError("the enriched set keeps more films without the finding than the local set has")
         if self.positives < self.real_positives:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from radcommons.data.phantom import FINDINGS, Exam, draw_exams, healthy, render, site
+from radcommons.data.phantom import FINDINGS, Exam, draw_exams, render, site
 from radcommons.data.phantom.film import placement
 from radcommons.data.phantom.findings import deformation
 from radcommons.data.phantom.sites import Site
@@ -39,7 +39,7 @@ def labels_of(exams: list[Exam]) -> np.ndarray:
 def change_by(exams: list[Exam], finding: int, resolution: int = 64) -> tuple[np.ndarray, np.ndarray]:
     """How much brighter the finding makes each pixel, (n, R, R), and its mask."""
     ill, masks = render([only(exam, finding) for exam in exams], resolution)
-    well, _ = render([healthy(exam) for exam in exams], resolution)
+    well, _ = render([only(exam) for exam in exams], resolution)
     return ill.astype(float) - well, masks[:, finding]
 
 
@@ -136,7 +136,7 @@ def test_the_finding_absent_leaves_an_empty_mask(patients: list[Exam]) -> None:
     _, masks = render([only(exam, NODULE) for exam in patients[:3]], 32)
     assert masks[:, NODULE].any(axis=(1, 2)).all()
     assert not masks[:, :NODULE].any()
-    assert not render([healthy(patients[0])], 32)[1].any()
+    assert not render([only(patients[0])], 32)[1].any()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_pneumothorax_is_wider_at_the_apex(patients: list[Exam]) -> None:
 
 def test_cardiomegaly_widens_the_heart_in_the_picture(patients: list[Exam]) -> None:
     ill, masks = render([only(exam, HEART) for exam in patients], 128)
-    well, _ = render([healthy(exam) for exam in patients], 128)
+    well, _ = render([only(exam) for exam in patients], 128)
     for after, before, mask in zip(ill, well, masks[:, HEART], strict=True):
         rows = np.flatnonzero(mask.any(axis=1))
         row = slice(rows[len(rows) // 3], rows[2 * len(rows) // 3])
@@ -232,7 +232,7 @@ def test_collapse_raises_the_diaphragm_on_its_side(patients: list[Exam]) -> None
     for exam in patients:
         ill = only(exam, COLLAPSE)
         chest = thorax(exam.anatomy, exam.pose, 64, deformation(ill.labels, ill.lesions))
-        well = thorax(exam.anatomy, exam.pose, 64, deformation(healthy(exam).labels, exam.lesions))
+        well = thorax(exam.anatomy, exam.pose, 64, deformation(only(exam).labels, exam.lesions))
         raised = (chest.from_dome - well.from_dome)[0]
         side = exam.lesions[COLLAPSE].side
         assert raised[side * chest.x[0] > 0.3].min() > 0.04
@@ -254,7 +254,7 @@ def test_masks_lie_inside_the_body_and_off_the_black_border(patients: list[Exam]
 
 
 def test_lungs_are_dark_the_middle_bright_and_air_outside_black() -> None:
-    exams = [healthy(e) for e in draw_exams(15, site="A", seed=3)]
+    exams = [only(e) for e in draw_exams(15, site="A", seed=3)]
     mean = render(exams, 64)[0].mean(axis=0)
     lung, heart, abdomen, corner = mean[24, 18], mean[38, 33], mean[60, 24], mean[2, 2]
     assert corner < 10 < lung < 0.6 * heart
@@ -262,7 +262,7 @@ def test_lungs_are_dark_the_middle_bright_and_air_outside_black() -> None:
 
 
 def test_the_hearts_apex_points_to_the_viewers_right() -> None:
-    mean = render([healthy(e) for e in draw_exams(15, site="A", seed=3)], 64)[0].mean(axis=0)
+    mean = render([only(e) for e in draw_exams(15, site="A", seed=3)], 64)[0].mean(axis=0)
     row = mean[38]
     assert row[34:46].mean() > row[18:30].mean() + 20
 
@@ -314,7 +314,7 @@ def test_a_finding_often_persists_to_the_patients_next_image(population: dict[st
 
 
 def test_the_sites_look_different() -> None:
-    images = {name: render([healthy(e) for e in draw_exams(15, site=name, seed=5)], 64)[0] for name in "AB"}
+    images = {name: render([only(e) for e in draw_exams(15, site=name, seed=5)], 64)[0] for name in "AB"}
     contrast = {name: i.std(axis=(1, 2)) for name, i in images.items()}
     gap = contrast["A"].mean() - contrast["B"].mean()
     assert gap > max(c.std() for c in contrast.values())

@@ -54,11 +54,6 @@ class Exam:
     lesions: tuple[Lesion, ...]
 
 
-def healthy(exam: Exam) -> Exam:
-    """The same patient, position and film without any finding."""
-    return replace(exam, labels=(0,) * len(FINDINGS))
-
-
 def draw_exams(patients: int, *, site: str, seed: int) -> list[Exam]:
     """One to four exams of each of `patients` patients; patient i depends on (seed, site, i) only.
 
