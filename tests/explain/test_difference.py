@@ -1,4 +1,5 @@
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from radcommons.explain.latents import draw_first
 ALONE, BOTH = ("Effusion",), ("Effusion", "Cardiomegaly")
 
 
-def measured(generator, sets=(ALONE,), n=40, smoothing=0.0, heats=None, **more):
-    return measure(generator, sets, n=n, seed=3, smoothing=smoothing, heats=heats or {}, **more)
+def measured(generator, sets=(ALONE,), n=40, smoothing=0.0, heats=None, kept=None):
+    with TemporaryDirectory() as folder:
+        kept = kept or Path(folder)
+        return measure(generator, sets, n=n, seed=3, smoothing=smoothing, heats=heats or {}, kept=kept)
 
 
 def test_a_map_is_what_the_label_paints_and_red_where_it_brightens(painter, heats) -> None:

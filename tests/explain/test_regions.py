@@ -1,3 +1,6 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
 
@@ -11,7 +14,8 @@ EFFUSION, HEART = ("Effusion",), ("Cardiomegaly",)
 
 def scored(generator, regions: Regions, chosen=EFFUSION):
     known = {chosen: heat} if (heat := regions.of(chosen)) is not None else {}
-    (change,) = measure(generator, [chosen], n=40, seed=3, smoothing=0, heats=known)
+    with TemporaryDirectory() as folder:
+        (change,) = measure(generator, [chosen], n=40, seed=3, smoothing=0, heats=known, kept=Path(folder))
     return score(change, regions, body_mask(change.healthy), rng=np.random.default_rng(0))
 
 

@@ -1,13 +1,13 @@
 """Is the generator good? Distances between sets of images, and diversity within a finding."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from radcommons.audit.histogram import histogram
 from radcommons.audit.inputs.material import BALANCED, SYNTHETIC, Material
+from radcommons.data.listing import Part
 from radcommons.extractors import Features, extract, same_extractor
 from radcommons.metrics.frechet import frechet_distance, frechet_interval
 from radcommons.metrics.kid import kid_interval, squared_mmd
@@ -19,8 +19,7 @@ from radcommons.seeds import numpy_stream
 PAIRS_AT_ONCE = 100
 NEIGHBOURS = 5  # of the manifolds of precision, recall, density and coverage
 CONTROLS_AT_ONCE = 256  # images
-ControlSet = Literal["noise", "blurred training films"]
-CONTROLS: tuple[ControlSet, ...] = ("noise", "blurred training films")
+CONTROLS: tuple[ImageSet, ...] = ("noise", "blurred training films")
 Reference = tuple[ImageSet, Features, np.ndarray]  # its name, features, and the patient of each film
 BLUR = 1 / 16  # of the image's side: deviation of the blur of the control, which leaves the outlines of the body
 
@@ -35,18 +34,17 @@ def quality_scores(material: Material) -> list[QualityScore]:
     rng = numpy_stream(material.settings.seed, "quality")
     size = min(len(films["train"]), len(films["test"]), len(films[SYNTHETIC]))
 
-    def some(name: str, rows: np.ndarray) -> Features:
-        return features[name].take(rows)
-
     def any_of(name: str) -> np.ndarray:
         return np.sort(rng.choice(len(films[name]), size, replace=False))
 
-    test = any_of("test")
-    held_out: Reference = "held-out films", some("test", test), films["test"].patients[test]
+    def reference(name: ImageSet, part: Part, rows: np.ndarray) -> Reference:
+        return name, features[part].take(rows), films[part].patients[rows]
+
+    held_out = reference("held-out films", "test", any_of("test"))
     train: Reference = "training films", features["train"], films["train"].patients
     jobs: list[tuple[ImageSet, Features, Reference, str | None]] = [
-        ("training films", some("train", any_of("train")), held_out, None),
-        ("synthetic images", some(SYNTHETIC, any_of(SYNTHETIC)), held_out, None),
+        ("training films", features["train"].take(any_of("train")), held_out, None),
+        ("synthetic images", features[SYNTHETIC].take(any_of(SYNTHETIC)), held_out, None),
         ("synthetic images", features[SYNTHETIC], train, None),
     ]
     by_finding = list(_by_finding(material))
@@ -55,15 +53,11 @@ def quality_scores(material: Material) -> list[QualityScore]:
         count = min(min(len(ours), len(theirs)) for _, ours, theirs in by_finding)
         drawn = [[rng.choice(rows, count, replace=False) for rows in pair] for _, *pair in by_finding]
         ours, theirs = (np.concatenate(rows) for rows in zip(*drawn, strict=True))
-        equal: Reference = (
-            "training films, equal counts per finding",
-            some("train", theirs),
-            films["train"].patients[theirs],
-        )
-        jobs.append(("synthetic images, equal counts per finding", some(BALANCED, ours), equal, None))
+        equal = reference("training films, equal counts per finding", "train", theirs)
+        jobs.append(("synthetic images, equal counts per finding", features[BALANCED].take(ours), equal, None))
     for finding, ours, theirs in by_finding:
-        showing: Reference = "training films", some("train", theirs), films["train"].patients[theirs]
-        jobs.append(("synthetic images", some(BALANCED, ours), showing, finding))
+        showing = reference("training films", "train", theirs)
+        jobs.append(("synthetic images", features[BALANCED].take(ours), showing, finding))
     jobs += [(control, _control(material, control, size), held_out, None) for control in CONTROLS]
     scores = []
     with material.track("Quality", total=len(jobs), unit="comparisons") as advance:
@@ -107,7 +101,7 @@ def _score(
     )
 
 
-def _control(material: Material, control: ControlSet, count: int) -> Features:
+def _control(material: Material, control: ImageSet, count: int) -> Features:
     """Features of `count` images that no useful generator draws: grey values at random, or films blurred too far."""
     rng = numpy_stream(material.settings.seed, "quality", control)
     side = material.subject.resolution

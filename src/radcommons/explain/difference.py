@@ -2,10 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
@@ -33,7 +32,7 @@ class Change:
         standard_error: standard error of `mean`, same shape.
         healthy: mean image without any finding, float64 (R, R).
         rms: root mean square difference over all pixels of each latent vector, not smoothed, grey levels (n,).
-        rms_inside, rms_outside: the same inside the known region and where the finding never sits; None if unknown.
+        rms_inside, rms_outside: the same inside the known region and where the finding never sits; NaN if unknown.
     """
 
     findings: FindingSet
@@ -41,8 +40,8 @@ class Change:
     standard_error: np.ndarray
     healthy: np.ndarray
     rms: np.ndarray
-    rms_inside: np.ndarray | None
-    rms_outside: np.ndarray | None
+    rms_inside: np.ndarray
+    rms_outside: np.ndarray
 
     @property
     def clear(self) -> np.ndarray:
@@ -56,30 +55,24 @@ class Change:
         return float(np.abs(self.mean).max()) < ONE_LEVEL
 
 
-@dataclass
 class RunningSums:
     """Sums over latent vectors so far; an interrupted command continues from the last save.
 
     Attributes:
-        kept: where the sums are saved; None = nowhere.
+        kept: where the sums are saved.
         moments: of images (k, R, R): the healthy image, then one difference per set of findings; None before the first.
         rms: of every latent vector so far, (sets, 3, n).
     """
 
-    kept: Kept | None
-    moments: Moments | None = None
-    rms: list[np.ndarray] = field(default_factory=list)
-    _saved: float = field(default_factory=time.monotonic)
-
-    @classmethod
-    def begin(cls, kept: Kept | None) -> Self:
+    def __init__(self, kept: Kept) -> None:
         """Continue from what an interrupted command saved, or start at zero."""
-        sums = cls(kept)
-        saved = kept.get(SUMS) if kept is not None else None
-        if saved is not None:
-            sums.moments = Moments(int(saved["count"]), saved["mean"], saved["squares"])
-            sums.rms = [saved["rms"]]
-        return sums
+        self.kept = kept
+        self.moments: Moments | None = None
+        self.rms: list[np.ndarray] = []
+        self._saved = time.monotonic()
+        if (saved := kept.get(SUMS)) is not None:
+            self.moments = Moments(int(saved["count"]), saved["mean"], saved["squares"])
+            self.rms = [saved["rms"]]
 
     @property
     def done(self) -> int:
@@ -90,14 +83,13 @@ class RunningSums:
         """Add the next latent vectors; saves every `SAVE_EVERY` seconds."""
         self.moments = moments if self.moments is None else self.moments.join(moments)
         self.rms.append(rms)
-        if self.kept is not None and time.monotonic() - self._saved > SAVE_EVERY:
+        if time.monotonic() - self._saved > SAVE_EVERY:
             self.save()
 
     def save(self) -> None:
         """Save the sums, whole or not at all."""
         m = self.moments
-        if self.kept is None or m is None:
-            return
+        assert m is not None
         rms = np.concatenate(self.rms, -1)
         self.kept.put(SUMS, count=np.array(m.count), mean=m.mean, squares=m.squares, rms=rms)
         self._saved = time.monotonic()
@@ -111,7 +103,7 @@ def measure(
     seed: int,
     smoothing: float,
     heats: Mapping[FindingSet, np.ndarray],
-    kept: Path | None = None,
+    kept: Path,
     track: Track = silent,
 ) -> list[Change]:
     """Measure the change that each set of findings makes, over the first `n` latent vectors of a seed.
@@ -126,7 +118,8 @@ def measure(
         kept: folder of the sums so far. The next call with the same request continues from it; the caller removes it.
     """
     sigma = smoothing * generator.resolution
-    regions = [split_region(heats[chosen]) if chosen in heats else None for chosen in sets]
+    nowhere = np.zeros((2, generator.resolution, generator.resolution), bool)
+    regions = [split_region(heats[chosen]) if chosen in heats else nowhere for chosen in sets]
     size = generator.block_size
     nothing = labels(generator, (), np.zeros(size))
     raised = [labels(generator, chosen, np.ones(size)) for chosen in sets]
@@ -142,8 +135,10 @@ def measure(
             rms.append(_rms(difference, region))
         return Moments.stack(moments), np.stack(rms)
 
-    request = _request(generator, sets, n, seed, smoothing, heats)
-    sums = RunningSums.begin(None if kept is None else Kept(kept, request))
+    request = hashlib.sha256(repr((generator.digest, sets, n, seed, smoothing, size)).encode())
+    for chosen, heat in heats.items():
+        request.update(repr(chosen).encode() + heat.tobytes())
+    sums = RunningSums(Kept(kept, request.hexdigest()))
     starts = range(sums.done, n, size)
     images = 1 + len(sets)
     with track("Difference maps", total=n * images, done=sums.done * images) as advance:
@@ -161,26 +156,11 @@ def measure(
             standard_error=error[place + 1],
             healthy=mean[0],
             rms=values[place, 0],
-            rms_inside=None if region is None else values[place, 1],
-            rms_outside=None if region is None else values[place, 2],
+            rms_inside=values[place, 1],
+            rms_outside=values[place, 2],
         )
-        for place, (chosen, region) in enumerate(zip(sets, regions, strict=True))
+        for place, chosen in enumerate(sets)
     ]
-
-
-def _request(
-    generator: Generator,
-    sets: Sequence[FindingSet],
-    n: int,
-    seed: int,
-    smoothing: float,
-    heats: Mapping[FindingSet, np.ndarray],
-) -> str:
-    """Digest of everything that the sums depend on."""
-    digest = hashlib.sha256(repr((generator.digest, sets, n, seed, smoothing, generator.block_size)).encode())
-    for chosen, heat in heats.items():
-        digest.update(repr(chosen).encode() + heat.tobytes())
-    return digest.hexdigest()
 
 
 def smooth(images: np.ndarray, sigma: float) -> np.ndarray:
@@ -190,10 +170,9 @@ def smooth(images: np.ndarray, sigma: float) -> np.ndarray:
     return np.stack([cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for image in images])
 
 
-def _rms(difference: np.ndarray, region: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Root mean square of differences (n, R, R): everywhere, inside a region, where the finding never sits; (3, n)."""
+def _rms(difference: np.ndarray, region: Iterable[np.ndarray]) -> np.ndarray:
+    """Root mean square of differences (n, R, R): everywhere, and in each mask (R, R), NaN if it is empty; (k, n)."""
     squared = np.square(difference, dtype=np.float64)
-    everywhere = squared.mean(axis=(1, 2))
-    parts = [squared[:, mask].mean(axis=1) if mask.any() else np.full(len(squared), np.nan) for mask in region or ()]
-    result: np.ndarray = np.sqrt(np.stack([everywhere, *(parts or [everywhere, everywhere])]))
+    parts = [squared[:, mask].mean(axis=1) if mask.any() else np.full(len(squared), np.nan) for mask in region]
+    result: np.ndarray = np.sqrt(np.stack([squared.mean(axis=(1, 2)), *parts]))
     return result

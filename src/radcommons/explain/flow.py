@@ -11,7 +11,6 @@ import numpy as np
 
 from radcommons.errors import SettingRefused
 from radcommons.explain import page
-from radcommons.explain.audit_link import read_audit
 from radcommons.explain.correlate import FEWEST_IMAGES, common_findings, parse_pairs
 from radcommons.explain.correlate import correlate as correlate_labels
 from radcommons.explain.difference import Change, measure
@@ -25,7 +24,7 @@ from radcommons.explain.drawing import (
     strip,
 )
 from radcommons.explain.finding_sets import FindingSet, choose, stem, title
-from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder
+from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder, read_audit
 from radcommons.explain.identity import IdentityCheck, mean_with_interval
 from radcommons.explain.interpolation import draw_interpolations, strengths
 from radcommons.explain.latents import draw_first
@@ -247,9 +246,7 @@ def _maps(
         track=track,
     )
     body = body_mask(changes[0].healthy)
-    identity = (
-        None if extractor is None else IdentityCheck.draw(generator, extractor, min(IDENTITY_PAIRS, asked.n), seed)
-    )
+    identity = None if extractor is None else IdentityCheck(generator, extractor, min(IDENTITY_PAIRS, asked.n), seed)
     with track("Scoring and drawing maps", total=len(sets), unit="maps") as advance:
         for change in changes:
             chosen = change.findings

@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
-from radcommons.errors import PathInUse
-from radcommons.explain import audit_link
+from radcommons.errors import PathInUse, PathMissing, SettingRefused
 from radcommons.files import read_arrays, write_whole
 from radcommons.folders import claim
 from radcommons.models.generator import Generator
@@ -16,8 +15,27 @@ from radcommons.records import AuditReport, Explanation, InterpolationResult, Ma
 
 RECORD = "explain.json"
 PAGE = "explain.html"
+AUDIT = "audit.json"  # no picture, identifier or row of a store is in it
 UNFINISHED = ".map"  # sums of an interrupted map
 MORPHS, MAPS, CORRELATION = "morph", "map", "correlation"  # subfolders
+
+
+def read_audit(folder: Path, generator: Generator) -> AuditReport:
+    """The report of ``radcommons audit --out FOLDER``.
+
+    Raises:
+        PathMissing: the folder has no finished audit.
+        SettingRefused: the report is damaged, or it is about other weights than the generator's.
+    """
+    path = folder / AUDIT
+    if not path.is_file():
+        raise PathMissing(f"{path} does not exist; name the folder of a finished 'radcommons audit'")
+    report = AuditReport.read(path, refused=SettingRefused, remedy="audit the generator again")
+    if report.digest != generator.digest:
+        raise SettingRefused(
+            f"{path} audits other weights ({report.subject}), not those of {generator.name}; audit {generator.name}"
+        )
+    return report
 
 
 class ExplainFolder:
@@ -56,7 +74,7 @@ class ExplainFolder:
         for subfolder in (MORPHS, MAPS, CORRELATION):
             (path / subfolder).mkdir(exist_ok=True)
         if report is not None:
-            write_whole(path / audit_link.RECORD, report.to_json())
+            write_whole(path / AUDIT, report.to_json())
         return folder
 
     def add(self, kind: Literal["morphs", "maps"], result: InterpolationResult | MapResult) -> None:
@@ -72,7 +90,7 @@ class ExplainFolder:
     def audit(self) -> AuditReport | None:
         """The record of the linked audit; None if there is none, or it cannot be read."""
         try:
-            return AuditReport.model_validate_json((self.path / audit_link.RECORD).read_bytes())
+            return AuditReport.model_validate_json((self.path / AUDIT).read_bytes())
         except (OSError, ValidationError):
             return None
 

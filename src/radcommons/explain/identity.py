@@ -1,8 +1,5 @@
 """Does the image still show the same person when only the label changes?"""
 
-from dataclasses import dataclass
-from typing import Self
-
 import numpy as np
 
 from radcommons.classify.intervals import estimate
@@ -15,7 +12,6 @@ from radcommons.records import Estimate
 BOOTSTRAP_SAMPLES = 1000
 
 
-@dataclass(frozen=True)
 class IdentityCheck:
     """Compares images with and without findings by their features.
 
@@ -23,16 +19,10 @@ class IdentityCheck:
         features: of the first n latent vectors of the seed, drawn without any finding, float32 (n, d).
     """
 
-    generator: Generator
-    extractor: Extractor
-    seed: int
-    features: np.ndarray
-
-    @classmethod
-    def draw(cls, generator: Generator, extractor: Extractor, count: int, seed: int) -> Self:
+    def __init__(self, generator: Generator, extractor: Extractor, count: int, seed: int) -> None:
         """Draw the first `count` latent vectors of a seed without findings."""
-        images = draw_first(generator, (), count, seed)
-        return cls(generator, extractor, seed, extract(extractor, images).values)
+        self.generator, self.extractor, self.seed = generator, extractor, seed
+        self.features = extract(extractor, draw_first(generator, (), count, seed)).values
 
     def change(self, chosen: FindingSet, *, rng: np.random.Generator) -> Estimate | None:
         """How much the findings change the person, see `identity_change`; None if all images are alike or n is 1."""

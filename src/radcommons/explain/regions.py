@@ -73,9 +73,7 @@ def read_regions(
 def score(change: Change, regions: Regions, body: np.ndarray, *, rng: np.random.Generator) -> RegionScore | None:
     """Score a map against the region of its findings; None if the region is unknown or the map is empty."""
     heat = regions.of(change.findings)
-    if heat is None or change.collapsed or change.rms_inside is None or change.rms_outside is None:
-        return None
-    if np.isnan(change.rms_outside).any():  # the finding sits everywhere
+    if heat is None or change.collapsed or np.isnan(change.rms_outside).any():  # NaN: the finding sits everywhere
         return None
     own = auroc_inside(change.mean, heat)
     gain = gain_inside(change.mean, heat)

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from radcommons.metrics.classification import quotient
 from radcommons.metrics.sample_statistics import Statistic, auc, average_precision, true_positive_rate
 from radcommons.metrics.thresholds import Confusion, outcomes
 
@@ -45,8 +46,7 @@ def bootstrap_mean(resampled: np.ndarray) -> np.ndarray:
     NaN where all are. Hardly any sample has both classes of every rare finding.
     """
     defined = ~np.isnan(resampled)
-    sums, counts = np.where(defined, resampled, 0).sum(axis=1), defined.sum(axis=1)
-    return np.asarray(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
+    return quotient(np.where(defined, resampled, 0).sum(axis=1), defined.sum(axis=1))
 
 
 def bootstrap_auc(

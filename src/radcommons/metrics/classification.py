@@ -3,6 +3,11 @@
 import numpy as np
 
 
+def quotient(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``part / whole``, float64; NaN where `whole` is not above 0."""
+    return np.asarray(np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0))
+
+
 def split_classes(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores (n,) of the positives and of the negatives; labels (n,) are 1, 0 or NaN for unknown, which is left out."""
     return scores[labels == 1], scores[labels == 0]

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
-from radcommons.metrics.classification import wins
+from radcommons.metrics.classification import quotient, wins
 
 BLOCK_CELLS = 2**21  # permutations times patients at once, 16 MB of signs
 ROUNDING = 1e-13  # of the sum of all terms: by this much two sums that are equal may differ
@@ -107,8 +107,7 @@ def delong_test(first: np.ndarray, second: np.ndarray, labels: np.ndarray, patie
     rows = np.unique(patients, return_inverse=True)[1]
     results = np.array([_delong(first[:, f], second[:, f], labels[:, f], rows) for f in range(labels.shape[1])])
     difference, error = results.reshape(-1, 2).T
-    distance = np.divide(difference, error, out=np.full(len(error), np.nan), where=error > 0)
-    p_value = 2 * ndtr(-np.abs(distance))
+    p_value = 2 * ndtr(-np.abs(quotient(difference, error)))
     p_value[(difference == 0) & (error == 0)] = 1
     return DelongTest(difference, error, p_value)
 

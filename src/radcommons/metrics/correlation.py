@@ -5,6 +5,8 @@ from scipy import stats
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
+from radcommons.metrics.classification import quotient
+
 FIELLER = 1.06  # variance of Fisher's z of a rank correlation, times n - 3
 
 
@@ -18,7 +20,7 @@ def pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         (k,) in [-1, 1]; NaN where either is constant.
     """
     x, y = x - x.mean(dtype=np.float64), y - y.mean(axis=0, dtype=np.float64)
-    return _ratio(x @ y, np.sqrt((x @ x) * np.square(y).sum(axis=0)))
+    return _correlation(x @ y, np.sqrt((x @ x) * np.square(y).sum(axis=0)))
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -61,7 +63,7 @@ def weighted_pearson(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     centred = vectors - share @ vectors
     covariance = (centred * share[:, None]).T @ centred
     spread = np.sqrt(covariance.diagonal())
-    return _ratio(covariance, np.outer(spread, spread))
+    return _correlation(covariance, np.outer(spread, spread))
 
 
 def clusters(correlation: np.ndarray, *, joined_at: float) -> tuple[np.ndarray, np.ndarray]:
@@ -85,8 +87,6 @@ def clusters(correlation: np.ndarray, *, joined_at: float) -> tuple[np.ndarray, 
     return np.asarray(hierarchy.leaves_list(tree), np.int64), blocks
 
 
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Clipped to [-1, 1]; NaN where the lower part is 0."""
-    safe = np.where(below > 0, below, 1.0)
-    ratio: np.ndarray = np.where(below > 0, np.clip(above / safe, -1, 1), np.nan)
-    return ratio
+def _correlation(covariance: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Clipped to [-1, 1], since rounding may exceed it."""
+    return np.asarray(np.clip(quotient(covariance, spread), -1, 1))

@@ -7,7 +7,7 @@ measure what share of wrong labels is found.
 
 import numpy as np
 
-from radcommons.metrics.classification import true_positive_rate_at
+from radcommons.metrics.classification import quotient, true_positive_rate_at
 
 ABSENT, PRESENT = 0, 1
 
@@ -37,12 +37,8 @@ def class_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarra
     Source: Northcutt 2021, eq. 2.
     """
     confidence = self_confidence(probabilities, labels)
-    thresholds = np.full((labels.shape[1], 2), np.nan)
-    for kind in (ABSENT, PRESENT):
-        of_kind = labels == kind
-        sums, counts = np.where(of_kind, confidence, 0).sum(axis=0), of_kind.sum(axis=0)
-        np.divide(sums, counts, out=thresholds[:, kind], where=counts > 0)
-    return thresholds
+    classes = [labels == kind for kind in (ABSENT, PRESENT)]
+    return np.stack([quotient(np.where(c, confidence, 0).sum(axis=0), c.sum(axis=0)) for c in classes], axis=1)
 
 
 def confident_joint(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -78,8 +74,7 @@ def wrong_labels(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     given = np.stack([(labels == kind).sum(axis=0) for kind in (ABSENT, PRESENT)], axis=1)
     confident = joint.sum(axis=2)
     crossed = np.stack([joint[:, ABSENT, PRESENT], joint[:, PRESENT, ABSENT]], axis=1)
-    undefined = np.full(given.shape, np.nan)
-    return np.asarray(np.divide(crossed * given, confident, out=undefined, where=confident > 0))
+    return quotient(crossed * given, confident)
 
 
 def label_margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

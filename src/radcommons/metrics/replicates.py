@@ -39,8 +39,7 @@ class Replicated:
 
         Source: Howe 1974 (Welch-Howe approximation).
         """
-        beyond = (1 - level) / 2
-        return self._reach(beyond)
+        return self._reach((1 - level) / 2)
 
     def detectable(self, level: float, power: float) -> float:
         """The true mean whose interval of this level would leave 0 out with this probability, >= 0.

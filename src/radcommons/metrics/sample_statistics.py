@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse import csr_array
 
+from radcommons.metrics.classification import quotient
+
 # Counts of the patients, whole numbers as float (p, b) for b samples -> the statistic of each, (b,).
 Statistic = Callable[[np.ndarray], np.ndarray]
 
@@ -23,7 +25,7 @@ def auc(scores: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Statistic:
     def statistic(counts: np.ndarray) -> np.ndarray:
         positives, beaten = at @ counts, np.cumsum(twice @ counts, axis=0)  # (k, b), (k + 1, b)
         wins = np.einsum("kb,kb->b", positives, beaten[:-1])
-        return _ratio(wins, positives.sum(axis=0) * beaten[-1])  # both doubled, so that a tie is a whole number
+        return quotient(wins, positives.sum(axis=0) * beaten[-1])  # both doubled, so that a tie is a whole number
 
     return statistic
 
@@ -37,7 +39,7 @@ def average_precision(scores: np.ndarray, labels: np.ndarray, rows: np.ndarray) 
         found = np.cumsum(positives[::-1], axis=0)[::-1]  # at this threshold or above
         alarms = found + lower[-1] - lower[:-1]
         precisions = np.divide(found, alarms, out=np.zeros_like(found), where=alarms > 0)
-        return _ratio(np.einsum("kb,kb->b", positives, precisions), positives.sum(axis=0))
+        return quotient(np.einsum("kb,kb->b", positives, precisions), positives.sum(axis=0))
 
     return statistic
 
@@ -51,7 +53,7 @@ def true_positive_rate(
     def statistic(counts: np.ndarray) -> np.ndarray:
         positives, lower = at @ counts, np.cumsum(below @ counts, axis=0)
         within = (lower[-1] - lower[:-1]) / lower[-1] <= false_positive_rate
-        return _ratio((positives * within).sum(axis=0), positives.sum(axis=0))
+        return quotient((positives * within).sum(axis=0), positives.sum(axis=0))
 
     return statistic
 
@@ -75,7 +77,3 @@ def _places(scores: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> tuple[c
 
     height = len(values) + 1
     return table(at, positive, height - 1), table(above, negative, height), table(not_below, negative, height)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))

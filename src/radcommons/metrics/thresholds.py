@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radcommons.errors import TooFewImages
-from radcommons.metrics.classification import roc_curve, split_classes
+from radcommons.metrics.classification import quotient, roc_curve, split_classes
 
 
 @dataclass(frozen=True)
@@ -24,33 +24,33 @@ class Confusion:
     def accuracy(self) -> np.ndarray:
         """Share of the images that are called correctly, [0, 1]."""
         right = self.true_positive + self.true_negative
-        return _share(right, right + self.false_positive + self.false_negative)
+        return quotient(right, right + self.false_positive + self.false_negative)
 
     @property
     def sensitivity(self) -> np.ndarray:
         """Share of the positives that are found, [0, 1]; NaN without positives."""
-        return _share(self.true_positive, self.true_positive + self.false_negative)
+        return quotient(self.true_positive, self.true_positive + self.false_negative)
 
     @property
     def specificity(self) -> np.ndarray:
         """Share of the negatives that raise no alarm, [0, 1]; NaN without negatives."""
-        return _share(self.true_negative, self.true_negative + self.false_positive)
+        return quotient(self.true_negative, self.true_negative + self.false_positive)
 
     @property
     def ppv(self) -> np.ndarray:
         """Share of the alarms that are right, [0, 1]; NaN without an alarm. It falls with the prevalence."""
-        return _share(self.true_positive, self.true_positive + self.false_positive)
+        return quotient(self.true_positive, self.true_positive + self.false_positive)
 
     @property
     def npv(self) -> np.ndarray:
         """Share of the images without an alarm that are negative, [0, 1]; NaN where every image raises an alarm."""
-        return _share(self.true_negative, self.true_negative + self.false_negative)
+        return quotient(self.true_negative, self.true_negative + self.false_negative)
 
     @property
     def f1(self) -> np.ndarray:
         """Harmonic mean of sensitivity and PPV, [0, 1]; NaN with neither positives nor alarms."""
         twice = 2 * self.true_positive
-        return _share(twice, twice + self.false_positive + self.false_negative)
+        return quotient(twice, twice + self.false_positive + self.false_negative)
 
 
 def confusion(scores: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) -> Confusion:
@@ -115,8 +115,3 @@ def _points(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     false_positive_rates, true_positive_rates = roc_curve(positive, negative)
     thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
     return thresholds, false_positive_rates[1:], true_positive_rates[1:]
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    undefined = np.full(np.shape(whole), np.nan)
-    return np.asarray(np.divide(part, whole, out=undefined, where=np.asarray(whole) > 0))

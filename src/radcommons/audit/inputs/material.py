@@ -131,7 +131,7 @@ def chosen_rows(store: Store, settings: AuditSettings) -> dict[Part, np.ndarray]
         if count < FEWEST_PATIENTS:
             raise TooFewImages(
                 f"{store.path} has {count} patients {what} ('{part}'); an audit needs {FEWEST_PATIENTS} or more: "
-                "import more films, or import them with --split and a list of the test images"
+                "import again with more films, or with lists of the films of each part (--split)"
             )
     return rows
 
