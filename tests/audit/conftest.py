@@ -47,6 +47,7 @@ def sizes() -> AuditSettings:
         permutations=1200,
         fid_halves=10,
         classifier_images=160,
+        sensitivity=False,
         pairs=30,
         fewest=8,
         inverted_films=16,

@@ -15,6 +15,7 @@ from radcommons import audit
 from radcommons.audit import flow
 from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.planted import slightly_changed
+from radcommons.audit.sensitivity import CHANGES
 from radcommons.audit.settings import AuditSettings
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
@@ -45,6 +46,7 @@ def line_of(report: AuditReport, rule: str) -> PolicyLine:
 def test_a_run_is_audited_with_every_test_and_every_control(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path
 ) -> None:
+    sizes = sizes.model_copy(update={"sensitivity": True})
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes, controls=True)
     done = {test.kind for test in report.privacy if test.skipped is None}
     assert done == set(get_args(PrivacyTestKind))
@@ -63,11 +65,16 @@ def test_a_run_is_audited_with_every_test_and_every_control(
         assert test.skipped or test.p_value is None or 0 < test.p_value <= 1
     whole = [s for s in report.quality if s.reference == "held-out films"]
     assert len({s.image_count for s in whole}) == 1, "these rows compare"
-    fid = {s.images: s.fid.value for s in whole if s.fid is not None}
+    fid = {s.images: s.fid.value for s in whole if s.fid is not None and s.change is None}
     assert fid["training films"] < fid["blurred training films"] < fid["noise"]
     assert fid["training films"] < fid["synthetic images"]
+    changed = {s.change: s for s in report.quality if s.change}
+    assert changed.keys() == CHANGES.keys() and all(s.images == "changed training films" for s in changed.values())
+    assert [s.images for s in report.spectra] == ["training films", "synthetic images"]
+    assert max(abs(ratio - 1) for ratio in report.spectra[0].ratio) < 0.5, "films of one hospital"
     assert report.judgement.privacy == "passed" and report.judgement.quality == "failed", "it learned next to nothing"
 
+    assert "stripes of 2 grey levels" in (tmp_path / "a" / "report.html").read_text()
     saved = AuditReport.model_validate_json((tmp_path / "a" / "audit.json").read_bytes())
     assert saved == report
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["audit.json", "report.html"]

@@ -26,6 +26,7 @@ from radcommons.audit.inputs.material import Material, chosen_rows, gather
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.inputs.subject import Subject, open_subject
 from radcommons.audit.quality import diversities, quality_scores
+from radcommons.audit.sensitivity import spectra
 from radcommons.audit.settings import AuditSettings
 from radcommons.audit.tests import sample_tests, store_tests, weight_tests
 from radcommons.audit.tests.patient_level_split import patients_in_training, trained_on_store
@@ -38,7 +39,16 @@ from radcommons.policy.judge import judge
 from radcommons.policy.privacy import is_positive
 from radcommons.policy.settings import Policy
 from radcommons.progress import Track, silent
-from radcommons.records import AuditReport, AuditResults, Control, Diversity, Fidelity, PrivacyTest, QualityScore
+from radcommons.records import (
+    AuditReport,
+    AuditResults,
+    Control,
+    Diversity,
+    Fidelity,
+    PrivacyTest,
+    QualityScore,
+    Spectrum,
+)
 from radcommons.resume import Kept
 from radcommons.versions import versions
 
@@ -102,6 +112,7 @@ def run(
 
         # ---- quality ----
         scores = work.records("quality", QualityScore, lambda: quality_scores(material))
+        bands = work.records("spectra", Spectrum, lambda: spectra(material))
         spread = work.records("diversity", Diversity, lambda: diversities(material))
         labels = given
         if labels is None and settings.classifier_images:
@@ -139,6 +150,7 @@ def run(
             request_sha256=request,
             versions=versions("torch", "numpy"),
             quality=tuple(scores),
+            spectra=tuple(bands),
             diversity=tuple(spread),
             fidelity=tuple(faithful),
             label_classifier=labels.description if labels else None,

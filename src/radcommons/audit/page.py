@@ -11,7 +11,7 @@ from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.neighbours.nearest import SPACES
 from radcommons.pages import drawing, picture, plot, render_page
 from radcommons.pictures import contact_sheet
-from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest, Space
+from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest, Space, Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +40,7 @@ def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> st
         sheets={space: neighbour_sheet(material, inputs, space) for space in SPACES},
         distances={test.name: distance_plot(test.spread, test) for test in report.privacy if test.spread is not None},
         attacks=attack_plot(report.privacy),
+        spectrum=spectrum_plot(report.spectra) if report.spectra else None,
         diversity=diversity_plot(report.diversity) if report.diversity else None,
         fidelity=fidelity_plot(report.fidelity) if any(f.strengths for f in report.fidelity) else None,
     )
@@ -106,6 +107,18 @@ def attack_plot(tests: Sequence[PrivacyTest]) -> Markup | None:
         linear.set(ylabel="true positive rate (training patients)", title="who was in training?")
         linear.legend(frameon=False, loc="lower right")
         return plot(figure, "ROC curves of the membership attacks")
+
+
+def spectrum_plot(spectra: Sequence[Spectrum]) -> Markup:
+    """Power by spatial frequency over that of held-out films."""
+    figure, axes = _figure(5.2, 2.7)
+    colours = {"training films": REAL, "synthetic images": OURS}
+    for one in spectra:
+        axes.stairs(one.ratio, one.edges, baseline=None, color=colours[one.images], label=one.images, linewidth=1.6)
+    axes.axhline(1, color="0.6", linewidth=0.8, linestyle="--")
+    axes.set(yscale="log", xlabel="frequency, cycles per pixel", ylabel="power over held-out films")
+    axes.legend(frameon=False, fontsize=8)
+    return plot(figure, "Power by spatial frequency, over that of held-out films")
 
 
 def diversity_plot(found: Sequence[Diversity]) -> Markup:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from radcommons.models.families.progan import GeneratorNetwork, ProganConfig, resolutions_up_to
+from radcommons.models.families.family import resolutions_up_to
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator import Generator
 from radcommons.models.grey_levels import to_signed
 from radcommons.progress import Track, silent

@@ -1,12 +1,13 @@
 """Is the generator good? Distances between sets of images, and diversity within a finding."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from radcommons.audit.histogram import histogram
 from radcommons.audit.inputs.material import BALANCED, SYNTHETIC, Material
+from radcommons.audit.sensitivity import CHANGES, Change, blurred, pure_noise
 from radcommons.data.listing import Part
 from radcommons.extractors import Features, extract, same_extractor
 from radcommons.metrics.frechet import frechet_distance, frechet_interval
@@ -18,14 +19,24 @@ from radcommons.seeds import numpy_stream
 
 PAIRS_AT_ONCE = 100
 NEIGHBOURS = 5  # of the manifolds of precision, recall, density and coverage
-CONTROLS_AT_ONCE = 256  # images
-CONTROLS: tuple[ImageSet, ...] = ("noise", "blurred training films")
+CHANGED_AT_ONCE = 256  # films
 Reference = tuple[ImageSet, Features, np.ndarray]  # its name, features, and the patient of each film
 BLUR = 1 / 16  # of the image's side: deviation of the blur of the control, which leaves the outlines of the body
 
 
+@dataclass(frozen=True)
+class _Job:
+    """A set of images and what it is compared with; the finding that all show, the change that all went through."""
+
+    images: ImageSet
+    features: Features
+    reference: Reference
+    finding: str | None = None
+    change: str | None = None
+
+
 def quality_scores(material: Material) -> list[QualityScore]:
-    """Synthetic against real films in several ways, beside the controls: real films, noise and blurred films.
+    """Synthetic against real films in several ways, beside real films, noise, and real films changed in known ways.
 
     The rows against held-out films have equally many images on both sides, so that they compare: a Frechet distance of
     few images is too high, by as much in one row as in the other.
@@ -42,10 +53,10 @@ def quality_scores(material: Material) -> list[QualityScore]:
 
     held_out = reference("held-out films", "test", any_of("test"))
     train: Reference = "training films", features["train"], films["train"].patients
-    jobs: list[tuple[ImageSet, Features, Reference, str | None]] = [
-        ("training films", features["train"].take(any_of("train")), held_out, None),
-        ("synthetic images", features[SYNTHETIC].take(any_of(SYNTHETIC)), held_out, None),
-        ("synthetic images", features[SYNTHETIC], train, None),
+    jobs: list[_Job] = [
+        _Job("training films", features["train"].take(any_of("train")), held_out),
+        _Job("synthetic images", features[SYNTHETIC].take(any_of(SYNTHETIC)), held_out),
+        _Job("synthetic images", features[SYNTHETIC], train),
     ]
     by_finding = list(_by_finding(material))
     if by_finding:
@@ -54,39 +65,37 @@ def quality_scores(material: Material) -> list[QualityScore]:
         drawn = [[rng.choice(rows, count, replace=False) for rows in pair] for _, *pair in by_finding]
         ours, theirs = (np.concatenate(rows) for rows in zip(*drawn, strict=True))
         equal = reference("training films, equal counts per finding", "train", theirs)
-        jobs.append(("synthetic images, equal counts per finding", features[BALANCED].take(ours), equal, None))
+        jobs.append(_Job("synthetic images, equal counts per finding", features[BALANCED].take(ours), equal))
     for finding, ours, theirs in by_finding:
         showing = reference("training films", "train", theirs)
-        jobs.append(("synthetic images", features[BALANCED].take(ours), showing, finding))
-    jobs += [(control, _control(material, control, size), held_out, None) for control in CONTROLS]
+        jobs.append(_Job("synthetic images", features[BALANCED].take(ours), showing, finding=finding))
+    side = material.subject.resolution
+    controls: dict[ImageSet, Change] = {"noise": pure_noise, "blurred training films": blurred(BLUR * side)}
+    jobs += [_Job(name, _changed(material, name, change, size), held_out) for name, change in controls.items()]
+    if material.settings.sensitivity:
+        for name, change in CHANGES.items():
+            jobs.append(_Job("changed training films", _changed(material, name, change, size), held_out, change=name))
     scores = []
     with material.track("Quality", total=len(jobs), unit="comparisons") as advance:
         for job in jobs:
-            scores.append(_score(*job, halves=material.settings.fid_halves, rng=rng))
+            scores.append(_score(job, halves=material.settings.fid_halves, rng=rng))
             advance(1)
     return scores
 
 
-def _score(
-    name: ImageSet,
-    images: Features,
-    reference: Reference,
-    finding: str | None,
-    *,
-    halves: int,
-    rng: np.random.Generator,
-) -> QualityScore:
+def _score(job: _Job, *, halves: int, rng: np.random.Generator) -> QualityScore:
     """All distances between two sets of images, with intervals from `halves` pairs of random halves of patients."""
-    reference_name, real, patients = reference
-    extractor = same_extractor(images, real)
-    ours, theirs = images.values, real.values
+    reference_name, real, patients = job.reference
+    extractor = same_extractor(job.features, real)
+    ours, theirs = job.features.values, real.values
     found = manifold(theirs, ours, neighbours=NEIGHBOURS)
     frechet = frechet_interval(theirs, ours, halves=halves, rng=rng, real_groups=patients, corrected=False)
     kernel = kid_interval(theirs, ours, halves=halves, rng=rng, real_groups=patients)
     return QualityScore(
-        images=name,
+        images=job.images,
+        change=job.change,
         reference=reference_name,
-        finding=finding,
+        finding=job.finding,
         image_count=len(ours),
         reference_count=len(theirs),
         extractor=extractor.name,
@@ -101,19 +110,14 @@ def _score(
     )
 
 
-def _control(material: Material, control: ImageSet, count: int) -> Features:
-    """Features of `count` images that no useful generator draws: grey values at random, or films blurred too far."""
-    rng = numpy_stream(material.settings.seed, "quality", control)
-    side = material.subject.resolution
+def _changed(material: Material, name: str, change: Change, count: int) -> Features:
+    """Features of `count` training films after a change, drawn at random like those of the real-vs-real baseline."""
+    rng = numpy_stream(material.settings.seed, "quality", name)
     rows = np.sort(rng.choice(material.rows["train"], count, replace=False))
     found = []
-    for start in range(0, count, CONTROLS_AT_ONCE):
-        some = rows[start : start + CONTROLS_AT_ONCE]
-        if control == "noise":
-            images = rng.integers(0, 256, (len(some), side, side), np.uint8)
-        else:
-            images = np.stack([cv2.GaussianBlur(np.array(film), (0, 0), BLUR * side) for film in material.images[some]])
-        found.append(extract(material.extractor, images, description=f"Features, {control}").values)
+    for start in range(0, count, CHANGED_AT_ONCE):
+        films = change(np.asarray(material.images[rows[start : start + CHANGED_AT_ONCE]]), rng)
+        found.append(extract(material.extractor, films, description=f"Features, {name}").values)
     return Features(np.concatenate(found), material.extractor.record)
 
 

@@ -44,6 +44,9 @@ class AuditSettings(Settings):
         validation_alias=AliasChoices("fid_halves", "fid_redraws"),
         description="pairs of random halves behind the interval of a Frechet distance",
     )
+    sensitivity: bool = Field(
+        True, description="whether to measure real films changed in known ways too, which shows what the measures see"
+    )
     pairs: int = Field(1_000, ge=10, description="pairs per finding for MS-SSIM")
     fewest: int = Field(20, ge=8, description="images that a comparison by finding needs at least, of each kind")
     ssim_side: int = Field(64, ge=8, description="side at which films are compared by SSIM, pixels, at most")

@@ -16,6 +16,7 @@ from radcommons.records.audit import (
     PrivacyTestKind,
     QualityScore,
     Space,
+    Spectrum,
 )
 from radcommons.records.classifier import ClassifierRecord
 from radcommons.records.estimate import Estimate
@@ -81,6 +82,7 @@ __all__ = [
     "Robustness",
     "ScreenResult",
     "Space",
+    "Spectrum",
     "StoreRecord",
     "Verdict",
     "sha256_file",

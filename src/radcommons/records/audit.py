@@ -27,6 +27,7 @@ ImageSet = Literal[
     "synthetic images",
     "noise",
     "blurred training films",
+    "changed training films",
     "training films, equal counts per finding",
     "synthetic images, equal counts per finding",
 ]
@@ -39,6 +40,7 @@ class QualityScore(RecordPart):
     Attributes:
         images, reference: what was compared with what. Training films against held-out films are the real-vs-real
             baseline; noise and blurred training films against held-out films are the controls.
+        change: what was done to "changed training films", to show what the measures see.
         finding: the finding that all images show; None if they show any.
         image_count, reference_count: images of each.
         extractor, extractor_sha256, resize: scores compare only if all three agree.
@@ -48,6 +50,7 @@ class QualityScore(RecordPart):
 
     images: ImageSet
     reference: ImageSet
+    change: str | None = None
     finding: str | None = None
     image_count: int
     reference_count: int
@@ -67,6 +70,19 @@ class Histogram(RecordPart):
 
     edges: tuple[float, ...]
     shares: dict[str, tuple[float, ...]]
+
+
+class Spectrum(RecordPart):
+    """Power by spatial frequency over that of held-out films; 1 = alike, low = blurred, high = stripes or noise.
+
+    Attributes:
+        edges: of the bands, cycles per pixel (bands + 1).
+        ratio: in each band.
+    """
+
+    images: ImageSet
+    edges: tuple[float, ...]
+    ratio: tuple[float, ...]
 
 
 class Diversity(RecordPart):
@@ -258,6 +274,7 @@ class AuditResults(Record):
     request_sha256: str
     versions: dict[str, str]
     quality: tuple[QualityScore, ...]
+    spectra: tuple[Spectrum, ...] = ()
     diversity: tuple[Diversity, ...]
     fidelity: tuple[Fidelity, ...]
     label_classifier: str | None = None
