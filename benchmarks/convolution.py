@@ -1,6 +1,6 @@
 """Claim: the form chosen for each 3x3 layer is the fastest of those there are: plain, folded, Winograd's.
 
-One core, the layers of the paper's networks and of small-64; forward, towards the input and towards the weight
+One core, the layers of the paper's networks and of progan-64; forward, towards the input and towards the weight
 together. The rule under test is `make_kernel`'s.
 """
 

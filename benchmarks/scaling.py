@@ -18,7 +18,7 @@ from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.models.families.progan import forward_flops
 from radcommons.settings import preset_path
 
-CASES = [("small-64", 64, 16), ("paper-256", 32, 8)]
+CASES = [("progan-64", 64, 16), ("paper-256", 32, 8)]
 WAYS = {"one process, one thread": (1, 1), "one process, two threads": (1, 2), "two processes": (2, 1)}
 ROUNDS = 2
 SUPPORT = Path(__file__).parent / "support"
@@ -38,7 +38,7 @@ def images_per_second(preset: str, resolution: int, batch: int, processes: int, 
 
 def measure(preset: str, resolution: int, batch: int) -> dict[str, object]:
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
-    for _ in range(ROUNDS if preset == "small-64" else 1):
+    for _ in range(ROUNDS if preset == "progan-64" else 1):
         for way, (processes, threads) in WAYS.items():
             rates[way].append(images_per_second(preset, resolution, batch, processes, threads))
     middle = {way: median(values) for way, values in rates.items()}
@@ -58,7 +58,7 @@ def projections() -> list[dict[str, object]]:
     measured = json.loads((RESULTS / "training.json").read_text(encoding="utf-8"))["rows"]
     rates = {(row["preset"], row["resolution"]): row["ours images/s"] for row in measured}
     rows = []
-    for preset in ("small-64", "paper-256", "paper-512", "paper-1024"):
+    for preset in ("progan-64", "paper-256", "paper-512", "paper-1024"):
         settings = ProganSettings.load(preset_path("train", preset))
         plain = folded = seconds = 0.0
         unmeasured = []

@@ -22,10 +22,10 @@ from radcommons.runs.distributed import Distributed
 from radcommons.settings import preset_path
 
 STAGES = {  # images a step: below the preset's own where five rounds of the baseline would take too long
-    "small-64": {4: 16, 8: 16, 16: 16, 32: 16, 64: 16},  # warms up for the other
+    "progan-64": {4: 16, 8: 16, 16: 16, 32: 16, 64: 16},  # warms up for the other
     "paper-256": {16: 32, 32: 8, 64: 4, 128: 4},
 }
-STEPS = {"paper-256": 1, "small-64": 3}  # in each timing
+STEPS = {"paper-256": 1, "progan-64": 3}  # in each timing
 
 
 def measure(preset: str, rounds: int, stages: dict[int, int]) -> list[dict[str, object]]:
@@ -49,7 +49,7 @@ def measure(preset: str, rounds: int, stages: dict[int, int]) -> list[dict[str, 
                 for _ in range(STEPS[preset]):
                     plain.train_step(theirs.generator, theirs.critic, their_optimisers, shown, shown, resolution)
 
-            times = pair(plain_steps, our_steps, rounds=rounds, warm_up=preset == "small-64")
+            times = pair(plain_steps, our_steps, rounds=rounds, warm_up=preset == "progan-64")
             images = batch * STEPS[preset]
             work = step_flops(theirs.generator.config, resolution) * images
             rows.append(
@@ -93,7 +93,7 @@ def main() -> None:
     if options.preset or options.resolution:
         print_table(__doc__.splitlines()[0], rows)
         return
-    whole = whole_preset("small-64", rows)
+    whole = whole_preset("progan-64", rows)
     save(
         "training",
         __doc__.splitlines()[0],
@@ -101,7 +101,7 @@ def main() -> None:
         whole_small_64=whole,
         matrix_product_gflops=matrix_product_rate() / 1e9,
     )
-    print_table("The whole small-64 schedule at these rates", [whole])
+    print_table("The whole progan-64 schedule at these rates", [whole])
 
 
 if __name__ == "__main__":

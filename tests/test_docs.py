@@ -1,9 +1,10 @@
 """The docs against the program: commands, options, settings, presets, links, and what may not be said."""
 
 import ast
+import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeGuard, get_args, get_origin
@@ -25,7 +26,9 @@ from radcommons.data.sources.labels import Uncertain
 from radcommons.errors import RadCommonsError
 from radcommons.experiments.settings import EnrichSettings, MergeSettings
 from radcommons.gan.plan import choose_settings
+from radcommons.gan.recipes import RECIPES, parse_settings
 from radcommons.gan.recipes.progan.settings import ProganSettings
+from radcommons.gan.settings import TrainSettings
 from radcommons.policy.settings import Policy
 from radcommons.settings import Settings, read_toml
 
@@ -36,7 +39,7 @@ PAGES = [*DOCS, README]
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 CONFIGS = sorted((ROOT / "configs").rglob("*.toml"))
 SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class that reads it
-    "train": ProganSettings,
+    "train": TrainSettings,
     "audit": AuditSettings,
     "audit-policy": Policy,
     "classify": ClassifierSettings,
@@ -252,7 +255,7 @@ def test_a_wrong_command_line_is_noticed(line: str, said: str) -> None:
         "radcommons data --help",
         "radcommons data import chexpert A B --out stores/c --uncertain u-ones --split a.csv --split b.csv",
         "radcommons generate runs/a --out s -n 5 --label 'Pleural_Thickening=0.5' --json > result.json",
-        "radcommons train stores/a --out runs/a --preset small-64 --set batch_size.64=8  # a comment",
+        "radcommons train stores/a --out runs/a --preset progan-64 --set batch_size.64=8  # a comment",
     ],
 )
 def test_a_right_command_line_is_let_through(line: str) -> None:
@@ -272,12 +275,13 @@ def test_python_in_a_page_compiles_and_imports_what_exists(page: Path) -> None:
 # ---- settings and presets ----
 
 
-def settings_table(settings: type[Settings]) -> str:
+def settings_table(settings: type[Settings], *, without: Container[str] = ()) -> str:
     """The Markdown table of a settings class: name, default, limits, meaning, as docs/train.md holds it."""
     rows = ["| Setting | Default | Limits | Meaning |", "|---|---|---|---|"]
     rows += [
         f"| `{name}` | {_default(field)} | {_limits(field)} | {(field.description or '').replace('|', chr(92) + '|')} |"
         for name, field in flat_fields(settings)
+        if name not in without
     ]
     return "\n".join(rows)
 
@@ -307,7 +311,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        return f"`[{', '.join(f'{chr(34)}{item}{chr(34)}' for item in value)}]`"
+        return f"`{json.dumps(value)}`"
     if isinstance(value, dict):
         return f"`{{ {', '.join(f'{k} = {v}' for k, v in value.items())} }}`"
     return f"`{value:_}`" if isinstance(value, int) else f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
@@ -332,18 +336,26 @@ def test_the_settings_table_of_a_page_is_the_one_of_the_program(kind: str) -> No
     assert expected in page.read_text(encoding="utf-8"), f"{page.name}: replace the table by\n\n{expected}\n"
 
 
-@pytest.mark.parametrize("kind", SETTINGS_OF)
-def test_every_setting_says_what_it_means(kind: str) -> None:
-    assert [name for name, field in SETTINGS_OF[kind].model_fields.items() if not field.description] == []
+@pytest.mark.parametrize("family", RECIPES)
+def test_the_settings_of_every_family_are_in_the_page_of_train(family: str) -> None:
+    expected = settings_table(RECIPES[family].settings, without=TrainSettings.model_fields)
+    assert expected in (ROOT / "docs/train.md").read_text(encoding="utf-8"), f"put this table there\n\n{expected}\n"
+
+
+@pytest.mark.parametrize("settings", [*SETTINGS_OF.values(), *(recipe.settings for recipe in RECIPES.values())])
+def test_every_setting_says_what_it_means(settings: type[Settings]) -> None:
+    assert [name for name, field in settings.model_fields.items() if not field.description] == []
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=page_id)
 def test_every_preset_parses_and_survives_saving(path: Path, tmp_path: Path) -> None:
     kind = path.relative_to(ROOT / "configs").parts[0]
     assert kind in SETTINGS_OF, f"no settings class is known for configs/{kind}"
-    settings = SETTINGS_OF[kind].parse(read_toml(path) | NEEDED.get(kind, {}), source=str(path))
+    values = read_toml(path) | NEEDED.get(kind, {})
+    kind_of = type(parse_settings(values, source=str(path))) if kind == "train" else SETTINGS_OF[kind]
+    settings = kind_of.parse(values, source=str(path))
     settings.save(tmp_path / "saved.toml")
-    assert SETTINGS_OF[kind].load(tmp_path / "saved.toml") == settings
+    assert kind_of.load(tmp_path / "saved.toml") == settings
 
 
 def test_a_preset_with_an_unknown_key_is_refused(tmp_path: Path) -> None:

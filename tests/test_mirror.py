@@ -34,6 +34,7 @@ ALSO_COVERS = {
     "extractors/test_inception.py": "models/folding",
     "gan/test_training.py": "gan/findings gan/plan gan/recipes/progan/settings gan/recipes/progan/training "
     "gan/settings runs/folder runs/log",
+    "gan/recipes/rgan/test_training.py": "gan/recipes/rgan/settings",
     "metrics/test_bootstrap.py": "metrics/sample_statistics",
     "metrics/test_frechet.py": "metrics/half_samples",
     "models/cpu/test_convolution.py": "models/cpu/compiled models/cpu/winograd models/cpu/winograd_kernels",

@@ -15,7 +15,7 @@ from radcommons.data.store import Store
 from radcommons.explain.flow import InterpolationRequest, MapRequest, explain
 from radcommons.extractors import Extractor, ExtractorRecord
 from radcommons.gan import plan, training
-from radcommons.gan.batches import TrainingBatch
+from radcommons.gan.batches import DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute, compute_gradients
 from radcommons.gan.recipe import Position, Recipe, Stage
 from radcommons.gan.recipes import RECIPES, load_settings
@@ -65,8 +65,8 @@ class LinearSettings(TrainSettings):
 
 
 class LinearTraining:
-    def __init__(self, settings: LinearSettings, findings: int, compute: Compute) -> None:
-        self.config, self.compute = settings.network(findings), compute
+    def __init__(self, settings: LinearSettings, data: DataSummary, compute: Compute) -> None:
+        self.config, self.compute = settings.network(len(data.label_means)), compute
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(settings.seed, "weights"))
             self.networks = nn.ModuleDict(

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from radcommons.gan.batches import TrainingBatch
 from radcommons.gan.recipes.progan.losses import label_loss, mix, penalty, wasserstein_loss
-from radcommons.models.families.progan import Critic, GeneratorNetwork, resolutions_up_to
+from radcommons.models.families.family import resolutions_up_to
+from radcommons.models.families.progan import Critic, GeneratorNetwork
 from radcommons.models.layers import downsample, minibatch_stddev, upsample
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from radcommons.gan.batches import TrainingBatch
+from radcommons.gan.batches import RANDOM, DataSummary, TrainingBatch
 from radcommons.gan.gradients import WORTH_A_THREAD, compute_gradients, open_compute, set_mean_gradients
 from radcommons.gan.recipe import Position
 from radcommons.gan.recipes.progan.losses import score_both
@@ -15,6 +15,7 @@ from radcommons.runs.distributed import Distributed
 
 CPU = torch.device("cpu")
 ALONE = Distributed(0, 1, CPU)
+THREE_FINDINGS = DataSummary(films=100, label_means=(0.5, 0.5, 0.5))
 LAST = Position(step=19, images_seen=152, last_step_at=144)  # at 16 pixels, faded in; with penalty
 
 
@@ -26,6 +27,7 @@ def a_batch(n: int = 16, resolution: int = 16, findings: int = 3) -> TrainingBat
         latents=torch.randn(n, 5),
         fake_labels=torch.randint(0, 2, (n, findings)).float(),
         mix_weights=torch.rand(n),
+        random=torch.rand(n, RANDOM),
     )
 
 
@@ -89,7 +91,7 @@ def test_two_threads_give_the_gradients_of_one(
         torch.set_num_threads(count)
         with open_compute("fp32", ALONE) as compute:
             assert compute.threads_worth(1e9) == count
-            training = ProganTraining(settings, 3, compute)
+            training = ProganTraining(settings, THREE_FINDINGS, compute)
             training.step(Position(14, images_seen, images_seen - 8), a_batch())
         torch.set_num_threads(1)
         both = [*training.networks.critic.parameters(), *training.networks.generator.parameters()]
@@ -112,7 +114,7 @@ def test_real_and_fake_are_scored_in_one_pass_as_in_two(tiny: Callable[..., Trai
 
 def test_a_step_moves_the_generator_once_in_critic_steps(tiny: Callable[..., TrainSettings]) -> None:
     with open_compute("fp32", ALONE) as compute:
-        training = ProganTraining(tiny(critic_steps=2), 3, compute)
+        training = ProganTraining(tiny(critic_steps=2), THREE_FINDINGS, compute)
         before = training.networks.generator.dense.weight.detach().clone()
         numbers = training.step(Position(18, 144, 136), a_batch())
         assert torch.equal(training.networks.generator.dense.weight, before), "the critic's step leaves it alone"

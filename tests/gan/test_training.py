@@ -358,7 +358,7 @@ def test_how_often_a_run_reports_may_change_on_the_way(phantom_store: Store, tin
 def test_findings_may_be_given_as_one_text() -> None:
     from radcommons.settings import override, preset_path, read_toml
 
-    values = override(read_toml(preset_path("train", "small-64")), ["findings=Effusion, Nodule"])
+    values = override(read_toml(preset_path("train", "progan-64")), ["findings=Effusion, Nodule"])
     assert ProganSettings.parse(values, source="test").findings == ("Effusion", "Nodule")
 
 

@@ -75,7 +75,7 @@ class ClassifierSettings(Settings):
     )
 
     log_every: int = Field(1_000, ge=1, description="images between log lines")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 = autocast, on a GPU only")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 = mixed precision, for a GPU")
 
     @field_validator("positive_weight")
     @classmethod

@@ -26,9 +26,10 @@ from radcommons.models.label_loss import known_cross_entropy
 from radcommons.models.weights import find_weights, read_weights
 from radcommons.progress import Track, silent
 from radcommons.runs import checkpoint
-from radcommons.runs.distributed import Distributed, autocast_in
+from radcommons.runs.distributed import Distributed
 from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
+from radcommons.runs.precision import autocast_in
 from radcommons.seeds import derive, torch_stream
 from radcommons.threads import one_core, thread_map
 

@@ -22,15 +22,15 @@ def train(
     preset: str | None = typer.Option(
         None,
         "--preset",
-        help="Shipped settings: small-64 (default without a GPU), paper-256 (default with one), paper-512, paper-1024, "
-        "authors-1024, demo-32.",
+        help="Shipped settings: small-64 (default without a GPU), small-128, rgan-256, rgan-512; the paper's "
+        "network: paper-256 (default with a GPU), paper-512, paper-1024, authors-1024, progan-64, demo-32.",
     ),
     config: Path | None = Config,
     set_: list[str] = Set,
     dry_run: bool = typer.Option(False, "--dry-run", help="Show settings, schedule and sizes; do not train."),
     as_json: bool = AsJson,
 ) -> None:
-    """Train a conditional progressive GAN on a store; the same command continues an interrupted run."""
+    """Train a generator on a store; the same command continues an interrupted run."""
     from radcommons.data.store import Store
     from radcommons.gan import plan, training
 

@@ -13,13 +13,16 @@ from radcommons.runs.distributed import Distributed
 from radcommons.seeds import numpy_stream, torch_stream
 from radcommons.threads import open_pool
 
+RANDOM = 22  # numbers for each pair of a real and a synthetic image, for what a family draws besides
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
     """Everything random that a step needs, on the device.
 
     Shapes: images (N, 1, R, R), real, in [-1, 1]; real_labels (N, F) with NaN = unknown; latents (N, L), standard
-    normal; fake_labels (N, F) with NaN = unknown, for the synthetic images; mix_weights (N,), uniform in [0, 1].
+    normal; fake_labels (N, F) with NaN = unknown, for the synthetic images; mix_weights (N,) and random (N, RANDOM),
+    uniform in [0, 1).
     """
 
     images: Tensor
@@ -27,10 +30,24 @@ class TrainingBatch:
     latents: Tensor
     fake_labels: Tensor
     mix_weights: Tensor
+    random: Tensor
 
     def split(self, parts: int) -> list["TrainingBatch"]:
         """Every `parts`-th image to each part."""
         return [TrainingBatch(*(getattr(self, f.name)[part::parts] for f in fields(self))) for part in range(parts)]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSummary:
+    """What a training needs to know of its films beforehand.
+
+    Attributes:
+        films: number of training films, of all sites together.
+        label_means: mean of each finding over the films where it is known.
+    """
+
+    films: int
+    label_means: tuple[float, ...]
 
 
 @dataclass
@@ -54,6 +71,11 @@ class Batches:
     _images: dict[int, np.ndarray] = field(default_factory=dict, init=False)
     _epoch: tuple[int, np.ndarray] | None = field(default=None, init=False)
 
+    def summary(self) -> DataSummary:
+        """What a training needs to know of these films beforehand."""
+        means = torch.from_numpy(self.labels).double().nanmean(dim=0).nan_to_num(0.0)
+        return DataSummary(len(self.rows), tuple(means.tolist()))
+
     def at(self, step: int, images_seen: int, batch_size: int, resolution: int) -> TrainingBatch:
         """This process's part of the batch of step number `step`, whose first real image is number `images_seen`."""
         mine = slice(self.distributed.rank, None, self.distributed.size)
@@ -65,6 +87,7 @@ class Batches:
         latents = torch.randn(batch_size, self.latent_size, generator=stream)
         fake_rows = torch.randint(len(self.labels), (batch_size,), generator=stream)
         mix_weights = torch.rand(batch_size, generator=stream)
+        random = torch.rand(batch_size, RANDOM, generator=stream)
         device = self.distributed.device
 
         def move(x: Tensor) -> Tensor:
@@ -76,6 +99,7 @@ class Batches:
             latents=move(latents[mine]),
             fake_labels=move(torch.from_numpy(self.labels[fake_rows[mine].numpy()])),
             mix_weights=move(mix_weights[mine]),
+            random=move(random[mine]),
         )
 
     def stream(

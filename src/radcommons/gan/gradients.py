@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from radcommons.models.layers import unchanging
-from radcommons.runs.distributed import Distributed, autocast_in
+from radcommons.runs.distributed import Distributed
+from radcommons.runs.precision import autocast_in
 from radcommons.threads import Pool, open_pool
 
 WORTH_A_THREAD = 6e9  # FLOPs, plainly counted: below, starting the operations takes longer than doing them

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from radcommons.gan.batches import TrainingBatch
+from radcommons.gan.batches import DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute
 from radcommons.gan.settings import TrainSettings
 from radcommons.models.families.family import FamilyConfig
@@ -85,12 +85,12 @@ class Recipe:
     Attributes:
         settings: the settings of its training.
         stages: what the training will go through under such settings, in order.
-        training: freshly initialised networks, from such settings and the number of findings.
+        training: freshly initialised networks, from such settings and a summary of the films.
     """
 
     settings: type[TrainSettings]
     stages: Callable[[Any], list[Stage]]
-    training: Callable[[Any, int, Compute], Training]
+    training: Callable[[Any, DataSummary, Compute], Training]
 
 
 @dataclass(slots=True)

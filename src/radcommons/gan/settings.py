@@ -14,7 +14,7 @@ FREE = ("checkpoint_every", "samples_every", "log_every")  # they change no weig
 class TrainSettings(Settings):
     """What every training does, of any family; each family adds its own settings, see `recipes`."""
 
-    family: str = Field(DEFAULT_FAMILY, description="family of generators; it decides which settings follow precision")
+    family: str = Field(DEFAULT_FAMILY, description="family of generators, progan or rgan; each adds settings")
     seed: Seed = Field(0, description="root of every random number of the run")
     total_images: int = Field(12_000_000, ge=1, description="real images shown in the whole run")
     resolution: int = Field(256, ge=4, le=1024, description="final image side, pixels, a power of two")
@@ -25,7 +25,9 @@ class TrainSettings(Settings):
     checkpoint_every: int = Field(100_000, ge=1, description="images between checkpoints")
     samples_every: int = Field(100_000, ge=1, description="images between sample grids")
     log_every: int = Field(2_000, ge=1, description="images between log lines")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 = autocast, on a GPU only")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "fp32", description="bf16 = mixed precision; auto = bf16 if it is found to be fast where the run begins"
+    )
 
     def network(self, findings: int) -> FamilyConfig:
         """The networks' configuration for a number of findings."""

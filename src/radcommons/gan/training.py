@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -31,6 +32,7 @@ from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
 from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
+from radcommons.runs.precision import Precision, resolved
 from radcommons.seeds import torch_stream
 
 logger = logging.getLogger(__name__)
@@ -111,7 +113,7 @@ def open_source(store: Store, settings: TrainSettings, distributed: Distributed)
         store.labels(rows)[:, columns],
         rows,
         seed=settings.seed,
-        latent_size=settings.latent_size,
+        latent_size=settings.network(len(findings)).latent_size,
         distributed=distributed,
     )
     source = Source(store, batches, findings_record(store, rows, findings), patients_record(store, rows))
@@ -136,11 +138,15 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> Outcome:
     started = time.monotonic()
-    with open_compute(settings.precision, distributed) as compute:
+    loaded = checkpoint.load(run, distributed.device)
+    begun = loaded[0].get("precision") if loaded else None  # a run keeps it on another machine
+    precision = begun or resolved(settings.precision, distributed)
+    with open_compute(precision, distributed) as compute:
         # ---- networks and position ----
-        training = RECIPES[settings.family].training(settings, len(source.findings.findings), compute)
+        training = RECIPES[settings.family].training(settings, source.batches.summary(), compute)
         state = TrainingState(settings.family, training)
-        resume(state, source, run, distributed)
+        if loaded is not None:
+            resume(state, source, run, distributed, *loaded)
         started_at = state.position.images_seen
         log = RunLog(run, started_at) if distributed.is_main else None
         logged_at, logged = started_at, time.monotonic()
@@ -177,7 +183,7 @@ def _train(
                     sheet = sample_sheet(network, config, source.findings.findings, settings.seed, distributed.device)
                     log.samples(sheet, now, config.side)
                 if distributed.is_main and (save_due or stopped):
-                    save(state, source, run)
+                    save(state, source, run, precision)
     if log is not None:
         log.close()
     return Outcome(
@@ -191,12 +197,10 @@ def _train(
     )
 
 
-def resume(state: TrainingState, source: Source, run: Path, distributed: Distributed) -> None:
-    """Bring a new state to where the run's last checkpoint left it, if it has one."""
-    loaded = checkpoint.load(run, distributed.device)
-    if loaded is None:
-        return
-    saved, file = loaded
+def resume(
+    state: TrainingState, source: Source, run: Path, distributed: Distributed, saved: dict[str, Any], file: Path
+) -> None:
+    """Bring a new state to where the run's last checkpoint, loaded from `file`, left it."""
     if saved["manifest_sha256"] != source.store.record.manifest_sha256:
         raise PathInUse(
             f"{run} was trained on another store than {source.store.path}; name that store or another --out"
@@ -209,9 +213,10 @@ def resume(state: TrainingState, source: Source, run: Path, distributed: Distrib
         publish(state, source, run)  # the last call was killed after its checkpoint, or listed no patients yet
 
 
-def save(state: TrainingState, source: Source, run: Path) -> None:
+def save(state: TrainingState, source: Source, run: Path, precision: Precision) -> None:
     """Write the run's checkpoint and its generator."""
-    checkpoint.save(run, {"manifest_sha256": source.store.record.manifest_sha256, **state.state_dict()})
+    of_run = {"manifest_sha256": source.store.record.manifest_sha256, "precision": precision}
+    checkpoint.save(run, {**of_run, **state.state_dict()})
     publish(state, source, run)
 
 

@@ -1,11 +1,10 @@
 """The processes of one training run: one alone, or as many as torchrun started."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -102,10 +101,3 @@ class Distributed:
                 f"batch_size at {at} is {batch}: not divisible by {self.size} processes; "
                 f"pass --set batch_size.{at}={-(-batch // self.size) * self.size}"
             )
-
-
-def autocast_in(precision: str, distributed: Distributed) -> Callable[[], AbstractContextManager[Any]]:
-    """Opens mixed precision for "bf16" on a GPU; otherwise a block that changes nothing."""
-    if precision == "bf16" and distributed.device.type == "cuda":
-        return lambda: torch.autocast("cuda", torch.bfloat16)
-    return nullcontext

@@ -16,7 +16,7 @@ def test_every_family_of_generators_has_a_recipe_and_no_other_has() -> None:
 
 
 def test_settings_without_a_family_are_those_of_the_progressive_gan() -> None:
-    settings = load_settings(preset_path("train", "small-64"))
+    settings = load_settings(preset_path("train", "progan-64"))
     assert isinstance(settings, ProganSettings) and settings.family == "progan"
 
 

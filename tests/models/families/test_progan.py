@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from radcommons.errors import SettingRefused
-from radcommons.models.families.family import parameter_count
-from radcommons.models.families.progan import Critic, GeneratorNetwork, ProganConfig, resolutions_up_to
+from radcommons.models.families.family import parameter_count, resolutions_up_to
+from radcommons.models.families.progan import Critic, GeneratorNetwork, ProganConfig
 from radcommons.models.layers import downsample, upsample
 
 # paper.md section 1: parameters with 14 labels, one image channel, the 1x1 convolutions of every resolution included

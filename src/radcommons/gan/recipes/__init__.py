@@ -9,10 +9,16 @@ from radcommons.gan.recipe import Recipe
 from radcommons.gan.recipes.progan.schedule import stages
 from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.gan.recipes.progan.training import ProganTraining
+from radcommons.gan.recipes.rgan.settings import RganSettings
+from radcommons.gan.recipes.rgan.training import RganTraining
+from radcommons.gan.recipes.rgan.training import stages as rgan_stages
 from radcommons.gan.settings import DEFAULT_FAMILY, TrainSettings
 from radcommons.settings import override, read_toml
 
-RECIPES: dict[str, Recipe] = {"progan": Recipe(settings=ProganSettings, stages=stages, training=ProganTraining)}
+RECIPES: dict[str, Recipe] = {
+    "progan": Recipe(settings=ProganSettings, stages=stages, training=ProganTraining),
+    "rgan": Recipe(settings=RganSettings, stages=rgan_stages, training=RganTraining),
+}
 
 
 def parse_settings(values: Mapping[str, Any], *, source: str) -> TrainSettings:

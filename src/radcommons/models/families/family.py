@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from radcommons.models.grey_levels import to_bytes
+from radcommons.models.layers import keep_kernels
 from radcommons.settings import Settings
 
+SMALLEST = 4  # side of the first images of a pyramid, pixels
 Sampler = Callable[[Tensor, Tensor], np.ndarray]  # latents (n, L), labels (n, F) -> grey levels uint8 (n, R, R)
 
 
@@ -26,8 +28,35 @@ class FamilyConfig(Settings):
         raise NotImplementedError
 
 
+def resolutions_up_to(resolution: int) -> list[int]:
+    """4, 8, ... `resolution`."""
+    return [2**k for k in range(2, resolution.bit_length())]
+
+
+class PyramidConfig(FamilyConfig):
+    """Of networks with a block for each resolution from 4 pixels on."""
+
+    resolution: int = Field(256, ge=SMALLEST, le=1024, description="final image side, pixels, a power of two")
+    channels: dict[int, int] = Field(description="feature maps of the blocks at each resolution")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.resolution & (self.resolution - 1):
+            raise ValueError(f"'resolution' is {self.resolution}: must be a power of two")
+        missing = [r for r in self.resolutions if self.channels.get(r, 0) < 1]
+        if missing:
+            raise ValueError(f"'channels' has no entry for {', '.join(map(str, missing))}")
+        return self
+
+    @property
+    def resolutions(self) -> list[int]:
+        """4 ... the final resolution."""
+        return resolutions_up_to(self.resolution)
+
+
 def plain_sampler(network: nn.Module) -> Sampler:
-    """Samples with the network as it is trained."""
+    """Samples with the network as it is trained; what its layers prepare from their weights is kept."""
+    keep_kernels(network, True)
 
     def sample(latents: Tensor, labels: Tensor) -> np.ndarray:
         grey: np.ndarray = to_bytes(network(latents, labels))[:, 0].cpu().numpy()

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from radcommons.models.families.family import FamilyConfig
+from radcommons.models.families.family import SMALLEST, PyramidConfig, resolutions_up_to
 from radcommons.models.layers import (
     GAIN,
     LEAK,
@@ -24,29 +24,15 @@ from radcommons.models.layers import (
     upsample,
 )
 
-SMALLEST = 4
 
-
-def resolutions_up_to(resolution: int) -> list[int]:
-    """4, 8, ... `resolution`."""
-    return [2**k for k in range(2, resolution.bit_length())]
-
-
-class ProganConfig(FamilyConfig):
+class ProganConfig(PyramidConfig):
     """Everything that determines the two networks' shapes, and how far they have grown; saved as JSON."""
 
-    resolution: int = Field(256, ge=SMALLEST, le=1024, description="final image side, pixels, a power of two")
-    channels: dict[int, int] = Field(description="feature maps of the blocks at each resolution")
     grown_to: int | None = Field(None, description="image side that training has reached, pixels; off = the final one")
     fade: float = Field(1.0, ge=0, le=1, description="weight of that side's own layers; below 1 in a fade-in")
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.resolution & (self.resolution - 1):
-            raise ValueError(f"'resolution' is {self.resolution}: must be a power of two")
-        missing = [r for r in resolutions_up_to(self.resolution) if self.channels.get(r, 0) < 1]
-        if missing:
-            raise ValueError(f"'channels' has no entry for {', '.join(map(str, missing))}")
+    def _grown(self) -> Self:
         if self.side not in self.resolutions:
             raise ValueError(f"'grown_to' is {self.grown_to}: not a step on the way to {self.resolution}")
         return self
@@ -55,11 +41,6 @@ class ProganConfig(FamilyConfig):
     def side(self) -> int:
         """Side of the images at this stage of growth, pixels."""
         return self.grown_to or self.resolution
-
-    @property
-    def resolutions(self) -> list[int]:
-        """4 ... the final resolution."""
-        return resolutions_up_to(self.resolution)
 
 
 def read_old_names(network: nn.Module, name: str) -> None:

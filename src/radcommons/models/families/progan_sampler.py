@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from radcommons.models import cpu
-from radcommons.models.families.family import plain_sampler
-from radcommons.models.families.progan import GeneratorBlock, GeneratorNetwork, resolutions_up_to
+from radcommons.models.families.family import plain_sampler, resolutions_up_to
+from radcommons.models.families.progan import GeneratorBlock, GeneratorNetwork
 from radcommons.models.grey_levels import to_bytes
 from radcommons.models.layers import EPSILON, LEAK, EqualisedConv, keep_kernels, upsample
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from radcommons.gan.recipe import Stage
 from radcommons.gan.recipes.progan.settings import ProganSettings
-from radcommons.models.families.progan import SMALLEST, resolutions_up_to
+from radcommons.models.families.family import SMALLEST, resolutions_up_to
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from typing import Literal, Self
 from pydantic import AliasChoices, Field, model_validator
 
 from radcommons.gan.settings import TrainSettings
-from radcommons.models.families.progan import SMALLEST, ProganConfig, resolutions_up_to
+from radcommons.models.families.family import SMALLEST, resolutions_up_to
+from radcommons.models.families.progan import ProganConfig
 
 
 class ProganSettings(TrainSettings):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from radcommons.gan.batches import TrainingBatch
+from radcommons.gan.batches import DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute, compute_gradients
 from radcommons.gan.recipe import Position
 from radcommons.gan.recipes.progan.losses import critic_loss, generator_loss
@@ -30,10 +30,10 @@ class Networks:
 class ProganTraining:
     """Critic and generator in turns (Karras et al. 2018); Adam's state begins afresh with every stage."""
 
-    def __init__(self, settings: ProganSettings, findings: int, compute: Compute) -> None:
+    def __init__(self, settings: ProganSettings, data: DataSummary, compute: Compute) -> None:
         self.settings, self.compute = settings, compute
         self.plan = stages(settings)
-        self.networks = build_networks(settings, findings, compute.distributed.device)
+        self.networks = build_networks(settings, len(data.label_means), compute.distributed.device)
         self.optimisers = build_optimisers(self.networks, settings)
 
     def batch_at(self, images_seen: int) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""Training of the residual GAN for a thousand films."""
