@@ -116,7 +116,11 @@ def spectrum_plot(spectra: Sequence[Spectrum]) -> Markup:
     for one in spectra:
         axes.stairs(one.ratio, one.edges, baseline=None, color=colours[one.images], label=one.images, linewidth=1.6)
     axes.axhline(1, color="0.6", linewidth=0.8, linestyle="--")
-    axes.set(yscale="log", xlabel="frequency, cycles per pixel", ylabel="power over held-out films")
+    ratios = [ratio for one in spectra for ratio in one.ratio]
+    axes.set(xlabel="frequency, cycles per pixel", ylabel="power over held-out films")
+    axes.set_yscale("log", base=2)
+    axes.set_ylim(min(0.45, *ratios), max(2.2, *ratios))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, fontsize=8)
     return plot(figure, "Power by spatial frequency, over that of held-out films")
 
