@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from radcommons.gan.batches import DataSummary, TrainingBatch
@@ -123,3 +124,9 @@ def advance(state: TrainingState, stream: Iterator[TrainingBatch], steps: int) -
         numbers.append(state.training.step(state.position, batch))
         state.position = state.position.after(batch_size)
     return numbers
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, network: nn.Module, decay: float) -> None:
+    """ema <- decay ema + (1 - decay) network, for every parameter."""
+    torch._foreach_lerp_(list(ema.parameters()), list(network.parameters()), 1 - decay)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from radcommons.gan.batches import DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute, compute_gradients
-from radcommons.gan.recipe import Position
+from radcommons.gan.recipe import Position, update_ema
 from radcommons.gan.recipes.progan.losses import critic_loss, generator_loss
 from radcommons.gan.recipes.progan.schedule import phase_at, stage_at, stages
 from radcommons.gan.recipes.progan.settings import ProganSettings
@@ -141,9 +141,3 @@ def step_flops(config: ProganConfig, resolution: int) -> int:
     """FLOPs of a critic and a generator step for one image, plainly computed."""
     generator, critic = forward_flops(config, resolution)
     return 4 * generator + 14 * critic
-
-
-@torch.no_grad()
-def update_ema(ema: GeneratorNetwork, generator: GeneratorNetwork, decay: float) -> None:
-    """ema <- decay ema + (1 - decay) generator."""
-    torch._foreach_lerp_(list(ema.parameters()), list(generator.parameters()), 1 - decay)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from radcommons.gan.batches import DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute, compute_gradients
-from radcommons.gan.recipe import Position, Stage
+from radcommons.gan.recipe import Position, Stage, update_ema
 from radcommons.gan.recipes.rgan.augmentation import ENTRIES, Augmented, augment
 from radcommons.gan.recipes.rgan.losses import critic_loss, generator_loss
 from radcommons.gan.recipes.rgan.settings import RganSettings
@@ -146,9 +146,3 @@ def ema_decay(settings: RganSettings, images_seen: int) -> float:
     """Decay per step of the moving average; early its half-life is a twentieth of the images seen."""
     half_life = min(settings.ema_half_life, max(1.0, images_seen / 20))
     return float(0.5 ** (settings.batch_size / half_life))
-
-
-@torch.no_grad()
-def update_ema(ema: GeneratorNetwork, generator: GeneratorNetwork, decay: float) -> None:
-    """ema <- decay ema + (1 - decay) generator."""
-    torch._foreach_lerp_(list(ema.parameters()), list(generator.parameters()), 1 - decay)
