@@ -12,7 +12,11 @@ from radcommons.records import AuditReport
 from radcommons.records.audit_version_1 import KINDS, SPACES
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-OLD = [Path(__file__).parent / "audit-version-1.json", *sorted(EXAMPLES.glob("audit-*.json"))]
+OLD = [
+    Path(__file__).parent / "audit-version-1.json",
+    EXAMPLES / "audit-guangzhou-64.json",
+    EXAMPLES / "audit-nih-64.json",
+]
 
 
 def read(path: Path) -> tuple[dict, AuditReport]:  # type: ignore[type-arg]
