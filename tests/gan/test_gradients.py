@@ -8,6 +8,7 @@ import torch
 from radcommons.gan.batches import RANDOM, DataSummary, TrainingBatch
 from radcommons.gan.gradients import WORTH_A_THREAD, compute_gradients, open_compute, set_mean_gradients
 from radcommons.gan.recipe import Position
+from radcommons.gan.recipes import RECIPES, parse_settings
 from radcommons.gan.recipes.progan.losses import score_both
 from radcommons.gan.recipes.progan.training import ProganTraining, build_networks, parts_of
 from radcommons.gan.settings import TrainSettings
@@ -60,6 +61,36 @@ def test_the_mean_of_the_parts_gradients_counts_an_absent_one_as_zero() -> None:
     assert layer.bias.grad is not None and layer.bias.grad.item() == 3
     set_mean_gradients(layer, [(None, None)])
     assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_gradient_of_another_memory_layout_moves_the_weights_that_it_belongs_to(
+    layout: torch.memory_format, parts: int
+) -> None:
+    """By the sign of each gradient, as the first step of Adam does."""
+    layer = torch.nn.Conv2d(4, 5, 3, bias=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    before, gradient = layer.weight.detach().clone(), torch.randn(5, 4, 3, 3)
+    set_mean_gradients(layer, [(gradient.clone(memory_format=layout),) for _ in range(parts)])
+    torch.optim.Adam(layer.parameters(), lr=0.1, betas=(0.0, 0.99), fused=True).step()
+    torch.testing.assert_close(layer.weight.detach(), before - 0.1 * gradient.sign(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", RECIPES)
+def test_after_a_step_every_gradient_lies_in_memory_as_its_parameter(family: str) -> None:
+    """With enough channels for every form of the convolutions."""
+    ladder = {4: 32, 8: 32, 16: 32, 32: 16}
+    values = {"channels": ladder, "resolution": 32, "latent_size": 5, "total_images": 160, "batch_size": 4}
+    if family == "progan":
+        values |= {"images_per_phase": "off", "batch_size": dict.fromkeys(ladder, 4)}
+    settings = parse_settings({"family": family, **values}, source="test")
+    with open_compute("fp32", ALONE) as compute:
+        trained = RECIPES[family].training(settings, THREE_FINDINGS, compute)
+        trained.step(Position(40, 156, 152), a_batch(4, 32))
+        optimisers = trained.optimisers.values()  # type: ignore[attr-defined]
+        parameters = [p for optimiser in optimisers for p in optimiser.param_groups[0]["params"]]
+    used = [p for p in parameters if p.grad is not None]
+    assert len(used) > 30 and all(p.grad is not None and p.grad.stride() == p.stride() for p in used)
 
 
 def test_the_gradient_is_that_of_the_mean_loss_over_the_parts() -> None:

@@ -104,7 +104,11 @@ def compute_gradients(
 
 
 def set_mean_gradients(network: nn.Module, gradients: Sequence[tuple[Tensor | None, ...]]) -> None:
-    """Give every parameter the mean of its gradients over the parts; None where no part has one."""
+    """Give every parameter the mean of its gradients over the parts; None where no part has one.
+
+    The gradient lies in memory in the order of its parameter: the fused Adam goes through both side by side, and pairs
+    the wrong numbers (on a CPU) or refuses (on a GPU) where channels come first in one and last in the other.
+    """
     for parameter, *pieces in zip(network.parameters(), *gradients, strict=True):
         present = [piece for piece in pieces if piece is not None]
         if not present:
@@ -113,4 +117,5 @@ def set_mean_gradients(network: nn.Module, gradients: Sequence[tuple[Tensor | No
         total = present[0]
         for piece in present[1:]:
             total = total.add_(piece)
-        parameter.grad = total.div_(len(pieces)) if len(pieces) > 1 else total
+        mean = total.div_(len(pieces)) if len(pieces) > 1 else total
+        parameter.grad = mean if mean.stride() == parameter.stride() else torch.empty_like(parameter).copy_(mean)
