@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +115,59 @@ def test_a_training_stopped_midway_is_gone_on_with_and_ends_the_same(
     assert not list((tmp_path / "broken").rglob("begun.txt"))
 
 
+@pytest.fixture
+def pretrained(two: list[Trial]) -> Trial:
+    return replace(two[0], pretraining=two[1])
+
+
+def test_a_pre_trained_classifier_begins_with_the_best_one_of_its_pre_training(
+    two: list[Trial], pretrained: Trial, tmp_path: Path
+) -> None:
+    still = replace(pretrained, settings=SETTINGS.model_copy(update={"epochs": 1, "learning_rate": 1e-30}))
+    (found,) = run([still], tmp_path / "still")
+    (before,) = run(two[1:], tmp_path / "before")
+    assert found.epochs == 1 + before.epochs, "validations of both"
+    # Batch norms follow the new films, so the scores are near those of before but not the same.
+    (fresh,) = run([replace(still, pretraining=None)], tmp_path / "fresh")
+    distance = np.abs(found.scores - before.scores).mean()
+    assert distance < np.abs(found.scores - fresh.scores).mean() / 2
+    assert not list(tmp_path.rglob("*.pt")) and not list(tmp_path.rglob("pre-training"))
+
+
+def test_a_trial_is_known_by_its_pre_training_and_without_one_as_before(two: list[Trial], pretrained: Trial) -> None:
+    other = replace(two[1], settings=SETTINGS.model_copy(update={"epochs": 1}))
+    digests = {two[0].digest, pretrained.digest, replace(pretrained, pretraining=other).digest}
+    assert len(digests) == 3
+    assert [p.source for p in pretrained.all_parts] == ["films", "films"] and two[0].all_parts == two[0].parts
+
+
+@pytest.mark.parametrize("stopped_in", ["pre-training", "between", "fine-tuning"])
+def test_a_training_stopped_in_or_after_its_pre_training_ends_the_same_also_in_a_folder_that_was_moved(
+    pretrained: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: str
+) -> None:
+    (whole,) = run([pretrained], tmp_path / "whole")
+    train, stops = trials.train_classifier, {"pre-training": 1, "fine-tuning": 2}
+    asked: list[bool] = []
+
+    def stopped(*arguments: Any, **options: Any) -> Any:
+        asked.append(True)
+        if stopped_in == "between" and len(asked) == 2:
+            raise KeyboardInterrupt
+        if stops.get(stopped_in) != len(asked):
+            return train(*arguments, **options)
+        train(*arguments, **options, should_stop=lambda: True)  # a checkpoint after the first step
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials, "train_classifier", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run([pretrained], tmp_path / "broken")
+    monkeypatch.setattr(trials, "train_classifier", train)
+    (tmp_path / "broken").rename(tmp_path / "moved")
+    (resumed,) = run([pretrained], tmp_path / "moved")
+    np.testing.assert_array_equal(whole.scores, resumed.scores)
+    assert {p.name for p in (tmp_path / "moved" / "first-arm" / "0").iterdir()} == {"scores.npy", "trial.json"}
+
+
 def test_a_training_stopped_midway_of_something_else_begins_anew(
     two: list[Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +186,8 @@ def test_an_arm_of_one_class_is_named_before_anything_is_trained(two: list[Trial
     negatives = films(9, seed=5).take(np.array([1, 2, 4]))
     with pytest.raises(TooFewImages, match="0 positive and 3 negative images in the training images of arm 'bare'"):
         run([two[0], Trial("bare", 0, (negatives,), two[0].validation, two[0].test, SETTINGS)], tmp_path)
+    with pytest.raises(TooFewImages, match="0 positive and 3 negative images in the training images of arm 'second'"):
+        run([replace(two[1], pretraining=replace(two[1], parts=(negatives,)))], tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -12,7 +12,7 @@ from radcommons.gan import training
 from radcommons.gan.settings import TrainSettings
 from radcommons.records import Comparison, Estimate
 
-CLASSIFIER = {"network": "densenet-small", "side": 32, "epochs": 1, "optimiser": "adam", "learning_rate": 0.001}
+CLASSIFIER = {"network": "densenet-small", "side": 32, "epochs": 2, "optimiser": "adam", "learning_rate": 0.001}
 QUICK = {"bootstrap_samples": 200, "diversity_pairs": 20, "repeats": 1, "classifier": CLASSIFIER}
 SIZES = {
     "finding": "Effusion",

@@ -100,6 +100,18 @@ def test_where_the_reference_shows_no_difference_either_the_study_is_said_to_be_
     assert blind not in enrich_sentence(gain, [], comparison(-0.01, 0.05, 0.2, arm="all real (reference)"))
 
 
+def test_pre_training_is_worded_by_its_verdicts(comparison: Make) -> None:
+    pretrained = [
+        comparison(0.05, 0.1, 0.001, arm="pre-trained"),
+        comparison(-0.1, 0.1, 0.9, arm="pre-trained", against="enriched"),
+    ]
+    assert enrich_sentence(comparison(-0.1, 0.1, 0.9), [], None, pretrained).endswith(
+        "power of 80%. Pre-training on synthetic images and fine-tuning on films raised the AUC against 'real only', "
+        "+0.075 (+0.050 to +0.100); made no difference that these data could show against 'enriched', +0.000 (-0.100 "
+        "to +0.100)."
+    )
+
+
 def test_merging_is_worded_finding_by_finding(comparison: Make) -> None:
     def about(finding: str, *numbers: float) -> Comparison:
         return comparison(*numbers, arm="A + B", against="A").model_copy(update={"finding": finding})

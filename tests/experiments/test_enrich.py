@@ -57,13 +57,13 @@ def of_repeat(made: list[Trial], repeat: int) -> dict[str, Trial]:
 
 def films(trial: Trial, *, present: bool) -> list[int]:
     """Rows of the store that an arm learns from, with the finding or without."""
-    real = [p for p in trial.parts if not p.source.startswith("synthetic")]
+    real = [p for p in trial.all_parts if not p.source.startswith("synthetic")]
     return [row for p in real for row, label in zip(p.rows, p.labels[:, 0], strict=True) if (label >= 0.5) == present]
 
 
 def synthetic(trial: Trial) -> tuple[int, int]:
     """Synthetic images without the finding, and with it."""
-    labels = [p.labels for p in trial.parts if p.source.startswith("synthetic")]
+    labels = [p.labels for p in trial.all_parts if p.source.startswith("synthetic")]
     joined = np.concatenate(labels) if labels else np.empty((0, 1))
     return int((joined < 0.5).sum()), int((joined >= 0.5).sum())
 
@@ -86,6 +86,7 @@ def test_every_arm_has_the_numbers_that_the_settings_ask_for(
         "augmented": (28, 4, 0, 0),
         "enriched": (13, 3, 11, 5),
         "added": (28, 4, 11, 5),
+        "pre-trained": (28, 4, 11, 5),
         "synthetic only": (0, 0, 24, 8),
         "all real (reference)": (24, 8, 0, 0),
     }
@@ -133,14 +134,59 @@ def test_reweighting_and_augmentation_are_the_only_settings_that_differ_between_
     assert 4 * weight / (4 * weight + 28) == pytest.approx(8 / 32), (
         "the weighted share is the enriched set's prevalence"
     )
-    assert all(t.settings == plain for name, t in arms.items() if name not in ("augmented", "reweighted"))
+    others = arms.keys() - {"augmented", "reweighted", "pre-trained"}
+    assert len(others) == 7 and all(arms[name].settings == plain for name in others)
+
+
+def test_pre_training_has_the_synthetic_images_of_added_and_fine_tuning_its_films(
+    composed: Callable[..., list[Trial]], enrich_settings: Make
+) -> None:
+    arms = of_repeat(composed(enrich_settings(fine_tuning_rate=0.25)), 0)
+    then, added = arms["pre-trained"], arms["added"]
+    first = then.pretraining
+    assert first is not None and all(t.pretraining is None for name, t in arms.items() if name != "pre-trained")
+    parts = (*then.parts, *first.parts)
+    assert [(p.source, p.rows.tolist()) for p in parts] == [(p.source, p.rows.tolist()) for p in added.parts]
+    assert all(p.source.startswith("synthetic") for p in first.parts) and then.parts == arms["real only"].parts
+    assert first.validation is then.validation is added.validation
+
+
+@pytest.mark.parametrize("epochs", [2, 7])
+def test_pre_training_and_fine_tuning_together_are_shown_as_many_images_as_another_arm(
+    composed: Callable[..., list[Trial]], enrich_settings: Make, epochs: int
+) -> None:
+    classifier = enrich_settings().classifier.model_dump() | {"epochs": epochs}
+    arms = of_repeat(composed(enrich_settings(classifier=classifier, fine_tuning_rate=0.25)), 0)
+    plain, then, first = arms["added"].settings, arms["pre-trained"].settings, arms["pre-trained"].pretraining
+    assert first is not None
+    assert first.settings == plain.model_copy(update={"epochs": epochs // 2})
+    assert then == plain.model_copy(update={"epochs": epochs - epochs // 2, "learning_rate": 0.00025})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"synthetic_positives": 0, "kept_positives": 4}, "the synthetic images that are added are all of one class"),
+        ({"synthetic_positives": 16, "kept_positives": 2}, "the synthetic images that are added are all of one class"),
+        ({"epochs": 1}, "one epoch cannot be divided between pre-training and fine-tuning"),
+        ({"pretrained": False}, None),
+    ],
+)
+def test_without_pre_training_there_are_the_other_arms_and_a_note_says_why(
+    enrich_settings: Make, tmp_path: Path, changes: dict[str, object], reason: str | None
+) -> None:
+    classifier = enrich_settings().classifier.model_dump() | {"epochs": changes.pop("epochs", 2)}
+    result = enrich(enrich_settings(**changes, classifier=classifier), tmp_path / "out")
+    assert len(result.arms) == 9 and len(result.comparisons) == 8
+    notes = [note for note in result.notes if "pre-trained" in note]
+    assert notes == ([] if reason is None else [f"there is no arm 'pre-trained': {reason}"])
 
 
 def test_arms_of_a_repeat_share_films_and_seed_and_another_repeat_has_others(
     composed: Callable[..., list[Trial]], enrich_settings: Make
 ) -> None:
     made = composed(enrich_settings(repeats=3))
-    assert len(made) == 27
+    assert len(made) == 30
     assert all(t.test is made[0].test and t.validation is made[0].validation for t in made)
     for first, second in pairwise(of_repeat(made, r) for r in range(3)):
         assert len({t.settings.seed for t in first.values()}) == 1
@@ -229,6 +275,23 @@ def test_trainings_that_an_older_version_finished_under_other_names_are_not_repe
     assert enrich(enrich_settings(), tmp_path / "out") == finished[0]
 
 
+def test_the_arm_that_is_pre_trained_is_added_to_an_experiment_that_an_older_version_finished(
+    finished: tuple[ExperimentResult, Path], enrich_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished[1], tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "trials" / "pre-trained")
+    config = tmp_path / "out" / "config.toml"
+    known = [line for line in config.read_text().splitlines() if not line.startswith(("pretrained", "fine_tuning"))]
+    config.write_text("\n".join(known))
+    trained: list[str] = []
+    train = trials.train_one
+    monkeypatch.setattr(trials, "train_one", lambda trial, place: (trained.append(trial.arm), train(trial, place)))
+    without = enrich(enrich_settings(pretrained=False), tmp_path / "out")
+    assert trained == [] and [a for a in finished[0].arms if a.name != "pre-trained"] == list(without.arms)
+    assert enrich(enrich_settings(), tmp_path / "out") == finished[0]
+    assert trained == ["pre-trained"]
+
+
 def test_a_result_with_the_older_names_of_its_arms_is_read(finished: tuple[ExperimentResult, Path]) -> None:
     text = finished[0].to_json()
     for before, now in {"local": "real only", "kept": "fewer real", "oracle": "all real (reference)"}.items():
@@ -247,7 +310,11 @@ def test_the_result_holds_every_arm_and_the_comparisons_that_separate_the_causes
     assert [a.name for a in result.arms] == list(descriptions(EnrichSettings.model_validate(result.settings)))
     pairs = [(c.arm, c.against) for c in result.comparisons]
     assert pairs[: 1 + len(CONTROLS)] == [(ENRICHED, REAL_ONLY), *((ENRICHED, control) for control in CONTROLS)]
-    assert pairs[5:] == [("added", "real only"), ("synthetic only", "real only"), ("all real (reference)", "real only")]
+    assert pairs[5:] == [
+        ("added", "real only"), ("synthetic only", "real only"), ("all real (reference)", "real only"),
+        ("pre-trained", "real only"), ("pre-trained", "enriched"), ("pre-trained", "added"),
+    ]  # fmt: skip
+    assert result.sentence.count("Pre-training on synthetic images and fine-tuning on films") == 1
     test = hospital.rows("test")
     assert result.test_images == len(test) and result.test_positives == {"Effusion": 4}
     assert result.test_patients == hospital.manifest["patient"][test].n_unique()
@@ -290,7 +357,7 @@ def test_stopped_after_some_trainings_and_called_again_it_ends_in_the_same_bytes
     assert not (tmp_path / "out" / "result.json").exists()
     monkeypatch.setattr(trials, "train_one", lambda trial, place: (trained.append(trial.arm), train(trial, place)))
     enrich(enrich_settings(), tmp_path / "out")
-    assert len(trained) == len(set(trained)) == 9, "none is trained twice"
+    assert len(trained) == len(set(trained)) == 10, "none is trained twice"
     for name in ("result.json", "table.md"):
         assert (tmp_path / "out" / name).read_bytes() == (finished[1] / name).read_bytes()
 

@@ -64,6 +64,7 @@ def train_classifier(
     run: Path,
     *,
     weights: Path | None = None,
+    pretrained: Path | None = None,
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
@@ -74,6 +75,8 @@ def train_classifier(
         settings: must equal the run's own where it has begun.
         run: the run's folder; the classifier of the best validation is written to ``classifier`` in it.
         weights: file of the ImageNet weights, if `initial` asks for them; by default searched for, then fetched.
+        pretrained: folder of another run whose classifier training begins with, in place of `settings.initial`. It is
+            no part of the run's settings, so that both folders may be moved together.
         should_stop: asked after every step; True saves a checkpoint and returns.
     Raises:
         PathInUse, SettingRefused, WeightsUnavailable, ClassifierRefused: before anything is changed.
@@ -85,7 +88,7 @@ def train_classifier(
         distributed.alone_in(run),
         one_core() if alone and distributed.device.type == "cpu" else nullcontext(),
     ):
-        return _train(split, settings, run, weights, distributed, track, should_stop)
+        return _train(split, settings, run, weights, pretrained, distributed, track, should_stop)
 
 
 def known_loss(logits: Tensor, labels: Tensor, positive_weight: Tensor) -> Tensor:
@@ -107,6 +110,7 @@ def _train(
     settings: ClassifierSettings,
     run: Path,
     weights: Path | None,
+    pretrained: Path | None,
     distributed: Distributed,
     track: Track,
     should_stop: Callable[[], bool],
@@ -114,7 +118,7 @@ def _train(
     # ---- network, optimiser, position ----
     data = f"{' '.join(split.train.findings)} | {split.train.digest} | {split.validation.digest}"
     loaded = checkpoint.load(run, distributed.device)
-    network = _first_network(split, settings, weights, begun=loaded is not None)
+    network = _first_network(split, settings, weights, pretrained, begun=loaded is not None)
     network = network.to(distributed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, settings)
     if distributed.is_main:
@@ -283,7 +287,7 @@ def mean_auc(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _first_network(
-    split: Split, settings: ClassifierSettings, weights: Path | None, *, begun: bool
+    split: Split, settings: ClassifierSettings, weights: Path | None, pretrained: Path | None, *, begun: bool
 ) -> ClassifierNetwork:
     """The network that training begins with; of a run that has `begun` only its architecture matters."""
     config = settings.config(len(split.train.findings))
@@ -292,13 +296,14 @@ def _first_network(
         network = ClassifierNetwork(config)
     if begun:
         return network
-    if settings.initial == "imagenet":
+    initial = settings.initial if pretrained is None else str(pretrained)
+    if initial == "imagenet":
         network.load_state_dict(imagenet_state(read_weights(find_weights(IMAGENET_WEIGHTS, weights)), network))
-    elif settings.initial != "random":
-        other = Classifier.load(settings.initial, device="cpu")
+    elif initial != "random":
+        other = Classifier.load(initial, device="cpu")
         if other.network.config != config or other.findings != split.train.findings:
             raise ClassifierRefused(
-                f"{settings.initial} is a {other.network.config.network} of {other.side} pixels for "
+                f"{initial} is a {other.network.config.network} of {other.side} pixels for "
                 f"{', '.join(other.findings)}; this run is a {config.network} of {config.side} pixels for "
                 f"{', '.join(split.train.findings)}; set network, side and findings as there"
             )

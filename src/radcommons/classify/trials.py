@@ -25,7 +25,8 @@ from radcommons.threads import one_core
 from radcommons.workers import in_order
 
 RECORD, SCORES = "trial.json", "scores.npy"
-RUN, BEGUN = "run", "begun.txt"  # a training on its way, and the digest of its trial
+RUN, PRETRAINING = "run", "pre-training"  # trainings on their way
+BEGUN = "begun.txt"  # the digest of their trial
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Trial:
         validation: films that decide when training stops.
         test: films that the classifier scores.
         settings: of the training.
+        pretraining: another training, whose classifier this one begins with; None = with `settings.initial`.
     """
 
     arm: str
@@ -46,6 +48,12 @@ class Trial:
     validation: Examples
     test: Examples
     settings: ClassifierSettings
+    pretraining: "Trial | None" = None
+
+    @property
+    def all_parts(self) -> tuple[Examples, ...]:
+        """Training images, those of the pre-training included."""
+        return self.parts if self.pretraining is None else (*self.parts, *self.pretraining.all_parts)
 
     @property
     def digest(self) -> str:
@@ -55,6 +63,8 @@ class Trial:
             chosen = hashlib.sha256(np.ascontiguousarray(part.rows, np.int64).tobytes())
             chosen.update(np.ascontiguousarray(part.labels, np.float32).tobytes())
             text.append(f"{part.digest} {' '.join(part.findings)} {chosen.hexdigest()}")
+        if self.pretraining is not None:
+            text.append(self.pretraining.digest)
         return hashlib.sha256("\n".join(text).encode()).hexdigest()
 
 
@@ -76,8 +86,10 @@ def run_trials(trials: Sequence[Trial], folder: Path, *, workers: int, track: Tr
         TooFewImages: an arm has one class only; before anything is trained.
     """
     for trial in trials:
-        labels = np.concatenate([p.labels for p in trial.parts])
-        require_both_classes(labels, trial.parts[0].findings, f"the training images of arm '{trial.arm}'")
+        for training in (trial, trial.pretraining):
+            if training is not None:
+                labels = np.concatenate([p.labels for p in training.parts])
+                require_both_classes(labels, training.parts[0].findings, f"the training images of arm '{trial.arm}'")
         require_both_classes(trial.validation.labels, trial.validation.findings, f"the validation of arm '{trial.arm}'")
     places = [folder / folder_of(trial.arm) / str(trial.repeat) for trial in trials]
     unfinished = [(t, p) for t, p in zip(trials, places, strict=True) if record_of(p / RECORD, t.digest) is None]
@@ -100,34 +112,44 @@ def folder_of(arm: str) -> str:
 def train_one(trial: Trial, place: Path) -> None:
     """Train a classifier, score the test films and keep the scores; continues a training that was stopped."""
     started = time.monotonic()
-    run = _begin(trial, place)
-    findings, side = trial.parts[0].findings, trial.settings.side
-    split = Split(Mixture(trial.parts, findings, side=side), Mixture([trial.validation], findings, side=side))
+    run, pretraining = _begin(trial, place)
+    trainings = []
     # One core, so that the result does not depend on how many trainings run at a time.
     with nullcontext() if torch.cuda.is_available() else one_core():
-        trained = train_classifier(split, trial.settings, run)
+        if trial.pretraining is not None:  # returns at once if a stopped call has finished it
+            trainings.append(train_classifier(_split(trial.pretraining), trial.pretraining.settings, pretraining))
+        begin_with = pretraining if trainings else None
+        trainings.append(train_classifier(_split(trial), trial.settings, run, pretrained=begin_with))
         scores = Classifier.load(run).scores(trial.test.images, rows=trial.test.rows)
     write_array(place / SCORES, scores)
     record = {
         "digest": trial.digest,
-        "epochs": trained.epochs,
-        "images_seen": trained.images_seen,
-        "validation_loss": trained.validation_loss,
+        "epochs": sum(t.epochs for t in trainings),
+        "images_seen": sum(t.images_seen for t in trainings),
+        "validation_loss": trainings[-1].validation_loss,
         "seconds": round(time.monotonic() - started, 1),
     }
     write_whole(place / RECORD, json.dumps(record, indent=2) + "\n")
     shutil.rmtree(run)  # the scores are what is compared
+    if trial.pretraining is not None:
+        shutil.rmtree(pretraining)
     (place / BEGUN).unlink()
 
 
-def _begin(trial: Trial, place: Path) -> Path:
-    """The folder to train in; it keeps what a stopped call left there if that was the same trial."""
-    run, begun = place / RUN, place / BEGUN
+def _split(trial: Trial) -> Split:
+    findings, side = trial.parts[0].findings, trial.settings.side
+    return Split(Mixture(trial.parts, findings, side=side), Mixture([trial.validation], findings, side=side))
+
+
+def _begin(trial: Trial, place: Path) -> tuple[Path, Path]:
+    """The folders to train and pre-train in; they keep what a stopped call left there if that was the same trial."""
+    run, pretraining, begun = place / RUN, place / PRETRAINING, place / BEGUN
     if not begun.is_file() or begun.read_text(encoding="utf-8") != trial.digest:
-        shutil.rmtree(run, ignore_errors=True)
+        for folder in (run, pretraining):
+            shutil.rmtree(folder, ignore_errors=True)
         place.mkdir(parents=True, exist_ok=True)
         write_whole(begun, trial.digest)
-    return run
+    return run, pretraining
 
 
 def take(part: Examples, places: np.ndarray, *, arm: str, what: str, count: int) -> Examples:

@@ -5,8 +5,20 @@ from collections.abc import Sequence
 from radcommons.experiments.compare import POWER
 from radcommons.records import Comparison, Verdict
 
+WORDS: dict[Verdict, str] = {
+    "better": "raised the AUC",
+    "worse": "lowered the AUC",
+    "no relevant difference": "changed nothing that matters",
+    "undecided": "made no difference that these data could show",
+}
 
-def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], reference: Comparison | None) -> str:
+
+def enrich_sentence(
+    baseline: Comparison,
+    controls: Sequence[Comparison],
+    reference: Comparison | None,
+    pretrained: Sequence[Comparison] = (),
+) -> str:
     """Does enrichment help, and do the synthetic images cause the gain?
 
     Args:
@@ -14,6 +26,7 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], refere
         controls: the enriched arm against each control that has no synthetic image.
         reference: all real films against the real films of the site alone: the gain that real positives would bring.
             It is a control, not a claim, so its interval is not corrected.
+        pretrained: the arm that learns from the synthetic images first, then from the films, against other arms.
     """
     parts = []
     if baseline.verdict == "better":
@@ -39,6 +52,9 @@ def enrich_sentence(baseline: Comparison, controls: Sequence[Comparison], refere
         parts.append(f"As many real positives in their place: {_difference(reference)}.")
         if (reference.difference.low or 0.0) <= 0 and baseline.verdict == "undecided":
             parts.append("Even these made no certain difference, so this study cannot tell what synthetic images do.")
+    if pretrained:
+        clauses = [f"{WORDS[c.verdict]} against '{c.against}', {_difference(c)}" for c in pretrained]
+        parts.append(f"Pre-training on synthetic images and fine-tuning on films {'; '.join(clauses)}.")
     return " ".join(parts)
 
 
@@ -64,14 +80,8 @@ def merge_sentence(merged: Sequence[Comparison]) -> str:
     groups: dict[Verdict, list[Comparison]] = {}
     for comparison in merged:
         groups.setdefault(comparison.verdict, []).append(comparison)
-    words: dict[Verdict, str] = {
-        "better": "raised the AUC for",
-        "worse": "lowered the AUC for",
-        "no relevant difference": "changed nothing that matters for",
-        "undecided": "made no difference that these data could show for",
-    }
     clauses = [
-        f"{words[v]} {'; '.join(f'{c.finding} {_difference(c)}' for c in groups[v])}" for v in words if v in groups
+        f"{WORDS[v]} for {'; '.join(f'{c.finding} {_difference(c)}' for c in groups[v])}" for v in WORDS if v in groups
     ]
     return f"Merging ('{merged[0].arm}' against '{merged[0].against}') {', '.join(clauses)}."
 

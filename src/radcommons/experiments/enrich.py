@@ -1,6 +1,6 @@
 """Fig. 2: do synthetic images improve a classifier of a small local set, and are they the cause of the gain?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from radcommons.records.experiment import RENAMED_ARMS
 from radcommons.seeds import numpy_stream
 
 REAL_ONLY, FEWER_REAL, ALL_REAL = "real only", "fewer real", "all real (reference)"
-ENRICHED, ADDED, SYNTHETIC = "enriched", "added", "synthetic only"
+ENRICHED, ADDED, PRETRAINED, SYNTHETIC = "enriched", "added", "pre-trained", "synthetic only"
 OVERSAMPLED, REWEIGHTED, AUGMENTED = "oversampled", "reweighted", "augmented"
 CONTROLS = (FEWER_REAL, OVERSAMPLED, REWEIGHTED, AUGMENTED)  # without synthetic images, and without further films
 PAIRS = (
@@ -36,6 +36,7 @@ PAIRS = (
     *((ENRICHED, control) for control in CONTROLS),
     *((arm, REAL_ONLY) for arm in (ADDED, SYNTHETIC, ALL_REAL)),
 )
+PRETRAINED_PAIRS = tuple((PRETRAINED, arm) for arm in (REAL_ONLY, ENRICHED, ADDED))
 
 
 def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Track = silent) -> ExperimentResult:
@@ -54,20 +55,23 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
         for before, arm in RENAMED_ARMS.items():  # trainings that an older version has finished
             if (out / TRIALS / before).is_dir():
                 (out / TRIALS / before).rename(out / TRIALS / folder_of(arm))
-        changes, trials = _changed_settings(settings), []
+        trials: list[Trial] = []
         for repeat in range(settings.repeats):
             synthetic = _synthetic_images(settings, [g for g, _ in opened], repeat, out, track)
-            for arm, parts in _arms(settings, site, repeat, synthetic).items():
-                chosen = settings.training(repeat, **changes.get(arm, {}))
-                trials.append(Trial(arm, repeat, parts, site.validation, site.test, chosen))
+            trials += _trials(settings, site, repeat, synthetic)
+        lacking = settings.lacks_pretraining if settings.pretrained else None
         return run_experiment(
             "enrich",
             out,
             trials,
             settings,
-            pairs=PAIRS,
+            pairs=PAIRS + PRETRAINED_PAIRS if _pretrains(settings) else PAIRS,
             sentence=_sentence,
-            notes=[*(note for _, note in opened), *(learned_from(path, site) for path in settings.generators)],
+            notes=[
+                *(note for _, note in opened),
+                *(learned_from(path, site) for path in settings.generators),
+                None if lacking is None else f"there is no arm '{PRETRAINED}': {lacking}",
+            ],
             descriptions=descriptions(settings),
             workers=workers,
             track=track,
@@ -76,12 +80,19 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
 
 def _sentence(comparisons: Sequence[Comparison]) -> str:
     of = {(c.arm, c.against): c for c in comparisons}
-    return enrich_sentence(of[ENRICHED, REAL_ONLY], [of[ENRICHED, c] for c in CONTROLS], of[ALL_REAL, REAL_ONLY])
+    controls = [of[ENRICHED, c] for c in CONTROLS]
+    pretrained = [of[pair] for pair in PRETRAINED_PAIRS if pair in of]
+    return enrich_sentence(of[ENRICHED, REAL_ONLY], controls, of[ALL_REAL, REAL_ONLY], pretrained)
 
 
 def descriptions(s: EnrichSettings) -> dict[str, str]:
     """The arms in the order of the table, in words."""
     share = s.positives / s.total
+    first, then = _divided_epochs(s)
+    pretrained = (
+        f"the synthetic images of '{ADDED}' for at most {first} epochs, then all local films for at most {then} at "
+        f"{s.fine_tuning_rate:g} of the learning rate: as many images shown at most as to every other arm"
+    )
     return {
         REAL_ONLY: f"the local films, {s.real_positives / s.real_images:.0%} with the finding",
         FEWER_REAL: "the films of the enriched set, without its synthetic images",
@@ -90,9 +101,37 @@ def descriptions(s: EnrichSettings) -> dict[str, str]:
         AUGMENTED: "local films, moved and recoloured a little each time",
         ENRICHED: f"fewer films and synthetic images, {share:.0%} with the finding",
         ADDED: "all local films and the synthetic images",
+        **({PRETRAINED: pretrained} if _pretrains(s) else {}),
         SYNTHETIC: f"synthetic images alone, {share:.0%} with the finding",
         ALL_REAL: f"films alone, {share:.0%} with the finding: more than the local site has",
     }
+
+
+def _pretrains(s: EnrichSettings) -> bool:
+    return s.pretrained and s.lacks_pretraining is None
+
+
+def _divided_epochs(s: EnrichSettings) -> tuple[int, int]:
+    """Largest number of epochs of pre-training and of fine-tuning: together those of every other arm."""
+    return s.classifier.epochs // 2, s.classifier.epochs - s.classifier.epochs // 2
+
+
+def _trials(s: EnrichSettings, site: Site, repeat: int, synthetic: Sequence[Examples]) -> list[Trial]:
+    """The trainings of one repeat."""
+    arms, changes = _arms(s, site, repeat, synthetic), _changed_settings(s)
+
+    def trial(
+        arm: str, parts: tuple[Examples, ...], different: Mapping[str, object], before: Trial | None = None
+    ) -> Trial:
+        return Trial(arm, repeat, parts, site.validation, site.test, s.training(repeat, **different), before)
+
+    trials = [trial(arm, parts, changes.get(arm, {})) for arm, parts in arms.items()]
+    if _pretrains(s):
+        films, added = arms[REAL_ONLY], arms[ADDED]
+        (first, then), rate = _divided_epochs(s), s.classifier.learning_rate * s.fine_tuning_rate
+        before = trial(PRETRAINED, added[len(films) :], {"epochs": first})  # the synthetic images alone
+        trials.append(trial(PRETRAINED, films, {"epochs": then, "learning_rate": rate}, before))
+    return trials
 
 
 def _arms(s: EnrichSettings, site: Site, repeat: int, synthetic: Sequence[Examples]) -> dict[str, tuple[Examples, ...]]:

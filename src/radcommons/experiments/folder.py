@@ -13,7 +13,7 @@ from radcommons.resume import record_of
 from radcommons.runs.folder import claim_folder
 
 TRIALS, IMAGES = "trials", "synthetic"  # subfolders
-FREE = {"repeats", "bootstrap_samples", "diversity_pairs"}  # what is trained does not depend on them
+FREE = {"repeats", "bootstrap_samples", "diversity_pairs", "pretrained"}  # no training that is there depends on them
 
 
 def claim_experiment(out: Path, settings: ExperimentSettings) -> None:

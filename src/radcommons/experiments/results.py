@@ -93,11 +93,13 @@ def _arm(
 ) -> Arm:
     first = next(t for t in trials if t.arm == name and t.repeat == 0)
     epochs = [r.epochs for t, r in zip(trials, results, strict=True) if t.arm == name]
-    spread = diversity(first.parts, side=settings.classifier.side, pairs=settings.diversity_pairs, seed=settings.seed)
+    spread = diversity(
+        first.all_parts, side=settings.classifier.side, pairs=settings.diversity_pairs, seed=settings.seed
+    )
     return Arm(
         name=name,
         description=description,
-        images=composition(first.parts),
+        images=composition(first.all_parts),
         auc={f: aucs.auc(name, f) for f in aucs.findings},
         aucs={f: aucs.aucs(name, f) for f in aucs.findings},
         diversity=None if spread is None else spread[0],

@@ -73,6 +73,12 @@ class EnrichSettings(ExperimentSettings):
         Augmentation(rotation=7, shift=0.05, zoom=0.1, contrast=0.2, brightness=16),
         description="classical augmentation of the control that has it",
     )
+    pretrained: bool = Field(
+        True, description="train also on the synthetic images first, then on the local films: one more arm"
+    )
+    fine_tuning_rate: float = Field(
+        0.3, gt=0, le=1, description="that arm's learning rate on the films, as a share of 'classifier.learning_rate'"
+    )
 
     @property
     def shown(self) -> int:
@@ -88,6 +94,15 @@ class EnrichSettings(ExperimentSettings):
     def positives(self) -> int:
         """Of them with the finding."""
         return self.kept_positives + self.synthetic_positives
+
+    @property
+    def lacks_pretraining(self) -> str | None:
+        """Why no arm can be pre-trained, in words; None where one can."""
+        if not 0 < self.synthetic_positives < self.synthetic_images:
+            return "the synthetic images that are added are all of one class"
+        if self.classifier.epochs < 2:
+            return "one epoch cannot be divided between pre-training and fine-tuning"
+        return None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

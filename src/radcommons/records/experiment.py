@@ -22,7 +22,7 @@ class Arm(RecordPart):
         aucs: by finding, of each repeat.
         diversity: mean MS-SSIM of pairs of different positives in training; high = alike. None where not measured.
         diversity_sd: its standard deviation over pairs.
-        epochs: validations until training stopped, mean over the repeats.
+        epochs: validations until training stopped, mean over the repeats; of pre-training and fine-tuning together.
     """
 
     name: ArmName
