@@ -24,7 +24,7 @@ from radcommons.cli import app, run
 from radcommons.data.findings import canonical
 from radcommons.data.sources.labels import Uncertain
 from radcommons.errors import RadCommonsError
-from radcommons.experiments.settings import EnrichSettings, MergeSettings
+from radcommons.experiments.settings import EnrichSettings, MergeSettings, TransferSettings
 from radcommons.gan.plan import choose_settings
 from radcommons.gan.recipes import RECIPES, parse_settings
 from radcommons.gan.recipes.progan.settings import ProganSettings
@@ -45,15 +45,18 @@ SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class th
     "classify": ClassifierSettings,
     "enrich": EnrichSettings,
     "merge": MergeSettings,
+    "transfer": TransferSettings,
 }
 PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"} | {
     "classify": "classify.md",
     "enrich": "experiment.md",
     "merge": "experiment.md",
+    "transfer": "experiment.md",
 }
 NEEDED = {  # what a preset leaves to the user
     "enrich": {"store": "stores/a", "generators": ["runs/b"]},
     "merge": {"store": "stores/a", "generator_a": "runs/a", "generator_b": "runs/b"},
+    "transfer": {"store": "stores/a", "generator": "runs/a"},
 }
 
 CLOSED_CHOICES = {

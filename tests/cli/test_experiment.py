@@ -115,6 +115,7 @@ def test_help_says_what_the_experiments_ask(capsys: pytest.CaptureFixture[str]) 
     for name, question in (
         ("enrich", "does another cause explain the improvement?"),
         ("merge", "of two sites than of one?"),
+        ("transfer", "how much of what real films teach"),
     ):
         assert run(["experiment", name, "--help"]) == 0
         assert question in " ".join(capsys.readouterr().out.replace("│", " ").split())

@@ -29,6 +29,7 @@ COMMANDS = {
     "explain correlate": ["explain", "correlate", "RUN", "--classifier", "CLASSIFIER", "-n", "20"],
     "experiment enrich": ["experiment", "enrich", "ENRICH.toml"],
     "experiment merge": ["experiment", "merge", "MERGE.toml"],
+    "experiment transfer": ["experiment", "transfer", "TRANSFER.toml"],
     "demo": ["demo"],
 }
 SHARED = {"generate", "explain morph", "explain map", "explain correlate"}
@@ -57,6 +58,7 @@ network = "densenet-small"
 side = 32
 """
 MERGE = 'store = "SITE"\ngenerator_a = "RUN"\ngenerator_b = "OTHER"\nimages = 16\nfindings = ["Nodule"]\n'
+TRANSFER = 'store = "SITE"\ngenerator = "RUN"\nimages = 16\nfindings = ["Nodule"]\n'
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def given(
     ingest_phantoms(at / "SITE", patients=120, site="A", resolution=32, seed=11)
     film_table(at / "FILMS")
     tiny(total_images=64).save(at / "GAN.toml")
-    for name, text in (("ENRICH.toml", ENRICH), ("MERGE.toml", MERGE)):
+    for name, text in (("ENRICH.toml", ENRICH), ("MERGE.toml", MERGE), ("TRANSFER.toml", TRANSFER)):
         (at / name).write_text(
             text.replace("SITE", names["SITE"]).replace("RUN", names["RUN"]).replace("OTHER", names["OTHER"]),
             encoding="utf-8",

@@ -26,6 +26,12 @@ SIZES = {
 
 
 @pytest.fixture(scope="session")
+def quick() -> dict[str, object]:
+    """Settings of an experiment that takes seconds."""
+    return QUICK
+
+
+@pytest.fixture(scope="session")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Store:
     out = tmp_path_factory.mktemp("experiments") / "hospital"
     ingest_phantoms(out, patients=120, site="A", resolution=32, seed=7)

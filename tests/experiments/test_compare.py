@@ -5,11 +5,12 @@ import pytest
 from scipy.special import ndtr
 from sklearn.metrics import roc_auc_score
 
-from radcommons.experiments.compare import ArmAucs
+from radcommons.experiments.compare import ArmAucs, share_above_chance
 from radcommons.experiments.conclusions import enrich_sentence
 from radcommons.experiments.enrich import ALL_REAL, CONTROLS, ENRICHED, REAL_ONLY
 from radcommons.metrics.bootstrap import bootstrap_auc
 from radcommons.metrics.comparison import delong_test, holm
+from radcommons.records import Estimate
 from radcommons.seeds import numpy_stream
 
 FINDINGS = ("Effusion", "Nodule")
@@ -129,6 +130,14 @@ def test_where_all_arms_are_equal_hardly_any_study_claims_a_difference() -> None
         differences += any(c.verdict in ("better", "worse") for c in found)
         claims += "raised" in enrich_sentence(found[0], found[1:-1], found[-1])
     assert claims <= differences <= 0.05 * studies
+
+
+def test_the_share_above_chance_is_of_what_the_reference_is_sure_to_have() -> None:
+    reference = Estimate(value=0.9, low=0.8, high=1.0)
+    assert share_above_chance(Estimate(value=0.8), reference) == pytest.approx(0.75)
+    assert share_above_chance(reference, reference) == 1
+    assert share_above_chance(Estimate(value=0.46), reference) == pytest.approx(-0.1), "worse than chance"
+    assert share_above_chance(Estimate(value=0.8), Estimate(value=0.6, low=0.5, high=0.7)) is None
 
 
 def test_of_fewer_than_ten_patients_no_difference_is_claimed() -> None:

@@ -74,6 +74,19 @@ def test_rows_hold_arm_composition_auc_and_diversity_then_difference_and_p(resul
     assert "Holm's correction covers all 1 comparisons" in text
 
 
+def test_of_synthetic_against_real_films_the_share_above_chance_is_told(result: Make) -> None:
+    found = result(("Edema", "Nodule")).model_copy(update={"experiment": "transfer"})
+    unsure = found.arms[0].auc | {"Nodule": Estimate(value=0.6, low=0.4, high=0.8)}
+    lower = found.arms[1].auc | {"Edema": Estimate(value=0.74, low=0.7, high=0.8)}
+    arms = tuple(a.model_copy(update={"auc": auc}) for a, auc in zip(found.arms, (unsure, lower), strict=True))
+    found = found.model_copy(update={"arms": arms})
+    rows = [line for line in table(found).splitlines() if line.startswith("| enriched against real only")]
+    assert [row.split(" | ")[-1] for row in rows] == ["80% |", "not defined |"]
+    said = "share of the AUC above 0.5 that synthetic images reach: Edema 80%, Nodule not defined"
+    assert said in as_text(found, Path("out"))
+    assert "share" not in as_text(result(), Path("out")) and "share" not in table(result())
+
+
 @pytest.mark.parametrize("findings", [("Pneumonia",), ("Edema", "Nodule", "Effusion", "Pneumonia")])
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(result: Make, findings: Sequence[str]) -> None:
     blocks = [b for b in table(result(findings)).split("\n\n") if b.startswith("|")]

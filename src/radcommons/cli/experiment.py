@@ -1,4 +1,4 @@
-"""``radcommons experiment``: the paper's experiments with their controls, from one TOML file."""
+"""``radcommons experiment``: what synthetic images teach a classifier, with controls, from one TOML file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,9 @@ from radcommons.cli.option_groups import with_option_groups
 from radcommons.cli.output import AsJson, TrainingsAtATime, bar, show
 from radcommons.records import ExperimentResult
 
-app = typer.Typer(no_args_is_help=True, help="The paper's experiments, with the controls that separate the causes.")
+app = typer.Typer(
+    no_args_is_help=True, help="What synthetic images teach a classifier, with the controls that separate the causes."
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ MERGE_EPILOG = """
 radcommons experiment merge merge.toml --out results/merge --workers 2
 """
 
+TRANSFER_EPILOG = """
+radcommons experiment transfer transfer.toml --out results/transfer --set repeats=3
+"""
+
 
 @app.command("enrich", epilog=ENRICH_EPILOG)
 @with_option_groups
@@ -54,6 +60,17 @@ def merge(options: Options) -> None:
     from radcommons.experiments.settings import MergeSettings, read_settings
 
     settings = read_settings(MergeSettings, "merge", options.config, options.set_)
+    _show(carry_out(settings, options.out, workers=options.workers or default_workers(), track=bar), options)
+
+
+@app.command("transfer", epilog=TRANSFER_EPILOG)
+@with_option_groups
+def transfer(options: Options) -> None:
+    """Train on synthetic images, test on real films: how much of what real films teach, finding by finding?"""
+    from radcommons.experiments.settings import TransferSettings, read_settings
+    from radcommons.experiments.transfer import transfer as carry_out
+
+    settings = read_settings(TransferSettings, "transfer", options.config, options.set_)
     _show(carry_out(settings, options.out, workers=options.workers or default_workers(), track=bar), options)
 
 

@@ -1,1 +1,1 @@
-"""The paper's experiments, from stores and generators to a table, with the controls that separate the causes."""
+"""What synthetic images teach, from stores and generators to a table, with the controls that separate the causes."""

@@ -113,6 +113,16 @@ class ArmAucs:
         return permuted.p_value, delong_test(first, second, self._labels, self._patients).p_value
 
 
+def share_above_chance(auc: Estimate, reference: Estimate) -> float | None:
+    """Share of a reference's AUC above chance that another AUC reaches: (AUC - 0.5) / (reference - 0.5).
+
+    None where the reference's interval includes 0.5: there is nothing to have a share of.
+    """
+    if reference.low is None or reference.low <= 0.5:
+        return None
+    return (auc.value - 0.5) / (reference.value - 0.5)
+
+
 def verdict(low: float, high: float, p_corrected: float) -> Verdict:
     """What the interval and the corrected p value of a difference of AUC support; all sentences follow from it.
 

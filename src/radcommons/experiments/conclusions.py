@@ -77,13 +77,22 @@ def _cause(controls: Sequence[Comparison]) -> str:
 
 def merge_sentence(merged: Sequence[Comparison]) -> str:
     """Does merging two sites' synthetic images help, finding by finding?"""
+    return f"Merging ('{merged[0].arm}' against '{merged[0].against}') {_by_verdict(merged)}."
+
+
+def transfer_sentence(comparisons: Sequence[Comparison]) -> str:
+    """What does a classifier lose that learns from synthetic images instead of films, finding by finding?"""
+    return f"Training on synthetic images instead of as many films {_by_verdict(comparisons)}."
+
+
+def _by_verdict(comparisons: Sequence[Comparison]) -> str:
     groups: dict[Verdict, list[Comparison]] = {}
-    for comparison in merged:
+    for comparison in comparisons:
         groups.setdefault(comparison.verdict, []).append(comparison)
     clauses = [
         f"{WORDS[v]} for {'; '.join(f'{c.finding} {_difference(c)}' for c in groups[v])}" for v in WORDS if v in groups
     ]
-    return f"Merging ('{merged[0].arm}' against '{merged[0].against}') {', '.join(clauses)}."
+    return ", ".join(clauses)
 
 
 def _difference(comparison: Comparison) -> str:

@@ -5,18 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.classify.training_data import Examples, with_both_classes
+from radcommons.classify.training_data import Examples
 from radcommons.classify.trials import Trial, take
-from radcommons.data.listing import PARTS
-from radcommons.data.store import Store
-from radcommons.errors import FindingUnknown, TooFewImages
 from radcommons.experiments.conclusions import merge_sentence
 from radcommons.experiments.folder import IMAGES, claim_experiment, kept_images
 from radcommons.experiments.results import run_experiment
 from radcommons.experiments.settings import MergeSettings
-from radcommons.experiments.sources import generate_as_trained, generation_seed, open_generators, open_site
+from radcommons.experiments.sources import (
+    common_findings,
+    generate_as_trained,
+    generation_seed,
+    open_generators,
+    open_site,
+)
 from radcommons.folders import alone_in
-from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import ExperimentResult
 from radcommons.seeds import numpy_stream
@@ -33,9 +35,9 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
         TooFewImages: an arm asks for more than there is, or a part has one class only.
         FindingUnknown, PathInUse, and what opening a store or generator raises.
     """
-    findings = settings.findings or _common(settings)
-    site = open_site(settings.store, findings, side=settings.classifier.side)
     references = (settings.generator_a, settings.generator_b)
+    findings = settings.findings or common_findings(settings.store, references)
+    site = open_site(settings.store, findings, side=settings.classifier.side)
     opened = open_generators(references, site, findings)
     n = settings.images
     take(site.train, np.arange(len(site.train)), arm=REAL, what="training films", count=n)
@@ -84,23 +86,3 @@ def descriptions(images: int) -> dict[str, str]:
         REAL: f"{images:,} films of A",
         REAL_B: "the films of A and all of B's synthetic images",
     }
-
-
-def _common(settings: MergeSettings) -> tuple[str, ...]:
-    """The findings that A's store and both generators know, with both classes in each part of A's store."""
-    store = Store.open(settings.store)
-    known = [Generator.load(path).findings for path in (settings.generator_a, settings.generator_b)]
-    common = tuple(f for f in store.findings if all(f in names for names in known))
-    if not common:
-        raise FindingUnknown(
-            f"{settings.store}, {settings.generator_a} and {settings.generator_b} have no finding in common "
-            f"({', '.join(store.findings)}; {', '.join(known[0])}; {', '.join(known[1])})"
-        )
-    parts = [store.labels(store.rows(part))[:, [store.findings.index(f) for f in common]] for part in PARTS]
-    both = np.all([with_both_classes(labels) for labels in parts], axis=0)
-    if not both.any():
-        raise TooFewImages(
-            f"none of {', '.join(common)} has both positive and negative films in training, validation and test of "
-            f"{settings.store}; take a larger store"
-        )
-    return tuple(f for f, usable in zip(common, both, strict=True) if usable)

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radcommons.experiments.compare import share_above_chance
 from radcommons.files import put_whole, write_whole
 from radcommons.pages import drawing, markdown_table
 from radcommons.records import Arm, ExperimentResult
@@ -43,6 +44,7 @@ def table(result: ExperimentResult) -> str:
         rows.append([f"{arm.name}: {arm.description}", composition(arm), *values, spread])
     heads = ["arm", "training images", *(f"AUC, {f}" for f in findings), "MS-SSIM of positives"]
     lines += [*markdown_table(heads, rows), ""]
+    shares = shares_above_chance(result)
     compared = [
         (
             f"{c.arm} against {c.against}",
@@ -51,12 +53,12 @@ def table(result: ExperimentResult) -> str:
             *map(_p, (c.p_value, c.p_corrected, c.p_permutation, c.p_delong)),
             f"{c.detectable:.3f}",
             c.verdict,
+            *([shares[c.finding]] if shares else []),
         )
         for c in result.comparisons
     ]
-    lines += markdown_table(
-        ("comparison", "finding", "difference of AUC", *P_VALUES, "detectable", "verdict"), compared
-    )
+    heads = ["comparison", "finding", "difference of AUC", *P_VALUES, "detectable", "verdict"]
+    lines += markdown_table([*heads, *(["share of the AUC above 0.5"] if shares else [])], compared)
     lines += [
         "",
         f'Holm\'s correction covers all {len(result.comparisons)} comparisons. "Detectable" is the difference that '
@@ -76,9 +78,21 @@ def as_text(result: ExperimentResult, out: Path) -> str:
     for finding in result.test_positives:
         lines.append(f"{finding}: AUC")
         lines += [f"  {arm.name:<{width}}  {arm.auc[finding].text()}" for arm in result.arms]
+    if shares := shares_above_chance(result):
+        named = ", ".join(f"{finding} {share}" for finding, share in shares.items())
+        lines.append(f"share of the AUC above 0.5 that synthetic images reach: {named}")
     lines += [f"note: {note}" for note in result.notes]
     lines.append(f"{out / TABLE}, {out / FIGURE}, {out / RECORD}")
     return "\n".join(lines)
+
+
+def shares_above_chance(result: ExperimentResult) -> dict[str, str]:
+    """By finding, the share of the real films' AUC above 0.5 that synthetic images reach; empty elsewhere."""
+    if result.experiment != "transfer":
+        return {}
+    real, synthetic = result.arms
+    shares = {f: share_above_chance(synthetic.auc[f], real.auc[f]) for f in result.test_positives}
+    return {f: "not defined" if share is None else f"{share:.0%}" for f, share in shares.items()}
 
 
 def composition(arm: Arm) -> str:

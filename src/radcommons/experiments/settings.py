@@ -1,4 +1,4 @@
-"""Settings of the experiments; presets are TOML files in ``configs/enrich`` and ``configs/merge``."""
+"""Settings of the experiments; presets are TOML files in ``configs/enrich``, ``merge`` and ``transfer``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,8 +41,8 @@ class ExperimentSettings(Settings):
         return self
 
     @property
-    def shown(self) -> int:
-        """Images that every arm is shown between validations by default: as many as its first arm has."""
+    def shown(self) -> int | None:
+        """Images that every arm is shown between validations by default: as many as its first arm has, None = all."""
         raise NotImplementedError
 
     def training(self, repeat: int, **changes: object) -> ClassifierSettings:
@@ -150,6 +150,24 @@ class MergeSettings(ExperimentSettings):
         if self.generator_a == self.generator_b:
             raise ValueError(f"'generator_a' and 'generator_b' are both {self.generator_a}; merge two")
         return self
+
+
+class TransferSettings(ExperimentSettings):
+    """Train on synthetic images, test on real films."""
+
+    store: Path = Field(description="the site's store: its films train the real arm, its test films compare both")
+    generator: Path = Field(description="the generator to judge")
+    findings: Names | None = Field(
+        None, description="findings to learn; off = those that store and generator have in common with both classes"
+    )
+    images: int | None = Field(
+        None, ge=4, description="images of each arm; off = as many as the store's training films"
+    )
+
+    @property
+    def shown(self) -> int | None:
+        """Those of each arm."""
+        return self.images
 
 
 def read_settings(kind: type[ExperimentSettings], name: str, path: Path, overrides: Sequence[str]) -> Any:

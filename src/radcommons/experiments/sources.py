@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from radcommons.classify.training_data import Examples, of_images, of_store, require_both_classes
+from radcommons.classify.training_data import Examples, of_images, of_store, require_both_classes, with_both_classes
+from radcommons.data.listing import PARTS
 from radcommons.data.store import Store
 from radcommons.data.training_patients import patients_seen, require_unseen
 from radcommons.errors import FindingUnknown, SettingRefused, TooFewImages, nearest_hint
@@ -27,6 +28,30 @@ class Site:
     train: Examples
     validation: Examples
     test: Examples
+
+
+def common_findings(folder: Path, references: Sequence[Path]) -> tuple[str, ...]:
+    """The findings that a store and all generators know, with both classes in each part of the store.
+
+    Raises:
+        FindingUnknown, TooFewImages: there is none.
+    """
+    store = Store.open(folder)
+    known = [Generator.load(path).findings for path in references]
+    common = tuple(f for f in store.findings if all(f in names for names in known))
+    if not common:
+        raise FindingUnknown(
+            f"{', '.join(map(str, (folder, *references[:-1])))} and {references[-1]} have no finding in common "
+            f"({'; '.join(', '.join(names) for names in (store.findings, *known))})"
+        )
+    parts = [store.labels(store.rows(part))[:, [store.findings.index(f) for f in common]] for part in PARTS]
+    both = np.all([with_both_classes(labels) for labels in parts], axis=0)
+    if not both.any():
+        raise TooFewImages(
+            f"none of {', '.join(common)} has both positive and negative films in training, validation and test of "
+            f"{folder}; take a larger store"
+        )
+    return tuple(f for f, usable in zip(common, both, strict=True) if usable)
 
 
 def open_site(folder: Path, findings: Sequence[str], *, side: int) -> Site:

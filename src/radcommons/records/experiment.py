@@ -65,7 +65,7 @@ class ExperimentResult(Record):
     """``result.json``.
 
     Attributes:
-        experiment: "enrich" or "merge".
+        experiment: "enrich", "merge" or "transfer".
         sentence: what the data support; it follows from the intervals by fixed rules.
         notes: what a reader must know: patients that could not be compared, one repeat only.
         test_images, test_patients, test_positives: of the test films of all arms; positives by finding.
