@@ -11,34 +11,14 @@ import numpy as np
 import torch
 from support import plain_networks as plain
 from support.measuring import copy_rate, matrix_product_rate, pair, print_table, save
+from support.random_generators import PAPER_AN_HOUR, random_generator
 
-from radcommons.models.families.progan import GeneratorNetwork, ProganConfig, forward_flops
-from radcommons.models.generator import Generator, LabelChoice
+from radcommons.models.families.progan import forward_flops
+from radcommons.models.generator import LabelChoice
 from radcommons.models.grey_levels import to_bytes
-from radcommons.records import FindingsRecord, GeneratorRecord
 from radcommons.synthetic.sampling import write_set
 
-CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
 IMAGES = {256: 16, 512: 8, 1024: 8}
-PAPER_AN_HOUR = {256: 67_925, 512: 41_379, 1024: 4_511}  # on one P100
-FINDINGS = tuple(f"Finding {i}" for i in range(14))
-
-
-def random_generator(resolution: int) -> Generator:
-    torch.manual_seed(0)
-    channels = {r: c for r, c in CHANNELS.items() if r <= resolution}
-    network = GeneratorNetwork(ProganConfig(resolution=resolution, channels=channels, findings=14))
-    record = GeneratorRecord(
-        architecture="progan",
-        name="random",
-        network=network.config.model_dump(mode="json"),
-        resolution=resolution,
-        images_seen=0,
-        weights_sha256="0" * 64,
-    )
-    combinations = (((0,) * 14, 5),)
-    findings = FindingsRecord(findings=FINDINGS, combinations=combinations, smallest_cell=5)
-    return Generator(network.requires_grad_(False), record, findings, torch.device("cpu"))
 
 
 def compare(resolution: int) -> dict[str, object]:

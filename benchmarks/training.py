@@ -10,7 +10,7 @@ import copy
 import torch
 from support import plain_networks as plain
 from support.measuring import matrix_product_rate, pair, print_table, save
-from support.steps import FINDINGS, random_batch, stable_position
+from support.steps import FILMS, random_batch, stable_position
 
 from radcommons.gan.batches import TrainingBatch
 from radcommons.gan.gradients import open_compute
@@ -34,7 +34,7 @@ def measure(preset: str, rounds: int, stages: dict[int, int]) -> list[dict[str, 
     ceiling = matrix_product_rate()
     rows: list[dict[str, object]] = []
     with open_compute("fp32", Distributed(0, 1, torch.device("cpu"))) as compute:
-        ours = ProganTraining(settings, FINDINGS, compute)
+        ours = ProganTraining(settings, FILMS, compute)
         theirs = copy.deepcopy(ours.networks)
         their_optimisers = build_optimisers(theirs, settings)
         for resolution, batch in stages.items():

@@ -35,6 +35,17 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """The CPU, and a GPU if there is one; in full float32, because TF32 is too coarse to compare the two."""
+    if request.param == "cpu":
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # for what chooses the device by itself
+    elif not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU")
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield torch.device("cpu") if request.param == "cpu" else torch.device("cuda", 0)
+
+
 @pytest.fixture(scope="session")
 def phantom_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A small phantom hospital, up to 32 x 32 pixels."""

@@ -12,7 +12,7 @@ from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.gan.recipes.progan.training import ProganTraining
 from radcommons.runs.distributed import Distributed
 from radcommons.settings import preset_path
-from support.steps import FINDINGS, random_batch, stable_position
+from support.steps import FILMS, random_batch, stable_position
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     settings = ProganSettings.load(preset_path("train", options.preset))
     settings = settings.model_copy(update={"resolution": options.resolution})
     with Distributed.init() as distributed, open_compute("fp32", distributed) as compute:
-        training = ProganTraining(settings, FINDINGS, compute)
+        training = ProganTraining(settings, FILMS, compute)
         batch = random_batch(options.batch // distributed.size, options.resolution, settings.latent_size)
         position = stable_position(training, options.resolution)
         seconds = []

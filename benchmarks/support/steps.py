@@ -2,21 +2,24 @@
 
 import torch
 
-from radcommons.gan.batches import TrainingBatch
+from radcommons.gan.batches import RANDOM, DataSummary, TrainingBatch
 from radcommons.gan.recipe import Position
 from radcommons.gan.recipes.progan.training import ProganTraining
 
 FINDINGS = 14
+FILMS = DataSummary(films=100_000, label_means=(0.5,) * FINDINGS)
 
 
-def random_batch(size: int, resolution: int, latent_size: int) -> TrainingBatch:
-    return TrainingBatch(
-        images=torch.rand(size, 1, resolution, resolution) * 2 - 1,
-        real_labels=torch.randint(0, 2, (size, FINDINGS)).float(),
-        latents=torch.randn(size, latent_size),
-        fake_labels=torch.randint(0, 2, (size, FINDINGS)).float(),
-        mix_weights=torch.rand(size),
+def random_batch(size: int, resolution: int, latent_size: int, device: torch.device | str = "cpu") -> TrainingBatch:
+    batch = (
+        torch.rand(size, 1, resolution, resolution) * 2 - 1,
+        torch.randint(0, 2, (size, FINDINGS)).float(),
+        torch.randn(size, latent_size),
+        torch.randint(0, 2, (size, FINDINGS)).float(),
+        torch.rand(size),
+        torch.rand(size, RANDOM),
     )
+    return TrainingBatch(*(x.to(device) for x in batch))
 
 
 def stable_position(training: ProganTraining, resolution: int) -> Position:

@@ -74,6 +74,7 @@ def test_an_image_has_the_same_features_in_any_company_and_on_any_number_of_thre
     assert np.array_equal(backwards, alone[::-1])
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_gives_the_features_of_the_cpu_in_any_company(extractor: Extractor, films: np.ndarray) -> None:
     on_gpu = load_extractor("efficientnet-lite0", device="cuda")

@@ -2,16 +2,19 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from radcommons.data.store import Store
 from radcommons.gan import training
+from radcommons.gan.batches import RANDOM, DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute, open_compute
-from radcommons.gan.recipe import TrainingState, advance
-from radcommons.gan.recipes import RECIPES
+from radcommons.gan.recipe import Position, TrainingState, advance
+from radcommons.gan.recipes import RECIPES, parse_settings
 from radcommons.gan.settings import TrainSettings
 from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
@@ -52,6 +55,65 @@ def test_rounds_from_state_to_state_are_one_training_to_the_bit(
     assert loaded is not None and state is not None
     del loaded[0]["manifest_sha256"], loaded[0]["precision"]
     assert checkpoint.digest(dict(sorted(state.items()))) == checkpoint.digest(dict(sorted(loaded[0].items())))
+
+
+def small(family: str, **changes: object) -> TrainSettings:
+    """Settings of either family at 16 pixels, of 20 steps of 8 images."""
+    values: dict[str, object] = {"channels": {4: 6, 8: 5, 16: 4}, "resolution": 16, "latent_size": 5}
+    values |= {"total_images": 160, "batch_size": 8, "learning_rate": 0.002, "last_learning_rate": 0.002}
+    if family == "progan":
+        del values["last_learning_rate"]
+        values |= {"batch_size": {4: 8, 8: 8, 16: 8}, "learning_rate": {4: 0.002}, "images_per_phase": 8}
+    return parse_settings({"family": family, **values, **changes}, source="test")
+
+
+def three_steps(
+    store: Store, settings: TrainSettings, device: torch.device
+) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    """The numbers of three steps at the full resolution, and where they end, on the CPU."""
+    distributed = Distributed(0, 1, device)
+    source = training.open_source(store, settings, distributed)
+    with open_compute(settings.precision, distributed) as compute:
+        trained = RECIPES[settings.family].training(settings, source.batches.summary(), compute)
+        state = TrainingState(settings.family, trained, Position(step=12, images_seen=96, last_step_at=88))
+        stream = source.batches.stream(state.training.batch_at, 12, 96, end=settings.total_images)
+        numbers = advance(state, stream, 3)
+        stream.close()
+    tensors = {key: state.training.state()[key] for key in ("generator", "critic", "ema")}
+    assert {value.device.type for network in tensors.values() for value in network.values()} == {device.type}
+    return [{name: float(number) for name, number in step.items()} for step in numbers], tensors
+
+
+@pytest.mark.parametrize("family", RECIPES)
+def test_every_device_takes_the_steps_of_the_plain_formulas(
+    family: str, phantom_store: Store, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = small(family)
+    numbers, end = three_steps(phantom_store, settings, device)
+    monkeypatch.setattr("radcommons.models.cpu.suits", lambda x: False)
+    expected_numbers, expected = three_steps(phantom_store, settings, torch.device("cpu"))
+    assert numbers[0] == pytest.approx(expected_numbers[0], rel=1e-3, abs=1e-5), "before Adam has magnified rounding"
+    assert numbers[2] == pytest.approx(expected_numbers[2], rel=0.05, abs=0.01)
+    for network, values in expected.items():
+        for name, value in values.items():
+            off = (end[network][name].cpu() - value).abs().mean()
+            assert off < 0.1 * 0.002, f"{network} {name}: Adam may turn a gradient of nothing but rounding either way"
+
+
+@pytest.mark.parametrize("family", RECIPES)
+def test_every_tensor_of_a_step_is_on_the_device_of_its_batch(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On torch's device without numbers, which refuses what lies on the CPU, as a GPU does; it has no autocast or Adam."""
+    meta = torch.device("meta")
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(torch.optim, "Adam", lambda parameters, **_: torch.optim.SGD(parameters))
+    settings = small(family)
+    with open_compute("fp32", Distributed(0, 1, meta)) as compute:
+        trained = RECIPES[family].training(settings, DataSummary(100, (0.5, 0.1)), compute)
+        sizes = ((8, 1, 16, 16), (8, 2), (8, settings.latent_size), (8, 2), (8,), (8, RANDOM))
+        for seen in (64, 96):  # while 16 pixels fade in (progan), and after
+            batch = TrainingBatch(*(torch.empty(size, device=meta) for size in sizes))
+            numbers = trained.step(Position(seen // 8, seen, seen), batch)
+            assert len(numbers) >= 4 and all(number.device == meta for number in numbers.values())
 
 
 def test_the_end_of_a_training_ends_a_round(phantom_store: Store, tiny: Tiny) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from radcommons.errors import FindingUnknown, PathInUse, SettingRefused
 from radcommons.models import generator as sampling
+from radcommons.models.families import FAMILIES
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator import Generator, LabelChoice
 from radcommons.models.generator_files import save_generator
@@ -31,6 +32,25 @@ def save(folder: Path, seed: int = 0, combinations: tuple[tuple[tuple[int, ...],
 @pytest.fixture
 def generator(tmp_path: Path) -> Generator:
     return Generator.load(save(tmp_path / "package"), device="cpu")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_device_draws_the_images_of_the_plain_formulas(family: str, device: torch.device, tmp_path: Path) -> None:
+    """Within a grey level; the latents and labels are the same on every device."""
+    torch.manual_seed(0)
+    ladder = {"resolution": 16, "channels": {4: 6, 8: 5, 16: 4}, "findings": 2}
+    own = {"latent_size": 5} if family == "progan" else {"style": 5, "noise": [16], "latent_size": 5 + 256}
+    config = FAMILIES[family].config.parse({**ladder, **own}, source="test")
+    network = FAMILIES[family].generator(config)
+    record = FindingsRecord(findings=("A", "B"), combinations=(((0, 0), 6), ((1, 1), 6)), smallest_cell=5)
+    save_generator(tmp_path / "g", network, record, name="site", family=family, config=config, images_seen=1)
+    generator = Generator.load(tmp_path / "g", device=str(device))
+    assert {value.device.type for value in generator.network.state_dict().values()} == {device.type}
+    drawn = generator.generate(40, seed=1)
+    latents, labels = (torch.from_numpy(x).double() for x in generator.inputs(range(40), TRAINING, 1))
+    expected = to_bytes(network.double()(latents, labels))[:, 0].numpy()
+    assert np.array_equal(drawn.labels, labels.float().numpy())
+    assert np.abs(drawn.images.astype(int) - expected).max() <= 1 and len(np.unique(expected)) > 20
 
 
 def test_image_i_depends_on_seed_and_i_only(generator: Generator) -> None:

@@ -44,6 +44,49 @@ def test_two_processes_give_the_update_of_one_with_the_joined_batch(
             torch.testing.assert_close(two[0][network][name], expected, rtol=2e-3, atol=2e-4)
 
 
+ALONE_IN_A_GROUP = """
+import sys
+import torch
+import torch.distributed as dist
+from radcommons.cli import run
+from radcommons.runs.distributed import Distributed
+
+device = torch.device(sys.argv[1])
+if device.type == "cuda":
+    torch.cuda.set_device(device)
+dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+half = Distributed(0, 2, device)  # of two, but alone in the group: the sum is its own part
+layer = torch.nn.Linear(3, 2, device=device)
+layer.weight.grad, layer.bias.grad = torch.full_like(layer.weight, 4.0), torch.full_like(layer.bias, 6.0)
+half.mean_gradients(layer)
+assert bool((layer.weight.grad == 2).all()) and bool((layer.bias.grad == 3).all())
+assert half.any(True) and not half.any(False)
+assert half.sum(torch.ones(2, device=device)).tolist() == [1.0, 1.0]
+dist.destroy_process_group()
+run(sys.argv[2:])
+"""
+
+
+@pytest.mark.slow
+def test_one_process_of_torchrun_exchanges_and_trains_on_every_device(
+    device: torch.device,
+    phantom_store: Store,
+    tiny: Callable[..., TrainSettings],
+    tmp_path: Path,
+    start: Callable[..., Any],
+) -> None:
+    """Over NCCL on a GPU: two processes of one GPU it would refuse."""
+    (tmp_path / "alone.py").write_text(ALONE_IN_A_GROUP)
+    tiny(total_images=32).save(tmp_path / "settings.toml")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1"]
+    command += [str(tmp_path / "alone.py"), str(device), "train", str(phantom_store.path)]
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if device.type == "cpu" else {}
+    status, out, err = start(
+        [*command, "--out", str(tmp_path / "run"), "--config", str(tmp_path / "settings.toml")], **hidden
+    ).end()
+    assert status == 0 and "finished at 32 images" in out, err
+
+
 def test_the_first_update_of_two_ranks_is_that_of_one_almost_to_the_bit(
     phantom_store: Store, tiny: Callable[..., TrainSettings]
 ) -> None:

@@ -67,6 +67,24 @@ def test_the_penaltys_gradient_equals_finite_differences(critic: Critic) -> None
         assert weight.grad[place].item() == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-4, abs=1e-6)
 
 
+def test_under_mixed_precision_the_penalty_and_its_gradient_are_those_of_float32(device: torch.device) -> None:
+    torch.manual_seed(4)
+    critic = Critic(ProganConfig(resolution=8, channels={4: 4, 8: 3}, latent_size=4, findings=2)).to(device)
+    images = torch.randn(4, 1, 8, 8).to(device)
+
+    def penalty_and_gradient(autocast: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            assert not autocast or critic(images)[0].dtype == torch.bfloat16
+            found = losses.penalty(losses.gradient_norm(critic, images, 0.5), 10.0)
+        return found.detach(), torch.autograd.grad(found.sum(), critic.blocks["8"].down.weight)[0]
+
+    exact, mixed = penalty_and_gradient(), penalty_and_gradient(autocast=True)
+    torch.testing.assert_close(mixed, exact, rtol=1e-5, atol=1e-6)
+    critic, images = critic.cpu().double(), images.cpu().double()
+    expected = [value.float() for value in penalty_and_gradient()]
+    torch.testing.assert_close([value.cpu() for value in mixed], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_label_loss_by_hand_sums_over_findings() -> None:
     logits = torch.tensor([[0.0, math.log(3)]])  # probabilities 1/2 and 3/4
     loss = losses.label_loss(logits, torch.tensor([[1.0, 0.0]]))

@@ -83,6 +83,26 @@ def test_the_penaltys_gradient_equals_finite_differences(critic: Critic) -> None
         assert float(exact[place]) == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-4, abs=1e-8)
 
 
+def test_under_mixed_precision_the_penalty_and_its_gradient_are_those_of_float32(
+    critic: Critic, device: torch.device
+) -> None:
+    torch.manual_seed(8)
+    critic = critic.to(device)
+    images, labels = torch.randn(4, 1, 8, 8).to(device), torch.rand(4, 2).to(device)
+
+    def penalty_and_gradient(autocast: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            assert not autocast or critic(images, labels)[1].dtype == torch.bfloat16
+            found = losses.squared_gradients(critic, images, labels, torch.ones_like(images))
+        return found.detach(), torch.autograd.grad(found.sum(), critic.blocks["8"].first.weight)[0]
+
+    exact, mixed = penalty_and_gradient(), penalty_and_gradient(autocast=True)
+    torch.testing.assert_close(mixed, exact, rtol=1e-5, atol=1e-6)
+    critic, images, labels = critic.cpu().double(), images.cpu().double(), labels.cpu().double()
+    expected = [value.float() for value in penalty_and_gradient()]
+    torch.testing.assert_close([value.cpu() for value in mixed], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_critic_gets_no_gradient_to_the_generator_and_the_generator_does(critic: Critic) -> None:
     torch.manual_seed(7)
     drawn = torch.randn(3, 1, 8, 8, requires_grad=True)
