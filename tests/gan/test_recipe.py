@@ -102,7 +102,7 @@ def test_every_device_takes_the_steps_of_the_plain_formulas(
 
 @pytest.mark.parametrize("family", RECIPES)
 def test_every_tensor_of_a_step_is_on_the_device_of_its_batch(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On torch's device without numbers, which refuses what lies on the CPU, as a GPU does; it has no autocast or Adam."""
+    """On torch's device without numbers, which like a GPU refuses what lies on the CPU. It has no autocast or Adam."""
     meta = torch.device("meta")
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     monkeypatch.setattr(torch.optim, "Adam", lambda parameters, **_: torch.optim.SGD(parameters))
