@@ -37,6 +37,7 @@ BASE = frozenset(
         "workers",
         "cluster",
         "versions",
+        "precision",
     }
 )
 NETWORKS = frozenset({"models", "extractors", "synthetic"})

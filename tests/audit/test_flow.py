@@ -186,6 +186,19 @@ def test_a_stopped_audit_goes_on_and_ends_as_if_it_had_not_been_stopped(
         audit.run(short_run, hospital, tmp_path / "whole", settings=sizes.model_copy(update={"seed": 1}))
 
 
+def test_an_audit_keeps_the_precision_that_it_began_with(
+    hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "gather", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    for asked in ("bf16", "auto"):  # "auto" alone is fp32 for this family
+        with pytest.raises(KeyboardInterrupt):
+            audit.run(short_run, hospital, tmp_path / "a", settings=sizes.model_copy(update={"precision": asked}))
+        (tmp_path / "a" / ".audit" / "begun").touch()
+        assert json.loads((tmp_path / "a" / ".audit" / "request.json").read_text())["precision"] == "bf16"
+    with pytest.raises(PathInUse, match="was begun with precision = bf16, not fp32"):
+        audit.run(short_run, hospital, tmp_path / "a", settings=sizes)
+
+
 def test_a_set_with_other_labels_is_another_subject(
     hospital: Store, projection: Extractor, sizes: AuditSettings, tmp_path: Path
 ) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from radcommons.classify.training_data import Examples, of_images
-from radcommons.experiments.folder import kept_images
+from radcommons.experiments.folder import begun_precision, kept_images
+from radcommons.experiments.settings import ExperimentSettings
 
 
 class Drawing:
@@ -37,3 +38,12 @@ def test_what_a_kill_left_half_written_is_drawn_again(tmp_path: Path) -> None:
     kept_images(folder, draw, generator_digest="first")
     (folder / "drawn.json").write_text('{"source": "synth')
     assert (kept_images(folder, draw, generator_digest="first").images == 2).all()
+
+
+def test_an_experiment_keeps_the_precision_that_it_began_with(tmp_path: Path) -> None:
+    auto, asked = (ExperimentSettings(precision=word) for word in ("auto", "fp32"))
+    assert begun_precision(tmp_path, auto) == "auto", "nothing was begun"
+    ExperimentSettings(precision="bf16").save(tmp_path / "config.toml")
+    assert begun_precision(tmp_path, auto) == "bf16" and begun_precision(tmp_path, asked) == "fp32"
+    (tmp_path / "config.toml").write_text("seed = 0\n")
+    assert begun_precision(tmp_path, auto) == "fp32", "an older version drew in fp32"

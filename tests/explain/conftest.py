@@ -80,7 +80,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Callable[[Generator], None]:
     """Makes the commands load a given generator."""
 
     def set_(generator: Generator) -> None:
-        monkeypatch.setattr(flow.Generator, "load", lambda reference: generator)
+        monkeypatch.setattr(flow.Generator, "load", lambda reference, **_: generator)
 
     return set_
 

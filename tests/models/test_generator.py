@@ -4,17 +4,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pytest import MonkeyPatch
 
 from radcommons.errors import FindingUnknown, PathInUse, SettingRefused
 from radcommons.models import generator as sampling
 from radcommons.models.families import FAMILIES
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
+from radcommons.models.families.rgan import GeneratorNetwork as RganGenerator
+from radcommons.models.families.rgan import RganConfig
 from radcommons.models.generator import Generator, LabelChoice
 from radcommons.models.generator_files import save_generator
 from radcommons.models.grey_levels import to_bytes
 from radcommons.records import FindingsRecord
 from radcommons.synthetic.reading import SyntheticSet
 from radcommons.synthetic.sampling import write_set
+from radcommons.synthetic.writing import begun_precision
 
 TRAINING = LabelChoice()
 
@@ -26,6 +30,14 @@ def save(folder: Path, seed: int = 0, combinations: tuple[tuple[tuple[int, ...],
         combinations = (((0, 0, 0), 60), ((1, 0, 0), 30), ((1, 1, 0), 10))  # the third never published
     record = FindingsRecord(findings=("Effusion", "Cardiomegaly", "Hernia"), combinations=combinations, smallest_cell=5)
     save_generator(folder, GeneratorNetwork(config), record, name="site", family="progan", config=config, images_seen=1)
+    return folder
+
+
+def save_rgan(folder: Path) -> Path:
+    torch.manual_seed(0)
+    config = RganConfig(resolution=16, channels={4: 6, 8: 5, 16: 4}, style=5, latent_size=5, findings=1)
+    record = FindingsRecord(findings=("Effusion",), combinations=(((0,), 60), ((1,), 40)), smallest_cell=5)
+    save_generator(folder, RganGenerator(config), record, name="site", family="rgan", config=config, images_seen=1)
     return folder
 
 
@@ -56,6 +68,42 @@ def test_every_device_draws_the_images_of_the_plain_formulas(family: str, device
 def test_image_i_depends_on_seed_and_i_only(generator: Generator) -> None:
     many, few = generator.generate(150, seed=4), generator.generate(3, seed=4)
     assert np.array_equal(many.images[:3], few.images) and np.array_equal(many.labels[:3], few.labels)
+
+
+def test_bf16_differs_by_less_than_a_grey_level_on_average(tmp_path: Path, generator: Generator) -> None:
+    half = Generator.load(save(tmp_path / "again"), device="cpu", precision="bf16").generate(20, seed=4)
+    whole = generator.generate(20, seed=4)
+    assert np.array_equal(half.labels, whole.labels)
+    assert 0 < np.abs(half.images.astype(int) - whole.images).mean() < 1
+
+
+def test_auto_stays_fp32_for_a_family_with_a_faster_sampler_of_its_own(
+    tmp_path: Path, monkeypatch: MonkeyPatch
+) -> None:
+    monkeypatch.setattr("radcommons.precision.bf16_is_fast", lambda device: True)
+    assert Generator.load(save(tmp_path / "package"), device="cpu", precision="auto").precision == "fp32"
+
+
+@pytest.mark.parametrize(("fast", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_what_was_measured(tmp_path: Path, monkeypatch: MonkeyPatch, fast: bool, expected: str) -> None:
+    monkeypatch.setattr("radcommons.precision.bf16_is_fast", lambda device: fast)
+    generator = Generator.load(save_rgan(tmp_path / "package"), device="cpu", precision="auto")
+    assert generator.precision == expected
+    given = Generator.load(tmp_path / "package", device="cpu", precision=expected)
+    assert np.array_equal(generator.generate(9).images, given.generate(9).images)
+
+
+def test_a_set_in_bf16_says_so_and_is_another_set_than_in_fp32(tmp_path: Path) -> None:
+    save_rgan(tmp_path / "package")
+    half, whole = (Generator.load(tmp_path / "package", "cpu", precision) for precision in ("bf16", "fp32"))
+    for one, other in ((half, whole), (whole, half)):
+        out = tmp_path / one.precision
+        write_set([one], out, 3, choice=TRAINING, seed=0)
+        with pytest.raises(PathInUse, match="was begun with generators"):
+            write_set([other], out, 3, choice=TRAINING, seed=0)
+        assert begun_precision(out, "auto") == one.precision and begun_precision(out, "bf16") == "bf16"
+        (entry,) = SyntheticSet.open(out).provenance["generators"]
+        assert entry.get("precision", "fp32") == one.precision
 
 
 def test_a_start_in_the_middle_of_a_block_gives_the_same_images(generator: Generator) -> None:

@@ -34,10 +34,11 @@ from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused
 from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import write_whole
-from radcommons.folders import alone_in, claim
+from radcommons.folders import alone_in, claim, read_request
 from radcommons.policy.judge import judge
 from radcommons.policy.privacy import is_positive
 from radcommons.policy.settings import Policy
+from radcommons.precision import kept
 from radcommons.progress import Track, silent
 from radcommons.records import (
     AuditReport,
@@ -54,6 +55,7 @@ from radcommons.versions import versions
 
 REPORT = "audit.json"
 PAGE = "report.html"
+REQUEST = ".audit/request.json"  # while the audit is unfinished
 
 
 def run(
@@ -90,7 +92,14 @@ def run(
                 f"pass --set permutations={int(1 / policy.significance) + 1} or more"
             )
         store = store if isinstance(store, Store) else Store.open(store)
-        subject = open_subject(Path(reference), store, track=track)
+        done = None
+        if (out / REPORT).is_file():
+            done = AuditReport.read(out / REPORT, refused=PathInUse, remedy="choose another --out")
+        precision = kept(settings.precision, done.settings if done else read_request(out / REQUEST))
+        subject = open_subject(Path(reference), store, precision=precision, track=track)
+        settings = settings.model_copy(
+            update={"precision": subject.generator.precision if subject.generator else "fp32"}
+        )
         device = "cuda" if torch.cuda.is_available() else "cpu"
         extractor = load_extractor(settings.extractor, weights=settings.extractor_weights, device=device)
         chosen_rows(store, settings)  # refused before anything is written
@@ -100,8 +109,7 @@ def run(
         request = _request(store, subject, extractor, settings, policy, controls, given)
         chosen = {**_plain(settings), "policy": policy.model_dump(mode="json"), "controls": controls}
         asked = {"subject": subject.digest, "store": store.record.manifest_sha256, **chosen, "sha256": request}
-        if (out / REPORT).is_file():
-            done = AuditReport.read(out / REPORT, refused=PathInUse, remedy="choose another --out")
+        if done is not None:
             begun = {"subject": done.digest, "store": done.store_manifest_sha256, **done.settings}
             claim(out, asked, begun={**begun, "sha256": done.request_sha256})
             return done
@@ -166,7 +174,7 @@ def run(
 
 def open_work(out: Path, request: Mapping[str, Any]) -> Kept:
     """What a stopped audit of this request has kept; raises PathInUse if `out` holds anything else."""
-    claim(out, request, file=".audit/request.json")
+    claim(out, request, file=REQUEST)
     out.chmod(0o700)  # its page shows films, and the folder may have been there
     return Kept(out / ".audit")
 

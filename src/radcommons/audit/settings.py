@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import AliasChoices, Field
 
+from radcommons.precision import Asked
 from radcommons.settings import Seed, Settings
 
 
@@ -13,6 +14,10 @@ class AuditSettings(Settings):
     seed: Seed = Field(0, description="root of every random number of the audit")
     images: int = Field(2_000, ge=50, description="synthetic images with labels as in training")
     balanced_images: int = Field(2_000, ge=50, description="synthetic images with findings in turn")
+    precision: Asked = Field(
+        "fp32",
+        description="in which the generator draws; auto = bf16 if it is found to be fast where the audit begins",
+    )
     extractor: str = Field("efficientnet-lite0", description="network that turns images into features")
     extractor_weights: Path | None = Field(
         None,

@@ -24,12 +24,12 @@ from radcommons.models.classifier import IMAGENET_WEIGHTS, ClassifierNetwork, im
 from radcommons.models.classifier_files import RUN_SUBFOLDER, Classifier, save_classifier
 from radcommons.models.label_loss import known_cross_entropy
 from radcommons.models.weights import find_weights, read_weights
+from radcommons.precision import autocast_in
 from radcommons.progress import Track, silent
 from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
 from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
-from radcommons.runs.precision import autocast_in
 from radcommons.seeds import derive, torch_stream
 from radcommons.threads import one_core, thread_map
 
@@ -145,7 +145,7 @@ def _train(
             checkpoint.set_damaged_aside(run, file)
     started_at, started = position["images_seen"], time.monotonic()
     log = RunLog(run, started_at) if distributed.is_main else None
-    autocast = autocast_in(settings.precision, distributed)
+    autocast = autocast_in(settings.precision, distributed.device)
     weight = positive_weights(split.train.labels, settings.positive_weight).to(distributed.device)
     labels = torch.from_numpy(split.train.labels)
 

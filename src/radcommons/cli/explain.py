@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -20,6 +21,11 @@ class Options:
     out: Path = typer.Option(..., "--out", help="Folder of the results; every command adds to the same page.")
     audit: Path | None = typer.Option(None, "--audit", help="Folder of this generator's audit, to show on the page.")
     seed: int = seed_option("Same seed, same latent vectors as in 'radcommons generate'.")
+    precision: Literal["auto", "fp32", "bf16"] = typer.Option(
+        "auto",
+        "--precision",
+        help="In which to draw; auto = that of the folder, or bf16 if it is found to be fast here.",
+    )
     as_json: bool = AsJson
 
 
@@ -108,7 +114,17 @@ def correlate(
     from radcommons.explain.summary import correlation_text
 
     o = options
-    found = carry_out(o.generator, classifier, o.out, n=n, pairs=pair, audit=o.audit, seed=o.seed, track=bar)
+    found = carry_out(
+        o.generator,
+        classifier,
+        o.out,
+        n=n,
+        pairs=pair,
+        audit=o.audit,
+        seed=o.seed,
+        precision=o.precision,
+        track=bar,
+    )
     _show(found, correlation_text(found, o.out / PAGE), options)
 
 
@@ -139,6 +155,7 @@ def _explain(
         map_=MapRequest(**asdict(maps)) if maps else None,
         audit=options.audit,
         seed=options.seed,
+        precision=options.precision,
         track=bar,
     )
     _show(found, as_text(found, chosen.finding, options.out / PAGE), options)

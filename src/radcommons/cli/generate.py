@@ -27,6 +27,11 @@ def generate(
     balanced: bool = typer.Option(False, "--balanced", help="Show each finding in turn; not together with --label."),
     seed: int = seed_option("Image i depends on the generator, the seed and i only."),
     format: Literal["png", "dicom", "npz"] = typer.Option("png", "--format", help="File format of the images."),
+    precision: Literal["auto", "fp32", "bf16"] = typer.Option(
+        "fp32",
+        "--precision",
+        help="bf16 = mixed precision: other grey levels on other machines; auto = bf16 if it is found to be fast here.",
+    ),
     study_date: str | None = typer.Option(
         None,
         "--study-date",
@@ -40,13 +45,14 @@ def generate(
     from radcommons.models.generator import Generator, LabelChoice
     from radcommons.synthetic.dicom import read_study_date
     from radcommons.synthetic.sampling import write_set
+    from radcommons.synthetic.writing import begun_precision
 
     if cluster:
         from radcommons.cluster.dask_engine import open_cluster
 
     day = read_study_date(study_date, format)
     choice = LabelChoice(_labels(label) if label else None, balanced)
-    opened = Generator.load(generator)
+    opened = Generator.load(generator, precision=begun_precision(out, precision))
     choice.check(opened.findings)
     with open_cluster(cluster) if cluster else nullcontext() as team:
         drawn = write_set(
@@ -62,6 +68,7 @@ def generate(
             "labels": choice.describe(),
             "seed": seed,
             "format": format,
+            "precision": opened.precision,
             "generator_digest": opened.digest,
         },
         f"{out}: {n:,} synthetic images of {opened.resolution} x {opened.resolution} pixels, labels {choice.describe()}"

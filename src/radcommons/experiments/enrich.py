@@ -9,7 +9,7 @@ import numpy as np
 from radcommons.classify.training_data import Examples
 from radcommons.classify.trials import Trial, folder_of, take
 from radcommons.experiments.conclusions import enrich_sentence
-from radcommons.experiments.folder import IMAGES, TRIALS, claim_experiment, kept_images
+from radcommons.experiments.folder import IMAGES, TRIALS, begun_precision, claim_experiment, kept_images
 from radcommons.experiments.results import run_experiment
 from radcommons.experiments.settings import EnrichSettings
 from radcommons.experiments.sources import (
@@ -48,7 +48,8 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
         FindingUnknown, PathInUse, and what opening a store or generator raises.
     """
     site = open_site(settings.store, [settings.finding], side=settings.classifier.side)
-    opened = open_generators(settings.generators, site, [settings.finding])
+    opened = open_generators(settings.generators, site, [settings.finding], begun_precision(out, settings))
+    settings = settings.model_copy(update={"precision": opened[0][0].precision})
     _arms_of_films(settings, site, 0)  # refuses what the store cannot give, before anything is written
     with alone_in(out, private=True):
         claim_experiment(out, settings)

@@ -9,8 +9,10 @@ import numpy as np
 from radcommons.classify.training_data import Examples, of_images
 from radcommons.experiments.settings import ExperimentSettings
 from radcommons.files import write_array, write_whole
+from radcommons.precision import kept
 from radcommons.resume import record_of
 from radcommons.runs.folder import claim_folder
+from radcommons.settings import read_toml
 
 TRIALS, IMAGES = "trials", "synthetic"  # subfolders
 FREE = {"repeats", "bootstrap_samples", "diversity_pairs", "pretrained"}  # no training that is there depends on them
@@ -22,6 +24,12 @@ def claim_experiment(out: Path, settings: ExperimentSettings) -> None:
     More repeats may be asked for: they are added to those that are there.
     """
     claim_folder(out, settings, lambda *_: FREE)
+
+
+def begun_precision(out: Path, settings: ExperimentSettings) -> str:
+    """The precision that the settings ask for; for "auto" that of the experiment in `out`, if there is one."""
+    saved = out / "config.toml"
+    return kept(settings.precision, read_toml(saved) if saved.is_file() else None)
 
 
 def kept_images(folder: Path, generate: Callable[[], Examples], *, generator_digest: str) -> Examples:

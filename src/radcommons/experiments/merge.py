@@ -8,7 +8,7 @@ import numpy as np
 from radcommons.classify.training_data import Examples
 from radcommons.classify.trials import Trial, take
 from radcommons.experiments.conclusions import merge_sentence
-from radcommons.experiments.folder import IMAGES, claim_experiment, kept_images
+from radcommons.experiments.folder import IMAGES, begun_precision, claim_experiment, kept_images
 from radcommons.experiments.results import run_experiment
 from radcommons.experiments.settings import MergeSettings
 from radcommons.experiments.sources import (
@@ -38,7 +38,8 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
     references = (settings.generator_a, settings.generator_b)
     findings = settings.findings or common_findings(settings.store, references)
     site = open_site(settings.store, findings, side=settings.classifier.side)
-    opened = open_generators(references, site, findings)
+    opened = open_generators(references, site, findings, begun_precision(out, settings))
+    settings = settings.model_copy(update={"precision": opened[0][0].precision})
     n = settings.images
     take(site.train, np.arange(len(site.train)), arm=REAL, what="training films", count=n)
     with alone_in(out, private=True):

@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import AliasChoices, Field, model_validator
 
 from radcommons.classify.settings import Augmentation, ClassifierSettings
+from radcommons.precision import Asked
 from radcommons.seeds import derive
 from radcommons.settings import Names, Seed, Settings, override, preset_path, read_toml
 
@@ -15,6 +16,10 @@ class ExperimentSettings(Settings):
     """Settings of every experiment."""
 
     seed: Seed = Field(0, description="root of every random number of the experiment")
+    precision: Asked = Field(
+        "fp32",
+        description="in which all generators draw; auto = bf16 if it is found to be fast where the experiment begins",
+    )
     repeats: int = Field(
         5, ge=1, description="times that every arm is sampled and trained; with one, luck in training is not measured"
     )

@@ -1,7 +1,7 @@
 """What the arms of an experiment are made of: films of a store and synthetic images of generators."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,9 @@ def open_site(folder: Path, findings: Sequence[str], *, side: int) -> Site:
     return Site(store, parts["train"], parts["val"], parts["test"])
 
 
-def open_generator(reference: Path, site: Site, findings: Sequence[str]) -> tuple[Generator, str | None]:
+def open_generator(
+    reference: Path, site: Site, findings: Sequence[str], precision: str = "fp32"
+) -> tuple[Generator, str | None]:
     """A generator that knows the findings and has not seen the site's test patients.
 
     Returns:
@@ -82,7 +84,7 @@ def open_generator(reference: Path, site: Site, findings: Sequence[str]) -> tupl
         FindingUnknown: it does not know a finding.
         PatientsSeen: its training had patients of the site's test or validation part.
     """
-    generator = Generator.load(reference)
+    generator = Generator.load(reference, precision=precision)
     for finding in findings:
         if finding not in generator.findings:
             common = [f for f in generator.findings if f in site.store.findings]
@@ -96,10 +98,12 @@ def open_generator(reference: Path, site: Site, findings: Sequence[str]) -> tupl
 
 
 def open_generators(
-    references: Sequence[Path], site: Site, findings: Sequence[str]
+    references: Sequence[Path], site: Site, findings: Sequence[str], precision: str = "fp32"
 ) -> list[tuple[Generator, str | None]]:
-    """`open_generator` of each; raises SettingRefused where two are the same weights."""
-    opened = [open_generator(reference, site, findings) for reference in references]
+    """`open_generator` of each, in the same precision; raises SettingRefused where two are the same weights."""
+    opened = [open_generator(reference, site, findings, precision) for reference in references]
+    if any(generator.precision == "fp32" for generator, _ in opened):  # "auto" depends on the family too
+        opened = [(replace(generator, precision="fp32"), note) for generator, note in opened]
     first: dict[str, Path] = {}
     for (generator, _), reference in zip(opened, references, strict=True):
         if generator.digest in first:

@@ -7,7 +7,7 @@ import numpy as np
 
 from radcommons.classify.trials import Trial, take
 from radcommons.experiments.conclusions import transfer_sentence
-from radcommons.experiments.folder import IMAGES, claim_experiment, kept_images
+from radcommons.experiments.folder import IMAGES, begun_precision, claim_experiment, kept_images
 from radcommons.experiments.results import run_experiment
 from radcommons.experiments.settings import TransferSettings
 from radcommons.experiments.sources import (
@@ -35,7 +35,8 @@ def transfer(settings: TransferSettings, out: Path, *, workers: int = 1, track: 
     """
     findings = settings.findings or common_findings(settings.store, [settings.generator])
     site = open_site(settings.store, findings, side=settings.classifier.side)
-    generator, note = open_generator(settings.generator, site, findings)
+    generator, note = open_generator(settings.generator, site, findings, begun_precision(out, settings))
+    settings = settings.model_copy(update={"precision": generator.precision})
     name, images = settings.generator.name, settings.images or len(site.train)
     take(site.train, np.arange(len(site.train)), arm=REAL, what="training films", count=images)
     with alone_in(out, private=True):

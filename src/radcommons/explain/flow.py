@@ -24,7 +24,7 @@ from radcommons.explain.drawing import (
     strip,
 )
 from radcommons.explain.finding_sets import FindingSet, choose, stem, title
-from radcommons.explain.folder import MAPS, MORPHS, PAGE, UNFINISHED, ExplainFolder, read_audit
+from radcommons.explain.folder import MAPS, MORPHS, PAGE, RECORD, UNFINISHED, ExplainFolder, read_audit
 from radcommons.explain.identity import IdentityCheck, mean_with_interval
 from radcommons.explain.interpolation import draw_interpolations, strengths
 from radcommons.explain.latents import draw_first
@@ -32,10 +32,11 @@ from radcommons.explain.regions import NO_REGIONS, Regions, read_regions, score
 from radcommons.explain.statements import statement
 from radcommons.extractors import Extractor, load_extractor
 from radcommons.files import put_whole, write_arrays, write_whole
-from radcommons.folders import alone_in, claim
+from radcommons.folders import alone_in, claim, read_request
 from radcommons.metrics.localisation import body_mask, share_outside, split_region
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
+from radcommons.precision import kept
 from radcommons.progress import Track, silent
 from radcommons.records import Explanation, InterpolationResult, MapResult
 from radcommons.seeds import numpy_stream
@@ -114,6 +115,7 @@ def explain(
     map_: MapRequest | None = None,
     audit: Path | None = None,
     seed: int = 0,
+    precision: str = "fp32",
     track: Track = silent,
 ) -> Explanation:
     """Write label interpolations, difference maps or both of a generator's findings to folder `out`, and the page.
@@ -123,11 +125,12 @@ def explain(
         findings: labels that rise together; with `every`, each finding alone.
         interpolation, map_: what to draw; None leaves it out.
         audit: folder of this generator's audit; its record is added to the page.
+        precision: in which to draw: "fp32", "bf16" or "auto", that of the folder or the faster one here.
     Raises:
         FindingUnknown, SettingRefused, PathInUse, GeneratorRefused, and errors of the store, the boxes or the audit;
         all before anything is drawn.
     """
-    generator = Generator.load(reference)
+    generator = Generator.load(reference, precision=kept(precision, read_request(out / RECORD)))
     sets = choose(generator, findings, every=every)
     regions, extractor = NO_REGIONS, None
     if interpolation is not None:
@@ -154,6 +157,7 @@ def correlate(
     pairs: Sequence[str] = (),
     audit: Path | None = None,
     seed: int = 0,
+    precision: str = "fp32",
     track: Track = silent,
 ) -> Explanation:
     """Correlate every label of a generator with every output of a classifier of real films; write the page again.
@@ -164,12 +168,13 @@ def correlate(
         n: images per label; the default is that of the paper (section 5).
         pairs: scatter plots to draw, "LABEL:OUTPUT"; if empty, the diagonal and the strongest other pairs.
         audit: folder of this generator's audit; its record is added to the page.
+        precision: in which to draw: "fp32", "bf16" or "auto", that of the folder or the faster one here.
     Raises:
         SettingRefused, FindingUnknown, ClassifierRefused, PathInUse, GeneratorRefused: before anything is drawn.
     """
     if n < FEWEST_IMAGES:
         raise SettingRefused(f"n is {n}; a correlation needs {FEWEST_IMAGES} or more images per label")
-    generator = Generator.load(reference)
+    generator = Generator.load(reference, precision=kept(precision, read_request(out / RECORD)))
     loaded = Classifier.load(classifier)
     shown = parse_pairs(pairs, common_findings(generator, loaded))
     with _folder(out, generator, audit) as folder:

@@ -58,9 +58,11 @@ class ExplainFolder:
             begun = Explanation.read(record, refused=PathInUse, remedy="choose another --out")
         claim(
             path,
-            {"generator": generator.name, "weights": generator.digest},
+            {"generator": generator.name, "weights": generator.digest, "precision": generator.precision},
             file=None,
-            begun={"generator": begun.generator, "weights": begun.generator_sha256} if begun else None,
+            begun={"generator": begun.generator, "weights": begun.generator_sha256, "precision": begun.precision}
+            if begun
+            else None,
         )
         new = Explanation(
             generator=generator.name,
@@ -68,6 +70,7 @@ class ExplainFolder:
             resolution=generator.resolution,
             images_seen=generator.record.images_seen,
             findings=generator.findings,
+            precision=generator.precision,
         )
         folder = cls(path, begun or new)
         folder.put()

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from radcommons.models.layers import unchanging
+from radcommons.precision import autocast_in
 from radcommons.runs.distributed import Distributed
-from radcommons.runs.precision import autocast_in
 from radcommons.threads import Pool, open_pool
 
 WORTH_A_THREAD = 6e9  # FLOPs, plainly counted: below, starting the operations takes longer than doing them
@@ -59,7 +59,7 @@ class Compute:
 @contextmanager
 def open_compute(precision: str, distributed: Distributed) -> Iterator[Compute]:
     """Threads and precision of a training, until the end of the block: as many threads as torch has, one on a GPU."""
-    autocast, count = autocast_in(precision, distributed), torch.get_num_threads()
+    autocast, count = autocast_in(precision, distributed.device), torch.get_num_threads()
     if distributed.device.type != "cpu" or count == 1:
         yield Compute(distributed, autocast, None)
         return

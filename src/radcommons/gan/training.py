@@ -26,13 +26,13 @@ from radcommons.models.families.family import FamilyConfig
 from radcommons.models.generator_files import RUN_SUBFOLDER, is_saved, save_generator
 from radcommons.models.grey_levels import to_bytes
 from radcommons.pictures import contact_sheet
+from radcommons.precision import Precision, resolved
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, PatientsRecord
 from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
 from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
-from radcommons.runs.precision import Precision, resolved
 from radcommons.seeds import torch_stream
 
 logger = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def _train(
     started = time.monotonic()
     loaded = checkpoint.load(run, distributed.device)
     begun = loaded[0].get("precision") if loaded else None  # a run keeps it on another machine
-    precision = begun or resolved(settings.precision, distributed)
+    precision = begun or resolved(settings.precision, distributed.device, anywhere=distributed.any)
     with open_compute(precision, distributed) as compute:
         # ---- networks and position ----
         training = RECIPES[settings.family].training(settings, source.batches.summary(), compute)

@@ -5,7 +5,7 @@ network always runs on the same aligned blocks of images, because another batch 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar
@@ -17,8 +17,9 @@ from torch.utils.data import TensorDataset
 
 from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
 from radcommons.models.families import FAMILIES
-from radcommons.models.families.family import Family, FamilyConfig, Sampler
+from radcommons.models.families.family import Family, FamilyConfig, Sampler, bf16_sampler
 from radcommons.models.generator_files import load_generator
+from radcommons.precision import Precision
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, GeneratorRecord
 from radcommons.seeds import numpy_stream
@@ -105,17 +106,23 @@ class Generator:
     findings_record: FindingsRecord
     device: torch.device
     folder: Path | None = None  # where it was loaded from
+    precision: Precision = field(default="fp32", kw_only=True)  # in which it draws
 
     @classmethod
-    def load(cls, reference: Path | str, device: str | None = None) -> Self:
+    def load(cls, reference: Path | str, device: str | None = None, precision: str = "fp32") -> Self:
         """Open a run's or a package's folder; on the GPU where there is one, unless told otherwise.
 
+        Args:
+            precision: "fp32", "bf16" or "auto", the faster one here; in bf16 an image is not the same
+                everywhere, and differs from that in fp32 by less than a grey level on average.
         Raises:
             PathMissing, GeneratorRefused: with the next step.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network, record, findings = load_generator(Path(reference), chosen)
-        return cls(network, record, findings, chosen, Path(reference))
+        family = FAMILIES[record.architecture]
+        drawn_in = family.precision(precision, chosen)
+        return cls(network, record, findings, chosen, Path(reference), precision=drawn_in)
 
     @property
     def name(self) -> str:
@@ -209,6 +216,8 @@ class Generator:
 
     @cached_property
     def _sampler(self) -> Sampler:
+        if self.precision == "bf16":
+            return bf16_sampler(self.network, self.resolution)
         return self.family.sampler(self.network)
 
     @property

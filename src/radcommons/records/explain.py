@@ -1,5 +1,7 @@
 """The record of what a generator's labels do: ``explain.json``."""
 
+from typing import Literal
+
 from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record, RecordPart
 
@@ -159,6 +161,7 @@ class Explanation(Record):
     Attributes:
         generator, generator_sha256: its name and the digest of its weights.
         findings: the generator's, in label order.
+        precision: in which it drew, "fp32" or "bf16".
         morphs, maps: label interpolations and difference maps, one per set of findings.
         correlation: labels against a classifier; None before ``explain correlate``.
     """
@@ -168,6 +171,7 @@ class Explanation(Record):
     resolution: int
     images_seen: int
     findings: tuple[str, ...]
+    precision: Literal["fp32", "bf16"] = "fp32"
     morphs: tuple[InterpolationResult, ...] = ()
     maps: tuple[MapResult, ...] = ()
     correlation: Correlation | None = None

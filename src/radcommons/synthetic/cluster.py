@@ -11,6 +11,7 @@ import torch
 from radcommons.cluster.address import Cluster
 from radcommons.errors import ClusterRefused, GeneratorRefused, PathMissing
 from radcommons.models.generator import Batch, Generator, LabelChoice
+from radcommons.precision import Precision
 from radcommons.workers import in_order
 
 _own = threading.local()  # of a worker's thread: the source and the generator that it opened last
@@ -18,11 +19,12 @@ _own = threading.local()  # of a worker's thread: the source and the generator t
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A generator as a worker finds it: absolute path, digest of the weights, kind of device."""
+    """A generator as a worker finds it: absolute path, digest of the weights, kind of device; and its precision."""
 
     folder: Path
     digest: str
     device: str
+    precision: Precision = "fp32"
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def batches_on_cluster(
     """
     if generator.folder is None:
         raise GeneratorRefused("a generator without a folder cannot be drawn from on a cluster; save and load it first")
-    source = Source(generator.folder.absolute(), generator.digest, generator.device.type)
+    source = Source(generator.folder.absolute(), generator.digest, generator.device.type, generator.precision)
     size = generator.block_size
     blocks = range(start // size * size, stop, size)
     jobs = [(source, max(start, first), min(stop, first + size), choice, seed) for first in blocks]
@@ -67,7 +69,7 @@ def _opened(source: Source) -> Generator:
             "a worker of the cluster has no GPU and this machine has one; use workers with a GPU, "
             "or hide this one with CUDA_VISIBLE_DEVICES="
         )
-    generator = Generator.load(source.folder, source.device)
+    generator = Generator.load(source.folder, source.device, source.precision)
     if generator.digest != source.digest:
         raise GeneratorRefused(
             f"a worker of the cluster sees another generator at {source.folder}; "

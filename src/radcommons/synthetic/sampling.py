@@ -82,10 +82,11 @@ def write_set(
 
 
 def provenance_entry(generator: Generator) -> dict[str, Any]:
-    """What a set's provenance says of a generator."""
+    """What a set's provenance says of a generator; nothing of its precision where that is fp32."""
     record = generator.record
     return {
         "name": record.name,
+        **({"precision": "bf16"} if generator.precision == "bf16" else {}),
         "digest": record.weights_sha256,
         "architecture": record.architecture,
         "images_seen": record.images_seen,

@@ -27,6 +27,7 @@ from radcommons.errors import PathInUse
 from radcommons.files import put_whole, write_whole
 from radcommons.folders import claim, read_request
 from radcommons.models.generator import Batch
+from radcommons.precision import kept
 from radcommons.resume import Rows
 from radcommons.synthetic.dicom import StudyDate, encode_dicom, study_date_in_request
 from radcommons.synthetic.png import encode_png
@@ -181,6 +182,12 @@ class SetWriter:
                 file.writelines(lines)
 
         put_whole(self._out / name, write)
+
+
+def begun_precision(out: Path, asked: str) -> str:
+    """`asked`; for "auto" the precision in which the set in `out` was begun, if there is one."""
+    begun = _begun(out)
+    return kept(asked, begun["generators"][0] if begun else None)
 
 
 def _begun(out: Path) -> dict[str, Any] | None:

@@ -84,15 +84,17 @@ class Subject:
         return self.given.images[rows[:count]], self.given.labels[rows[:count]]
 
 
-def open_subject(reference: Path, store: Store, *, track: Track) -> Subject:
+def open_subject(reference: Path, store: Store, *, precision: str = "fp32", track: Track) -> Subject:
     """Open what is to be audited and check that it fits the store.
 
+    Args:
+        precision: "fp32", "bf16" or "auto", for what a generator draws.
     Raises:
         PathMissing, GeneratorRefused, SetRefused: it cannot be read.
         FindingUnknown, SettingRefused: its findings or its resolution are not the store's, or its images too small.
         TooFewImages: a set with less than the measures of quality need.
     """
-    subject = _set(reference, store, track) if is_image_set(reference) else _generator(reference)
+    subject = _set(reference, store, track) if is_image_set(reference) else _generator(reference, precision)
     unknown = [finding for finding in subject.findings if finding not in store.findings]
     if unknown:
         common = [finding for finding in subject.findings if finding in store.findings]
@@ -128,8 +130,8 @@ def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None
     return critic.requires_grad_(False).eval(), state["manifest_sha256"]
 
 
-def _generator(reference: Path) -> Subject:
-    generator = Generator.load(reference)
+def _generator(reference: Path, precision: str) -> Subject:
+    generator = Generator.load(reference, precision=precision)
     bad = [name for name, value in generator.network.state_dict().items() if not bool(value.isfinite().all())]
     if bad:
         raise GeneratorRefused(f"{reference}: weight {bad[0]} holds a value that is not a number; train it again")

@@ -16,9 +16,9 @@ from radcommons.gan.recipes import RECIPES, load_settings
 from radcommons.gan.recipes.rgan.settings import RganSettings
 from radcommons.gan.recipes.rgan.training import ema_decay, falling, weakened
 from radcommons.models.generator import Generator, LabelChoice
+from radcommons.precision import autocast_in
 from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
-from radcommons.runs.precision import autocast_in
 from radcommons.threads import Pool, open_pool
 
 ALONE = Distributed(0, 1, torch.device("cpu"))
@@ -97,10 +97,10 @@ def test_two_parts_of_a_batch_give_the_losses_of_the_whole(phantom_store: Store,
 
 def test_auto_is_decided_once_for_a_run(phantom_store: Store, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     settings = tiny(precision="auto", total_images=80)
-    monkeypatch.setattr("radcommons.runs.precision.bf16_is_fast", lambda device: True)
+    monkeypatch.setattr("radcommons.precision.bf16_is_fast", lambda device: True)
     steps = iter([False, False, True])
     assert not training.train(phantom_store, settings, tmp_path / "run", should_stop=lambda: next(steps)).finished
-    monkeypatch.setattr("radcommons.runs.precision.bf16_is_fast", lambda device: False)
+    monkeypatch.setattr("radcommons.precision.bf16_is_fast", lambda device: False)
     assert training.train(phantom_store, settings, tmp_path / "run").finished
     loaded = checkpoint.load(tmp_path / "run", torch.device("cpu"))
     assert loaded is not None and loaded[0]["precision"] == "bf16"
@@ -123,7 +123,7 @@ def test_the_schedule(
 ) -> None:
     settings = tiny(total_images=1600)
     source = training.open_source(phantom_store, settings, ALONE)
-    compute = Compute(ALONE, autocast_in("fp32", ALONE), None)
+    compute = Compute(ALONE, autocast_in("fp32", ALONE.device), None)
     found = RECIPES["rgan"].training(settings, source.batches.summary(), compute).schedule_at(round(1600 * share))
     assert found["label_strength"] == pytest.approx(strength)
     assert rate is None or found["learning_rate"] == pytest.approx(rate)

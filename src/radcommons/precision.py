@@ -1,25 +1,33 @@
 """Mixed precision: where bf16 is worth it, found out by measuring."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 
-from radcommons.runs.distributed import Distributed
-
 WORTH = 1.5  # times faster: below, fp32 with its own kernels is as good
 ROUNDS = 5
 Precision = Literal["fp32", "bf16"]
+Asked = Literal["auto", "fp32", "bf16"]
 
 
-def resolved(asked: str, distributed: Distributed) -> Precision:
-    """ "fp32" or "bf16" as asked; for "auto" bf16 if it is fast in every process."""
+def resolved(asked: str, device: torch.device, *, anywhere: Callable[[bool], bool] = bool) -> Precision:
+    """ "fp32" or "bf16" as asked; for "auto" bf16 if it is fast.
+
+    Args:
+        anywhere: whether something holds in any process of a training; by default there is this one alone.
+    """
     if asked != "auto":
         return "bf16" if asked == "bf16" else "fp32"
-    return "fp32" if distributed.any(not bf16_is_fast(distributed.device)) else "bf16"
+    return "fp32" if anywhere(not bf16_is_fast(device)) else "bf16"
+
+
+def kept(asked: str, begun: Mapping[str, Any] | None) -> str:
+    """What is asked for; for "auto" the "precision" of what was begun, or fp32 where that says nothing."""
+    return asked if asked != "auto" or begun is None else str(begun.get("precision", "fp32"))
 
 
 def bf16_is_fast(device: torch.device) -> bool:
@@ -43,8 +51,8 @@ def bf16_is_fast(device: torch.device) -> bool:
     return times[torch.float32] >= WORTH * times[torch.bfloat16]
 
 
-def autocast_in(precision: str, distributed: Distributed) -> Callable[[], AbstractContextManager[Any]]:
+def autocast_in(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
     """Opens mixed precision for "bf16"; otherwise a block that changes nothing."""
     if precision == "bf16":
-        return lambda: torch.autocast(distributed.device.type, torch.bfloat16)
+        return lambda: torch.autocast(device.type, torch.bfloat16)
     return nullcontext

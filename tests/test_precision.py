@@ -1,18 +1,17 @@
 import pytest
 import torch
 
-from radcommons.runs import precision
-from radcommons.runs.distributed import Distributed
-from radcommons.runs.precision import autocast_in, bf16_is_fast, resolved
+from radcommons import precision
+from radcommons.precision import autocast_in, bf16_is_fast, resolved
 
-ALONE = Distributed(0, 1, torch.device("cpu"))
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(("fast", "expected"), [(True, "bf16"), (False, "fp32")])
 def test_auto_is_what_was_measured(monkeypatch: pytest.MonkeyPatch, fast: bool, expected: str) -> None:
     monkeypatch.setattr(precision, "bf16_is_fast", lambda device: fast)
-    assert resolved("auto", ALONE) == expected
-    assert resolved("fp32", ALONE) == "fp32" and resolved("bf16", ALONE) == "bf16"
+    assert resolved("auto", CPU) == expected
+    assert resolved("fp32", CPU) == "fp32" and resolved("bf16", CPU) == "bf16"
 
 
 @pytest.mark.parametrize(("milliseconds", "expected"), [((3.0, 1.9), True), ((3.0, 2.1), False)])
@@ -35,5 +34,5 @@ def test_the_decision_is_by_time_alone(
 def test_mixed_precision_convolves_in_bf16_and_fp32_changes_nothing() -> None:
     x, weight = torch.randn(1, 2, 4, 4), torch.randn(2, 2, 3, 3)
     for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
-        with autocast_in(name, ALONE)():
+        with autocast_in(name, CPU)():
             assert torch.nn.functional.conv2d(x, weight).dtype == dtype
