@@ -20,8 +20,8 @@ from radcommons.gan.gradients import open_compute
 from radcommons.gan.recipe import Position, Stage, Training
 from radcommons.gan.recipes import RECIPES, load_settings
 from radcommons.gan.settings import TrainSettings
+from radcommons.precision import resolved
 from radcommons.runs.distributed import Distributed
-from radcommons.runs.precision import resolved
 from radcommons.settings import preset_path
 
 PRESETS: dict[str, tuple[str, ...]] = {"paper-256": (), "rgan-256": ()}
@@ -71,7 +71,7 @@ def measure(
 ) -> None:
     settings = load_settings(preset_path("train", preset), overrides)
     plan, device = RECIPES[settings.family].stages(settings), distributed.device
-    precision = "fp32" if way == "fp32" else resolved(settings.precision, distributed)
+    precision = "fp32" if way == "fp32" else resolved(settings.precision, device)
     seconds, hours = 0.05 if toy else SECONDS, 0.0
     with open_compute(precision, distributed) as compute:
         training = RECIPES[settings.family].training(settings, FILMS, compute)
