@@ -17,6 +17,7 @@ from support.measuring import copy_rate, matrix_product_rate, pair, print_table,
 from support.random_generators import PAPER_AN_HOUR, random_generator
 
 from radcommons.models import cpu
+from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import plain_sampler
 from radcommons.models.families.progan import forward_flops
 from radcommons.models.generator import Generator, LabelChoice
@@ -116,7 +117,7 @@ def main() -> None:
     floor = {"matrix_product_gflops": matrix_product_rate() / 1e9, "copy_gbytes_per_second": copy_rate() / 1e9}
     rows = [compare(resolution) for resolution in IMAGES]
     files = [with_files(256)]
-    halves = [in_bf16(make(r), IMAGES[r]) for make in (random_rgan, random_progan) for r in (256, 512)]
+    halves = [in_bf16(random_generator(r, family), IMAGES[r]) for family in ("rgan", "progan") for r in (256, 512)]
     save("sampling", __doc__.splitlines()[0], rows, with_png=files, in_bf16=halves, **floor)
     print_table("Drawing beside drawing and writing", files)
     print_table("Mixed precision", halves)
