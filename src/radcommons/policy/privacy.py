@@ -61,7 +61,7 @@ def rule_for(kind: PrivacyTestKind, policy: Policy) -> Rule | None:
             return _count(policy.near_duplicates, policy)
         case "train-test duplicates":
             return _count(policy.train_test_duplicates, policy)
-        case "data copying" | "data copying by finding" | "distance to closest record":
+        case "data copying" | "data copying by finding" | "distance to closest record" | "re-identification":
             return Rule(policy.significance, policy.test_detection_limit)
         case "membership inference: black-box" | "membership inference: white-box":
             return Rule(policy.significance, policy.membership_auc, highest_auc=policy.membership_auc)

@@ -13,6 +13,7 @@ PrivacyTestKind = Literal[
     "distance to closest record",
     "data copying",
     "data copying by finding",
+    "re-identification",
     "membership inference: black-box",
     "membership inference: white-box",
     "membership inference: through the critic",

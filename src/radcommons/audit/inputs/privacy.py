@@ -6,17 +6,21 @@ import faiss
 import numpy as np
 
 from radcommons.audit.inputs.material import COPIED, SYNTHETIC, Material
-from radcommons.audit.neighbours.nearest import SPACES, Films, Nearest, RealImages, joined, nearest
+from radcommons.audit.neighbours.nearest import SPACES, STREAMS, Films, Nearest, RealImages, joined, nearest
 from radcommons.audit.permutation import Permutation
 from radcommons.audit.settings import AuditSettings
+from radcommons.metrics.bootstrap import auc_interval
+from radcommons.metrics.classification import area_under_roc
 from radcommons.metrics.ssim import ssim
 from radcommons.progress import Track, silent
-from radcommons.records import Space
+from radcommons.records import Estimate, Space
+from radcommons.seeds import numpy_stream
 
 NEIGHBOURS = 64  # of an image among all films: nearly always some of both groups are among them
 COPIES_SEEN = 0.95  # of slightly changed copies lie above the similarity from which images count as the same film
 MOST_BY_CHANCE = 0.05  # of films of other patients above that similarity: with more, near-duplicates are not counted
 CELL_FILMS = 100  # training films in a cell of the data-copying test, on average
+OTHER_FILMS = 20  # of other patients with which each film is paired, to see whether a space tells patients apart
 SHOWN = 3  # nearest training films kept for the pages
 
 
@@ -90,11 +94,36 @@ def _cells(features: np.ndarray, seed: int) -> np.ndarray:
 
 def same_patient(films: Films, space: Space) -> np.ndarray:
     """Similarity of each film to the next one of the same patient, (pairs,); one NaN if no patient has two."""
+    first, second = _pairs_of_one_patient(films)
+    return similarities(films, first, second, space) if len(first) else np.array([np.nan])
+
+
+def _pairs_of_one_patient(films: Films) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of each film and of the next one of the same patient, (pairs,) each."""
     order = np.argsort(films.patients, kind="stable")
     pairs = np.flatnonzero(np.diff(films.patients[order]) == 0)
-    if not len(pairs):
-        return np.array([np.nan])
-    a, b = films.take(order[pairs]), films.take(order[pairs + 1])
+    return order[pairs], order[pairs + 1]
+
+
+def same_patient_auc(
+    films: Films, space: Space, *, bootstrap_samples: int, rng: np.random.Generator
+) -> Estimate | None:
+    """AUC with which a similarity tells two films of one patient from films of two; None if no patient has two."""
+    first, second = _pairs_of_one_patient(films)
+    if not len(first):
+        return None
+    each = np.arange(len(films))
+    a, b = np.tile(each, OTHER_FILMS), np.concatenate([np.roll(each, step) for step in range(1, OTHER_FILMS + 1)])
+    two = films.patients[a] != films.patients[b]
+    same, different = similarities(films, first, second, space), similarities(films, a[two], b[two], space)
+    owners = films.patients[first], films.patients[a[two]]
+    low, high = auc_interval(same, different, *owners, bootstrap_samples=bootstrap_samples, rng=rng)
+    return Estimate(value=area_under_roc(same, different), low=low, high=high)
+
+
+def similarities(films: Films, first: np.ndarray, second: np.ndarray, space: Space) -> np.ndarray:
+    """Similarity of the films of rows `first` to those of rows `second`, (pairs,)."""
+    a, b = films.take(first), films.take(second)
     if space == "SSIM":
         return ssim(a.small, b.small)
     cosines: np.ndarray = (a.vectors(space) * b.vectors(space)).sum(axis=1)
@@ -181,6 +210,8 @@ class PrivacyInputs:
 
     Attributes:
         neighbours: of the real films, in every space.
+        same_patient_auc: how well each space tells the patients of held-out and reference films apart; None if no
+            patient has two.
         copies: slightly changed copies of training films, as if they were synthetic.
         synthetic: the images that are audited.
         cells: cell of each training film, int (n,), for the data-copying test cell by cell.
@@ -189,6 +220,7 @@ class PrivacyInputs:
 
     real: RealImages
     neighbours: dict[Space, RealNeighbours]
+    same_patient_auc: dict[Space, Estimate | None]
     copies: dict[Space, SyntheticNeighbours]
     synthetic: dict[Space, SyntheticNeighbours]
     cells: np.ndarray
@@ -201,13 +233,23 @@ class PrivacyInputs:
         """The inputs of an audit."""
         films, track = material.films, material.track
         real, copies = RealImages(films["train"], films["test"], films["val"]), films[COPIED]
+        settings, unseen = material.settings, joined([films["test"], films["val"]])
         return cls(
             real=real,
             neighbours={space: real_neighbours(real, copies, material.copied, space, track=track) for space in SPACES},
+            same_patient_auc={
+                space: same_patient_auc(
+                    unseen,
+                    space,
+                    bootstrap_samples=settings.bootstrap_samples,
+                    rng=numpy_stream(settings.seed, "same patient", STREAMS[space]),
+                )
+                for space in SPACES
+            },
             copies=synthetic_neighbours(copies, real, track=track),
             synthetic=synthetic_neighbours(films[SYNTHETIC], real, track=track),
-            cells=_cells(films["train"].features, material.settings.seed),
+            cells=_cells(films["train"].features, settings.seed),
             findings=material.subject.findings,
-            settings=material.settings,
+            settings=settings,
             significance=significance,
         )

@@ -19,6 +19,7 @@ from radcommons.audit.tests import (
     membership_critic,
     membership_white_box,
     near_duplicates,
+    reidentification,
     sanity_checks,
     train_test_duplicates,
 )
@@ -36,7 +37,7 @@ def sample_tests(inputs: PrivacyInputs, synthetic: dict[Space, SyntheticNeighbou
     """Every test of these images, space by space, the quick ones first."""
     for space in SPACES:
         rng = numpy_stream(inputs.settings.seed, "sample tests", STREAMS[space])
-        for module in (near_duplicates, membership_black_box, distance_to_closest_record):
+        for module in (near_duplicates, membership_black_box, distance_to_closest_record, reidentification):
             yield from module.tests(space, synthetic[space], inputs, rng)
 
 

@@ -73,7 +73,7 @@ def tests(
         result=Estimate(value=float(overall.found)),
         expected=expected,
         p_value=overall.p_value(low=True),
-        detection=f"a z of {value:.1f} {_detected(significance, limit)}",
+        detection=f"a z of {value:.1f} {detected(significance, limit)}",
         detection_limit=limit,
         counts=counts,
         details=_range_by_chance(overall.permuted) | _by_cells(synthetic, known, inputs.cells),
@@ -97,7 +97,7 @@ def tests(
         p_value=share.p_value(),
         detection="not even copies alone are certain to be detected"
         if limit is None
-        else f"a share of {value:.3f} {_detected(significance, limit)}",
+        else f"a share of {value:.3f} {detected(significance, limit)}",
         detection_limit=limit,
         counts=counts,
         details=_range_by_chance(share.permuted),
@@ -146,7 +146,7 @@ def _by_finding(
         result=Estimate(value=float(lowest.found)),
         expected=float(lowest.permuted.mean()),
         p_value=lowest.p_value(low=True),
-        detection=f"a value of {value:.1f} {_detected(significance, limit, 'the images of a finding')}",
+        detection=f"a value of {value:.1f} {detected(significance, limit, 'the images of a finding')}",
         detection_limit=limit,
         counts={"findings": len(sizes)},
         details={finding: float(one) for finding, one in zip(sizes, found, strict=True)},
@@ -181,7 +181,8 @@ def _lowest_z(images: int, held_out: int) -> float:
     return float(-np.sqrt(3 * images * held_out / (images + held_out + 1)))
 
 
-def _detected(significance: float, limit: float | None, among: str = "the images") -> str:
+def detected(significance: float, limit: float | None, among: str = "the images") -> str:
+    """What a test would have detected, after the value that it would have found."""
     copies = (
         "not even copies alone give one" if limit is None else f"copies that make up {limit:.1%} of {among} give one"
     )
