@@ -16,6 +16,7 @@ from radcommons.records import (
     Control,
     Diversity,
     Estimate,
+    FindingDistance,
     Histogram,
     ImageSet,
     PatientsInTraining,
@@ -359,6 +360,27 @@ def test_images_that_are_all_alike_fail_in_diversity() -> None:
         spread=Histogram(edges=(0, 1), shares={}),
     )  # fmt: skip
     assert lines_of(diversity=[alike])["diversity"].outcome == "not met"
+
+
+def distance(finding: str, ratio: float, low: float) -> FindingDistance:
+    return FindingDistance(
+        finding=finding, image_count=40, extractor="toy", extractor_sha256="0" * 64,
+        fid_ratio=Estimate(value=ratio, low=low, high=ratio + 1),
+    )  # fmt: skip
+
+
+def test_a_finding_that_is_drawn_badly_fails_where_the_policy_judges_findings_and_chance_does_not_explain_it() -> None:
+    rules = Policy(finding_fid_ratio=2)
+    good, unsure, bad = distance("Effusion", 1.5, 1.2), distance("Mass", 2.6, 1.8), distance("Nodule", 2.5, 2.2)
+    few = FindingDistance(
+        finding="Hernia", image_count=3, extractor="toy", extractor_sha256="0" * 64, skipped="too few films"
+    )  # fmt: skip
+    line = lines_of(rules=rules, by_finding=[good, unsure, few])["distance by finding"]
+    assert line.outcome == "met" and line.found == "Mass 2.60, of 2 findings"
+    line = lines_of(rules=rules, by_finding=[good, unsure, bad])["distance by finding"]
+    assert line.outcome == "not met" and line.found.startswith("Nodule 2.50")
+    assert lines_of(rules=rules, by_finding=[few])["distance by finding"].outcome == "not tested"
+    assert "distance by finding" not in lines_of(by_finding=[bad]), "off unless the policy asks for it"
 
 
 def test_quality_rules_can_be_switched_off() -> None:

@@ -22,6 +22,7 @@ from radcommons.audit.fidelity import (
     given_classifier,
     trained_classifier,
 )
+from radcommons.audit.finding_distances import finding_distances
 from radcommons.audit.inputs.material import Material, chosen_rows, gather
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.inputs.subject import Subject, open_subject
@@ -46,6 +47,7 @@ from radcommons.records import (
     Control,
     Diversity,
     Fidelity,
+    FindingDistance,
     PrivacyTest,
     QualityScore,
     Spectrum,
@@ -121,6 +123,7 @@ def run(
         # ---- quality ----
         scores = work.records("quality", QualityScore, lambda: quality_scores(material))
         bands = work.records("spectra", Spectrum, lambda: spectra(material))
+        of_findings = work.records("finding-distances", FindingDistance, lambda: finding_distances(material))
         spread = work.records("diversity", Diversity, lambda: diversities(material))
         labels = given
         if labels is None and settings.classifier_images:
@@ -159,6 +162,7 @@ def run(
             versions=versions("torch", "numpy"),
             quality=tuple(scores),
             spectra=tuple(bands),
+            by_finding=tuple(of_findings),
             diversity=tuple(spread),
             fidelity=tuple(faithful),
             label_classifier=labels.description if labels else None,

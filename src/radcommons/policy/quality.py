@@ -22,6 +22,8 @@ def quality_lines(results: AuditResults, policy: Policy) -> Iterator[PolicyLine]
         if least is not None:
             real, ours = (getattr(rows.get(name), measure, None) for name in ("training films", "synthetic images"))
             yield _share_line(measure, meaning, least, real, ours)
+    if policy.finding_fid_ratio is not None:
+        yield _findings_line(results, policy.finding_fid_ratio)
     if policy.ms_ssim_excess is not None and results.diversity:
         excess = sum(d.synthetic - d.real for d in results.diversity) / len(results.diversity)
         meaning = "synthetic minus real MS-SSIM of pairs that share a finding, mean; high = all images alike"
@@ -54,6 +56,20 @@ def _share_line(measure: str, meaning: str, least: float, real: float | None, ou
         found = f"{ours:.2f}, baseline {real:.2f}"
         outcome = "could not detect" if real == 0 else "met" if ours >= least * real else "not met"
     return _line(measure, meaning, f"at least {least:.0%} of the baseline", found, outcome)
+
+
+def _findings_line(results: AuditResults, most: float) -> PolicyLine:
+    """The finding whose FID is highest beside that of training films; not met if chance does not explain it."""
+    measured = {row.finding: row.fid_ratio for row in results.by_finding if row.fid_ratio is not None}
+    found = "no finding has enough films"
+    outcome: Outcome = "not tested"
+    if measured:
+        too_far = {finding for finding, ratio in measured.items() if (ratio.low or 0.0) > most}
+        worst = max(too_far or measured, key=lambda finding: measured[finding].value)
+        outcome = "not met" if too_far else "met"
+        found = f"{worst} {measured[worst].value:.2f}, of {len(measured)} findings"
+    meaning = "FID of a finding's synthetic images over that of training films with it, against held-out films"
+    return _line("distance by finding", meaning, f"at most {most:g} for each finding", found, outcome)
 
 
 def _line(rule: str, meaning: str, limit: str, found: str, outcome: Outcome) -> PolicyLine:

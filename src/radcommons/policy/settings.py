@@ -61,6 +61,12 @@ class Policy(Settings):
     coverage: float | None = Field(
         0.1, ge=0, le=1, description="least coverage by synthetic images, as a share of the real-vs-real baseline"
     )
+    finding_fid_ratio: float | None = Field(
+        None,
+        ge=1,
+        description="highest FID of the synthetic images of a finding over that of training films with it, if its "
+        "interval lies above too; the worst finding decides; off = not judged",
+    )
     ms_ssim_excess: float | None = Field(
         0.2, ge=0, le=1, description="highest excess of synthetic over real MS-SSIM, mean over findings"
     )

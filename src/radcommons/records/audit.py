@@ -124,6 +124,31 @@ class Fidelity(RecordPart):
     scores: tuple[float, ...] = ()
 
 
+class FindingDistance(RecordPart):
+    """How near the synthetic images of one finding are to held-out films with it, beside training films in their place.
+
+    Attributes:
+        image_count: images of each kind, one film per patient; scores compare only at the same count and extractor.
+        fid, fid_baseline: Frechet distance of synthetic images and of training films; far too high if images are few.
+        fid_ratio: the first over the second; 1 = as near as training films. Few images pull it towards 1.
+        kid, kid_baseline: kernel distance of both, unbiased.
+        kid_excess: the first less the second; 0 = as near as training films, whatever the count.
+        skipped: why it was not measured; then there are no numbers.
+    """
+
+    finding: str
+    image_count: int
+    extractor: str
+    extractor_sha256: str
+    fid: float | None = None
+    fid_baseline: float | None = None
+    fid_ratio: Estimate | None = None
+    kid: float | None = None
+    kid_baseline: float | None = None
+    kid_excess: Estimate | None = None
+    skipped: str | None = None
+
+
 class PrivacyTest(RecordPart):
     """One attack or comparison that looks for a leak.
 
@@ -254,6 +279,7 @@ class AuditResults(Record):
         detection_limit: smallest share of copied images among the synthetic ones that some test would have detected;
             None if not even a set of copies alone would have been detected.
         settings, versions: what would make it again.
+        by_finding: distances of each finding; empty in reports of earlier versions.
         label_classifier: the classifier that looked at the labels, in words; None if there was none.
         request_sha256: digest of what was asked, to recognise the same command.
     """
@@ -276,6 +302,7 @@ class AuditResults(Record):
     versions: dict[str, str]
     quality: tuple[QualityScore, ...]
     spectra: tuple[Spectrum, ...] = ()
+    by_finding: tuple[FindingDistance, ...] = ()
     diversity: tuple[Diversity, ...]
     fidelity: tuple[Fidelity, ...]
     label_classifier: str | None = None
