@@ -151,7 +151,9 @@ class Critic(nn.Module):
             Scores (N,), and (N, findings): by how much each finding raises the score when it is present.
         """
         inside = torch.ones_like(images) if inside is None else inside.to(images.dtype)
-        x = self.from_grey(torch.cat([images, DETAIL_GAIN * detail(images, inside), inside], dim=1))
+        with torch.autocast(images.device.type, enabled=False):  # enlarged, the rounding of bf16 would be seen
+            shown = torch.cat([images, DETAIL_GAIN * detail(images, inside), inside], dim=1)
+        x = self.from_grey(shown)
         for side, block in self.blocks.items():
             x = block(x)
             if side in self.widths:

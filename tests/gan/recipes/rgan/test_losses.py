@@ -16,8 +16,12 @@ class LinearCritic(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float64))
 
-    def forward(self, images: torch.Tensor, labels: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return images.flatten(1) @ self.weight, None
+    def forward(self, images: torch.Tensor, labels: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return images.flatten(1) @ self.weight, images.mean((2, 3))
+
+
+def pairs(real: Augmented, fake: Augmented, labels: torch.Tensor, others: torch.Tensor | None = None) -> losses.Pairs:
+    return losses.Pairs(real, fake, labels, labels if others is None else others)
 
 
 def films(*values: float) -> Augmented:
@@ -29,22 +33,32 @@ def films(*values: float) -> Augmented:
 def test_the_losses_of_two_pairs_by_hand() -> None:
     critic, labels = LinearCritic([1.0, 0.0, 0.0, 0.0]), torch.zeros(2, 1)
     real, fake = films(1.0, 2.0), films(0.0, 5.0)
-    loss, numbers = losses.critic_loss(critic, real, fake, labels, gamma=0.0)  # type: ignore[arg-type]
+    loss, numbers = losses.critic_loss(critic, pairs(real, fake, labels), gamma=0.0, label_weight=0.0)  # type: ignore[arg-type]
     expected = (math.log1p(math.exp(-1)) + math.log1p(math.exp(3))) / 2
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-6)
     assert float(numbers["score_gap"].detach()) == pytest.approx(-1.0)
-    loss, _ = losses.generator_loss(critic, real, fake, labels)  # type: ignore[arg-type]
+    loss, _ = losses.generator_loss(critic, pairs(real, fake, labels))  # type: ignore[arg-type]
     assert float(loss.detach()) == pytest.approx((math.log1p(math.exp(1)) + math.log1p(math.exp(-3))) / 2, rel=1e-6)
 
 
 def test_the_penalties_of_a_linear_critic_pull_its_weights_to_zero() -> None:
     critic, labels = LinearCritic([3.0, 4.0, 0.0, 0.0]), torch.zeros(2, 1)
     same = films(0.5, 0.5)
-    loss, numbers = losses.critic_loss(critic, same, same, labels, gamma=0.2)  # type: ignore[arg-type]
+    loss, numbers = losses.critic_loss(critic, pairs(same, same, labels), gamma=0.2, label_weight=0.0)  # type: ignore[arg-type]
     assert float(loss.detach()) == pytest.approx(math.log(2) + 0.1 * 2 * 25, rel=1e-5)  # gamma / 2 (|w|^2 + |w|^2)
     assert float(numbers["gradient_real"].detach()) == float(numbers["gradient_fake"].detach()) == 25.0
     (gradient,) = torch.autograd.grad(loss, critic.weight)
     torch.testing.assert_close(gradient, 0.4 * critic.weight.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_real_film_should_fit_its_own_labels_better_by_hand() -> None:
+    critic = LinearCritic([0.0, 0.0, 0.0, 0.0])  # each film raises the score of its finding by its grey value
+    own, others = torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [0.5]])
+    both = pairs(films(2.0, 3.0), films(7.0, 7.0), own, others)
+    loss, numbers = losses.critic_loss(critic, both, gamma=0.0, label_weight=2.0)  # type: ignore[arg-type]
+    expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(1.5))) / 2
+    assert float(numbers["label_loss"].detach()) == pytest.approx(expected, rel=1e-6)
+    assert float(loss.detach()) == pytest.approx(math.log(2) + 2 * expected, rel=1e-6)
 
 
 @pytest.fixture
@@ -107,7 +121,8 @@ def test_the_critic_gets_no_gradient_to_the_generator_and_the_generator_does(cri
     torch.manual_seed(7)
     drawn = torch.randn(3, 1, 8, 8, requires_grad=True)
     real, fake = (Augmented(x, torch.ones(3, 1, 8, 8)) for x in (torch.randn(3, 1, 8, 8), drawn))
-    losses.critic_loss(critic, real, fake, torch.rand(3, 2), gamma=1.0)[0].backward()
+    both = pairs(real, fake, torch.rand(3, 2), torch.rand(3, 2))
+    losses.critic_loss(critic, both, gamma=1.0, label_weight=1.0)[0].backward()
     assert drawn.grad is None
-    losses.generator_loss(critic, real, fake, torch.rand(3, 2))[0].backward()
+    losses.generator_loss(critic, both)[0].backward()
     assert drawn.grad is not None and bool((drawn.grad != 0).any())

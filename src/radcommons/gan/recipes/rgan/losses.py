@@ -1,5 +1,7 @@
 """Losses of the relativistic pairing GAN with zero-centred gradient penalties (Huang et al. 2024, arXiv 2501.05441)."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,34 +13,50 @@ from radcommons.models.families.rgan import Critic
 Numbers = dict[str, Tensor]
 
 
-def critic_loss(
-    critic: Critic, real: Augmented, fake: Augmented, labels: Tensor, *, gamma: float
-) -> tuple[Tensor, Numbers]:
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Real and synthetic images under the same labels (N, F), and the labels of other films, (N, F); none unknown."""
+
+    real: Augmented
+    fake: Augmented
+    labels: Tensor
+    other_labels: Tensor
+
+
+def critic_loss(critic: Critic, pairs: Pairs, *, gamma: float, label_weight: float) -> tuple[Tensor, Numbers]:
     """What the critic minimises: each real image should score above the synthetic one under the same labels.
 
+    It should also score higher under its own labels than under another film's (Reed et al. 2016, arXiv 1605.05396, as a
+    comparison of two): from real images alone the critic learns what the labels mean.
+
     Args:
-        labels: (N, F) of both images of a pair.
         gamma: weight of the penalties; 0 leaves them out.
+        label_weight: of the comparison of labels.
     Returns:
         The mean loss, and means of its parts.
     """
-    n = len(labels)
+    real, fake, n = pairs.real, pairs.fake, len(pairs.labels)
     images, inside = torch.cat([real.images, fake.images.detach()]), torch.cat([real.inside, fake.inside])
-    real_scores, fake_scores = critic(images, labels.repeat(2, 1), inside)[0].to(images.dtype).split(n)
+    labels = pairs.labels.repeat(2, 1)
+    scores, by_finding = (values.to(images.dtype) for values in critic(images, labels, inside))
+    real_scores, fake_scores = scores.split(n)
     loss = F.softplus(fake_scores - real_scores).mean()
-    numbers = {"critic_loss": loss, "score_gap": (real_scores - fake_scores).mean()}
+    label_loss = F.softplus((by_finding[:n] * (pairs.other_labels - pairs.labels)).sum(dim=1)).mean()
+    numbers = {"critic_loss": loss, "score_gap": (real_scores - fake_scores).mean(), "label_loss": label_loss}
+    loss = loss + label_weight * label_loss
     if gamma:
-        norms = squared_gradients(critic, images, labels.repeat(2, 1), inside)
+        norms = squared_gradients(critic, images, labels, inside)
         numbers |= {"gradient_real": norms[:n].mean(), "gradient_fake": norms[n:].mean()}
         loss = loss + gamma / 2 * (norms[:n] + norms[n:]).mean()
     return loss, numbers
 
 
-def generator_loss(critic: Critic, real: Augmented, fake: Augmented, labels: Tensor) -> tuple[Tensor, Numbers]:
+def generator_loss(critic: Critic, pairs: Pairs) -> tuple[Tensor, Numbers]:
     """What the generator minimises: its image should score above the real one under the same labels."""
+    real, fake = pairs.real, pairs.fake
     with torch.no_grad():
-        real_scores, _ = critic(real.images, labels, real.inside)
-    scores, _ = critic(fake.images, labels, fake.inside)
+        real_scores, _ = critic(real.images, pairs.labels, real.inside)
+    scores, _ = critic(fake.images, pairs.labels, fake.inside)
     loss = F.softplus((real_scores - scores).to(fake.images.dtype)).mean()
     return loss, {"generator_loss": loss}
 

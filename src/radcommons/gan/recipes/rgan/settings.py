@@ -28,6 +28,9 @@ class RganSettings(TrainSettings):
     augmentation: float | None = Field(
         None, ge=0, le=0.8, description="probability of each kind of augmentation; off = by the number of films"
     )
+    label_weight: float = Field(
+        0.5, ge=0, description="weight in the critic's loss of: a real film fits its own labels better than another's"
+    )
     labels_from: float = Field(0.25, ge=0, le=1, description="share of the run after which labels begin to act")
     labels_full: float = Field(0.5, ge=0, le=1, description="share of the run after which they act in full")
 
@@ -51,8 +54,8 @@ class RganSettings(TrainSettings):
         )
 
     def augmentation_for(self, films: int) -> float:
-        """Probability of each kind of augmentation: 0.6 up to 1,000 films, 0.2 from 20,000 on, by their logarithm."""
+        """Probability of each kind of augmentation: 0.3 up to 1,000 films, 0.2 from 20,000 on, by their logarithm."""
         if self.augmentation is not None:
             return self.augmentation
         share = math.log(max(films, FEW_FILMS) / FEW_FILMS) / math.log(MANY_FILMS / FEW_FILMS)
-        return 0.6 - 0.4 * min(1.0, share)
+        return 0.3 - 0.1 * min(1.0, share)

@@ -10,8 +10,8 @@ from torch import Tensor
 from radcommons.gan.batches import DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute, compute_gradients
 from radcommons.gan.recipe import Position, Stage, update_ema
-from radcommons.gan.recipes.rgan.augmentation import ENTRIES, Augmented, augment
-from radcommons.gan.recipes.rgan.losses import critic_loss, generator_loss
+from radcommons.gan.recipes.rgan.augmentation import ENTRIES, augment
+from radcommons.gan.recipes.rgan.losses import Pairs, critic_loss, generator_loss
 from radcommons.gan.recipes.rgan.settings import RganSettings
 from radcommons.models.families.rgan import Critic, GeneratorNetwork, RganConfig, centred, forward_flops
 from radcommons.seeds import derive
@@ -65,23 +65,28 @@ class RganTraining:
         penalise = position.step % settings.penalty_interval == 0
         gamma = schedule["gamma"] * settings.penalty_interval if penalise else 0.0
 
-        def draw(part: TrainingBatch) -> tuple[Augmented, Augmented, Tensor]:
-            labels = weakened(part.real_labels, self.generator.label_means, part.mix_weights)
+        def draw(part: TrainingBatch) -> Pairs:
+            means = self.generator.label_means
+            labels = weakened(part.real_labels, means, part.mix_weights)
             with compute.autocast():
                 fake = self.generator(part.latents, labels)
             real_random, fake_random = part.random.split(ENTRIES, dim=1)
-            real = augment(part.images, real_random, self.probability)
-            return real, augment(fake.float(), fake_random, self.probability), labels
+            return Pairs(
+                augment(part.images, real_random, self.probability),
+                augment(fake.float(), fake_random, self.probability),
+                labels,
+                other_labels=means + centred(part.fake_labels, means),
+            )
 
         flops = len(batch.images) * 12 * forward_flops(self.config)
         parts = batch.split(math.gcd(len(batch.images), compute.threads_worth(flops)))
         drawn = compute.map(draw, parts, unchanged=self.generator)
 
-        def of_critic(pair: tuple[Augmented, Augmented, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-            return critic_loss(self.critic, *pair, gamma=gamma)
+        def of_critic(pairs: Pairs) -> tuple[Tensor, dict[str, Tensor]]:
+            return critic_loss(self.critic, pairs, gamma=gamma, label_weight=settings.label_weight)
 
-        def of_generator(pair: tuple[Augmented, Augmented, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-            return generator_loss(self.critic, *pair)
+        def of_generator(pairs: Pairs) -> tuple[Tensor, dict[str, Tensor]]:
+            return generator_loss(self.critic, pairs)
 
         numbers = compute_gradients(self.critic, of_critic, drawn, compute)
         self.optimisers["critic"].step()
