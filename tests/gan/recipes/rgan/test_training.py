@@ -146,7 +146,7 @@ def test_falling_and_the_moving_average_by_hand() -> None:
 
 def test_augmentation_follows_the_number_of_films() -> None:
     settings = tiny()
-    assert settings.augmentation_for(100) == settings.augmentation_for(1_000) == pytest.approx(0.3)
+    assert settings.augmentation_for(100) == settings.augmentation_for(1_000) == pytest.approx(0.6)
     assert settings.augmentation_for(20_000) == settings.augmentation_for(10**6) == pytest.approx(0.2)
     assert settings.augmentation_for(round(math.sqrt(1_000 * 20_000))) == pytest.approx(0.25, abs=1e-4)
     assert tiny(augmentation=0.1).augmentation_for(5) == 0.1

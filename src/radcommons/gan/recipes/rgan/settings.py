@@ -54,8 +54,8 @@ class RganSettings(TrainSettings):
         )
 
     def augmentation_for(self, films: int) -> float:
-        """Probability of each kind of augmentation: 0.3 up to 1,000 films, 0.2 from 20,000 on, by their logarithm."""
+        """Probability of each kind of augmentation: 0.6 up to 1,000 films, 0.2 from 20,000 on, by their logarithm."""
         if self.augmentation is not None:
             return self.augmentation
         share = math.log(max(films, FEW_FILMS) / FEW_FILMS) / math.log(MANY_FILMS / FEW_FILMS)
-        return 0.3 - 0.1 * min(1.0, share)
+        return 0.6 - 0.4 * min(1.0, share)
