@@ -22,7 +22,7 @@ class Options:
     audit: Path | None = typer.Option(None, "--audit", help="Folder of this generator's audit, to show on the page.")
     seed: int = seed_option("Same seed, same latent vectors as in 'radcommons generate'.")
     precision: Literal["auto", "fp32", "bf16"] = typer.Option(
-        "auto",
+        "fp32",
         "--precision",
         help="In which to draw; auto = that of the folder, or bf16 if it is found to be fast here.",
     )
