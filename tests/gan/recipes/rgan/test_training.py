@@ -148,7 +148,7 @@ def test_augmentation_follows_the_number_of_films() -> None:
     settings = tiny()
     assert settings.augmentation_for(100) == settings.augmentation_for(1_000) == pytest.approx(0.6)
     assert settings.augmentation_for(20_000) == settings.augmentation_for(10**6) == pytest.approx(0.2)
-    assert settings.augmentation_for(round(math.sqrt(1_000 * 20_000))) == pytest.approx(0.25, abs=1e-4)
+    assert settings.augmentation_for(round(math.sqrt(1_000 * 20_000))) == pytest.approx(0.4, abs=1e-4)
     assert tiny(augmentation=0.1).augmentation_for(5) == 0.1
 
 
