@@ -152,3 +152,13 @@ def test_re_identification_features_do_not_know_which_films_were_in_training(pha
         for a, b in ((some, others), (others, some))
     )
     assert np.array_equal(one.mean, other.mean) and np.array_equal(one.directions, other.directions)
+
+
+def test_extractor_features_are_compared_without_what_all_films_share(gathered: material.Material) -> None:
+    both = np.concatenate([gathered.features[part].values for part in ("train", "test")])
+    assert np.allclose(gathered.centre, both.mean(axis=0)), "of both groups: it must not depend on who was in training"
+    test = gathered.films["test"]
+    again = gathered.as_films(np.asarray(gathered.images[gathered.rows["test"]]), name="the same")
+    assert np.allclose(test.features, again.features, atol=1e-5)
+    plain = unit(gathered.features["test"].values)
+    assert (plain @ plain.T).mean() > 0.5 > 0.2 > (test.features @ test.features.T).mean()

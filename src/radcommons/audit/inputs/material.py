@@ -35,6 +35,8 @@ class Material:
         labels: float32 (N, F) of all the store's films, in the subject's order of findings.
         synthetic: the synthetic images, with labels as in training and balanced.
         copied: which row of the training films each of the copies is made from.
+        centre: mean extractor features of training and test films, (d,). What all films share says nothing of whose
+            they are, so features are compared without it.
         reidentification: turns images into re-identification features.
         films, features: of "train", "val", "test", "synthetic", "balanced" and "copies".
     """
@@ -48,6 +50,7 @@ class Material:
     labels: np.ndarray
     synthetic: dict[str, SyntheticImages]
     copied: np.ndarray
+    centre: np.ndarray
     reidentification: Reidentification
     films: dict[str, Films]
     features: dict[str, Features]
@@ -62,7 +65,7 @@ class Material:
         labels = np.full((len(images), len(self.subject.findings)), np.nan, np.float32)
         values = extract(self.extractor, images, track=self.track, description=f"Features of {name}").values
         small = shrunk(images, compared_side(self.store, self.subject, self.settings))
-        return Films(unit(values), self.reidentification(small), small, labels, np.arange(len(images)))
+        return Films(unit(values - self.centre), self.reidentification(small), small, labels, np.arange(len(images)))
 
 
 def gather(
@@ -84,24 +87,41 @@ def gather(
     changed = slightly_changed(np.asarray(images[originals]), stream)
     reidentification = _fitted(images, rows, side, settings)
 
-    features: dict[str, Features] = {}
-    films: dict[str, Films] = {}
-
-    def see(name: str, of: np.ndarray, picked: np.ndarray | None, small: np.ndarray, given: np.ndarray,
-            owners: np.ndarray) -> None:  # fmt: skip
+    def seen(name: str, of: np.ndarray, picked: np.ndarray | None = None) -> Features:
         def make() -> np.ndarray:
             return extract(extractor, of, rows=picked, track=track, description=f"Features, {name}").values
 
-        features[name] = Features(np.asarray(work.array(f"features-{name}", make)), extractor.record)
-        films[name] = Films(unit(features[name].values), reidentification(small), small, given, owners)
+        return Features(np.asarray(work.array(f"features-{name}", make)), extractor.record)
 
-    for part, picked in rows.items():
-        see(part, images, picked, np.asarray(store.images(side)[picked]), labels[picked], patients[picked])
+    features: dict[str, Features] = {part: seen(part, images, picked) for part, picked in rows.items()}
+    features |= {name: seen(name, made.images) for name, made in synthetic.items()}
+    features[COPIED] = seen(COPIED, changed)
+    centre = np.concatenate([features["train"].values, features["test"].values]).mean(axis=0)
+
+    def compared(name: str, small: np.ndarray, given: np.ndarray, owners: np.ndarray) -> Films:
+        return Films(unit(features[name].values - centre), reidentification(small), small, given, owners)
+
+    films: dict[str, Films] = {
+        part: compared(part, np.asarray(store.images(side)[picked]), labels[picked], patients[picked])
+        for part, picked in rows.items()
+    }
     for name, made in synthetic.items():
-        see(name, made.images, None, shrunk(made.images, side), made.labels, np.arange(len(made.labels)))
-    see(COPIED, changed, None, shrunk(changed, side), labels[originals], np.arange(len(changed)))
+        films[name] = compared(name, shrunk(made.images, side), made.labels, np.arange(len(made.labels)))
+    films[COPIED] = compared(COPIED, shrunk(changed, side), labels[originals], np.arange(len(changed)))
     return Material(
-        store, subject, settings, extractor, track, rows, labels, synthetic, copied, reidentification, films, features
+        store=store,
+        subject=subject,
+        settings=settings,
+        extractor=extractor,
+        track=track,
+        rows=rows,
+        labels=labels,
+        synthetic=synthetic,
+        copied=copied,
+        centre=centre,
+        reidentification=reidentification,
+        films=films,
+        features=features,
     )
 
 

@@ -1,5 +1,4 @@
 import copy
-import math
 from pathlib import Path
 
 import numpy as np
@@ -144,12 +143,12 @@ def test_falling_and_the_moving_average_by_hand() -> None:
     assert ema_decay(settings, 2000) == pytest.approx(0.5 ** (8 / 100))
 
 
-def test_augmentation_follows_the_number_of_films() -> None:
-    settings = tiny()
-    assert settings.augmentation_for(100) == settings.augmentation_for(1_000) == pytest.approx(0.6)
-    assert settings.augmentation_for(20_000) == settings.augmentation_for(10**6) == pytest.approx(0.2)
-    assert settings.augmentation_for(round(math.sqrt(1_000 * 20_000))) == pytest.approx(0.4, abs=1e-4)
-    assert tiny(augmentation=0.1).augmentation_for(5) == 0.1
+def test_augmentation_follows_how_often_a_film_is_shown() -> None:
+    settings = tiny(total_images=120_000)
+    assert settings.augmentation_for(10**6) == settings.augmentation_for(1_200) == pytest.approx(0.1)
+    assert settings.augmentation_for(120) == pytest.approx(0.35), "half-way between 100 and 10,000 times, by logarithm"
+    assert settings.augmentation_for(12) == settings.augmentation_for(1) == pytest.approx(0.6)
+    assert tiny(augmentation=0.2).augmentation_for(5) == 0.2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from radcommons.gan.settings import TrainSettings
 from radcommons.models.families.rgan import RganConfig, latent_size
 
-FEW_FILMS, MANY_FILMS = 1_000, 20_000
+OFTEN = 100, 10_000  # times that a film is shown in a run: augmented least, and most
+AUGMENTATION = 0.1, 0.6  # probability of each kind, there
 
 
 class RganSettings(TrainSettings):
@@ -26,7 +27,10 @@ class RganSettings(TrainSettings):
     last_gamma: float = Field(0.01, ge=0, description="their weight at the end; in between it falls by a cosine")
     penalty_interval: int = Field(4, ge=1, description="steps between penalties, each weighted by the interval")
     augmentation: float | None = Field(
-        None, ge=0, le=0.8, description="probability of each kind of augmentation; off = by the number of films"
+        None,
+        ge=0,
+        le=0.8,
+        description="probability of each kind of augmentation; off = by how often each film is shown",
     )
     label_weight: float = Field(
         0.5, ge=0, description="weight in the critic's loss of: a real film fits its own labels better than another's"
@@ -54,8 +58,13 @@ class RganSettings(TrainSettings):
         )
 
     def augmentation_for(self, films: int) -> float:
-        """Probability of each kind of augmentation: 0.6 up to 1,000 films, 0.2 from 20,000 on, by their logarithm."""
+        """Probability of each kind of augmentation: 0.1 to 0.6 by how often a film is shown (100 to 10,000 times, log).
+
+        A critic that sees a film again and again learns it by heart, and augmentation prevents that. It also hides from
+        the critic that synthetic images vary too little in place, size and brightness, so no more of it than needed.
+        """
         if self.augmentation is not None:
             return self.augmentation
-        share = math.log(max(films, FEW_FILMS) / FEW_FILMS) / math.log(MANY_FILMS / FEW_FILMS)
-        return 0.6 - 0.4 * min(1.0, share)
+        shown = self.total_images / max(1, films)
+        share = math.log(max(shown, OFTEN[0]) / OFTEN[0]) / math.log(OFTEN[1] / OFTEN[0])
+        return AUGMENTATION[0] + (AUGMENTATION[1] - AUGMENTATION[0]) * min(1.0, share)
