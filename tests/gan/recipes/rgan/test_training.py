@@ -145,8 +145,8 @@ def test_falling_and_the_moving_average_by_hand() -> None:
 
 def test_augmentation_follows_how_often_a_film_is_shown() -> None:
     settings = tiny(total_images=120_000)
-    assert settings.augmentation_for(10**6) == settings.augmentation_for(1_200) == pytest.approx(0.1)
-    assert settings.augmentation_for(120) == pytest.approx(0.35), "half-way between 100 and 10,000 times, by logarithm"
+    assert settings.augmentation_for(10**6) == settings.augmentation_for(1_200) == pytest.approx(0.3)
+    assert settings.augmentation_for(120) == pytest.approx(0.45), "half-way between 100 and 10,000 times, by logarithm"
     assert settings.augmentation_for(12) == settings.augmentation_for(1) == pytest.approx(0.6)
     assert tiny(augmentation=0.2).augmentation_for(5) == 0.2
 

@@ -9,7 +9,7 @@ from radcommons.gan.settings import TrainSettings
 from radcommons.models.families.rgan import RganConfig, latent_size
 
 OFTEN = 100, 10_000  # times that a film is shown in a run: augmented least, and most
-AUGMENTATION = 0.1, 0.6  # probability of each kind, there
+AUGMENTATION = 0.3, 0.6  # probability of each kind, there
 
 
 class RganSettings(TrainSettings):
@@ -58,10 +58,11 @@ class RganSettings(TrainSettings):
         )
 
     def augmentation_for(self, films: int) -> float:
-        """Probability of each kind of augmentation: 0.1 to 0.6 by how often a film is shown (100 to 10,000 times, log).
+        """Probability of each kind of augmentation: 0.3 to 0.6 by how often a film is shown (100 to 10,000 times, log).
 
         A critic that sees a film again and again learns it by heart, and augmentation prevents that. It also hides from
         the critic that synthetic images vary too little in place, size and brightness, so no more of it than needed.
+        Which is best differs between hospitals (docs/train.md).
         """
         if self.augmentation is not None:
             return self.augmentation
