@@ -136,7 +136,8 @@ def alive(pid: int) -> bool:
 
 
 IN_A_TERMINAL = """
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from radcommons.cli import run
 sys.exit(run(sys.argv[1:]))

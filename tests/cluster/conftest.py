@@ -30,7 +30,7 @@ class DaskCluster:
     def start_scheduler(self) -> None:
         self._file.unlink(missing_ok=True)
         self.scheduler = self._start("scheduler", "--port", "0", "--idle-timeout", "1200")
-        until(self._file.is_file)
+        until(lambda: self._file.is_file() and self._file.read_text().endswith("\n}"))  # whole, as json.dump indents it
         self.address = json.loads(self._file.read_text())["address"].replace("tcp://", "dask://")
 
     def have(self, count: int) -> None:
