@@ -19,13 +19,6 @@ from radcommons.records import AuditReport, Control, Estimate, ExperimentResult
 from radcommons.runs.log import read_log
 
 COLUMNS = 8
-BLUE, ORANGE = "#0b6470", "#c2571a"
-SCORES = {"wasserstein": ("", BLUE), "score_gap": ("", BLUE)}  # of the log, by family: each has one of them
-LABEL_LOSSES = {
-    "label_loss_real": ("real films", BLUE),
-    "label_loss_fake": ("synthetic films", ORANGE),
-    "label_loss": ("own labels against another film's", BLUE),
-}
 SIDE = 64  # CSS pixels of a film on the page
 
 
@@ -159,16 +152,15 @@ def synthetic_sheet(store: Store, generator: Generator) -> Markup:
 
 
 def curves(run: Path) -> Markup:
-    """The critic's scores and label losses against images seen; dashed lines mark the stages."""
+    """Wasserstein estimate and label losses against images seen; dashed lines mark the stages."""
     entries = read_log(run)
     seen = np.array([e["images_seen"] for e in entries]) / 1000
     with drawing(8.6, 2.7) as figure:
         left, right = figure.subplots(1, 2)
-        for axes, lines in ((left, SCORES), (right, LABEL_LOSSES)):
-            for key, (label, colour) in lines.items():
-                if any(key in e for e in entries):
-                    axes.plot(seen, [e.get(key, np.nan) for e in entries], color=colour, label=label)
+        left.plot(seen, [e["wasserstein"] for e in entries], color="#0b6470")
         left.set_title("critic: real minus synthetic score")
+        right.plot(seen, [e["label_loss_real"] for e in entries], color="#0b6470", label="real")
+        right.plot(seen, [e.get("label_loss_fake", np.nan) for e in entries], color="#c2571a", label="synthetic")
         right.set_title("label loss")
         right.legend(frameon=False)
         for axes in (left, right):
