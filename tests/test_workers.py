@@ -22,6 +22,44 @@ def test_a_killed_worker_gives_one_clear_error() -> None:
             list(results)
 
 
+KILLED_WHILE_SENDING = """
+import os, signal, time
+from multiprocessing.connection import Connection
+from radcommons.errors import WorkerKilled
+from radcommons.workers import in_order
+
+def send_half(_):
+    send = Connection._send
+
+    def half(self, buffer, *rest):
+        send(self, buffer[: len(buffer) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Connection._send = half
+    return bytes(1_000_000)
+
+def call(function, argument):
+    return function(argument)
+
+try:
+    with in_order(call, [(send_half, 0), (ANOTHER, 600)], workers=2) as results:
+        list(results)
+except WorkerKilled as error:
+    print(error)
+with in_order(pow, [(2, 2), (3, 2)], workers=2) as squares:
+    print(list(squares))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("another", ["time.sleep", "send_half"])
+def test_a_worker_killed_while_it_sends_its_result_gives_the_same_error_and_new_workers(another: str) -> None:
+    code = KILLED_WHILE_SENDING.replace("ANOTHER", another)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    error, squares = ended.stdout.splitlines()
+    assert "a worker process was killed" in error and squares == "[4, 9]"
+
+
 LEAVING_A_LOST_FILE = """
 from joblib.externals.loky.backend import resource_tracker
 from radcommons.workers import in_order

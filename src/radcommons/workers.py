@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import threading
 import time
 import warnings
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import cv2
 import joblib
+from joblib.externals.loky import reusable_executor
 
 from radcommons.cluster.address import Cluster
 from radcommons.errors import WorkerKilled
@@ -93,7 +95,8 @@ def _on_processes(
     )
     calls = (joblib.delayed(function)(*job) for job in jobs)
     try:
-        yield _waves(parallel, calls, lambda: len(jobs) if small else WAVE * workers)
+        with _none_waits_for_half_a_result():
+            yield _waves(parallel, calls, lambda: len(jobs) if small else WAVE * workers)
     except BrokenProcessPool:
         raise WorkerKilled(
             "a worker process was killed, most often for lack of memory; run the same command again to continue, "
@@ -171,6 +174,40 @@ def _begin_worker(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _none_waits_for_half_a_result() -> Iterator[None]:
+    """Within the block, break a pool of which a worker was killed, if loky does not do so itself.
+
+    It does, but for a worker that was killed while it sent a result: loky waits for the rest of it, for ever, because
+    other processes hold the pipe open; this process is one of them.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        killed_before = False
+        while not ended.wait(SECONDS_ALONE):
+            pool = reusable_executor._executor
+            workers = (
+                list((pool._processes or {}).values()) if pool else []
+            )  # those that ended by themselves are not there
+            killed = any(worker.exitcode for worker in workers)
+            if killed and killed_before:  # loky had its time
+                for worker in workers:
+                    if worker.exitcode is None:
+                        os.kill(worker.pid, signal.SIGKILL)
+                pool._result_queue._writer.close()
+                return
+            killed_before = killed
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join()
 
 
 @contextmanager
