@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,11 @@ from hypothesis import settings as hypothesis_settings
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.gan.recipes.progan.settings import ProganSettings
+from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
+from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator
+from radcommons.policy.judge import judge
+from radcommons.policy.settings import Policy
+from radcommons.records import AuditReport, AuditResults, FindingsRecord, GeneratorRecord, PatientsRecord
 from radcommons.signals import STOP_SIGNALS
 
 torch.set_num_threads(1)  # networks this small are slower on several, and the tests run side by side
@@ -98,6 +104,102 @@ def tiny_settings(**changes: object) -> ProganSettings:
         "log_every": 16,
     }
     return ProganSettings.model_validate({**values, **changes})
+
+
+@dataclass(frozen=True)
+class AuditedRun:
+    """A run whose generator was never trained, and an audit that finds nothing: enough to be packaged."""
+
+    run: Path
+    audit: Path
+    report: AuditReport
+
+
+@pytest.fixture(scope="session")
+def audited_run(tmp_path_factory: pytest.TempPathFactory) -> AuditedRun:
+    """Shared by all tests, which leave it as it is."""
+    folder = tmp_path_factory.mktemp("audited")
+    run, audit = folder / "run", folder / "audit"
+    config = ProganConfig(resolution=16, channels={4: 4, 8: 3, 16: 3}, latent_size=5, findings=2)
+    findings = FindingsRecord(
+        findings=("Effusion", "Pleural_Thickening"),
+        combinations=(((0, 0), 70), ((1, 0), 25), ((0, 1), 5)),
+        smallest_cell=5,
+        withheld_images=3,
+    )
+    patients = PatientsRecord(salt="0a" * 16, source="nih", key_fingerprint="0b" * 8, hashes=("0c" * 8, "0d" * 8))
+    torch.manual_seed(0)
+    save_generator(
+        run / RUN_SUBFOLDER,
+        GeneratorNetwork(config),
+        findings,
+        family="progan",
+        config=config,
+        name="site-a",
+        images_seen=1200,
+        patients=patients,
+    )
+    (run / "checkpoint.pt").write_bytes(b"the critic")
+    record = GeneratorRecord.model_validate_json((run / RUN_SUBFOLDER / "config.json").read_bytes())
+    report = clean_report(record.weights_sha256, findings.findings)
+    audit.mkdir()
+    (audit / "audit.json").write_text(report.to_json(), encoding="utf-8")
+    (audit / "report.html").write_text("films of patients", encoding="utf-8")
+    return AuditedRun(run, audit, report)
+
+
+def clean_report(digest: str, findings: tuple[str, ...]) -> AuditReport:
+    """What an audit of a generator of 16 x 16 pixels says that meets the shipped policy."""
+    access = {"membership inference: white-box": "weights", "train-test duplicates": "films"}
+    kinds = (
+        "near-duplicates",
+        "data copying",
+        "distance to closest record",
+        "membership inference: black-box",
+        *access,
+    )
+    scores = {"synthetic images": 62.0, "training films": 27.0, "blurred training films": 240.0, "noise": 390.0}
+    compared = {"extractor": "toy", "extractor_sha256": "e" * 64, "resize": "none", "reference": "held-out films"}
+    results = AuditResults.model_validate(
+        {
+            "subject": "site-a",
+            "kind": "generator",
+            "digest": digest,
+            "findings": findings,
+            "resolution": 16,
+            "images_seen": 1200,
+            "patients": {"in_training": 80, "held_out": 0, "for_reference": 0, "incomparable": None},
+            "trained_on_store": True,
+            "store": "site-a",
+            "store_manifest_sha256": "0" * 64,
+            "counts": {
+                "films in training": 103,
+                "patients in training": 80,
+                "films held out": 40,
+                "patients held out": 30,
+                "films for reference": 20,
+                "patients for reference": 15,
+            },
+            "detection_limit": 0.005,
+            "settings": {"seed": 0, "extractor_weights": "/mnt/radiology/mueller/weights.pt"},
+            "request_sha256": "0" * 64,
+            "versions": {"radcommons": "0.1.0"},
+            "quality": [
+                {"images": images, "image_count": 40, "reference_count": 40, **compared, "fid": {"value": fid},
+                 "precision": 0.7, "recall": 0.6, "density": 0.8, "coverage": 0.5}
+                for images, fid in scores.items()
+            ],
+            "diversity": [],
+            "fidelity": [],
+            "privacy": [
+                {"kind": kind, "access": access.get(kind, "samples"), "question": "?", "result": {"value": 0.0},
+                 "p_value": 0.4, "detection_limit": 0.55 if kind.startswith("membership") else 0.02}
+                for kind in kinds
+            ],
+            "controls": [],
+        }
+    )  # fmt: skip
+    return AuditReport(**results.model_dump(), judgement=judge(results, Policy()))
 
 
 class Started:

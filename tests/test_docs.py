@@ -21,15 +21,17 @@ from pydantic.fields import FieldInfo
 from radcommons.audit.settings import AuditSettings
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.cli import app, run
-from radcommons.data.findings import canonical
 from radcommons.data.sources.labels import Uncertain
 from radcommons.errors import RadCommonsError
 from radcommons.experiments.settings import EnrichSettings, MergeSettings, TransferSettings
+from radcommons.findings import canonical
 from radcommons.gan.plan import choose_settings
 from radcommons.gan.recipes import RECIPES, parse_settings
 from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.gan.settings import TrainSettings
+from radcommons.hub.gate_settings import GateRules
 from radcommons.policy.settings import Policy
+from radcommons.pool.settings import PoolSettings
 from radcommons.settings import Settings, read_toml
 
 ROOT = Path(__file__).parents[1]
@@ -46,12 +48,16 @@ SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class th
     "enrich": EnrichSettings,
     "merge": MergeSettings,
     "transfer": TransferSettings,
+    "gate": GateRules,
+    "pool": PoolSettings,
 }
 PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"} | {
     "classify": "classify.md",
     "enrich": "experiment.md",
     "merge": "experiment.md",
     "transfer": "experiment.md",
+    "gate": "gate.md",
+    "pool": "pool.md",
 }
 NEEDED = {  # what a preset leaves to the user
     "enrich": {"store": "stores/a", "generators": ["runs/b"]},
@@ -93,10 +99,13 @@ def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 COMMANDS = {" ".join(("radcommons", *path)): command for path, command in walk(root_command())}
 
 
+PAGE_OF_VERB = {"radcommons": "guide", "verify": "package", "keys": "package"}  # others have a page of their own
+
+
 def page_of(name: str) -> Path:
     """The docs page of a command: the one of its verb, the guide for the root."""
-    words = name.split()
-    return ROOT / "docs" / f"{words[1] if len(words) > 1 else 'guide'}.md"
+    verb = name.split()[:2][-1]
+    return ROOT / "docs" / f"{PAGE_OF_VERB.get(verb, verb)}.md"
 
 
 def undocumented(name: str, command: click.Command, text: str) -> list[str]:

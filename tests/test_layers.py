@@ -1,5 +1,5 @@
-"""The import ladder: base <- policy, metrics, models <- extractors, synthetic <- data <- runs, gan <- classify <-
-audit, explain, federated, experiments <- demo <- cli.
+"""The import ladder: base <- policy, metrics, models <- extractors, synthetic, packages <- pool, data <- runs, gan <-
+classify <- audit, explain, federated, experiments <- demo <- cli.
 
 The code that publishes (`hub`) and the reader study (`study`) cannot import the code that reads patients' images.
 Every import counts: absolute, relative, inside a function, under TYPE_CHECKING, through importlib with a literal.
@@ -25,6 +25,7 @@ BASE = frozenset(
         "errors",
         "settings",
         "seeds",
+        "findings",
         "records",
         "progress",
         "files",
@@ -52,13 +53,15 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "metrics": BASE,
     "models": BASE,
     **dict.fromkeys(("extractors", "synthetic"), BASE | {"models"}),
+    "packages": BASE | {"models", "policy"},
+    "pool": BASE | {"models", "synthetic", "policy"},
     "data": PUBLISHING,
     "runs": BASE,
     "gan": PUBLISHING | {"data", "runs"},
     "classify": INSIDE,
     **dict.fromkeys(("audit", "explain", "federated", "experiments"), INSIDE | {"classify"}),
     "demo": INSIDE | {"classify", "audit", "explain", "federated", "experiments"},
-    "hub": PUBLISHING,
+    "hub": PUBLISHING | {"packages"},
     "study": BASE | {"metrics"},
     "__main__": frozenset({"cli"}),
 }
@@ -66,10 +69,13 @@ EVERYTHING = "cli"
 WITHOUT_TORCH = frozenset({"errors", "records", "policy", "study"})
 TORCH = frozenset({"torch", "torchmetrics", "monai"})
 OF_METRICS = frozenset({"numpy", "scipy"})
-FLOWER, ITS_PART = "flwr", "federated"
+ONLY_IN = {  # who may import what an extra brings
+    "flwr": frozenset({"federated"}),
+    **dict.fromkeys(("cryptography", "model_signing", "huggingface_hub", "yaml"), frozenset({"packages", "hub"})),
+}
 
 # `radcommons/__init__.py` names these lazily, each from its part, and nothing else.
-PUBLIC = {"Store": "data", "Generator": "models", "SyntheticSet": "synthetic"}
+PUBLIC = {"Store": "data", "Generator": "models", "Pool": "pool", "SyntheticSet": "synthetic"}
 
 
 @dataclass(frozen=True, order=True)
@@ -156,8 +162,8 @@ def broken_rule(part: str, target: str) -> str | None:
 def _third_party(part: str, root: str) -> str | None:
     if root in TORCH and part in WITHOUT_TORCH:
         return f"{part} may not import {root}"
-    if root == FLOWER and part != ITS_PART:
-        return f"only {ITS_PART} imports {FLOWER}, not {part}"
+    if root in ONLY_IN and part not in ONLY_IN[root]:
+        return f"only {' and '.join(sorted(ONLY_IN[root]))} imports {root}, not {part}"
     if part == "metrics" and root not in OF_METRICS and root not in sys.stdlib_module_names:
         return f"metrics imports numpy and scipy only, not {root}"
     return None
@@ -279,6 +285,12 @@ PLANTED = [
     ("gan/training.py", "from radcommons.audit import report", 1, "gan may not import audit"),
     ("gan/training.py", "from radcommons.cli.output import bar", 1, "gan may not import cli"),
     ("explain/interpolation.py", "from radcommons.audit import report", 1, "explain may not import audit"),
+    ("packages/writing.py", "from radcommons.data.store import Store", 1, "packages may not import data"),
+    ("packages/writing.py", "from radcommons.audit.flow import audit", 1, "packages may not import audit"),
+    ("packages/writing.py", "from radcommons.synthetic.writing import write", 1, "packages may not import synthetic"),
+    ("models/generator.py", "from radcommons.packages.card import card", 1, "models may not import packages"),
+    ("cli/package.py", "import model_signing", 1, "only hub and packages imports model_signing, not cli"),
+    ("pages.py", "def load():\n    import yaml", 2, "only hub and packages imports yaml, not pages"),
     ("gan/training.py", "import flwr", 1, "only federated imports flwr, not gan"),
     ("cli/federate.py", "def run():\n    from flwr.app import Context", 2, "only federated imports flwr, not cli"),
     (
@@ -317,6 +329,8 @@ ALLOWED = [
     ("hub/pool.py", "from radcommons.models.generator import Generator\nfrom radcommons.records import Record"),
     ("hub/pool.py", "from radcommons import Generator"),
     ("hub/gate.py", "from radcommons.policy.judge import judge"),
+    ("hub/gate.py", "from radcommons.packages.contents import open_package\nimport yaml"),
+    ("packages/writing.py", "from radcommons.models.generator import Generator\nimport model_signing"),
     ("policy/judge.py", "from radcommons.records import AuditReport\nfrom radcommons.settings import Settings"),
     ("study/analysis.py", "from radcommons.metrics import agreement\nimport numpy"),
     ("federated/client_app.py", "from flwr.app import Context\nfrom radcommons.gan import steps"),
@@ -342,6 +356,12 @@ def test_records_and_errors_load_neither_torch_nor_the_store() -> None:
     loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
     assert "radcommons.records" in loaded
     assert not {"torch", "radcommons.data", "radcommons.models"} & set(loaded)
+
+
+def test_the_command_line_loads_no_network_and_no_extra_before_a_command_needs_it() -> None:
+    probe = "import sys, radcommons.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
+    assert not (TORCH | ONLY_IN.keys()) & set(loaded)
 
 
 def plant(folder: Path, module: str, code: str) -> None:

@@ -40,13 +40,16 @@ ALSO_COVERS = {
     "models/cpu/test_convolution.py": "models/cpu/compiled models/cpu/winograd models/cpu/winograd_kernels",
     "policy/test_judge.py": "policy/privacy policy/quality policy/settings",
     "records/test_record.py": "records/audit records/classifier records/estimate records/evaluation records/experiment "
-    "records/explain records/generator records/patients records/robustness records/screen records/store",
+    "records/explain records/gate records/generator records/patients records/reference records/robustness "
+    "records/screen records/store",
     "synthetic/test_writing.py": "synthetic/png synthetic/reading synthetic/sampling synthetic/tables",
     "test_docs.py": "cli/output",
     "test_second_family.py": "models/families/family",
     "classify/test_trials.py": "progress",
     "cli/test_stopping.py": "signals",
     "explain/test_page.py": "pages",
+    "audit/test_reference.py": "cli/reference",
+    "hub/test_gate.py": "hub/gate_settings hub/image_checks hub/package_checks hub/reference_distances",
 }
 
 

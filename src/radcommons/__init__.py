@@ -11,16 +11,18 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Generator", "Store", "SyntheticSet", "__version__"]
+__all__ = ["Generator", "Pool", "Store", "SyntheticSet", "__version__"]
 
 if TYPE_CHECKING:
     from radcommons.data.store import Store
     from radcommons.models.generator import Generator
+    from radcommons.pool.pool import Pool
     from radcommons.synthetic.reading import SyntheticSet
 
 _HOMES = {
     "Store": "radcommons.data.store",
     "Generator": "radcommons.models.generator",
+    "Pool": "radcommons.pool.pool",
     "SyntheticSet": "radcommons.synthetic.reading",
 }
 

@@ -57,6 +57,14 @@ class GeneratorRefused(BadInput):
     """A folder is not a run or a generator package, or is damaged."""
 
 
+class PackageRefused(BadInput):
+    """A folder is not a generator package, is damaged, or is not what was signed."""
+
+
+class KeyRefused(BadInput):
+    """A key cannot be used to sign or to verify."""
+
+
 class ClassifierRefused(BadInput):
     """A folder is not a classifier's run, or is damaged, or knows other findings."""
 
@@ -71,6 +79,10 @@ class TooFewImages(BadInput):
 
 class WeightsUnavailable(BadInput):
     """Published weights, or the package that has them, are not installed."""
+
+
+class ReferenceRefused(BadInput):
+    """A file is not one of reference statistics, or is damaged."""
 
 
 class ExtractorsDiffer(BadInput):

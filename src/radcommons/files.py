@@ -89,8 +89,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         new.mkdir(parents=True)
         try:
             yield new
-            for path in new.iterdir():
-                _to_disk(path)
+            for path in new.rglob("*"):
+                if path.is_file():
+                    _to_disk(path)
         except BaseException:
             shutil.rmtree(new)
             raise

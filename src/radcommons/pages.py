@@ -21,6 +21,13 @@ def render_page(template: str, **content: Any) -> str:
     return environment.get_template(template).render(**content)
 
 
+def render_text(template: str, **content: Any) -> str:
+    """Fill a template of plain text or Markdown; nothing is escaped, a missing value is an error."""
+    loader = PackageLoader("radcommons", "templates")
+    environment = Environment(loader=loader, autoescape=False, undefined=StrictUndefined, trim_blocks=True)
+    return environment.get_template(template).render(**content)
+
+
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table."""
     lines = ["| " + " | ".join(cells) + " |" for cells in (heads, *rows)]

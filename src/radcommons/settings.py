@@ -174,6 +174,8 @@ def preset_path(kind: str, name: str) -> Path:
 def _without_none(values: Any) -> Any:
     if isinstance(values, dict):
         return {k: _without_none(v) for k, v in values.items()}
+    if isinstance(values, list):
+        return [_without_none(v) for v in values]
     return OFF if values is None else values
 
 
@@ -185,6 +187,8 @@ def _fault(cls: type[Settings], error: Any) -> str:
         return _reason(error)
     if error["type"] == "missing":
         return f"'{where}' is missing"
+    if error["type"] == "value_error" and isinstance(error["input"], Mapping):
+        return f"'{where}': {_reason(error)}"
     return f"'{where}' is {error['input']!r}: {_reason(error)}"
 
 
@@ -195,9 +199,10 @@ def _reason(error: Any) -> str:
 
 def _keys_beside(cls: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     """The known keys in the table of an unknown key, written as on the command line."""
-    for table in location[:-1]:
-        inner = cls.model_fields[str(table)].annotation if table in cls.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+    for table in (name for name in location[:-1] if isinstance(name, str)):  # a number is a place in a list of tables
+        annotation = cls.model_fields[table].annotation if table in cls.model_fields else None
+        inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if not inner:
             break
-        cls = inner
+        cls = inner[0]
     return [".".join([*map(str, location[:-1]), name]) for name in cls.model_fields]

@@ -13,10 +13,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from radcommons.cli import run
-from radcommons.data.findings import CHEXPERT
 from radcommons.data.image_set import open_image_set
 from radcommons.data.truth import read_boxes
 from radcommons.errors import RadCommonsError
+from radcommons.findings import CHEXPERT
 
 # Names that look like words, like findings, like files and like numbers.
 PLANTED = ("Mueller", "Anna", "Masso", "Edemann", "Effusius", "Vidal", "Kowalczyk", "4711", "0815",

@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest import MonkeyPatch
 
 from radcommons.errors import FindingUnknown, PathInUse, SettingRefused
@@ -12,7 +14,7 @@ from radcommons.models.families import FAMILIES
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.families.rgan import GeneratorNetwork as RganGenerator
 from radcommons.models.families.rgan import RganConfig
-from radcommons.models.generator import Generator, LabelChoice
+from radcommons.models.generator import FindingCounts, Generator, LabelChoice
 from radcommons.models.generator_files import save_generator
 from radcommons.models.grey_levels import to_bytes
 from radcommons.records import FindingsRecord
@@ -68,6 +70,28 @@ def test_every_device_draws_the_images_of_the_plain_formulas(family: str, device
 def test_image_i_depends_on_seed_and_i_only(generator: Generator) -> None:
     many, few = generator.generate(150, seed=4), generator.generate(3, seed=4)
     assert np.array_equal(many.images[:3], few.images) and np.array_equal(many.labels[:3], few.labels)
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=5).filter(any), st.integers(0, 1000))
+def test_counts_are_exact_over_a_run_wherever_it_begins(images: list[int], first: int) -> None:
+    counts = FindingCounts({str(place): count for place, count in enumerate(images)}, first)
+    found = Counter(counts.at(index) for index in range(first, first + sum(images)))
+    assert found == Counter(counts.images)
+
+
+def test_counts_are_spread_evenly_over_a_run() -> None:
+    counts = FindingCounts({"Effusion": 700, "Cardiomegaly": 200, "No Finding": 100})
+    tenths = [Counter(counts.at(index) for index in range(first, first + 100)) for first in range(0, 1000, 100)]
+    assert all(abs(tenth["Effusion"] - 70) <= 5 and abs(tenth["No Finding"] - 10) <= 5 for tenth in tenths)
+
+
+def test_images_drawn_for_a_finding_show_it_with_others_as_in_training(generator: Generator) -> None:
+    counts = FindingCounts({"Effusion": 300, "No Finding": 100}, first=7)
+    labels = generator.labels(407, choice=LabelChoice(counts=counts), seed=1)[7:]
+    assert labels[:, 0].sum() == 300 and (labels.sum(axis=1) == 0).sum() == 100
+    assert 40 < labels[:, 1].sum() < 115, "10 of 40 films with Effusion had Cardiomegaly too"
+    with pytest.raises(FindingUnknown, match="the nearest is 'Effusion'"):
+        LabelChoice(counts=FindingCounts({"Efusion": 1})).check(generator.findings)
 
 
 def test_bf16_differs_by_less_than_a_grey_level_on_average(tmp_path: Path, generator: Generator) -> None:

@@ -9,7 +9,16 @@ import pytest
 from pydantic import ValidationError
 
 from radcommons.errors import PathInUse
-from radcommons.records import Estimate, FindingsRecord, PatientsRecord, Record, StoreRecord, sha256_file
+from radcommons.records import (
+    Estimate,
+    FindingsRecord,
+    GateVerdict,
+    PatientsRecord,
+    Record,
+    ReferenceRecord,
+    StoreRecord,
+    sha256_file,
+)
 from radcommons.records.patients import count_seen, patient_hash, patient_hashes
 
 STORE = StoreRecord(
@@ -112,3 +121,23 @@ def test_an_estimate_is_written_with_its_interval_and_its_signs_where_it_has_one
     assert difference.text("+.3f") == "+0.029 (-0.012 to +0.070)"
     assert difference.text() == "0.029 (-0.012 to 0.070)"
     assert Estimate(value=0.5).text(".2f") == "0.50"
+
+
+def test_a_deposit_that_was_not_examined_has_not_passed_and_its_verdict_says_why() -> None:
+    verdict = GateVerdict.not_examined("it was killed", "submit it again")
+    assert not verdict.passed and verdict.broken == ()
+    assert verdict.statement == "Not examined: it was killed; submit it again."
+    assert GateVerdict.model_validate_json(verdict.to_json()) == verdict
+
+
+def test_reference_statistics_of_too_few_films_are_no_record() -> None:
+    side = {"side": 64, "fid_films": 1, "fid_blurred": 9, "fid_noise": 10, "control_count": 5, "ms_ssim": None,
+            "membership_auc": 0.5}  # fmt: skip
+    values = {"name": "site", "extractor": "toy", "extractor_sha256": "0", "dimension": 3, "extractor_side": 8,
+              "resize": "none", "parts": ["train"], "films": 1000, "patients": 900, "components": 2, "sides": [side],
+              "versions": {}}  # fmt: skip
+    assert ReferenceRecord.model_validate(values).films == 1000
+    with pytest.raises(ValidationError, match="statistics of 999 films, at least 1000 are needed"):
+        ReferenceRecord.model_validate({**values, "films": 999})
+    with pytest.raises(ValidationError, match="ascending"):
+        ReferenceRecord.model_validate({**values, "sides": [side, side]})

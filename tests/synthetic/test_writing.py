@@ -292,6 +292,32 @@ def test_the_label_table_has_a_column_a_finding_and_integers_for_present_and_abs
     assert rows[5] == ["images/00000005.png", "1", "0.5", "0.33333334"]
 
 
+def test_unknown_labels_are_empty_cells_and_read_back_as_unknown(tmp_path):
+    whole = np.stack([labels(i) for i in range(COUNT)])
+    whole[3] = np.nan
+    whole[7, [0, 2]] = np.nan
+    writer = SetWriter(tmp_path, **REQUEST)
+    writer.write(Batch(0, np.stack([image(i) for i in range(COUNT)]), whole))
+    writer.finish()
+
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    assert lines[4] == "images/00000003.png,,," and lines[8] == "images/00000007.png,,0.7,"
+    assert np.array_equal(SyntheticSet.open(tmp_path).labels, whole, equal_nan=True)
+    assert dict(json.loads((tmp_path / "dataset.json").read_text())["labels"])["images/00000007.png"] == [
+        None,
+        0.7,
+        None,
+    ]
+
+
+def test_generators_may_draw_unequal_parts(tmp_path):
+    writer = write_set(tmp_path, generators=[{**GENERATORS[0], "images": 3}, {**GENERATORS[1], "images": 7}])
+
+    assert writer.done == COUNT
+    images = json.loads((tmp_path / "provenance.json").read_text())["images"]
+    assert [entry["generator"] for entry in images] == [0] * 3 + [1] * 7
+
+
 def test_the_stylegan_file_gives_every_image_its_label_vector(tmp_path):
     write_set(tmp_path)
 
@@ -406,6 +432,19 @@ def test_numpy_alone_reads_an_npz_set(tmp_path):
         assert np.array_equal(found["images"], np.stack([image(i) for i in range(COUNT)]))
         assert np.array_equal(found["labels"], np.stack([labels(i) for i in range(COUNT)]))
         assert found["findings"].tolist() == FINDINGS
+
+
+def test_an_npz_set_is_what_numpy_writes_but_a_piece_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "_NPZ_BYTES", 600)  # two images
+    write_set(tmp_path, format="npz")
+
+    whole = {
+        "images": np.stack([image(i) for i in range(COUNT)]),
+        "labels": np.stack([labels(i) for i in range(COUNT)]),
+        "findings": np.array(FINDINGS),
+    }
+    np.savez(tmp_path / "numpy.npz", allow_pickle=False, **whole)
+    assert (tmp_path / "images.npz").read_bytes() == (tmp_path / "numpy.npz").read_bytes()
 
 
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path, monkeypatch):

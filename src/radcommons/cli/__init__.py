@@ -9,7 +9,7 @@ import click
 import typer
 
 from radcommons import __version__
-from radcommons.cli import audit, classify, data, demo, experiment, explain, generate, train
+from radcommons.cli import audit, classify, data, demo, experiment, explain, generate, package, pool, reference, train
 from radcommons.cli.stopping import stop_on_signals
 from radcommons.errors import RadCommonsError
 from radcommons.signals import ignore_stop_signals
@@ -31,7 +31,12 @@ app.command("demo", epilog=demo.EPILOG)(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("generate", epilog=generate.EPILOG)(generate.generate)
+app.command("pool", epilog=pool.EPILOG)(pool.pool)
 app.command("audit", epilog=audit.EPILOG)(audit.audit)
+app.command("package", epilog=package.EPILOG)(package.package)
+app.command("verify", epilog=package.VERIFY_EPILOG)(package.verify)
+app.add_typer(package.keys, name="keys")
+app.command("reference", epilog=reference.EPILOG)(reference.reference)
 app.add_typer(classify.app, name="classify")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(explain.app, name="explain")

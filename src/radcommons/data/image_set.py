@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from radcommons.data.findings import NO_FINDING, canonical_or_none
 from radcommons.data.sources.tables import read_table
 from radcommons.errors import BadInput, ImageRefused, SetRefused
+from radcommons.findings import NO_FINDING, canonical_or_none
 from radcommons.progress import Track, silent
 from radcommons.synthetic.reading import SyntheticSet
 from radcommons.synthetic.tables import is_complete

@@ -10,9 +10,9 @@ import polars as pl
 from PIL import Image
 from pydantic import BaseModel
 
-from radcommons.data.findings import NO_FINDING
 from radcommons.data.listing import PARTS, patient_notes
 from radcommons.data.store import Store
+from radcommons.findings import NO_FINDING
 from radcommons.pictures import contact_sheet
 
 SHEET_COLUMNS = 10

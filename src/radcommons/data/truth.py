@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from radcommons.data.findings import canonical_or_none
 from radcommons.data.sources.tables import Table, Wanted, read_table
 from radcommons.data.store import Store
 from radcommons.data.store_folder import TRUTH_FILE
 from radcommons.errors import StoreRefused, TableRefused
 from radcommons.files import read_arrays
+from radcommons.findings import canonical_or_none
 
 FILM_SIDE = 1024  # side of the films of the coordinates, pixels; square, so cropping and padding change nothing
 # The header is written without quotation marks: 'Bbox [x,y,w,h]' makes four columns.

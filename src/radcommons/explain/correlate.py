@@ -26,6 +26,7 @@ FEWEST_IMAGES = 10  # images per label
 JOINED_AT = 0.3  # mean correlation at which findings form a block
 FOLLOWS, LITTLE = 0.5, 0.2  # rank correlation with training
 FEWEST_TO_FOLLOW = 4  # findings, and entries
+TABLE, SCORES = f"{CORRELATION}/matrix.csv", f"{CORRELATION}/scores.npz"
 
 
 def common_findings(generator: Generator, classifier: Classifier) -> tuple[str, ...]:
@@ -78,9 +79,9 @@ def correlate(
     put_whole(folder.path / result.picture, partial(matrix_figure(result).save, optimize=True))
     shown = list(pairs) or strongest_pairs(result)
     put_whole(folder.path / result.scatter, partial(scatter_figure(shown, findings, found, result).save, optimize=True))
-    put_whole(folder.path / result.table, lambda path: _write_table(path, result))
+    put_whole(folder.path / TABLE, lambda path: _write_table(path, result))
     write_arrays(
-        folder.path / result.scores,
+        folder.path / SCORES,
         findings=np.array(findings),
         strengths=found.strengths,
         probabilities=found.probabilities,
@@ -129,8 +130,8 @@ def summarise(
         statement="",
         picture=f"{CORRELATION}/matrix.png",
         scatter=f"{CORRELATION}/scatter.png",
-        table=f"{CORRELATION}/matrix.csv",
-        scores=f"{CORRELATION}/scores.npz",
+        table=TABLE,
+        scores=SCORES,
     )
     return result.model_copy(update={"statement": statement(result)})
 

@@ -99,7 +99,8 @@ class ExplainFolder:
 
     def frames(self, result: InterpolationResult) -> np.ndarray | None:
         """Images of an interpolation, uint8 (latents, frames, R, R); None if the file is missing or damaged."""
-        return (read_arrays(self.path / result.frames) or {}).get("images")
+        arrays = read_arrays(self.path / result.frames) if result.frames else None
+        return (arrays or {}).get("images")
 
     def picture(self, name: str | None) -> Image.Image | None:
         """A picture; None if there is none, or its file is missing or damaged."""

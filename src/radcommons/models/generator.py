@@ -4,9 +4,12 @@ Image i depends on the generator, the seed and i only. Its latents and labels co
 network always runs on the same aligned blocks of images, because another batch size may change the last bit.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate, count
+from math import gcd
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -16,6 +19,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
+from radcommons.findings import NO_FINDING
 from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import Family, FamilyConfig, Sampler, bf16_sampler
 from radcommons.models.generator_files import load_generator
@@ -32,6 +36,35 @@ SMALLEST_BLOCK = 4  # fewer would not fill the small layers
 GPU_FACTOR = 16
 
 
+@dataclass(frozen=True)
+class FindingCounts:
+    """How many images of a run are drawn for each finding, spread evenly over the run.
+
+    Attributes:
+        images: number of images for each; "No Finding" = images without any, if the generator has no label for it.
+        first: index of the first image of the run.
+    """
+
+    images: Mapping[str, int]
+    first: int = 0
+
+    def at(self, index: int) -> str:
+        """The finding that image `index` is drawn for."""
+        stops, stride = self._stops_and_stride
+        place = (index - self.first) * stride % stops[-1]
+        return list(self.images)[bisect_right(stops, place)]
+
+    @cached_property
+    def _stops_and_stride(self) -> tuple[list[int], int]:
+        """Where each finding ends, and a step that has no factor in common with the total: it visits every place once.
+
+        Steps of the golden ratio leave no gap that is much longer than the others.
+        """
+        stops = list(accumulate(self.images.values()))
+        total = stops[-1]
+        return stops, next(step for step in count(max(1, round(0.618034 * total))) if gcd(step, total) == 1)
+
+
 @dataclass(frozen=True, slots=True)
 class LabelChoice:
     """How the label vectors of a set are chosen.
@@ -40,10 +73,12 @@ class LabelChoice:
         given: value of each named finding in [0, 1], all others 0; None to sample labels instead.
         balanced: findings take turns: image i shows finding i modulo F, with the findings that occur together with it
             in training. Otherwise labels occur as in training.
+        counts: how many images are drawn for each finding, likewise with others; not together with the two above.
     """
 
     given: Mapping[str, float] | None = None
     balanced: bool = False
+    counts: FindingCounts | None = None
 
     def check(self, findings: tuple[str, ...]) -> None:
         """Raise FindingUnknown or SettingRefused if the choice does not fit the findings of a generator."""
@@ -51,10 +86,12 @@ class LabelChoice:
             raise SettingRefused("labels are either given or balanced; drop one of the two")
         if self.balanced and not findings:
             raise SettingRefused("the generator knows no finding to balance")
-        for finding, value in (self.given or {}).items():
+        counted = [finding for finding in self.counts.images if finding != NO_FINDING] if self.counts else []
+        for finding in (*(self.given or {}), *counted):
             if finding not in findings:
                 hint = nearest_hint(finding, findings) if findings else "it knows none"
                 raise FindingUnknown(f"finding '{finding}' is not one of the generator's; {hint}")
+        for finding, value in (self.given or {}).items():
             if not 0 <= value <= 1:
                 raise SettingRefused(f"label {finding} is {value}; it must be from 0 (absent) to 1 (present)")
 
@@ -62,6 +99,8 @@ class LabelChoice:
         """The choice in words, for the provenance of a set."""
         if self.given is not None:
             return "given: " + (", ".join(f"{k}={v:g}" for k, v in self.given.items()) or "no finding")
+        if self.counts is not None:
+            return "drawn for " + ", ".join(f"{finding}: {n}" for finding, n in self.counts.images.items())
         return "balanced over findings" if self.balanced else "as in training"
 
 
@@ -72,7 +111,7 @@ class Batch:
     Attributes:
         first: index in the set of the first image here.
         images: uint8 (n, R, R).
-        labels: float32 (n, F), each in [0, 1], in the order of the set's findings.
+        labels: float32 (n, F), each in [0, 1] or NaN, unknown, in the order of the set's findings.
     """
 
     first: int
@@ -237,6 +276,10 @@ class Generator:
             if choice.given is not None:
                 for finding, value in choice.given.items():
                     labels[place, self.findings.index(finding)] = value
+            elif choice.counts is not None:
+                drawn_for = choice.counts.at(index)
+                if drawn_for in self.findings:  # otherwise "No Finding": all are 0
+                    labels[place] = self._sample_label(share, self.findings.index(drawn_for))
             else:
                 labels[place] = self._sample_label(share, index % len(self.findings) if choice.balanced else None)
         return latents, labels

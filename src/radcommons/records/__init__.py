@@ -24,9 +24,21 @@ from radcommons.records.estimate import Estimate
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
 from radcommons.records.explain import Correlation, Explanation, InterpolationResult, MapResult, RegionScore
+from radcommons.records.gate import (
+    GateFigures,
+    GateLine,
+    GateOutcome,
+    GateRequest,
+    GateStatus,
+    GateStep,
+    GateVerdict,
+    KnownDeposit,
+    ReferenceDistance,
+)
 from radcommons.records.generator import FindingsRecord, GeneratorRecord
 from radcommons.records.patients import ClassifierPatients, PatientsRecord
 from radcommons.records.record import Record, sha256_file
+from radcommons.records.reference import ReferenceRecord, ReferenceSide
 from radcommons.records.robustness import (
     AttackedClassifier,
     MaskingCheck,
@@ -61,11 +73,19 @@ __all__ = [
     "FindingEvaluation",
     "FindingScreen",
     "FindingsRecord",
+    "GateFigures",
+    "GateLine",
+    "GateOutcome",
+    "GateRequest",
+    "GateStatus",
+    "GateStep",
+    "GateVerdict",
     "GeneratorRecord",
     "Histogram",
     "ImageSet",
     "InterpolationResult",
     "Judgement",
+    "KnownDeposit",
     "MapResult",
     "MaskingCheck",
     "Outcome",
@@ -76,6 +96,9 @@ __all__ = [
     "PrivacyTestKind",
     "QualityScore",
     "Record",
+    "ReferenceDistance",
+    "ReferenceRecord",
+    "ReferenceSide",
     "RegionScore",
     "RobustComparison",
     "RobustCurve",

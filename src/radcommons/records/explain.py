@@ -13,7 +13,8 @@ class InterpolationResult(RecordPart):
         findings: labels that rise together; all others stay 0.
         strengths: label value of each frame.
         patients: number of latent vectors: 0 ... patients - 1 of the seed.
-        strip, animation, video, frames: files, relative to the record; no video without ffmpeg.
+        strip, animation, video, frames: files, relative to the record; no video without ffmpeg, and neither video nor
+            frames in a package, which has pictures only.
     """
 
     findings: tuple[str, ...]
@@ -23,7 +24,7 @@ class InterpolationResult(RecordPart):
     strip: str
     animation: str
     video: str | None
-    frames: str
+    frames: str | None
 
 
 class RegionScore(RecordPart):
@@ -77,7 +78,7 @@ class MapResult(RecordPart):
             vectors, in the features of `extractor`; 0 = the same image, 1 = as different as another person.
         score: comparison with the known region; if None, `unscored` says why.
         statement: the result in words.
-        picture, numbers: files, relative to the record; no picture if no map is drawn.
+        picture, numbers: files, relative to the record; no picture if no map is drawn, no numbers in a package.
     """
 
     findings: tuple[str, ...]
@@ -98,7 +99,7 @@ class MapResult(RecordPart):
     unscored: str | None
     statement: str
     picture: str | None
-    numbers: str
+    numbers: str | None
 
 
 Matrix = tuple[tuple[float | None, ...], ...]
@@ -121,7 +122,7 @@ class Correlation(RecordPart):
         follows_training: Spearman's correlation of the off-diagonal entries of `pearson`, both directions averaged,
             with those of `training`; None for fewer than four findings.
         statement: the result in words.
-        picture, scatter, table, scores: files, relative to the record.
+        picture, scatter, table, scores: files, relative to the record; the last two are not in a package.
     """
 
     findings: tuple[str, ...]
@@ -144,8 +145,8 @@ class Correlation(RecordPart):
     statement: str
     picture: str
     scatter: str
-    table: str
-    scores: str
+    table: str | None
+    scores: str | None
 
     def own(self, finding: str) -> float | None:
         """Pearson's correlation of a label with its own output; None if one is constant or not known to both."""

@@ -25,7 +25,7 @@ class SyntheticSet:
         path: the set's folder.
         findings: names of the label columns.
         resolution: R, pixels a side.
-        labels: float32 (n, F), each in [0, 1].
+        labels: float32 (n, F), each in [0, 1]; NaN where the image's generator does not know the finding.
         provenance: what provenance.json says of the whole set (generators, seed, format, ...), without
             its list of images.
     """

@@ -6,6 +6,7 @@ They are written and, as far as the set needs it, read without holding a million
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,13 @@ Format = Literal["png", "dicom", "npz"]
 
 PROVENANCE = "provenance.json"
 _SUFFIX = {"png": ".png", "dicom": ".dcm"}
+_EMPTY_CELL = re.compile(r",(?=,|$)")
 _IMAGES_KEY = '"images": ['  # a line of its own in provenance.json; the request is above it
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of the set: its name, place, generator and labels as text."""
+    """One image of the set: its name, place, generator and labels as text, "" for an unknown one."""
 
     name: str
     index: int
@@ -42,12 +44,12 @@ def image_name(index: int, format: Format) -> str:
 
 
 def label_texts(labels: np.ndarray) -> list[str]:
-    """Each float32 as the shortest text that reads back as the same number; 0 and 1 as integers."""
-    return [text.removesuffix(".0") for text in labels.astype("U").tolist()]
+    """Each float32 as the shortest text that reads back as the same number; 0 and 1 as integers, NaN as nothing."""
+    return ["" if text == "nan" else text.removesuffix(".0") for text in labels.astype("U").tolist()]
 
 
 def labels_csv(findings: Sequence[str], entries: Iterable[Entry]) -> Iterator[bytes]:
-    """torchxrayvision style: a column ``image``, then one column for each finding."""
+    """torchxrayvision style: a column ``image``, then one column for each finding; an empty cell is unknown."""
     header = io.StringIO()
     csv.writer(header, lineterminator="\n").writerow(["image", *findings])
     yield header.getvalue().encode()
@@ -56,9 +58,9 @@ def labels_csv(findings: Sequence[str], entries: Iterable[Entry]) -> Iterator[by
 
 
 def dataset_json(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """StyleGAN style: ``{"labels": [["images/00000000.png", [1, 0]], ...]}``."""
+    """StyleGAN style: ``{"labels": [["images/00000000.png", [1, 0]], ...]}``; null is unknown."""
     yield b'{"labels": [\n'
-    yield from _separated(f'["{entry.name}", [{", ".join(entry.labels)}]]' for entry in entries)
+    yield from _separated(f'["{entry.name}", [{_json_numbers(entry.labels)}]]' for entry in entries)
     yield b"\n]}\n"
 
 
@@ -67,7 +69,7 @@ def provenance_json(request: Mapping[str, Any], entries: Iterable[Entry]) -> Ite
     yield f"{json.dumps(request, indent=1)[:-2]},\n{_IMAGES_KEY}\n".encode()
     yield from _separated(
         f'{{"file": "{entry.name}", "index": {entry.index}, "generator": {entry.generator}, '
-        f'"labels": [{", ".join(entry.labels)}]}}'
+        f'"labels": [{_json_numbers(entry.labels)}]}}'
         for entry in entries
     )
     yield b"\n]}\n"
@@ -90,9 +92,15 @@ def request_of(path: Path) -> dict[str, Any]:
 
 
 def read_labels(path: Path, findings: int) -> np.ndarray:
-    """The labels of labels.csv, float32 (n, `findings`)."""
+    """The labels of labels.csv, float32 (n, `findings`); NaN for an empty cell."""
     columns = range(1, findings + 1)
-    return np.loadtxt(path, np.float32, comments=None, delimiter=",", skiprows=1, usecols=columns, ndmin=2)
+    with path.open(encoding="utf-8") as file:
+        lines = (_EMPTY_CELL.sub(",nan", line) for line in file)
+        return np.loadtxt(lines, np.float32, comments=None, delimiter=",", skiprows=1, usecols=columns, ndmin=2)
+
+
+def _json_numbers(labels: list[str]) -> str:
+    return ", ".join(text or "null" for text in labels)
 
 
 def _separated(lines: Iterable[str]) -> Iterator[bytes]:

@@ -14,12 +14,14 @@ A stopped set continues at the first image whose file is missing or has another 
 
 import os
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import accumulate, takewhile
 from itertools import count as count_from
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
@@ -47,6 +49,7 @@ from radcommons.synthetic.tables import (
 from radcommons.threads import open_pool
 
 PARTIAL = ".partial"  # subfolder of an unfinished set
+_NPZ_BYTES = 2**20  # written at once
 _THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -75,8 +78,8 @@ class SetWriter:
 
         Args:
             out: the set's folder; absent, empty, or holding this very set.
-            generators: one entry for each, with at least "name" and "digest"; written as given. Each draws an equal
-                part of the images, in this order.
+            generators: one entry for each, with at least "name" and "digest"; written as given. They draw in this
+                order: as many images as "images" says, or equal parts if no entry has it.
             label_choice: how the labels are chosen, in words; another choice is another request.
             study_date: of DICOM files; today is the day on which the set is begun, another day is another request.
 
@@ -101,6 +104,10 @@ class SetWriter:
         claim(out, request, file=f"{PARTIAL}/request.json", begun=begun, ours={PARTIAL})
 
         self._out, self._partial, self._request = out, out / PARTIAL, request
+        parts = len(generators)
+        equal = (count * (place + 1) // parts - count * place // parts for place in range(parts))
+        images = [generator.get("images", part) for generator, part in zip(generators, equal, strict=True)]
+        self._stops = list(accumulate(images))  # of each generator's images
         self._format: Format = format
         day = request.get("study_date")
         self._study_date = date.fromisoformat(day) if day else None
@@ -114,7 +121,7 @@ class SetWriter:
             self.done = min(len(self._rows), len(self._raw))
         else:
             (out / "images").mkdir(exist_ok=True)
-            sizes = enumerate(self._rows.read()["bytes"].tolist())
+            sizes = enumerate(self._rows.read()["bytes"])
             self.done = sum(1 for _ in takewhile(lambda image: self._is_whole(*image), sizes))
 
     def write(self, batch: Batch) -> None:
@@ -139,7 +146,7 @@ class SetWriter:
         if self._format == "npz":
             # Not compressed: deflate saves less than a third on films, and a compressed file cannot be mapped.
             arrays = {"images": self._raw.read(), "labels": self._rows.read()["labels"], "findings": np.array(findings)}
-            put_whole(self._out / "images.npz", lambda path: np.savez(path, allow_pickle=False, **arrays))
+            put_whole(self._out / "images.npz", lambda path: _write_npz(path, arrays))
         self._write_lines("labels.csv", labels_csv(findings, self._entries()))
         self._write_lines("dataset.json", dataset_json(self._entries()))
         self._write_lines(PROVENANCE, provenance_json(self._request, self._entries()))
@@ -151,7 +158,7 @@ class SetWriter:
 
     def _source(self, index: int) -> int:
         """Which of the generators draws an image."""
-        return ((index + 1) * len(self._request["generators"]) - 1) // self.count
+        return bisect_right(self._stops, index)
 
     def _write_image(self, index: int, image: np.ndarray, labels: np.ndarray) -> int:
         """Write one image file; returns its size in bytes."""
@@ -159,9 +166,10 @@ class SetWriter:
             content = encode_png(image)
         else:
             generator = self._request["generators"][self._source(index)]
+            texts = zip(self._request["findings"], label_texts(labels), strict=True)
             content = encode_dicom(
                 image,
-                dict(zip(self._request["findings"], label_texts(labels), strict=True)),
+                {finding: text for finding, text in texts if text},
                 generator=generator["name"],
                 digest=generator["digest"],
                 seed=self._request["seed"],
@@ -182,6 +190,17 @@ class SetWriter:
                 file.writelines(lines)
 
         put_whole(self._out / name, write)
+
+
+def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """What ``np.savez`` writes, in constant memory: NumPy copies the whole of an array that it finds in one piece."""
+    with ZipFile(path, "w", ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                rows = max(1, _NPZ_BYTES // max(1, array[:1].nbytes))
+                for first in range(0, len(array), rows):
+                    file.write(array[first : first + rows].tobytes())
 
 
 def begun_precision(out: Path, asked: str) -> str:

@@ -1,8 +1,8 @@
 import pytest
 
-from radcommons.data.findings import CHEXPERT
 from radcommons.data.sources import list_chexpert
 from radcommons.errors import PathMissing, TableRefused
+from radcommons.findings import CHEXPERT
 
 FINDINGS = [name if name != "Effusion" else "Pleural Effusion" for name in CHEXPERT]
 HEADER = ",".join(["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS])

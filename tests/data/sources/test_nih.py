@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from radcommons.data.findings import NIH
 from radcommons.data.sources import list_nih
 from radcommons.errors import FindingUnknown, PathMissing, TableRefused
+from radcommons.findings import NIH
 
 HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Sex,View Position"
 OLD_HEADER = (

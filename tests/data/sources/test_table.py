@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from radcommons.data.findings import NIH
 from radcommons.data.sources import list_table
 from radcommons.data.sources.file_names import DISAGREE, DUPLICATE
 from radcommons.data.sources.tables import Columns
 from radcommons.errors import FindingUnknown, PathMissing, TableRefused
+from radcommons.findings import NIH
 
 
 @pytest.fixture

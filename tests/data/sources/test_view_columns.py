@@ -7,7 +7,6 @@ import pytest
 
 from radcommons.data import ingest as module
 from radcommons.data.dry_run import plan_import
-from radcommons.data.findings import CHEXPERT
 from radcommons.data.ingest import ingest
 from radcommons.data.listing import Listing
 from radcommons.data.sources import list_chexpert, list_dicom, list_rsna, list_table
@@ -17,6 +16,7 @@ from radcommons.data.store import Store
 from radcommons.data.summary import refused_by_reason
 from radcommons.data.views import Declared, decide
 from radcommons.errors import NothingToImport, PathInUse
+from radcommons.findings import CHEXPERT
 
 
 def reasons(listing: Listing) -> list[tuple[int, str]]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radcommons.data.film import age_years, sex
-from radcommons.data.findings import CHEXPERT
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.label_lists import Labels
 from radcommons.data.sources.labels import Uncertain, choose_findings, column_labels
@@ -14,6 +13,7 @@ from radcommons.data.sources.tables import AGE_NAMES, SEX_NAMES, Wanted, check_s
 from radcommons.data.sources.view_columns import statements_by_row
 from radcommons.data.views import NOTHING_DECLARED, Decision, Declared, decide
 from radcommons.errors import PathMissing
+from radcommons.findings import CHEXPERT
 
 TABLES = ("train.csv", "valid.csv")
 PATH = Wanted("image path", ("path",))

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from radcommons.data.findings import BY_FOLDED, NO_FINDING, SPELLINGS, VOCABULARY, canonical_or_none, folded
 from radcommons.data.sources.radiology_words import is_radiology
 from radcommons.data.sources.tables import Table
 from radcommons.errors import FindingUnknown, TableRefused
+from radcommons.findings import BY_FOLDED, NO_FINDING, SPELLINGS, VOCABULARY, canonical_or_none, folded
 
 Labels = tuple[int | None, ...]
 

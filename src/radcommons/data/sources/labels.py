@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from radcommons.data.findings import NO_FINDING, VOCABULARY, canonical, canonical_list, canonical_or_none, folded
 from radcommons.data.sources.label_lists import MISLABELLED, LabelLists, Labels
 from radcommons.data.sources.tables import LABEL_NAMES, Table, Wanted
 from radcommons.errors import FindingUnknown, TableRefused, nearest_hint
+from radcommons.findings import NO_FINDING, VOCABULARY, canonical, canonical_list, canonical_or_none, folded
 
 Uncertain = Literal["paper", "u-ones", "u-zeros", "u-ignore"]
 Level = Literal["present", "absent", "uncertain", "blank"]

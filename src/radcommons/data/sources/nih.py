@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radcommons.data.film import age_years, sex
-from radcommons.data.findings import NIH, NO_FINDING
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.image_files import by_stem, image_folders, stem
 from radcommons.data.sources.label_lists import LabelLists
@@ -12,6 +11,7 @@ from radcommons.data.sources.labels import choose_findings
 from radcommons.data.sources.tables import AGE_NAMES, SEX_NAMES, Wanted, one_table, patient_fault, read_table
 from radcommons.data.sources.view_columns import statements_by_row
 from radcommons.data.views import NOTHING_DECLARED, Decision, Declared, decide
+from radcommons.findings import NIH, NO_FINDING
 
 IMAGE = Wanted("image", ("image index",))
 LABELS = Wanted("labels", ("finding labels",))

@@ -10,13 +10,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from radcommons.data.findings import NO_FINDING
 from radcommons.data.listing import Candidate, Listing, Refusal
 from radcommons.data.sources.image_files import by_stem, image_folders
 from radcommons.data.sources.labels import choose_findings, level
 from radcommons.data.sources.tables import Wanted, one_table, read_table, tables_in
 from radcommons.data.views import NOTHING_DECLARED, Declared
 from radcommons.errors import TableRefused
+from radcommons.findings import NO_FINDING
 
 LABELS = "stage_2_train_labels.csv"
 CLASSES = "stage_2_detailed_class_info.csv"

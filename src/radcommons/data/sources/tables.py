@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from radcommons.data.findings import canonical_or_none
 from radcommons.data.sources.csv_text import read_csv
 from radcommons.errors import PathMissing, TableRefused, nearest
+from radcommons.findings import canonical_or_none
 
 IMAGE_NAMES = ("image", "image index", "image id", "image path", "image file", "image name", "path", "file",
                "file path", "filename", "dicom", "dicom path", "dicom id", "dicom file")  # fmt: skip

@@ -1,7 +1,7 @@
 import pytest
 
-from radcommons.data.findings import ALIASES, CHEXPERT, NIH, VOCABULARY, canonical, canonical_list
 from radcommons.errors import FindingUnknown
+from radcommons.findings import ALIASES, CHEXPERT, NIH, VOCABULARY, canonical, canonical_list
 
 
 def test_the_vocabulary_holds_the_papers_lists_in_its_order():

@@ -1,0 +1,1 @@
+"""Generator packages: what leaves the hospital, and how anybody checks one."""

@@ -1,0 +1,1 @@
+"""One labelled synthetic set from several generators."""
