@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,9 +23,20 @@ from radcommons.data.store import Store
 from radcommons.gan.recipes.progan.settings import ProganSettings
 from radcommons.models.families.progan import GeneratorNetwork, ProganConfig
 from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator
+from radcommons.packages.card import CardWords
+from radcommons.packages.contents import Package, open_package
+from radcommons.packages.signatures import new_keys
+from radcommons.packages.writing import Contents, write_package
 from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
-from radcommons.records import AuditReport, AuditResults, FindingsRecord, GeneratorRecord, PatientsRecord
+from radcommons.records import (
+    AuditReport,
+    AuditResults,
+    FindingsRecord,
+    GeneratorRecord,
+    PatientsRecord,
+    sha256_file,
+)
 from radcommons.signals import STOP_SIGNALS
 
 torch.set_num_threads(1)  # networks this small are slower on several, and the tests run side by side
@@ -200,6 +213,223 @@ def clean_report(digest: str, findings: tuple[str, ...]) -> AuditReport:
         }
     )  # fmt: skip
     return AuditReport(**results.model_dump(), judgement=judge(results, Policy()))
+
+
+# ---- packages: keys, and a function that packages the audited run ----
+
+
+@dataclass(frozen=True)
+class Keys:
+    private: Path
+    public: Path
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    folder = tmp_path_factory.mktemp("keys") / "keys"
+    new_keys(folder)
+    return Keys(folder / "private.pem", folder / "public.pem")
+
+
+@pytest.fixture(scope="session")
+def words() -> CardWords:
+    return CardWords(name="Site A", license="cc-by-nc-4.0", contact="radiology@example.org")
+
+
+@pytest.fixture(scope="session")
+def pack(
+    audited_run: Any, keys: Keys, words: CardWords, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Package]:
+    """Packages the audited run, with changes."""
+    license_file = tmp_path_factory.mktemp("license") / "LICENSE"
+    license_file.write_text("You may.", encoding="utf-8")
+
+    def make(out: Path, *, rules: Policy | None = None, **contents: Any) -> Package:
+        return write_package(
+            contents.pop("run", audited_run.run),
+            contents.pop("audit", audited_run.audit),
+            out,
+            Contents(**{"words": words, "license_file": license_file, **contents}),
+            private_key=keys.private,
+            rules=rules or Policy(),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def packaged(pack: Callable[..., Package], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package for all tests, which leave it as it is."""
+    return pack(tmp_path_factory.mktemp("packaged") / "package").folder
+
+
+@pytest.fixture
+def package(packaged: Path, tmp_path: Path) -> Package:
+    """A copy of the package for one test."""
+    shutil.copytree(packaged, tmp_path / "package")
+    return open_package(tmp_path / "package")
+
+
+# ---- a hub in this process ----
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Django, set up once in this process; returns the empty database that every test gets a copy of."""
+    from django.conf import settings
+
+    from radcommons.hub.server import hub_site
+    from radcommons.web.site import migrate, open_site
+
+    if not settings.configured:  # tests/hub/conftest.py has to be earlier
+        open_site(hub_site(tmp_path_factory.mktemp("site"), None))
+    migrate()
+    from django.db import connections
+
+    connections.close_all()
+    return Path(connections.settings["default"]["NAME"])
+
+
+@pytest.fixture
+def hub_data(migrated: Path, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a new and empty hub, which Django takes for its own during the test."""
+    from django.conf import settings
+    from django.db import connections
+    from django.test import override_settings
+
+    data = tmp_path / "hub-data"
+    data.mkdir()
+    shutil.copyfile(migrated, data / migrated.name)
+    database = connections.settings["default"]
+    connections.close_all()
+    storages = {**settings.STORAGES}
+    storages["default"] = {
+        **storages["default"],
+        "OPTIONS": {"location": data / "files", "file_permissions_mode": 0o600},
+    }
+    quick = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    try:
+        database["NAME"] = str(data / migrated.name)
+        with override_settings(RADCOMMONS_DATA=data, STORAGES=storages, PASSWORD_HASHERS=quick):
+            yield data
+    finally:
+        connections.close_all()
+        database["NAME"] = str(migrated)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A user of an organisation, with a token for each scope."""
+
+    name: str
+    organisation: str
+    token: str
+    withdrawing_token: str
+
+    def headers(self, *, scope: str = "deposit") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token if scope == 'deposit' else self.withdrawing_token}"}
+
+
+def make_member(name: str, organisation: str, public_key: Path | None = None) -> Member:
+    """A member of an organisation, which is made if it is new, and whose key is registered."""
+    from radcommons.hub import accounts
+
+    accounts.add_user(name, organisation)
+    if public_key is not None:
+        accounts.add_key(organisation, public_key)
+    tokens = (
+        accounts.add_token(name, organisation, name="tests", scope=scope, days=1) for scope in ("deposit", "withdraw")
+    )
+    return Member(name, organisation, *tokens)
+
+
+@pytest.fixture
+def anna(hub_data: Path, keys: Keys) -> Member:
+    return make_member("anna", "clinic-a", keys.public)
+
+
+@pytest.fixture
+def bert(hub_data: Path) -> Member:
+    return make_member("bert", "clinic-b")
+
+
+@pytest.fixture
+def browser(hub_data: Path) -> Iterator[Any]:
+    """Django's client, which gets the answers that anybody gets, whatever goes wrong."""
+    from django.test import Client
+
+    class Browser(Client):
+        def request(self, **request: Any) -> Any:
+            answers.append(super().request(**request))
+            return answers[-1]
+
+    answers: list[Any] = []
+    yield Browser(raise_request_exception=False, SERVER_NAME="localhost")
+    for answer in answers:  # the files that they would have sent
+        answer.close()
+
+
+def announcement(package: Path, generator: str) -> dict[str, Any]:
+    """What a depositor says of a package before it comes."""
+    names = [path.relative_to(package).as_posix() for path in sorted(package.rglob("*")) if path.is_file()]
+    files = {name: {"size": (package / name).stat().st_size, "sha256": sha256_file(package / name)} for name in names}
+    return {"generator": generator, "files": files}
+
+
+@pytest.fixture(scope="session")
+def announce() -> Callable[[Path, str], dict[str, Any]]:
+    return announcement
+
+
+@pytest.fixture
+def deposited(browser: Any) -> Callable[..., dict[str, Any]]:
+    """Uploads a package in small pieces and submits it; the gate has not looked yet."""
+
+    def deposit(package: Path, member: Member, name: str, *, piece: int = 2**20, submit: bool = True) -> dict[str, Any]:
+        headers = member.headers()
+        asked = announcement(package, f"{member.organisation}/{name}")
+        begun = browser.post("/api/deposits", asked, content_type="application/json", headers=headers)
+        assert begun.status_code == 201, begun.content
+        about: dict[str, Any] = begun.json()
+        for path in asked["files"]:
+            content, offset = (package / path).read_bytes(), about["here"][path]
+            while offset < len(content):
+                answer = browser.patch(
+                    f"/api/deposits/{about['id']}/files/{path}",
+                    content[offset : offset + piece],
+                    headers={**headers, "Upload-Offset": str(offset)},
+                    content_type="application/offset+octet-stream",
+                )
+                assert answer.status_code == 204, answer.content
+                offset = int(answer["Upload-Offset"])
+        if submit:
+            answer = browser.post(f"/api/deposits/{about['id']}/submit", headers=headers)
+            assert answer.status_code == 202, answer.content
+            about = answer.json()
+        return about
+
+    return deposit
+
+
+@pytest.fixture
+def published(deposited: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
+    """Deposits a package and lets it through, whatever the gate would say; returns the revision."""
+    from radcommons.hub.models import Deposit
+    from radcommons.hub.publishing import publish
+
+    def put(package: Path, member: Member, name: str) -> Any:
+        deposit = Deposit.objects.get(pk=deposited(package, member, name)["id"])
+        verdict = {"passed": True, "reasons": [], "lines": [], "key_fingerprint": _fingerprint_of(member)}
+        return publish(deposit, verdict, who="the tests")
+
+    return put
+
+
+def _fingerprint_of(member: Member) -> str:
+    from radcommons.hub.models import SigningKey
+
+    key = SigningKey.objects.filter(organisation__name=member.organisation).first()
+    return key.fingerprint if key else ""
 
 
 class Started:

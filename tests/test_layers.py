@@ -42,8 +42,8 @@ BASE = frozenset(
     }
 )
 NETWORKS = frozenset({"models", "extractors", "synthetic"})
-PUBLISHING = BASE | NETWORKS | {"metrics", "policy"}
-INSIDE = PUBLISHING | {"data", "runs", "gan"}
+BELOW_DATA = BASE | NETWORKS | {"metrics", "policy"}
+INSIDE = BELOW_DATA | {"data", "runs", "gan"}
 
 # What each part may import of the package, besides itself.
 MAY_IMPORT: dict[str, frozenset[str]] = {
@@ -53,15 +53,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "metrics": BASE,
     "models": BASE,
     **dict.fromkeys(("extractors", "synthetic"), BASE | {"models"}),
-    "packages": BASE | {"models", "policy"},
     "pool": BASE | {"models", "synthetic", "policy"},
-    "data": PUBLISHING,
+    "data": BELOW_DATA,
     "runs": BASE,
-    "gan": PUBLISHING | {"data", "runs"},
+    "gan": BELOW_DATA | {"data", "runs"},
     "classify": INSIDE,
     **dict.fromkeys(("audit", "explain", "federated", "experiments"), INSIDE | {"classify"}),
-    "demo": INSIDE | {"classify", "audit", "explain", "federated", "experiments"},
-    "hub": PUBLISHING | {"packages"},
+    "demo": INSIDE | {"classify", "audit", "explain", "federated", "experiments", "packages", "pool"},
+    "packages": BASE | {"models", "policy"},
+    "web": BASE,
+    "hub": BASE | {"policy", "metrics", "models", "extractors", "packages", "web"},
     "study": BASE | {"metrics"},
     "__main__": frozenset({"cli"}),
 }
@@ -72,6 +73,8 @@ OF_METRICS = frozenset({"numpy", "scipy"})
 ONLY_IN = {  # who may import what an extra brings
     "flwr": frozenset({"federated"}),
     **dict.fromkeys(("cryptography", "model_signing", "huggingface_hub", "yaml"), frozenset({"packages", "hub"})),
+    **dict.fromkeys(("django", "django_tasks", "django_tasks_db", "csp", "axes"), frozenset({"web", "hub"})),
+    **dict.fromkeys(("gunicorn", "prometheus_client"), frozenset({"web", "hub"})),
 }
 
 # `radcommons/__init__.py` names these lazily, each from its part, and nothing else.
@@ -300,6 +303,11 @@ PLANTED = [
         "radcommons/__init__ only names its public classes",
     ),
     ("__main__.py", "from radcommons.data.store import Store", 1, "__main__ may not import data"),
+    ("packages/hub_client.py", "from radcommons.hub import models", 1, "packages may not import hub"),
+    ("packages/writing.py", "import django", 1, "only hub and web imports django, not packages"),
+    ("web/site.py", "from radcommons.hub import models", 1, "web may not import hub"),
+    ("web/site.py", "from radcommons.models.generator import Generator", 1, "web may not import models"),
+    ("hub/gate.py", "from radcommons.synthetic import writing", 1, "hub may not import synthetic"),
     ("helpers.py", "import json", 1, "helpers has no place in the ladder"),
 ]
 
@@ -329,7 +337,7 @@ ALLOWED = [
     ("hub/pool.py", "from radcommons.models.generator import Generator\nfrom radcommons.records import Record"),
     ("hub/pool.py", "from radcommons import Generator"),
     ("hub/gate.py", "from radcommons.policy.judge import judge"),
-    ("hub/gate.py", "from radcommons.packages.contents import open_package\nimport yaml"),
+    ("hub/gate.py", "from radcommons.packages.contents import open_package\nimport django"),
     ("packages/writing.py", "from radcommons.models.generator import Generator\nimport model_signing"),
     ("policy/judge.py", "from radcommons.records import AuditReport\nfrom radcommons.settings import Settings"),
     ("study/analysis.py", "from radcommons.metrics import agreement\nimport numpy"),

@@ -61,6 +61,10 @@ class PackageRefused(BadInput):
     """A folder is not a generator package, is damaged, or is not what was signed."""
 
 
+class HubRefused(BadInput):
+    """A hub cannot be reached, or does not do what it was asked for."""
+
+
 class KeyRefused(BadInput):
     """A key cannot be used to sign or to verify."""
 

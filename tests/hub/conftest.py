@@ -1,7 +1,9 @@
-"""Packages of untrained generators of 16 pixels with an audit of the right digest, and reference statistics."""
+"""Packages of untrained generators of 16 pixels with an audit of the right digest; reference statistics; Django."""
 
+import atexit
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from django.conf import settings
 
 from radcommons.extractors import extract, load_extractor
 from radcommons.extractors.reference_statistics import ReferenceStatistics
 from radcommons.hub.gate_settings import GateRules
 from radcommons.hub.measures import measure
+from radcommons.hub.server import hub_site
 from radcommons.metrics.smoothed_gaussian import frechet_distance_to, smoothed_gaussian
 from radcommons.models.families.rgan import GeneratorNetwork, RganConfig
 from radcommons.models.generator import Generator
@@ -32,6 +36,12 @@ from radcommons.records import (
     ReferenceSide,
     sha256_file,
 )
+from radcommons.web.site import open_site
+
+if not settings.configured:  # a test file can import the hub's models only after this
+    place = Path(tempfile.mkdtemp(prefix="radcommons-tests-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    open_site(hub_site(place, None))
 
 ROOT = Path(__file__).parents[2]
 SIDE, FINDINGS = 16, ("Effusion", "Nodule")

@@ -9,7 +9,20 @@ import click
 import typer
 
 from radcommons import __version__
-from radcommons.cli import audit, classify, data, demo, experiment, explain, generate, package, pool, reference, train
+from radcommons.cli import (
+    audit,
+    classify,
+    data,
+    demo,
+    experiment,
+    explain,
+    generate,
+    hub,
+    package,
+    pool,
+    reference,
+    train,
+)
 from radcommons.cli.stopping import stop_on_signals
 from radcommons.errors import RadCommonsError
 from radcommons.signals import ignore_stop_signals
@@ -36,6 +49,7 @@ app.command("audit", epilog=audit.EPILOG)(audit.audit)
 app.command("package", epilog=package.EPILOG)(package.package)
 app.command("verify", epilog=package.VERIFY_EPILOG)(package.verify)
 app.add_typer(package.keys, name="keys")
+app.add_typer(hub.app, name="hub")
 app.command("reference", epilog=reference.EPILOG)(reference.reference)
 app.add_typer(classify.app, name="classify")
 app.add_typer(experiment.app, name="experiment")

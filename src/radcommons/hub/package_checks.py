@@ -12,7 +12,7 @@ from radcommons.errors import PackageRefused, RadCommonsError, SettingRefused
 from radcommons.hub.gate_settings import GateRules
 from radcommons.hub.safetensors_header import TensorHeader, read_header
 from radcommons.models.families import FAMILIES
-from radcommons.packages.card import SHARES, compared, read_head
+from radcommons.packages.card import compared, figures, read_head
 from radcommons.packages.contents import (
     AUDIT,
     CARD,
@@ -219,9 +219,7 @@ def _figures_line(head: Mapping[str, Any], audit: AuditReport) -> GateLine:
         score, _ = compared(audit)
     except RadCommonsError as error:
         return not_met("card", rule, limit, str(error), "audit again")
-    expected = {"fid": score.fid and score.fid.value, "kid": score.kid and score.kid.value} | {
-        name: getattr(score, name) for name in SHARES
-    }
+    expected = figures(score)
     try:
         shown = {
             metric["type"]: float(metric["value"])

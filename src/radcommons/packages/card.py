@@ -181,19 +181,23 @@ def _count(audit: AuditReport, of: str) -> str:
     return f"{audit.counts[of]:,}"
 
 
+def figures(score: QualityScore) -> dict[str, float | None]:
+    """The figures in the head of a card, by their type there."""
+    return {
+        "fid": score.fid.value if score.fid else None,
+        "kid": score.kid.value if score.kid else None,
+        **{share: getattr(score, share) for share in SHARES},
+    }
+
+
 def _head(words: CardWords, config: GeneratorRecord, findings: FindingsRecord, score: QualityScore) -> str:
     dataset: dict[str, Any] = {
         "dataset_type": "held-out-films",
         "dataset_name": f"Held-out films of {one_line(config.name)}",
     }
-    measured = {
-        "fid": score.fid.value if score.fid else None,
-        "kid": score.kid.value if score.kid else None,
-        **{share: getattr(score, share) for share in SHARES},
-    }
     results = [
         EvalResult("unconditional-image-generation", metric_type=kind, metric_value=round(value, 4), **dataset)
-        for kind, value in measured.items()
+        for kind, value in figures(score).items()
         if value is not None
     ]
     return ModelCardData(

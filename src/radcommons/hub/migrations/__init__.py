@@ -1,0 +1,1 @@
+"""Changes of the hub's tables, one file each."""

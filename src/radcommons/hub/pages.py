@@ -1,0 +1,201 @@
+"""Pages of the hub that everybody can read."""
+
+from collections.abc import Callable
+
+from django.core.files.storage import default_storage
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_safe
+
+from radcommons.hub import drawing
+from radcommons.hub.hugging_face import listed
+from radcommons.hub.models import Generator, Revision
+
+A_PAGE = 24
+RANKINGS = {  # value in the address: words, order
+    "newest": ("newest first", ("-published", "-id")),
+    "fid": ("lowest Frechet distance (FID)", ("fid", "-published")),
+    "coverage": ("highest coverage", ("-coverage", "-published")),
+    "recall": ("highest recall", ("-recall", "-published")),
+    "downloads": ("most fetched", ("-downloads", "-published")),
+}
+FILTERS = ("family", "resolution", "license")  # fields of a revision
+
+
+@require_safe
+def generators(request: HttpRequest) -> HttpResponse:
+    """The list: search, filters, ranking."""
+    chosen, asked = listed(), {name: request.GET.get(name, "") for name in ("search", "finding", *FILTERS, "rank")}
+    if asked["search"]:
+        chosen = chosen.filter(generator__name__icontains=asked["search"]) | chosen.filter(
+            generator__organisation__name__icontains=asked["search"]
+        )
+    if asked["finding"]:
+        chosen = chosen.filter(tags__tag=asked["finding"])
+    if asked["family"]:
+        chosen = chosen.filter(family=asked["family"])
+    if asked["resolution"].isdecimal():
+        chosen = chosen.filter(resolution=int(asked["resolution"][:9]))
+    if asked["license"]:
+        chosen = chosen.filter(license=asked["license"])
+    _, order = RANKINGS.get(asked["rank"], RANKINGS["newest"])
+    page = Paginator(chosen.order_by(*order), A_PAGE).get_page(request.GET.get("page"))
+    query = request.GET.copy()
+    query.pop("page", None)
+    return render(
+        request,
+        "hub/generators.html",
+        {
+            "page": page,
+            "asked": asked,
+            "query": query.urlencode(),
+            "rankings": {key: words for key, (words, _) in RANKINGS.items()},
+            "choices": [(name, asked[name], _values(name)) for name in FILTERS],
+            "findings": _findings(),
+        },
+    )
+
+
+@require_safe
+def generator(request: HttpRequest, organisation: str, name: str) -> HttpResponse:
+    """One generator: card, pictures, measures, verdict, files; a tombstone if it was withdrawn."""
+    found = get_object_or_404(
+        Generator.objects.select_related("organisation"), organisation__name=organisation, name=name
+    )
+    revisions = list(found.revisions.order_by("-published", "-id"))
+    if found.withdrawn is not None:
+        return render(request, "hub/withdrawn.html", {"generator": found, "revisions": revisions}, status=410)
+    wanted = request.GET.get("revision", "")
+    revision = next((r for r in revisions if r.sha == wanted), None) or next(r for r in revisions if r.latest)
+    files = list(revision.files.order_by("path"))
+    return render(
+        request,
+        "hub/generator.html",
+        {
+            "generator": found,
+            "revision": revision,
+            "revisions": revisions,
+            "files": files,
+            "morphs": [f.path for f in files if f.path.startswith("morph/") and f.path.endswith(".png")],
+            "maps": [f.path for f in files if f.path.startswith("map/")],
+            "address": request.build_absolute_uri("/").rstrip("/"),
+            "host": request.get_host(),
+        },
+    )
+
+
+@require_safe
+def draw(request: HttpRequest, organisation: str, name: str) -> HttpResponse:
+    """Films on demand: sliders for the findings, a seed, and the films that they give."""
+    revision = _newest(organisation, name)
+    if revision is None:
+        return redirect("generator", organisation, name)
+    labels = {finding: _slider(request.GET.get(f"finding-{n}")) for n, finding in enumerate(revision.findings)}
+    seed = _number(request.GET.get("seed"), most=drawing.SEEDS - 1)
+    asked, state = {finding: value for finding, value in labels.items() if value}, "ready"
+    try:
+        if not drawing.wanted(revision, asked, seed):
+            state = "waiting"
+    except drawing.TooMany:
+        state = "busy"
+    response = render(
+        request,
+        "hub/draw.html",
+        {
+            "revision": revision,
+            "generator": revision.generator,
+            "sliders": [(n, finding, labels[finding]) for n, finding in enumerate(revision.findings)],
+            "seed": seed,
+            "next_seed": (seed + 1) % drawing.SEEDS,
+            "most": drawing.SEEDS - 1,
+            "state": state,
+            "labels": ", ".join(f"{f} {v:g}" for f, v in asked.items()) or "no finding",
+            "query": request.GET.urlencode(),
+        },
+        status=503 if state == "busy" else 200,
+    )
+    if state == "waiting":
+        response["Refresh"] = "1"
+    return response
+
+
+@require_safe
+def drawn(request: HttpRequest, organisation: str, name: str) -> HttpResponse:
+    """The picture of the page above."""
+    revision = _newest(organisation, name)
+    if revision is None:
+        raise Http404
+    labels = {finding: _slider(request.GET.get(f"finding-{n}")) for n, finding in enumerate(revision.findings)}
+    seed = _number(request.GET.get("seed"), most=drawing.SEEDS - 1)
+    file = drawing.drawing_name(revision, {f: v for f, v in labels.items() if v}, seed)
+    if not default_storage.exists(file):
+        raise Http404
+    return FileResponse(default_storage.open(file), content_type="image/png")
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """Two generators side by side."""
+    names = [request.GET.get(side, "") for side in ("a", "b")]
+    pair = [_newest(*name.split("/", 1)) if name.count("/") == 1 else None for name in names]
+    both = [revision for revision in pair if revision is not None]
+    rows = [(words, [value(one) for one in both]) for words, value in COMPARED] if len(both) == 2 else []
+    return render(
+        request,
+        "hub/compare.html",
+        {
+            "names": names,
+            "pair": pair,
+            "rows": rows,
+            "known": sorted(revision.generator.reference for revision in listed().order_by("-published")[:500]),
+        },
+    )
+
+
+COMPARED: list[tuple[str, Callable[[Revision], object]]] = [
+    ("trained at", lambda r: r.summary["site"]),
+    ("training films", lambda r: r.summary["films"]),
+    ("patients", lambda r: r.summary["patients"]),
+    ("family", lambda r: r.family),
+    ("resolution", lambda r: f"{r.resolution} x {r.resolution}"),
+    ("findings", lambda r: ", ".join(r.findings)),
+    ("license", lambda r: r.license),
+    ("privacy, by the site's audit", lambda r: r.summary["privacy"]),
+    ("quality, by the site's audit", lambda r: r.summary["quality"]),
+    ("FID against the site's held-out films", lambda r: _decimal(r.fid, 1)),
+    ("precision", lambda r: _decimal(r.summary["precision"], 2)),
+    ("recall", lambda r: _decimal(r.recall, 2)),
+    ("coverage", lambda r: _decimal(r.coverage, 2)),
+    ("features", lambda r: r.summary["extractor"]),
+    ("fetched", lambda r: r.downloads),
+]
+
+
+def _newest(organisation: str, name: str) -> Revision | None:
+    """The newest revision; None if the generator is not there or was withdrawn."""
+    return listed().filter(generator__organisation__name=organisation, generator__name=name).first()
+
+
+def _slider(text: str | None) -> float:
+    """A label's value in [0, 1], on one of the slider's steps."""
+    return _number(text, most=drawing.STEPS) / drawing.STEPS
+
+
+def _number(text: str | None, *, most: int) -> int:
+    return min(most, int(text[:9])) if text and text.isascii() and text.isdecimal() else 0
+
+
+def _decimal(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _values(field: str) -> list[str]:
+    return [str(value) for value in listed().order_by(field).values_list(field, flat=True).distinct()]
+
+
+def _findings() -> list[str]:
+    known: set[str] = set()
+    for findings in listed().values_list("findings", flat=True).distinct():
+        known |= set(findings)
+    return sorted(known)

@@ -1,0 +1,20 @@
+"""Addresses that every site has."""
+
+from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
+from django.urls import path
+
+from radcommons.web.requests import healthz, metrics
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
+    path("login", LoginView.as_view(template_name="web/login.html"), name="login"),
+    path("logout", LogoutView.as_view(), name="logout"),
+    path(
+        "welcome/<uidb64>/<token>",
+        PasswordResetConfirmView.as_view(
+            template_name="web/welcome.html", success_url="/login", post_reset_login=False
+        ),
+        name="welcome",
+    ),
+]
