@@ -177,13 +177,12 @@ def train(store: Store, name: str, out: Path, *, minutes: float, seed: int, side
         seconds = 0.0
         for stage in RECIPES[settings.family].stages(settings):
             middle = (stage.first + stage.end) // 2
-            at = Position(step=0, images_seen=middle, last_step_at=middle)
             for step in range(PILOT):
                 if step == PILOT // 3:
                     started = time.process_time()
                 batch_size, resolution = state.training.batch_at(middle)
                 batch = source.batches.at(step, middle, batch_size, resolution)
-                state.training.step(Position(step, at.images_seen, at.last_step_at), batch)
+                state.training.step(Position(step, middle, middle), batch)
             an_image = (time.process_time() - started) / ((PILOT - PILOT // 3) * batch_size)
             seconds += (stage.end - stage.first) * an_image
         images = max(1_000, int(guess * 60 * minutes / seconds))

@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gan": BELOW_DATA | {"data", "runs"},
     "classify": INSIDE,
     **dict.fromkeys(("audit", "explain", "federated", "experiments"), INSIDE | {"classify"}),
-    "demo": INSIDE | {"classify", "audit", "explain", "federated", "experiments", "packages", "pool"},
+    "demo": INSIDE | {"classify", "audit", "explain", "federated", "experiments"},
     "packages": BASE | {"models", "policy"},
     "web": BASE,
     "hub": BASE | {"policy", "metrics", "models", "extractors", "packages", "web"},

@@ -61,6 +61,13 @@ class PackageRefused(BadInput):
     """A folder is not a generator package, is damaged, or is not what was signed."""
 
 
+class ExtraMissing(BadInput):
+    """An optional part of the installation is missing."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} the extra '{extra}'; run: pip install 'radcommons[{extra}]'")
+
+
 class HubRefused(BadInput):
     """A hub cannot be reached, or does not do what it was asked for."""
 

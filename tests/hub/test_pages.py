@@ -1,6 +1,8 @@
 """Pages show what people may see: visitors, members of an organisation, the operator."""
 
+import html
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,16 @@ def as_user(hub_data: Path) -> Any:
 
 def test_the_list_shows_a_generator_by_name_finding_and_rank(browser, revision) -> None:
     finding = revision.findings[0]
-    for query in ("", "search=che", f"finding={finding}", "rank=fid", "rank=nonsense", "page=99", "resolution=x"):
+    for query in (
+        "",
+        "search=che",
+        f"finding={finding}",
+        "search=clinic-a/ch",
+        "rank=fid",
+        "rank=nonsense",
+        "page=99",
+        "resolution=x",
+    ):
         assert "clinic-a/chest" in browser.get(f"/?{query}").content.decode(), query
     for query in ("search=zebra", "finding=Unheard", "family=none", "resolution=7"):
         text = browser.get(f"/?{query}").content.decode()
@@ -44,6 +55,22 @@ def test_a_generators_page_shows_measures_commands_and_digests(browser, revision
     assert revision.sha in text and revision.files.get(path="config.json").sha256 in text
     assert "HF_ENDPOINT=http://localhost" in text and "simulated" in text
     assert browser.get("/clinic-a/none").status_code == 404
+
+
+def test_the_commands_on_the_pages_are_ones_that_the_program_takes(browser, revision, capsys) -> None:
+    from radcommons.cli import run
+    from radcommons.hub import drawing
+
+    drawing.draw.func(revision.pk, {revision.findings[0]: 1.0}, 3)
+    pages = [browser.get(f"/clinic-a/chest{rest}").content.decode() for rest in ("", "/draw?finding-0=20&seed=3")]
+    text = html.unescape(" ".join(pages)).replace("\\\n", " ")
+    commands = re.findall(r"^(?:<pre[^>]*><code>)?radcommons ([^\n<]+)", text, re.MULTILINE)
+    commands += re.findall(r"<code>radcommons ([^\n<]+)", text)
+    assert len(set(commands)) >= 3
+    for command in commands:
+        assert run([*shlex.split(command), "--help"]) == 0, command
+        assert "://" not in command or "http://localhost" in command
+    capsys.readouterr()
 
 
 def test_no_page_loads_anything_from_elsewhere_or_runs_a_script(browser, revision) -> None:
@@ -79,11 +106,22 @@ def test_films_are_drawn_by_the_worker_and_then_shown(browser, revision, monkeyp
 
 
 def test_one_drawing_waits_once_however_often_it_is_asked_for(browser, revision) -> None:
+    from django.utils import timezone
     from django_tasks_db.models import DBTaskResult
 
-    for _ in range(3):
-        browser.get("/clinic-a/chest/draw?seed=5")
-    assert DBTaskResult.objects.filter(queue_name="drawings").count() == 1
+    from radcommons.hub import drawing
+
+    def ask(times: int) -> int:
+        for _ in range(times):
+            browser.get("/clinic-a/chest/draw?seed=5")
+        return DBTaskResult.objects.filter(queue_name="drawings").count()
+
+    assert ask(3) == 1
+    task = DBTaskResult.objects.get(queue_name="drawings")
+    task.claim("a worker")
+    assert ask(3) == 1
+    DBTaskResult.objects.update(started_at=timezone.now() - 2 * drawing.LONGEST)
+    assert ask(3) == 2  # its worker was killed
 
 
 def test_members_see_their_deposits_and_nobody_elses(revision, as_user, bert, browser) -> None:
@@ -103,7 +141,8 @@ def test_a_token_is_shown_once_and_can_be_revoked_by_its_owner_only(anna, bert, 
     text = re.search(r"RADCOMMONS_HUB_TOKEN=(\S+?)<", made.content.decode())[1]
     assert Token.valid(text).name == "laptop" and text not in client.get("/tokens").content.decode()
     number = Token.objects.get(name="laptop").pk
-    assert as_user("bert").post("/tokens", {"revoke": str(number)}).status_code == 404
+    for wrong in (as_user("bert").post("/tokens", {"revoke": str(number)}), client.post("/tokens", {"revoke": "x"})):
+        assert wrong.status_code == 404
     client.post("/tokens", {"revoke": str(number)})
     assert Token.valid(text) is None
     other = client.post("/tokens", {"organisation": "clinic-b", "name": "x", "scope": "deposit"})

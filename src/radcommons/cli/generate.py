@@ -6,7 +6,7 @@ from typing import Literal
 
 import typer
 
-from radcommons.cli.output import AsJson, Cluster, bar, seed_option, show
+from radcommons.cli.output import AsJson, Cluster, StudyDate, bar, seed_option, show
 from radcommons.errors import SettingRefused
 from radcommons.settings import require_once
 
@@ -32,12 +32,7 @@ def generate(
         "--precision",
         help="bf16 = mixed precision: other grey levels on other machines; auto = bf16 if it is found to be fast here.",
     ),
-    study_date: str | None = typer.Option(
-        None,
-        "--study-date",
-        metavar="DATE",
-        help="Study date of DICOM files: YYYY-MM-DD, today (the day the set was started; default) or none.",
-    ),
+    study_date: str | None = StudyDate,
     cluster: str | None = Cluster,
     as_json: bool = AsJson,
 ) -> None:

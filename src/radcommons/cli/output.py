@@ -26,6 +26,12 @@ Cluster = typer.Option(
 )
 Config = typer.Option(None, "--config", help="A TOML file of settings instead of a preset.")
 Set = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a setting, e.g. seed=1; may be repeated.")
+StudyDate = typer.Option(
+    None,
+    "--study-date",
+    metavar="DATE",
+    help="Study date of DICOM files: YYYY-MM-DD, today (the day the set was started; default) or none.",
+)
 TrainingsAtATime = typer.Option(
     None, "--workers", min=1, help="Trainings at the same time, one core each. Default: all cores; 1 on a GPU."
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from radcommons.cli.output import AsJson, Cluster, Set, bar, show
+from radcommons.cli.output import AsJson, Cluster, Set, StudyDate, bar, show
 
 EPILOG = """
 radcommons pool pool.toml --out pooled
@@ -21,12 +21,7 @@ def pool(
     out: Path = typer.Option(..., "--out", help="Folder of the set; the same command continues an unfinished set."),
     set_: list[str] = Set,
     dry_run: bool = typer.Option(False, "--dry-run", help="Say who would draw what, and draw nothing."),
-    study_date: str | None = typer.Option(
-        None,
-        "--study-date",
-        metavar="DATE",
-        help="Study date of DICOM files: YYYY-MM-DD, today (the day the set was started; default) or none.",
-    ),
+    study_date: str | None = StudyDate,
     cluster: str | None = Cluster,
     as_json: bool = AsJson,
 ) -> None:

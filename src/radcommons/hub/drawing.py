@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models import Q
 from django.utils import timezone
 from django_tasks import TaskResultStatus, task
 from django_tasks_db.models import DBTaskResult
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 QUEUE = "drawings"
 FILMS = 8
 MOST_WAITING = 20  # drawings; more visitors are asked to come back
+LONGEST = timedelta(minutes=1)  # a drawing; after that its worker is dead
 KEPT = timedelta(days=2)
 LOADED = 4  # generators in memory
 STEPS = 20  # of a label from 0 to 1
@@ -48,7 +50,8 @@ def wanted(revision: Revision, labels: Mapping[str, float], seed: int) -> bool:
     name = drawing_name(revision, labels, seed)
     if default_storage.exists(name):
         return True
-    waiting = DBTaskResult.objects.filter(queue_name=QUEUE, status=TaskResultStatus.READY)
+    lately = Q(status=TaskResultStatus.RUNNING, started_at__gt=timezone.now() - LONGEST)  # not of a killed worker
+    waiting = DBTaskResult.objects.filter(Q(status=TaskResultStatus.READY) | lately, queue_name=QUEUE)
     if waiting.filter(args_kwargs__args=[revision.pk, dict(labels), seed]).exists():
         return False
     if waiting.count() >= MOST_WAITING:

@@ -38,7 +38,6 @@ from radcommons.packages.contents import AUDIT, CONFIG, FINDINGS, WEIGHTS
 from radcommons.policy.judge import judge
 from radcommons.records import (
     AuditReport,
-    AuditResults,
     FindingsRecord,
     GateFigures,
     GateLine,
@@ -126,8 +125,7 @@ def examine(
 
 def audit_lines(audit: AuditReport, rules: GateRules) -> tuple[Judgement, Iterator[GateLine]]:
     """The site's audit by the hub's own rules; the site's verdict does not count."""
-    results = AuditResults.model_validate({name: getattr(audit, name) for name in AuditResults.model_fields})
-    judgement = judge(results, rules.policy)
+    judgement = judge(audit, rules.policy)
     return judgement, _audit_lines(audit, judgement, rules)
 
 

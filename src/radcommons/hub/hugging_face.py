@@ -89,6 +89,16 @@ def listed() -> QuerySet[Revision]:
     )
 
 
+def searched(chosen: QuerySet[Revision], words: str) -> QuerySet[Revision]:
+    """Those whose name, or whose organisation's, has the words; "ORG/NAME" looks in one organisation."""
+    organisation, slash, name = words[:LONGEST_SEARCH].partition("/")
+    if slash:
+        return chosen.filter(generator__organisation__name=organisation, generator__name__icontains=name)
+    return chosen.filter(
+        Q(generator__name__icontains=organisation) | Q(generator__organisation__name__icontains=organisation)
+    )
+
+
 @protocol
 def models(request: HttpRequest) -> HttpResponse:
     """`list_models`: search, filter by tags and author, order, pages by the header Link."""
@@ -98,14 +108,7 @@ def models(request: HttpRequest) -> HttpResponse:
     chosen = listed().order_by(order, "-id")
     if author := request.GET.get("author"):
         chosen = chosen.filter(generator__organisation__name=author)
-    if words := request.GET.get("search", "")[:LONGEST_SEARCH]:
-        organisation, slash, name = words.partition("/")
-        if slash:
-            chosen = chosen.filter(generator__organisation__name=organisation, generator__name__icontains=name)
-        else:
-            chosen = chosen.filter(
-                Q(generator__name__icontains=words) | Q(generator__organisation__name__icontains=words)
-            )
+    chosen = searched(chosen, request.GET.get("search", ""))
     tags = {tag for given in request.GET.getlist("filter") for tag in given.split(",") if tag}
     if len(tags) > MOST_TAGS:
         raise NotHere(400, "BadRequest", f"filter by at most {MOST_TAGS} tags")

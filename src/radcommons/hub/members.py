@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from radcommons.hub.deposit import LONGEST_REASON
 from radcommons.hub.models import Deposit, Generator, LogEntry, Membership, Organisation, Token
 from radcommons.hub.publishing import withdraw_generator
 
@@ -46,7 +47,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
     """Make and revoke tokens; a new one is shown once."""
     mine, shown = Organisation.objects.filter(members=request.user), ""
     if request.method == "POST" and "revoke" in request.POST:
-        token = get_object_or_404(Token, pk=request.POST["revoke"][:12], user=request.user)
+        token = get_object_or_404(Token, pk=number(request.POST["revoke"], 0), user=request.user)
         token.revoked = timezone.now()
         token.save()
         LogEntry.add(request.user.get_username(), "token revoked", token.organisation, name=token.name)
@@ -57,9 +58,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
         scope = request.POST.get("scope", "")
         if scope not in Token.Scope.values:
             raise Http404
-        asked = request.POST.get("days", "")
-        days = int(asked[:4]) if asked.isascii() and asked.isdecimal() else DAYS[0]
-        name = request.POST.get("name", "").strip()[:100] or "unnamed"
+        days = number(request.POST.get("days", ""), DAYS[0])
+        name = text(request, "name", most=100) or "unnamed"
         _, shown = Token.make(
             days=min(DAYS[1], max(1, days)), organisation=organisation, user=request.user, name=name, scope=scope
         )
@@ -89,7 +89,7 @@ def withdraw(request: HttpRequest, organisation: str, name: str) -> HttpResponse
     if not (request.user.is_staff or is_member(request, found.organisation)):
         raise Http404
     if request.method == "POST" and found.withdrawn is None:
-        reason = request.POST.get("reason", "").strip()[:2000]
+        reason = text(request, "reason", most=LONGEST_REASON)
         if request.POST.get("typed") == found.reference and reason:
             withdraw_generator(found, request.user.get_username(), reason)
             return redirect("generator", organisation, name)
@@ -100,3 +100,13 @@ def withdraw(request: HttpRequest, organisation: str, name: str) -> HttpResponse
 def is_member(request: HttpRequest, organisation: Organisation) -> bool:
     """Whether the user belongs to an organisation."""
     return Membership.objects.filter(organisation=organisation, user=request.user).exists()
+
+
+def text(request: HttpRequest, field: str, *, most: int) -> str:
+    """What a form says in a field, on one line and without what no database keeps."""
+    return " ".join(request.POST.get(field, "").replace("\0", " ").split())[:most]
+
+
+def number(written: str, otherwise: int) -> int:
+    """A number of a form, or another if it is none."""
+    return int(written[:9]) if written.isascii() and written.isdecimal() else otherwise

@@ -11,6 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from radcommons.errors import RadCommonsError
 from radcommons.hub import publishing
+from radcommons.hub.deposit import LONGEST_REASON
+from radcommons.hub.members import text
 from radcommons.hub.models import Deposit, LogEntry, Organisation, Reference
 
 SHOWN = 100
@@ -50,7 +52,7 @@ def log(request: HttpRequest) -> HttpResponse:
 def publish(request: HttpRequest, deposit_id: str) -> HttpResponse:
     """Publish a deposit that the gate refused; the reason is public."""
     found = get_object_or_404(Deposit, pk=deposit_id, state=Deposit.State.REFUSED)
-    reason = request.POST.get("reason", "").strip()[:2000]
+    reason = text(request, "reason", most=LONGEST_REASON)
     if not reason:
         messages.error(request, "Nothing was published: give a reason, which everybody can read.")
         return redirect("deposit-page", deposit_id)

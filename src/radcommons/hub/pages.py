@@ -9,16 +9,17 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
 from radcommons.hub import drawing
-from radcommons.hub.hugging_face import listed
+from radcommons.hub.hugging_face import SORTS, listed, searched
 from radcommons.hub.models import Generator, Revision
 
 A_PAGE = 24
-RANKINGS = {  # value in the address: words, order
-    "newest": ("newest first", ("-published", "-id")),
-    "fid": ("lowest Frechet distance (FID)", ("fid", "-published")),
-    "coverage": ("highest coverage", ("-coverage", "-published")),
-    "recall": ("highest recall", ("-recall", "-published")),
-    "downloads": ("most fetched", ("-downloads", "-published")),
+NEWEST = "createdAt"
+RANKINGS = {  # of the orders in SORTS, in words
+    NEWEST: "newest first",
+    "fid": "lowest Frechet distance (FID)",
+    "coverage": "highest coverage",
+    "recall": "highest recall",
+    "downloads": "most fetched",
 }
 FILTERS = ("family", "resolution", "license")  # fields of a revision
 
@@ -26,11 +27,8 @@ FILTERS = ("family", "resolution", "license")  # fields of a revision
 @require_safe
 def generators(request: HttpRequest) -> HttpResponse:
     """The list: search, filters, ranking."""
-    chosen, asked = listed(), {name: request.GET.get(name, "") for name in ("search", "finding", *FILTERS, "rank")}
-    if asked["search"]:
-        chosen = chosen.filter(generator__name__icontains=asked["search"]) | chosen.filter(
-            generator__organisation__name__icontains=asked["search"]
-        )
+    asked = {name: request.GET.get(name, "") for name in ("search", "finding", *FILTERS, "rank")}
+    chosen = searched(listed(), asked["search"])
     if asked["finding"]:
         chosen = chosen.filter(tags__tag=asked["finding"])
     if asked["family"]:
@@ -39,8 +37,8 @@ def generators(request: HttpRequest) -> HttpResponse:
         chosen = chosen.filter(resolution=int(asked["resolution"][:9]))
     if asked["license"]:
         chosen = chosen.filter(license=asked["license"])
-    _, order = RANKINGS.get(asked["rank"], RANKINGS["newest"])
-    page = Paginator(chosen.order_by(*order), A_PAGE).get_page(request.GET.get("page"))
+    order = SORTS[asked["rank"] if asked["rank"] in RANKINGS else NEWEST]
+    page = Paginator(chosen.order_by(order, "-id"), A_PAGE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
     return render(
@@ -50,7 +48,7 @@ def generators(request: HttpRequest) -> HttpResponse:
             "page": page,
             "asked": asked,
             "query": query.urlencode(),
-            "rankings": {key: words for key, (words, _) in RANKINGS.items()},
+            "rankings": RANKINGS,
             "choices": [(name, asked[name], _values(name)) for name in FILTERS],
             "findings": _findings(),
         },
@@ -80,7 +78,6 @@ def generator(request: HttpRequest, organisation: str, name: str) -> HttpRespons
             "morphs": [f.path for f in files if f.path.startswith("morph/") and f.path.endswith(".png")],
             "maps": [f.path for f in files if f.path.startswith("map/")],
             "address": request.build_absolute_uri("/").rstrip("/"),
-            "host": request.get_host(),
         },
     )
 
@@ -91,9 +88,8 @@ def draw(request: HttpRequest, organisation: str, name: str) -> HttpResponse:
     revision = _newest(organisation, name)
     if revision is None:
         return redirect("generator", organisation, name)
-    labels = {finding: _slider(request.GET.get(f"finding-{n}")) for n, finding in enumerate(revision.findings)}
-    seed = _number(request.GET.get("seed"), most=drawing.SEEDS - 1)
-    asked, state = {finding: value for finding, value in labels.items() if value}, "ready"
+    asked, seed = _asked(request, revision)
+    state = "ready"
     try:
         if not drawing.wanted(revision, asked, seed):
             state = "waiting"
@@ -105,7 +101,7 @@ def draw(request: HttpRequest, organisation: str, name: str) -> HttpResponse:
         {
             "revision": revision,
             "generator": revision.generator,
-            "sliders": [(n, finding, labels[finding]) for n, finding in enumerate(revision.findings)],
+            "sliders": [(n, finding, asked.get(finding, 0.0)) for n, finding in enumerate(revision.findings)],
             "seed": seed,
             "next_seed": (seed + 1) % drawing.SEEDS,
             "most": drawing.SEEDS - 1,
@@ -126,9 +122,7 @@ def drawn(request: HttpRequest, organisation: str, name: str) -> HttpResponse:
     revision = _newest(organisation, name)
     if revision is None:
         raise Http404
-    labels = {finding: _slider(request.GET.get(f"finding-{n}")) for n, finding in enumerate(revision.findings)}
-    seed = _number(request.GET.get("seed"), most=drawing.SEEDS - 1)
-    file = drawing.drawing_name(revision, {f: v for f, v in labels.items() if v}, seed)
+    file = drawing.drawing_name(revision, *_asked(request, revision))
     if not default_storage.exists(file):
         raise Http404
     return FileResponse(default_storage.open(file), content_type="image/png")
@@ -177,9 +171,11 @@ def _newest(organisation: str, name: str) -> Revision | None:
     return listed().filter(generator__organisation__name=organisation, generator__name=name).first()
 
 
-def _slider(text: str | None) -> float:
-    """A label's value in [0, 1], on one of the slider's steps."""
-    return _number(text, most=drawing.STEPS) / drawing.STEPS
+def _asked(request: HttpRequest, revision: Revision) -> tuple[dict[str, float], int]:
+    """The labels above 0, each in (0, 1] on one of the slider's steps, and the seed."""
+    steps = {f: _number(request.GET.get(f"finding-{n}"), most=drawing.STEPS) for n, f in enumerate(revision.findings)}
+    labels = {finding: step / drawing.STEPS for finding, step in steps.items() if step}
+    return labels, _number(request.GET.get("seed"), most=drawing.SEEDS - 1)
 
 
 def _number(text: str | None, *, most: int) -> int:

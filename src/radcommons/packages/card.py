@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from radcommons.errors import KeyRefused, SettingRefused
+from radcommons.errors import ExtraMissing, SettingRefused
 from radcommons.pages import render_text
 from radcommons.records import (
     AuditReport,
@@ -27,7 +27,7 @@ try:
     import yaml
     from huggingface_hub import EvalResult, ModelCardData
 except ModuleNotFoundError:
-    raise KeyRefused("packages need the extra 'hub'; run: pip install 'radcommons[hub]'") from None
+    raise ExtraMissing("packages need", "hub") from None
 
 INTENDED_USE = (
     "Research and teaching: labelled synthetic chest radiographs to train or enlarge classifiers, above all for rare "

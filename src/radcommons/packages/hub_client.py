@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from radcommons.errors import GateRefused, HubRefused, KeyRefused, PackageRefused, PathInUse, PathMissing
+from radcommons.errors import ExtraMissing, GateRefused, HubRefused, PackageRefused, PathInUse, PathMissing
 from radcommons.files import full_disk_is_clear
 from radcommons.packages import signatures
 from radcommons.packages.contents import LARGEST, LARGEST_PICTURE, PICTURE, Package, names_in, open_package
@@ -30,7 +30,7 @@ try:
     from huggingface_hub import HfApi, get_session
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 except ModuleNotFoundError:
-    raise KeyRefused("a hub needs the extra 'hub'; run: pip install 'radcommons[hub]'") from None
+    raise ExtraMissing("a hub needs", "hub") from None
 
 TOKEN_VARIABLE = "RADCOMMONS_HUB_TOKEN"
 SECONDS = 60.0  # that an answer may take
@@ -232,11 +232,6 @@ def is_local(address: str) -> bool:
 def printable(text: str) -> str:
     """Text of a hub without what would control a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def address_of(host: str) -> str:
-    """The address of a hub by its name: https, but http on this machine."""
-    return f"{'http' if is_local(f'//{host}') else 'https'}://{host}"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from radcommons.errors import KeyRefused, PackageRefused, PathInUse, PathMissing
+from radcommons.errors import ExtraMissing, KeyRefused, PackageRefused, PathInUse, PathMissing
 from radcommons.files import write_whole
 from radcommons.folders import alone_in, holds_other_than
 from radcommons.packages.contents import REMEDY, SIGNATURE, names_in, require_contents
@@ -24,7 +24,7 @@ try:
     from cryptography.hazmat.primitives.asymmetric import ec
     from model_signing import hashing, signing, verifying
 except ModuleNotFoundError:
-    raise KeyRefused("packages need the extra 'hub'; run: pip install 'radcommons[hub]'") from None
+    raise ExtraMissing("packages need", "hub") from None
 
 logger = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ from radcommons.pictures import contact_sheet
 from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
 from radcommons.progress import Track, silent
-from radcommons.records import AuditReport, AuditResults, Explanation
+from radcommons.records import AuditReport, Explanation
 from radcommons.settings import preset_path
 
 COLUMNS = 8  # of a picture of samples
@@ -156,9 +156,8 @@ def audited(folder: Path, generator: Generator, rules: Policy) -> AuditReport:
         raise SettingRefused(
             f"{path} audits other weights ({report.subject}), not those of {generator.name}; audit {generator.name}"
         )
-    results = AuditResults.model_validate({k: getattr(report, k) for k in AuditResults.model_fields})
     settings = {**without_paths(report.settings), "policy": rules.model_dump(mode="json")}
-    return report.model_copy(update={"judgement": judge(results, rules), "settings": settings})
+    return report.model_copy(update={"judgement": judge(report, rules), "settings": settings})
 
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:

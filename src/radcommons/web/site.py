@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from filelock import FileLock
 
-from radcommons.errors import SettingRefused
+from radcommons.errors import ExtraMissing, SettingRefused
 from radcommons.folders import make_folder
 
 try:
@@ -21,7 +21,7 @@ try:
     from csp.constants import NONE, SELF
     from django.conf import settings
 except ModuleNotFoundError:
-    raise SettingRefused("a server needs the extra 'hub'; run: pip install 'radcommons[hub]'") from None
+    raise ExtraMissing("a server needs", "hub") from None
 
 SECRET_FILE = "secret.key"
 MIGRATION_LOCK = "migrate.lock"
