@@ -166,8 +166,10 @@ def test_only_the_operator_publishes_against_the_gate_and_the_reason_is_public(
     from radcommons.hub.tasks import refuse
 
     deposit = Deposit.objects.get(pk=deposited(packaged, anna, "chest")["id"])
-    refuse(deposit, {"passed": False, "reasons": ["recall: too low"], "lines": []})
-    assert "recall: too low" in as_user("anna").get(f"/deposits/{deposit.pk}").content.decode()
+    line = {"rule": "recall", "limit": "at least 0.09", "found": "0.01", "outcome": "not met"}
+    refuse(deposit, {"passed": False, "reasons": ["recall: too low"], "statement": "Refused: recall.", "lines": [line]})
+    shown = as_user("anna").get(f"/deposits/{deposit.pk}").content.decode()
+    assert "recall: too low" in shown and "Refused: recall." in shown and "at least 0.09" in shown
     address = f"/operator/deposits/{deposit.pk}/publish"
     assert as_user("anna").post(address, {"reason": "please"}).status_code == 302
     assert browser.get("/clinic-a/chest").status_code == 404
