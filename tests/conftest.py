@@ -26,7 +26,7 @@ from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator
 from radcommons.packages.card import CardWords
 from radcommons.packages.contents import Package, open_package
 from radcommons.packages.signatures import new_keys
-from radcommons.packages.writing import Contents, write_package
+from radcommons.packing import Contents, write_package
 from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
 from radcommons.records import (

@@ -61,6 +61,10 @@ class PackageRefused(BadInput):
     """A folder is not a generator package, is damaged, or is not what was signed."""
 
 
+class AnotherKey(PackageRefused):
+    """A package is signed with another key than the one that was named."""
+
+
 class ExtraMissing(BadInput):
     """An optional part of the installation is missing."""
 

@@ -1,7 +1,9 @@
 """The signals that ask a command to stop, from a terminal, a scheduler or a person."""
 
 import contextlib
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -54,3 +56,12 @@ def ignored_by_new_processes() -> Iterator[None]:
         if stack.enter_context(handlers_kept()):
             ignore_stop_signals()
         yield
+
+
+_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def ends_with_parent() -> None:
+    """Between fork and exec: the new process is asked to end when its parent ends, however that ends; on Linux only."""
+    if _LIBRARY is not None:
+        _LIBRARY.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -117,7 +117,11 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path) -> None
 def test_half_way_there_is_no_package_and_the_same_command_begins_again(
     command: list[str], tmp_path: Path, start, number: int
 ) -> None:
-    started = start([sys.executable, "-m", "radcommons", *command])
+    code = (
+        "import sys, time; from radcommons import cli, packing; "
+        "packing._draw_samples = lambda *_: time.sleep(600); sys.exit(cli.run(sys.argv[1:]))"
+    )  # it stays half-way until the signal comes
+    started = start([sys.executable, "-c", code, *command])
     started.wait_until((tmp_path / "package.partial" / "package.partial" / "generator.safetensors").exists)
     os.kill(started.process.pid, number)
     status = started.end()[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from radcommons.audit import planted
+from radcommons.demo import hub
 from radcommons.demo import story as demo
 from radcommons.errors import PathInUse
 from radcommons.synthetic.reading import SyntheticSet
@@ -36,6 +37,22 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 PRESET = "demo-32"
+RULES = """
+images = 100
+images_per_finding = 8
+pairs = 50
+repeats = "off"
+label_effect = "off"
+ms_ssim_least = "off"
+ms_ssim_most = "off"
+ms_ssim_tolerance = "off"
+[policy]
+better_than_controls = false
+precision = "off"
+recall = "off"
+coverage = "off"
+ms_ssim_excess = "off"
+"""  # nothing about quality: the generators are worthless
 SMALL_SITE = 260  # patients
 
 
@@ -66,6 +83,9 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
         )
         patch.setattr(demo, "AUDIT_SIZES", (*sizes, "inversion_steps=2", "sheet_images=2"))
         patch.setattr(planted, "OVERFITTED_STEPS", 10)
+        rules = tmp_path_factory.mktemp("rules") / "gate.toml"
+        rules.write_text(RULES)
+        patch.setattr(hub, "GATE", rules)
         few = (
             "repeats=2",
             "bootstrap_samples=200",
@@ -87,6 +107,22 @@ def test_the_demo_ends_in_a_report_and_a_pooled_set(demo_folder: Path) -> None:
     result = json.loads((demo_folder / "demo.json").read_text())
     assert {s["site"] for s in result["sites"]} == {"A", "B"}
     assert all(s["images_seen"] == 320 for s in result["sites"])
+
+
+def test_the_pool_comes_from_the_hub_through_its_gate(demo_folder: Path) -> None:
+    published = json.loads((demo_folder / "hub.json").read_text())
+    pooled = SyntheticSet.open(demo_folder / "synthetic")
+    assert [g["reference"] for g in pooled.provenance["generators"]] == [one["reference"] for one in published]
+    assert all(line["outcome"] != "not met" for one in published for line in one["lines"])
+    page = Page((demo_folder / "report.html").read_text(encoding="utf-8"))
+    for one in published:
+        assert one["reference"] in page.text and all(line["rule"] in page.text for line in one["lines"])
+    fetched = demo_folder / "user" / "generators"
+    weights = {path.read_bytes() for path in fetched.rglob("generator.safetensors")}
+    assert weights == {(demo_folder / f"run-{s}/generator/generator.safetensors").read_bytes() for s in "ab"}
+    package = {path.name for path in (demo_folder / "package-a").iterdir()}
+    assert package == {"LICENSE", "README.md", "audit.json", "config.json", "findings.json", "generator.safetensors",
+                       "model.sig", "samples"}  # fmt: skip
 
 
 def test_the_page_is_self_contained(demo_folder: Path) -> None:

@@ -25,7 +25,7 @@ from radcommons.models.generator import Generator
 from radcommons.models.generator_files import save_generator
 from radcommons.packages.card import CardWords
 from radcommons.packages.signatures import new_keys, sign
-from radcommons.packages.writing import Contents, write_package
+from radcommons.packing import Contents, write_package
 from radcommons.policy.settings import Policy
 from radcommons.records import (
     AuditReport,

@@ -24,7 +24,9 @@ radcommons audit downloaded-set stores/site-a --out audits/downloaded --preset q
 
 def audit(
     subject: Path = typer.Argument(
-        metavar="GENERATOR|SET", help="A run, a generator package, or a folder of synthetic images with labels.csv."
+        metavar="GENERATOR|SET",
+        help="A run, the folder of a package, hub://HOST/ORG/NAME@REVISION, hf://ORG/NAME@REVISION, or a folder of "
+        "synthetic images with labels.csv.",
     ),
     store: Path = typer.Argument(help="The store whose films must not leak; its test part is held out."),
     out: Path = typer.Option(..., "--out", help="Folder of the audit; the same command continues a stopped one."),

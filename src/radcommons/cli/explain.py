@@ -7,7 +7,7 @@ from typing import Literal
 import typer
 
 from radcommons.cli.option_groups import with_option_groups
-from radcommons.cli.output import AsJson, bar, seed_option, show
+from radcommons.cli.output import AsJson, GeneratorArgument, bar, seed_option, show
 from radcommons.records import Explanation
 
 app = typer.Typer(no_args_is_help=True, help="What a generator has learned: interpolation, maps, correlations.")
@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="What a generator has learned: inte
 class Options:
     """The options of every command."""
 
-    generator: Path = typer.Argument(metavar="GENERATOR", help="A run, or the folder of a generator package.")
+    generator: Path = GeneratorArgument
     out: Path = typer.Option(..., "--out", help="Folder of the results; every command adds to the same page.")
     audit: Path | None = typer.Option(None, "--audit", help="Folder of this generator's audit, to show on the page.")
     seed: int = seed_option("Same seed, same latent vectors as in 'radcommons generate'.")

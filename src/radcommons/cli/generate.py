@@ -6,7 +6,7 @@ from typing import Literal
 
 import typer
 
-from radcommons.cli.output import AsJson, Cluster, StudyDate, bar, seed_option, show
+from radcommons.cli.output import AsJson, Cluster, GeneratorArgument, StudyDate, bar, seed_option, show
 from radcommons.errors import SettingRefused
 from radcommons.settings import require_once
 
@@ -14,11 +14,13 @@ EPILOG = """
 radcommons generate runs/site-a --out synthetic -n 1000 --balanced
 
 radcommons generate runs/site-a --out effusions -n 100 --label Effusion=1 --label Cardiomegaly=0.5 --format dicom
+
+radcommons generate hub://hub.example.org/clinic-a/chest-64 --out synthetic -n 1000
 """
 
 
 def generate(
-    generator: Path = typer.Argument(help="A run, or the folder of a generator package."),
+    generator: Path = GeneratorArgument,
     out: Path = typer.Option(..., "--out", help="Folder of the set; the same command continues an unfinished set."),
     n: int = typer.Option(..., "-n", "--number", help="Number of images."),
     label: list[str] = typer.Option(
@@ -47,7 +49,7 @@ def generate(
 
     day = read_study_date(study_date, format)
     choice = LabelChoice(_labels(label) if label else None, balanced)
-    opened = Generator.load(generator, precision=begun_precision(out, precision))
+    opened = Generator.load(generator, precision=begun_precision(out, precision), track=bar)
     choice.check(opened.findings)
     with open_cluster(cluster) if cluster else nullcontext() as team:
         drawn = write_set(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import typer
 
+from radcommons.cli import package as package_commands
 from radcommons.cli.output import AsJson, show
 
 app = typer.Typer(help="Run a hub of generators, or use one.", no_args_is_help=True)
@@ -239,6 +240,14 @@ Host = typer.Option(
 )
 
 
+OrNone = typer.Option(
+    None, "--hub", envvar="RADCOMMONS_HUB", help="Address of the hub, unless the generator's name begins with it."
+)
+Named = typer.Argument(
+    metavar="GENERATOR", help="ORG/NAME[@REVISION] of the hub, or hub://HOST/ORG/NAME[@REVISION], or hf://ORG/NAME."
+)
+
+
 @app.command("push")
 def push(
     package: Path = typer.Argument(help="A package, from 'radcommons package'."),
@@ -279,15 +288,16 @@ def search(
 
 @app.command("show")
 def show_generator(
-    generator: str = typer.Argument(metavar="ORG/NAME[@REVISION]", help="A generator of the hub."),
-    hub: str = Host,
+    generator: str = Named,
+    hub: str | None = OrNone,
     as_json: bool = AsJson,
 ) -> None:
     """Show what a hub knows of a generator."""
     from radcommons.packages.hub_client import Hub, printable
+    from radcommons.packages.references import parse
 
-    name, _, revision = generator.partition("@")
-    found = Hub(hub).show(name, revision or "main")
+    asked = parse(generator, hub)
+    found = Hub(asked.address).show(asked.generator, asked.revision)
     about = found["radcommons"]
     lines = (
         f"{found['id']}@{found['sha']}",
@@ -301,25 +311,54 @@ def show_generator(
 
 @app.command("pull")
 def pull(
-    generator: str = typer.Argument(metavar="ORG/NAME[@REVISION]", help="A generator of the hub."),
+    generator: str = Named,
     out: Path = typer.Option(..., "--out", help="Folder of the package; the same command continues."),
-    hub: str = Host,
+    hub: str | None = OrNone,
     key: Path | None = typer.Option(
-        None, "--key", help="The site's public key; default: the one that is registered at the hub."
+        None,
+        "--key",
+        help="The site's public key, trusted from now on; default: one that is trusted already, at first the hub's.",
     ),
     as_json: bool = AsJson,
 ) -> None:
     """Fetch a package and check every file and its signature."""
+    from radcommons.cli.output import bar
     from radcommons.packages.hub_client import Hub
+    from radcommons.packages.references import parse
 
-    name, _, revision = generator.partition("@")
-    package = Hub(hub).pull(name, out, revision=revision or "main", public_key=key)
+    asked = parse(generator, hub)
+    package = Hub(asked.address).pull(asked.generator, out, revision=asked.revision, public_key=key, track=bar)
     show(
-        {"out": str(out), "generator": name, "weights_sha256": package.config.weights_sha256},
-        f"{out}: {name}, whole and signed"
-        + ("" if key else "; the key is the one that the hub names: compare it with what the site published"),
+        {"out": str(out), "generator": asked.generator, "weights_sha256": package.config.weights_sha256},
+        f"{out}: {asked.generator}, whole and signed"
+        + ("" if key else "; by a key that the hub named: compare it with what the site published"),
         as_json,
     )
+
+
+@app.command("mirror")
+def mirror(
+    out: Path = typer.Option(..., "--out", help="Folder to carry to a machine without a network."),
+    hub: str = Host,
+    finding: list[str] = typer.Option([], "--finding", help="A finding that a generator must know; may be repeated."),
+    as_json: bool = AsJson,
+) -> None:
+    """Fetch every generator of a hub; elsewhere, RADCOMMONS_HOME=FOLDER lets hub://... work without a network."""
+    import os
+
+    from radcommons.cli.output import bar
+    from radcommons.packages.references import fetch_all
+    from radcommons.packages.trusted_keys import VARIABLE
+
+    os.environ[VARIABLE] = str(out)
+    found = fetch_all(hub, finding, bar)
+    lines = [*found, f"{out}: {len(found)} generators; on the other machine set {VARIABLE} to this folder"]
+    show(
+        {"out": str(out), "generators": {name: str(place) for name, place in found.items()}}, "\n".join(lines), as_json
+    )
+
+
+app.command("verify", epilog=package_commands.VERIFY_EPILOG)(package_commands.verify)
 
 
 @app.command("withdraw")

@@ -38,6 +38,12 @@ TrainingsAtATime = typer.Option(
 AsJson = typer.Option(False, "--json", help="Print one JSON object on stdout, and nothing else on stdout.")
 
 
+GeneratorArgument = typer.Argument(
+    metavar="GENERATOR",
+    help="A run, the folder of a package, hub://HOST/ORG/NAME@REVISION or hf://ORG/NAME@REVISION.",
+)
+
+
 def seed_option(help: str) -> Any:
     """The option --seed, the same for every command."""
     return typer.Option(0, "--seed", callback=checked_seed, help=help)

@@ -55,7 +55,7 @@ def package(
     from radcommons.models.generator import Generator
     from radcommons.packages.card import INTENDED_USE, CardWords
     from radcommons.packages.contents import names_in
-    from radcommons.packages.writing import Contents, shipped_rules, write_package
+    from radcommons.packing import Contents, shipped_rules, write_package
     from radcommons.policy.settings import Policy
 
     words = CardWords(
@@ -98,7 +98,7 @@ def verify(
     from radcommons.packages.contents import open_package
     from radcommons.packages.signatures import fingerprint
     from radcommons.packages.signatures import verify as verify_signature
-    from radcommons.packages.writing import shipped_rules
+    from radcommons.packing import shipped_rules
     from radcommons.policy.judge import judge
     from radcommons.policy.settings import Policy
 

@@ -35,7 +35,7 @@ def pool(
 
     settings = PoolSettings.load(spec, set_)
     day = read_study_date(study_date, settings.format)
-    opened = Pool(settings)
+    opened = Pool(settings, track=bar)
     drawn = 0
     if not dry_run:
         with open_cluster(cluster) if cluster else nullcontext() as team:

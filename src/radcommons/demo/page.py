@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from radcommons.audit.flow import PAGE
 from radcommons.audit.page import ATTACKS
 from radcommons.data.store import Store
+from radcommons.demo.hub import Published
 from radcommons.experiments.report import figure
 from radcommons.models.generator import Generator
 from radcommons.pages import drawing, picture, plot, render_page
@@ -89,6 +90,7 @@ class DemoResult(BaseModel):
     sites: list[SiteResult]
     effects: list[LabelEffect]
     audits: list[AuditResult]
+    published: list[Published]
     experiment: ExperimentResult
     seconds: dict[str, float]
 
@@ -103,6 +105,10 @@ class DemoResult(BaseModel):
             f"with a median AUROC of {auroc:.2f} (0.5 = chance)",
             *(f"audit at hospital {a.site}: privacy {a.privacy}. {a.statement}" for a in self.audits),
             *(f"audit at hospital {a.site}: quality {a.quality}. {a.quality_statement}" for a in self.audits),
+            *(
+                f"hub: {p.reference.partition('@')[0]} passed the gate, {len(p.lines)} rules in {p.seconds:.0f} seconds"
+                for p in self.published
+            ),
             f"do synthetic films help a third hospital? {self.experiment.sentence}",
             f"open {self.report}",
         ]
@@ -122,6 +128,7 @@ def render(result: DemoResult, stores: list[Store], generators: list[Generator],
         for site, store, generator, run in zip(result.sites, stores, generators, runs, strict=True)
     ]
     effects = {(e.finding, e.site): e for e in result.effects}
+    found = {(line["rule"], p.site): line for p in result.published for line in p.lines}
     findings = dict.fromkeys(e.finding for e in result.effects)
     return render_page(
         "demo.html.j2",
@@ -129,6 +136,9 @@ def render(result: DemoResult, stores: list[Store], generators: list[Generator],
         hospitals=hospitals,
         findings=findings,
         effects=effects,
+        rules={line["rule"]: line["limit"] for p in result.published for line in p.lines},
+        found=found,
+        hub=Path(result.report).parent / "hub",
         experiment=plot(figure(result.experiment), "AUC of every arm of the experiment, with intervals"),
     )
 

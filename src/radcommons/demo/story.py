@@ -1,5 +1,5 @@
-"""The demo: two simulated hospitals each train and audit a generator, the generators draw one pooled set, and a third
-hospital tests whether synthetic films help it. One page shows the results.
+"""The demo: two simulated hospitals each train and audit a generator and deposit it in a hub, from which one pooled set
+is drawn, and a third hospital tests whether synthetic films help it. One page shows the results.
 
 Every step calls the same public function as the command line, so an interrupted demo continues.
 """
@@ -18,6 +18,7 @@ from radcommons.classify.training_data import open_split
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.demo import page
+from radcommons.demo.hub import deposit_and_draw
 from radcommons.demo.page import AuditResult, DemoResult, LabelEffect, SiteResult
 from radcommons.experiments.enrich import enrich
 from radcommons.experiments.settings import EnrichSettings
@@ -26,11 +27,10 @@ from radcommons.files import write_whole
 from radcommons.folders import alone_in, claim
 from radcommons.gan import training
 from radcommons.gan.recipes import load_settings
-from radcommons.models.generator import Generator, LabelChoice
+from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import Explanation
 from radcommons.settings import override, preset_path, read_toml
-from radcommons.synthetic.sampling import write_set
 
 SITES = ("A", "B")
 PATIENTS = 400
@@ -99,12 +99,18 @@ def run_demo(
                 f"audit at hospital {site}", audit.run, run, store, folder, settings=sizes, controls=True, track=track
             )
             audits.append(AuditResult.of(site, report, folder))
-        pooled = out / "synthetic"
-        balanced = LabelChoice(balanced=True)
-        clock.time(
-            "synthetic films", write_set, generators, pooled, POOLED_IMAGES, choice=balanced, seed=1, track=track
-        )
         small_site = simulate_films(out, SMALL_SITE, small_site_patients, clock, track)
+        pooled = out / "synthetic"
+        published = clock.time(
+            "packages, hub and pooled set",
+            deposit_and_draw,
+            out,
+            [(site, run, out / f"audit-{site.lower()}") for site, run in zip(SITES, runs, strict=True)],
+            Store.open(small_site),
+            pooled,
+            POOLED_IMAGES,
+            track=track,
+        )
         enriched = override(read_toml(preset_path("enrich", "demo")), EXPERIMENT_SIZES)
         asked = EnrichSettings.parse({**enriched, "store": small_site, "generators": runs}, source="preset demo")
         step = f"experiment at hospital {SMALL_SITE}"
@@ -136,6 +142,7 @@ def run_demo(
             sites=sites,
             effects=effects,
             audits=audits,
+            published=published,
             experiment=experiment,
             seconds=clock.seconds,
         )

@@ -66,7 +66,9 @@ class EnrichSettings(ExperimentSettings):
     """
 
     store: Path = Field(description="the local site's store; relative paths begin where the command runs")
-    generators: tuple[Path, ...] = Field(min_length=1, description="generators to draw from, in equal shares")
+    generators: tuple[Path, ...] = Field(
+        min_length=1, description="generators to draw from, in equal shares: folders, or names of a hub"
+    )
     finding: str = Field("Pneumonia", description="the rare finding")
     real_images: int = Field(1_000, ge=4, description="films of the local set")
     real_positives: int = Field(50, ge=1, description="of them with the finding")

@@ -130,7 +130,7 @@ def explain(
         FindingUnknown, SettingRefused, PathInUse, GeneratorRefused, and errors of the store, the boxes or the audit;
         all before anything is drawn.
     """
-    generator = Generator.load(reference, precision=kept(precision, read_request(out / RECORD)))
+    generator = Generator.load(reference, precision=kept(precision, read_request(out / RECORD)), track=track)
     sets = choose(generator, findings, every=every)
     regions, extractor = NO_REGIONS, None
     if interpolation is not None:
@@ -174,7 +174,7 @@ def correlate(
     """
     if n < FEWEST_IMAGES:
         raise SettingRefused(f"n is {n}; a correlation needs {FEWEST_IMAGES} or more images per label")
-    generator = Generator.load(reference, precision=kept(precision, read_request(out / RECORD)))
+    generator = Generator.load(reference, precision=kept(precision, read_request(out / RECORD)), track=track)
     loaded = Classifier.load(classifier)
     shown = parse_pairs(pairs, common_findings(generator, loaded))
     with _folder(out, generator, audit) as folder:

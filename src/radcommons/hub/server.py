@@ -1,9 +1,7 @@
 """Run the hub: its web server, its worker, and its accounts."""
 
-import ctypes
 import logging
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from radcommons.folders import PRIVATE
+from radcommons.signals import ends_with_parent
 from radcommons.web.site import Site, migrate, open_site
 
 logger = logging.getLogger(__name__)
@@ -161,12 +160,6 @@ def worker_beside(data: Path, database: str | None, queue_name: str = "all") -> 
 
 
 def _start_worker(data: Path, database: str | None, queue_name: str) -> subprocess.Popen[bytes]:
-    library = ctypes.CDLL(None)
-
-    def ends_with_parent() -> None:
-        if sys.platform == "linux":
-            library.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-
     environment = {**os.environ, **({DATABASE_VARIABLE: database} if database else {})}  # no password in `ps`
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
     command = [sys.executable, "-m", "radcommons", "hub", "worker", "--data", str(data), "--queue", queue_name]

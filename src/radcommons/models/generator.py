@@ -23,6 +23,7 @@ from radcommons.findings import NO_FINDING
 from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import Family, FamilyConfig, Sampler, bf16_sampler
 from radcommons.models.generator_files import load_generator
+from radcommons.packages.references import local_folder
 from radcommons.precision import Precision
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, GeneratorRecord
@@ -148,20 +149,25 @@ class Generator:
     precision: Precision = field(default="fp32", kw_only=True)  # in which it draws
 
     @classmethod
-    def load(cls, reference: Path | str, device: str | None = None, precision: str = "fp32") -> Self:
-        """Open a run's or a package's folder; on the GPU where there is one, unless told otherwise.
+    def load(
+        cls, reference: Path | str, device: str | None = None, precision: str = "fp32", track: Track = silent
+    ) -> Self:
+        """Open a generator; on the GPU where there is one, unless told otherwise.
 
         Args:
+            reference: a run's or a package's folder, hub://HOST/ORG/NAME@REVISION or hf://ORG/NAME@REVISION.
             precision: "fp32", "bf16" or "auto", the faster one here; in bf16 an image is not the same
                 everywhere, and differs from that in fp32 by less than a grey level on average.
+            track: shows how far a generator that lies elsewhere has come.
         Raises:
-            PathMissing, GeneratorRefused: with the next step.
+            PathMissing, GeneratorRefused, HubRefused, PackageRefused: with the next step.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        network, record, findings = load_generator(Path(reference), chosen)
+        folder = local_folder(reference, track)
+        network, record, findings = load_generator(folder, chosen)
         family = FAMILIES[record.architecture]
         drawn_in = family.precision(precision, chosen)
-        return cls(network, record, findings, chosen, Path(reference), precision=drawn_in)
+        return cls(network, record, findings, chosen, folder, precision=drawn_in)
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from radcommons.files import whole_folder
 from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import FamilyConfig
 from radcommons.models.weights import load_network, save_network
+from radcommons.packages.references import local_folder
 from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record
 
 PATIENTS_FILE = "patients.json"
@@ -62,10 +63,10 @@ def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> boo
 def load_generator(
     reference: Path, device: torch.device | str = "cpu"
 ) -> tuple[nn.Module, GeneratorRecord, FindingsRecord]:
-    """Read a run's or a package's generator.
+    """Read the generator of a run, a package or a reference (`packages.references`).
 
     Raises:
-        PathMissing, GeneratorRefused: the message says what is wrong and what to do.
+        PathMissing, GeneratorRefused, HubRefused, PackageRefused: the message says what is wrong and what to do.
     """
     folder = _folder(reference)
     record = _read_record(folder / "config.json", GeneratorRecord)
@@ -103,8 +104,9 @@ def _read_patients(folder: Path) -> PatientsRecord | None:
 
 
 def _folder(reference: Path) -> Path:
+    reference = local_folder(reference)
     if not reference.exists():
-        raise PathMissing(f"{reference} does not exist; name a run or a generator package")
+        raise PathMissing(f"{reference} does not exist; name a run, a generator package or hub://HOST/ORG/NAME")
     for folder in (reference / RUN_SUBFOLDER, reference):
         if (folder / "config.json").is_file():
             return folder

@@ -5,19 +5,20 @@ Everything that is fetched is checked, file by file and by its signature, before
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from radcommons.errors import ExtraMissing, GateRefused, HubRefused, PackageRefused, PathInUse, PathMissing
+from radcommons.errors import AnotherKey, ExtraMissing, GateRefused, HubRefused, PackageRefused, PathInUse, PathMissing
 from radcommons.files import full_disk_is_clear
 from radcommons.packages import signatures
 from radcommons.packages.contents import LARGEST, LARGEST_PICTURE, PICTURE, Package, names_in, open_package
+from radcommons.packages.trusted_keys import keys_of, trust, trusted
 from radcommons.progress import Advance, Track, silent
 from radcommons.records import sha256_file
 
@@ -29,6 +30,7 @@ try:
     import httpx2
     from huggingface_hub import HfApi, get_session
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import tqdm
 except ModuleNotFoundError:
     raise ExtraMissing("a hub needs", "hub") from None
 
@@ -36,7 +38,9 @@ TOKEN_VARIABLE = "RADCOMMONS_HUB_TOKEN"
 SECONDS = 60.0  # that an answer may take
 TRIES = 5  # of a request, where the connection breaks: for half a minute
 BETWEEN_LOOKS = 2.0  # seconds, at a deposit that is being examined
+MOST_LISTED = 1_000  # by a hub, in one answer
 AWAY = (502, 503, 504)
+NOT_OURS = (".gitattributes",)  # which Hugging Face adds to what lies there
 
 
 class HubAway(HubRefused):
@@ -45,6 +49,14 @@ class HubAway(HubRefused):
 
 class HubBusy(HubRefused):
     """Something else came first; the state of the deposit says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """A file of a revision: bytes, and its digest where the hub names it; the signature names it in any case."""
+
+    size: int
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +94,25 @@ class Hub:
         found: dict[str, Any] = self._call("GET", path).json()
         return found
 
-    def pull(self, generator: str, out: Path, *, revision: str = "main", public_key: Path | None = None) -> Package:
+    @property
+    def name(self) -> str:
+        """Host and port, as a name of a folder."""
+        return urlsplit(self.address).netloc.replace(":", "_")
+
+    def pull(
+        self,
+        generator: str,
+        out: Path,
+        *,
+        revision: str = "main",
+        public_key: Path | None = None,
+        track: Track = silent,
+    ) -> Package:
         """Fetch a package into a folder and check it; files that are there already are not fetched again.
 
         Args:
-            public_key: of the site; by default the one that is registered at the hub, so that who controls the hub
-                decides. Compare its fingerprint with what the site published.
+            public_key: of the site; it is trusted from now on. By default one that is trusted already or, where none
+                is, the one that is registered at the hub, which is trusted from then on.
         Raises:
             HubRefused: the hub does not answer, or has no such generator, or it was withdrawn.
             PackageRefused: what came is damaged or not signed by the key.
@@ -96,38 +121,72 @@ class Hub:
         about = self.show(generator, revision)
         files = self._files(generator, about["sha"])
         _require_room_for(files, out)
-        with _clear(self.address), full_disk_is_clear(out):
+        total = sum(file.size for file in files.values())
+        with track("Downloading", total=total, unit="bytes") as advance, _clear(self.address), full_disk_is_clear(out):
             HfApi(endpoint=self.address, token=False).snapshot_download(
-                _named(generator), revision=about["sha"], local_dir=out, allow_patterns=list(files)
+                _named(generator),
+                revision=about["sha"],
+                local_dir=out,
+                allow_patterns=list(files),
+                tqdm_class=_bar_into(advance),
             )
         shutil.rmtree(out / ".cache", ignore_errors=True)  # in which Hugging Face's client keeps what it knows
-        for name, digest in files.items():
-            if not (out / name).is_file() or sha256_file(out / name) != digest:
+        for name, file in files.items():
+            if not (out / name).is_file() or file.sha256 not in (None, sha256_file(out / name)):
                 (out / name).unlink(missing_ok=True)
                 raise PackageRefused(f"{out / name} came damaged; run the same command again")
         package = open_package(out)
+        organisation = generator.partition("/")[0]
         if public_key is not None:
             signatures.verify(out, public_key)
-            return package
-        with tempfile.TemporaryDirectory() as folder:
-            registered = Path(folder) / "registered.pem"
-            registered.write_text(self.key_of(about), encoding="utf-8")
-            signatures.verify(out, registered)
+            trust(self.name, organisation, public_key)
+        elif trusted(self.name, organisation):
+            self.verify(generator, out)
+        else:
+            with self._registered(about) as registered:
+                signatures.verify(out, registered)
+                trust(self.name, organisation, registered)
         return package
 
-    def key_of(self, about: Mapping[str, Any]) -> str:
-        """The public key that is registered at the hub for a revision, as PEM."""
-        pem: str = self._call("GET", f"/api/keys/{quote(about['radcommons']['key_fingerprint'], safe='')}").text
-        return pem
+    def verify(self, generator: str, package: Path) -> None:
+        """Raise PackageRefused unless a package is signed by a key of its organisation that is trusted here."""
+        organisation = generator.partition("/")[0]
+        keys = trusted(self.name, organisation)
+        for key in keys:
+            with suppress(AnotherKey):
+                return signatures.verify(package, key)
+        raise PackageRefused(
+            f"{generator} is not signed with a key that is trusted for {organisation} "
+            f"({keys_of(self.name, organisation)}); ask the site whether its key is new, and name it: "
+            f"radcommons hub pull {generator} --hub {self.address} --key FILE --out FOLDER"
+        )
 
-    def _files(self, generator: str, sha: str) -> dict[str, str]:
-        """Digest of every file of a revision; raises PackageRefused for one that does not belong in a package."""
-        listed = self._call("GET", f"/api/models/{_named(generator)}/tree/{quote(sha, safe='')}").json()
-        files = {file["path"]: file["lfs"]["oid"] for file in listed}
+    @contextmanager
+    def _registered(self, about: Mapping[str, Any]) -> Iterator[Path]:
+        """The public key that is registered at the hub for a revision, in a file."""
+        if "radcommons" not in about:
+            raise PackageRefused(
+                f"{self.address} registers no keys; ask the site for its public key, and name it once: "
+                f"radcommons hub pull {about['id']} --hub {self.address} --key FILE --out FOLDER"
+            )
+        fingerprint = quote(about["radcommons"]["key_fingerprint"], safe="")
+        with TemporaryDirectory() as folder:
+            (Path(folder) / "registered.pem").write_text(self._call("GET", f"/api/keys/{fingerprint}").text)
+            yield Path(folder) / "registered.pem"
+
+    def _files(self, generator: str, sha: str) -> dict[str, "_Offered"]:
+        """The files of a revision; raises PackageRefused for one that does not belong in a package."""
+        path = f"/api/models/{_named(generator)}/tree/{quote(sha, safe='')}"
+        listed = self._call("GET", path, params={"recursive": "true"}).json()
+        files = {}
         for file in listed:
-            most = LARGEST_PICTURE if PICTURE.fullmatch(file["path"]) else LARGEST.get(file["path"], -1)
+            name = file["path"]
+            if file["type"] != "file" or name in NOT_OURS:
+                continue
+            most = LARGEST_PICTURE if PICTURE.fullmatch(name) else LARGEST.get(name, -1)
             if not 0 <= file["size"] <= most:
-                raise PackageRefused(f"{self.address} offers {file['path']!r}, which does not belong in a package")
+                raise PackageRefused(f"{self.address} offers {name!r}, which does not belong in a package")
+            files[name] = _Offered(file["size"], file["lfs"]["oid"] if "lfs" in file else None)
         return files
 
     # ---- what members do ----
@@ -151,9 +210,12 @@ class Hub:
             for name, file in files.items():
                 self._upload(about, package / name, name, file["size"], advance)
         about = self._patiently("POST", f"/api/deposits/{about['id']}/submit").json()
-        while wait and about["state"] in ("submitted", "examining"):
-            time.sleep(BETWEEN_LOOKS)
-            about = self.deposit(about["id"])
+        if wait:
+            with track("Examining", total=1, unit="deposits") as advance:
+                while about["state"] in ("submitted", "examining"):
+                    time.sleep(BETWEEN_LOOKS)
+                    about = self.deposit(about["id"])
+                advance(1)
         if about["state"] == "refused":
             raise GateRefused(f"{generator} was refused: {printable('; '.join(about['verdict']['reasons']))}")
         return Deposited(about["id"], about["state"], about["verdict"], about["revision"])
@@ -222,6 +284,21 @@ class Hub:
         if answer.status_code >= 400:
             raise HubRefused(f"{self.address}: {_reasons(answer)}")
         return answer
+
+
+def _bar_into(advance: Advance) -> type[tqdm]:
+    """What Hugging Face's client takes for a progress bar: it hands the bytes on."""
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            self._counts = settings.get("unit") == "B" and "Reconstructing" in str(settings.get("desc"))
+            super().__init__(*args, **{**settings, "disable": True})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> None:
+            if self._counts:
+                advance(int(n or 0))
+
+    return Bar
 
 
 def is_local(address: str) -> bool:

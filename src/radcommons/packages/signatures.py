@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from radcommons.errors import ExtraMissing, KeyRefused, PackageRefused, PathInUse, PathMissing
+from radcommons.errors import AnotherKey, ExtraMissing, KeyRefused, PackageRefused, PathInUse, PathMissing
 from radcommons.files import write_whole
 from radcommons.folders import alone_in, holds_other_than
 from radcommons.packages.contents import REMEDY, SIGNATURE, names_in, require_contents
@@ -106,7 +106,7 @@ def verify(folder: Path, public_key: Path) -> None:
     except Exception as error:  # a damaged signature raises whatever its parser does
         reason = str(error)
         if "Key mismatch" in reason:
-            raise PackageRefused(
+            raise AnotherKey(
                 f"{folder} is signed with another key than {public_key}; ask the site for its key"
             ) from None
         if reason.startswith("Signature mismatch"):

@@ -9,8 +9,8 @@ from radcommons.cluster.address import Cluster
 from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
 from radcommons.findings import NO_FINDING, canonical_or_none
 from radcommons.models.generator import Batch, FindingCounts, Generator, LabelChoice
+from radcommons.packages.references import is_reference, pinned
 from radcommons.pool.audits import require_audits
-from radcommons.pool.references import local_folder
 from radcommons.pool.settings import PoolGenerator, PoolSettings
 from radcommons.pool.shares import Labels, balanced_labels, images_of_each
 from radcommons.pool.stream import PoolStream
@@ -28,11 +28,12 @@ class Pool:
         plan: which generator draws which images, for what.
     """
 
-    def __init__(self, settings: PoolSettings, *, device: str | None = None) -> None:
+    def __init__(self, settings: PoolSettings, *, device: str | None = None, track: Track = silent) -> None:
         """Open the generators of a specification and decide who draws what; nothing is drawn yet.
 
         Args:
             device: where to draw; by default a GPU if there is one.
+            track: shows how far generators that lie elsewhere have come.
         Raises:
             PathMissing, GeneratorRefused: a generator cannot be opened.
             FindingUnknown, SettingRefused: the specification does not fit the generators.
@@ -40,7 +41,7 @@ class Pool:
         """
         self.settings = settings
         self.generators = tuple(
-            Generator.load(local_folder(each.reference), device, settings.precision) for each in settings.generator
+            Generator.load(each.reference, device, settings.precision, track) for each in settings.generator
         )
         require_audits(settings, self.generators)
         self.plan = _plan(settings, self.generators)
@@ -133,6 +134,7 @@ def _plan(settings: PoolSettings, generators: Sequence[Generator]) -> SetPlan:
         choice.check(generator.findings)
         entry: dict[str, Any] = {
             **provenance_entry(generator),
+            **({"reference": pinned(asked.reference)} if is_reference(asked.reference) else {}),
             "images": stop - first,
             "label_choice": choice.describe(),
             "findings": list(own),

@@ -29,7 +29,10 @@ class QualityFloor(Settings):
 class PoolGenerator(Settings):
     """One generator of a pool, and how many images it draws for what."""
 
-    reference: str = Field(description="a run or the folder of a package; relative paths begin where the command runs")
+    reference: str = Field(
+        description="a run, the folder of a package (relative paths begin where the command runs), "
+        "`hub://HOST/ORG/NAME@REVISION` or `hf://ORG/NAME@REVISION`"
+    )
     weight: float | None = Field(
         None,
         gt=0,

@@ -94,7 +94,7 @@ def open_subject(reference: Path, store: Store, *, precision: str = "fp32", trac
         FindingUnknown, SettingRefused: its findings or its resolution are not the store's, or its images too small.
         TooFewImages: a set with less than the measures of quality need.
     """
-    subject = _set(reference, store, track) if is_image_set(reference) else _generator(reference, precision)
+    subject = _set(reference, store, track) if is_image_set(reference) else _generator(reference, precision, track)
     unknown = [finding for finding in subject.findings if finding not in store.findings]
     if unknown:
         common = [finding for finding in subject.findings if finding in store.findings]
@@ -130,8 +130,8 @@ def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None
     return critic.requires_grad_(False).eval(), state["manifest_sha256"]
 
 
-def _generator(reference: Path, precision: str) -> Subject:
-    generator = Generator.load(reference, precision=precision)
+def _generator(reference: Path, precision: str, track: Track) -> Subject:
+    generator = Generator.load(reference, precision=precision, track=track)
     bad = [name for name, value in generator.network.state_dict().items() if not bool(value.isfinite().all())]
     if bad:
         raise GeneratorRefused(f"{reference}: weight {bad[0]} holds a value that is not a number; train it again")

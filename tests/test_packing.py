@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from radcommons import packing
 from radcommons.audit.settings import AuditSettings
 from radcommons.errors import GateRefused, KeyRefused, PackageRefused, PathInUse, PathMissing, SettingRefused
 from radcommons.models.generator import Generator
-from radcommons.packages import signatures, writing
+from radcommons.packages import signatures
 from radcommons.packages.contents import names_in, open_package
-from radcommons.packages.writing import PATHS_IN_SETTINGS, audited, shipped_rules, without_paths
+from radcommons.packing import PATHS_IN_SETTINGS, audited, shipped_rules, without_paths
 from radcommons.policy.settings import Policy
 from radcommons.records import AuditReport
 
@@ -24,7 +25,7 @@ NEEDED = [
     "samples/Effusion.png", "samples/No_finding.png", "samples/Pleural_Thickening.png", "samples/overview.png",
 ]  # fmt: skip
 TOO_STRICT = Policy(detection_limit=0.001)
-VERSION_1 = Path(__file__).parents[1] / "records" / "audit-version-1.json"
+VERSION_1 = Path(__file__).parent / "records" / "audit-version-1.json"
 
 
 def edited_audit(audited_run, folder: Path, **changes: object) -> Path:
@@ -205,15 +206,15 @@ def test_what_a_kill_left_is_in_nobodys_way_and_goes(pack, tmp_path: Path) -> No
 def test_a_wrong_key_or_license_is_found_before_anything_is_drawn(
     pack, tmp_path: Path, keys, audited_run, words, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_draw_samples", None)
+    monkeypatch.setattr(packing, "_draw_samples", None)
     with pytest.raises(PathMissing, match="is not a file; give the text of the license"):
         pack(tmp_path / "package", license_file=tmp_path / "none")
     with pytest.raises(KeyRefused, match="is not a private key"):
-        writing.write_package(
+        packing.write_package(
             audited_run.run,
             audited_run.audit,
             tmp_path / "package",
-            writing.Contents(words, tmp_path / "none"),
+            packing.Contents(words, tmp_path / "none"),
             private_key=keys.public,
             rules=Policy(),
         )
@@ -239,10 +240,10 @@ def test_samples_have_a_row_for_each_finding_and_one_bar(audited_run, tmp_path: 
 
     def track(description: str, *, total: int, done: int = 0, unit: str = "images") -> Any:
         opened.append(total)
-        return writing.silent(description, total=total)
+        return packing.silent(description, total=total)
 
     generator = Generator.load(audited_run.run, device="cpu")
-    writing._draw_samples(generator, tmp_path / "samples", track)
+    packing._draw_samples(generator, tmp_path / "samples", track)
     assert opened == [48]
     with Image.open(tmp_path / "samples" / "overview.png") as overview:
         assert overview.height == 3 * 130 + 2
@@ -254,7 +255,7 @@ def test_a_finding_cannot_name_a_file_elsewhere(audited_run, tmp_path: Path) -> 
     generator = Generator.load(audited_run.run, device="cpu")
     renamed = generator.findings_record.model_copy(update={"findings": ("../../x", "a/b c")})
     (tmp_path / "deep").mkdir()
-    writing._draw_samples(replace(generator, findings_record=renamed), tmp_path / "deep" / "samples", writing.silent)
+    packing._draw_samples(replace(generator, findings_record=renamed), tmp_path / "deep" / "samples", packing.silent)
     assert names_in(tmp_path) == [f"deep/samples/{n}.png" for n in ("No_finding", "______x", "a_b_c", "overview")]
 
 
