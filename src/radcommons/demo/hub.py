@@ -31,6 +31,7 @@ from radcommons.pool.pool import Pool
 from radcommons.pool.settings import PoolSettings
 from radcommons.progress import Track
 from radcommons.records.reference import FEWEST_FILMS
+from radcommons.settings import preset_path
 from radcommons.signals import ends_with_parent
 
 LICENSE = """CC0 1.0 Universal
@@ -41,7 +42,7 @@ https://creativecommons.org/publicdomain/zero/1.0/
 COMMAND = (sys.executable, "-m", "radcommons", "hub")
 SECONDS_TO_START = 120
 RESULT = "hub.json"
-GATE: Path | None = None  # rules of the gate, by default those that RadCommons ships
+GATE = preset_path("gate", "demo")
 
 
 class Published(BaseModel):
@@ -76,8 +77,8 @@ def deposit_and_draw(
         statistics, extractor = out / "reference.npz", load_extractor("efficientnet-lite0")
         reference_statistics(films, extractor, parts=PARTS, sides=films.resolutions[-1:], track=track).save(statistics)
         _operate(out / "hub", "reference", statistics, "--name", "hospital-c")
-    if GATE is not None:
-        shutil.copyfile(GATE, out / "hub" / "gate.toml")
+    (out / "hub").mkdir(exist_ok=True)
+    shutil.copyfile(GATE, out / "hub" / "gate.toml")
     for site, run, audit in sites:
         _package(out, site, run, audit, track)
     with _home(out / "user"), _running(out / "hub", out / "hub.log") as address:
