@@ -74,7 +74,9 @@ OF_METRICS = frozenset({"numpy", "scipy"})
 ONLY_IN = {  # who may import what an extra brings
     "flwr": frozenset({"federated"}),
     **dict.fromkeys(("cryptography", "model_signing", "huggingface_hub", "yaml"), frozenset({"packages", "hub"})),
-    **dict.fromkeys(("django", "django_tasks", "django_tasks_db", "csp", "axes"), frozenset({"web", "hub"})),
+    **dict.fromkeys(
+        ("django", "django_tasks", "django_tasks_db", "csp", "axes", "django_otp", "segno"), frozenset({"web", "hub"})
+    ),
     **dict.fromkeys(("gunicorn", "prometheus_client"), frozenset({"web", "hub"})),
 }
 

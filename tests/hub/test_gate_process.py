@@ -86,6 +86,19 @@ def test_a_crash_is_a_verdict(
     assert why in verdict.statement
 
 
+def test_a_server_on_the_same_cores_goes_before_the_examination() -> None:
+    code = """
+import os
+from radcommons.hub.gate_process import limit
+from radcommons.hub.gate_settings import GateRules
+before = os.nice(0)
+limit(GateRules())
+print(os.nice(0) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 0
+
+
 def test_no_secret_of_the_hub_is_in_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "of the hub")
     monkeypatch.setenv("RADCOMMONS_WEIGHTS", "weights")

@@ -193,6 +193,54 @@ def test_a_card_with_script_in_it_is_sent_as_bytes_that_no_browser_runs(
     assert page.status_code == 200 and b"<script>alert" not in page.content
 
 
+def statements(ask: Any) -> list[str]:
+    """The SQL that an action sends."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as captured:
+        ask()
+    return [query["sql"] for query in captured.captured_queries]
+
+
+def test_a_read_takes_one_or_two_statements_and_reads_no_long_field_that_it_does_not_show(browser, revision) -> None:
+    wanted = {
+        "/api/models/clinic-a/chest/revision/main": (2, {"summary"}),
+        "/api/models/clinic-a/chest/tree/main": (1, set()),
+        resolve(revision, "generator.safetensors"): (1, set()),
+    }
+    for address, expected in wanted.items():
+        sent = statements(lambda address=address: browser.head(address))
+        assert (len(sent), {n for n in ("summary", "verdict") if any(f'"{n}"' in one for one in sent)}) == expected
+
+
+def test_a_list_sorts_numbers_and_then_reads_the_rows_of_one_page(browser, published, packaged: Path, anna) -> None:
+    for name in ("first", "second", "third"):
+        published(packaged, anna, name)
+    for address in ("/api/models?limit=2&filter=Effusion&sort=fid", "/api/models?cursor=1&search=clinic"):
+        order, rows = statements(lambda address=address: browser.get(address))
+        assert "summary" not in order and "ORDER BY" in order and "LIMIT" in order
+        assert "summary" in rows and "verdict" not in rows and "ORDER BY" not in rows
+
+
+def test_the_gate_is_told_what_the_hub_has_by_names_digests_and_fingerprints_alone(
+    browser, published, packaged: Path, anna, deposited
+) -> None:
+    from radcommons.hub.examination import known
+    from radcommons.hub.models import Deposit, Revision
+
+    revision = published(packaged, anna, "first")
+    Revision.objects.update(verdict={**revision.verdict, "fingerprint": "AAAA"})
+    deposit = Deposit.objects.get(pk=deposited(packaged, anna, "second", submit=False)["id"])
+    (other,) = known(deposit)
+    assert (other.name, other.weights_sha256) == ("clinic-a/first", revision.weights_sha256)
+    assert other.fingerprint == "AAAA"
+    (sent,) = statements(lambda: known(deposit))
+    assert "summary" not in sent
+    deposit.name = "first"
+    assert known(deposit) == []
+
+
 def test_a_key_is_shown_as_it_was_registered(browser, revision, keys) -> None:
     fingerprint = browser.get("/api/models/clinic-a/chest").json()["radcommons"]["key_fingerprint"]
     assert browser.get(f"/api/keys/{fingerprint}").content == keys.public.read_bytes()

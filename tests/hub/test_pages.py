@@ -50,6 +50,22 @@ def test_the_list_shows_a_generator_by_name_finding_and_rank(browser, revision) 
         assert "0 generators" in text and "No generator matches" in text, query
 
 
+def test_the_filters_offer_what_is_listed_and_are_worked_out_once(browser, revision, as_user) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            browser.get("/")
+        return len(captured.captured_queries)
+
+    option = f"<option>{revision.findings[0]}</option>"
+    assert option in browser.get("/").content.decode()
+    assert statements() == 4  # the count, the order, the rows, the newest entry of the log
+    as_user("anna").post("/clinic-a/chest/withdraw", {"typed": "clinic-a/chest", "reason": "a patient asked"})
+    assert option not in browser.get("/").content.decode()
+
+
 def test_a_generators_page_shows_measures_commands_and_digests(browser, revision) -> None:
     text = browser.get("/clinic-a/chest").content.decode()
     assert revision.sha in text and revision.files.get(path="config.json").sha256 in text

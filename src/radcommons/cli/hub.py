@@ -129,6 +129,21 @@ def link(
     show({"user": user, "welcome": path}, f"send {user} this link: ADDRESS-OF-THE-HUB{path}", as_json)
 
 
+@account.command("reset-second-factor")
+def reset_second_factor(
+    user: str = typer.Argument(help="User name, also the operator's."),
+    data: Path = Data,
+    database: str | None = Database,
+    as_json: bool = AsJson,
+) -> None:
+    """Turn a user's second factor off, for one who has lost the app and the recovery codes."""
+    _open(data, database)
+    from radcommons.hub import accounts
+
+    accounts.reset_second_factor(user)
+    show({"user": user, "second_factor": False}, f"{user} logs in with the password alone", as_json)
+
+
 @account.command("list")
 def list_accounts(data: Path = Data, database: str | None = Database, as_json: bool = AsJson) -> None:
     """List organisations with their members, tokens and keys."""

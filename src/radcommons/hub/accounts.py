@@ -19,6 +19,7 @@ from radcommons.extractors.reference_statistics import ReferenceStatistics
 from radcommons.hub.models import RESERVED, LogEntry, Membership, Organisation, Reference, SigningKey, Token, slug
 from radcommons.packages.signatures import fingerprint
 from radcommons.records import sha256_file
+from radcommons.web.second_factor import turn_off
 
 COMMAND = "the command line"
 OPERATOR = "operator"
@@ -77,6 +78,16 @@ def new_link(username: str) -> str:
         raise SettingRefused(f"there is no user {username}; add them with 'radcommons hub account add'")
     LogEntry.add(COMMAND, "link made", username)
     return invitation(user)
+
+
+def reset_second_factor(username: str) -> None:
+    """Let a user log in with the password alone, for one who has lost the app and the recovery codes."""
+    user = get_user_model().objects.filter(username=username).first()
+    if user is None:
+        raise SettingRefused(f"there is no user {username}; see 'radcommons hub account list'")
+    if not turn_off(user):
+        raise SettingRefused(f"{username} has no second factor")
+    LogEntry.add(COMMAND, "second factor reset", username)
 
 
 def add_token(username: str, organisation: str, *, name: str, scope: str, days: int) -> str:

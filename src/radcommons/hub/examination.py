@@ -49,13 +49,12 @@ def rules() -> GateRules:
 
 def known(deposit: Deposit) -> list[KnownDeposit]:
     """What the hub has already, but for earlier revisions of the same generator."""
-    others = Revision.objects.select_related("generator__organisation").filter(generator__withdrawn__isnull=True)
+    others = Revision.objects.filter(generator__withdrawn__isnull=True)
     others = others.exclude(generator__organisation=deposit.organisation, generator__name=deposit.name)
+    names = ("generator__organisation__name", "generator__name")
     return [
-        KnownDeposit(
-            name=revision.generator.reference,
-            weights_sha256=revision.weights_sha256,
-            fingerprint=(revision.verdict or {}).get("fingerprint"),
+        KnownDeposit(name=f"{organisation}/{name}", weights_sha256=weights_sha256, fingerprint=fingerprint)
+        for organisation, name, weights_sha256, fingerprint in others.values_list(
+            *names, "weights_sha256", "verdict__fingerprint"
         )
-        for revision in others
     ]

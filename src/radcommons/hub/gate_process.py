@@ -31,6 +31,7 @@ NO_MEMORY = ("MemoryError", "can't allocate memory", "Cannot allocate memory", "
 AGAIN = "submit it again; if that does not help, ask the operator of the hub"
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+NICENESS = 10  # so that requests come first where the server runs on the same cores
 WITH_NETWORK = 2  # exit status if the network must be off and is not
 
 
@@ -130,7 +131,8 @@ def give_up_network() -> bool:
 
 
 def limit(rules: GateRules) -> None:
-    """Limits of the system on this process; exceeding one ends it, or makes an allocation fail."""
+    """A low priority, and limits of the system on this process: exceeding one ends it, or an allocation fails."""
+    os.nice(NICENESS)
     memory = int(rules.memory_gib * 2**30)
     threads = sum(1 for _ in Path("/proc").glob("[0-9]*/task/[0-9]*")) + MORE_THREADS
     for kind, most in (

@@ -21,6 +21,7 @@ from radcommons.hub.models import Generator, Revision, RevisionFile, SigningKey
 from radcommons.packages.contents import WEIGHTS
 
 MAIN = "main"
+UNREAD = ("verdict",)  # of a revision: what its description and lists do not show
 MOST_LISTED = 1_000
 LAST_CURSOR = 10**9
 MOST_TAGS = 10  # each one joins a table
@@ -64,22 +65,40 @@ def protocol(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 def found(organisation: str, name: str, revision: str = MAIN) -> Revision:
     """A published revision by name, sha or "main"; raises NotHere."""
+    chosen = Revision.objects.select_related("generator__organisation").defer(*UNREAD)
+    published = next(iter(chosen.filter(**_named(organisation, name, revision))), None)
+    if published is None:
+        raise _absent(organisation, name, revision)
+    return published
+
+
+def files_of(organisation: str, name: str, revision: str) -> QuerySet[RevisionFile]:
+    """The files of a published revision, each with the revision's `sha`; none if it is not here."""
+    of_revision = {f"revision__{key}": value for key, value in _named(organisation, name, revision).items()}
+    return RevisionFile.objects.filter(**of_revision).annotate(sha=F("revision__sha"))
+
+
+def _named(organisation: str, name: str, revision: str) -> dict[str, Any]:
+    return {
+        "generator__organisation__name": organisation,
+        "generator__name": name,
+        "generator__withdrawn__isnull": True,
+        **({"latest": True} if revision == MAIN else {"sha": revision}),
+    }
+
+
+def _absent(organisation: str, name: str, revision: str) -> NotHere:
+    """Why a revision is not here."""
     generator = (
         Generator.objects.select_related("organisation").filter(organisation__name=organisation, name=name).first()
     )
     if generator is None:
-        raise NotHere(404, "RepoNotFound", f"there is no generator {organisation[:64]}/{name[:64]}")
+        return NotHere(404, "RepoNotFound", f"there is no generator {organisation[:64]}/{name[:64]}")
     if generator.withdrawn is not None:
         day = generator.withdrawn.date().isoformat()
-        raise NotHere(
-            410, "RepoWithdrawn", f"{generator} was withdrawn on {day}: {_one_line(generator.withdrawn_because)}"
-        )
-    wanted = Q(latest=True) if revision == MAIN else Q(sha=revision)
-    published = generator.revisions.filter(wanted).first()
-    if published is None:
-        raise NotHere(404, "RevisionNotFound", f"{generator} has no revision {revision[:64]}")
-    published.generator = generator
-    return published
+        because = _one_line(generator.withdrawn_because)
+        return NotHere(410, "RepoWithdrawn", f"{generator} was withdrawn on {day}: {because}")
+    return NotHere(404, "RevisionNotFound", f"{generator} has no revision {revision[:64]}")
 
 
 def listed() -> QuerySet[Revision]:
@@ -91,12 +110,21 @@ def listed() -> QuerySet[Revision]:
 
 def searched(chosen: QuerySet[Revision], words: str) -> QuerySet[Revision]:
     """Those whose name, or whose organisation's, has the words; "ORG/NAME" looks in one organisation."""
+    if not words:
+        return chosen
     organisation, slash, name = words[:LONGEST_SEARCH].partition("/")
     if slash:
         return chosen.filter(generator__organisation__name=organisation, generator__name__icontains=name)
     return chosen.filter(
         Q(generator__name__icontains=organisation) | Q(generator__organisation__name__icontains=organisation)
     )
+
+
+def rows_of(ordered: QuerySet[Revision], start: int, stop: int) -> list[Revision]:
+    """A part of a list. Numbers are sorted first, and only the part's rows, which are long, are read."""
+    numbers = list(ordered.values_list("pk", flat=True)[start:stop])
+    rows = Revision.objects.select_related("generator__organisation").defer(*UNREAD).in_bulk(numbers)
+    return [rows[number] for number in numbers if number in rows]
 
 
 @protocol
@@ -114,7 +142,7 @@ def models(request: HttpRequest) -> HttpResponse:
         raise NotHere(400, "BadRequest", f"filter by at most {MOST_TAGS} tags")
     for tag in tags:
         chosen = chosen.filter(tags__tag=tag)
-    page = list(chosen[start : start + limit + 1])
+    page = rows_of(chosen, start, start + limit + 1)
     response = JsonResponse([described(revision, files=False) for revision in page[:limit]], safe=False)
     if len(page) > limit:
         query = request.GET.copy()
@@ -132,7 +160,9 @@ def model(request: HttpRequest, organisation: str, name: str, revision: str = MA
 @protocol
 def tree(request: HttpRequest, organisation: str, name: str, revision: str) -> HttpResponse:
     """`list_repo_tree`: every file with its size and digest."""
-    files = found(organisation, name, revision).files.order_by("path")
+    files = list(files_of(organisation, name, revision).order_by("path"))
+    if not files:
+        found(organisation, name, revision)
     return JsonResponse(
         [
             {
@@ -151,15 +181,15 @@ def tree(request: HttpRequest, organisation: str, name: str, revision: str) -> H
 @protocol
 def resolve(request: HttpRequest, organisation: str, name: str, revision: str, path: str) -> HttpResponse:
     """A file, whole or a range of it."""
-    published = found(organisation, name, revision)
-    file = published.files.filter(path=path).first()
+    file = next(iter(files_of(organisation, name, revision).filter(path=path)), None)
     if file is None:
+        published = found(organisation, name, revision)
         raise NotHere(404, "EntryNotFound", f"{published.generator} has no file {path[:200]}")
     response = sent(request, file)
-    response["X-Repo-Commit"] = published.sha
+    response["X-Repo-Commit"] = file.sha
     if request.method == "GET" and path == WEIGHTS and response.status_code == 200:
         with suppress(OperationalError):  # a busy database loses a count, not a download
-            Revision.objects.filter(pk=published.pk).update(downloads=F("downloads") + 1)
+            Revision.objects.filter(pk=file.revision_id).update(downloads=F("downloads") + 1)
     return response
 
 

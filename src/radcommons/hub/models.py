@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
@@ -11,7 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 PAGES = "admin", "api", "compare", "deposits", "healthz", "hub", "login", "logout", "metrics", "operator", "static"
-RESERVED = frozenset((*PAGES, "tokens", "welcome"))  # no organisation has such a name
+RESERVED = frozenset((*PAGES, "second-factor", "tokens", "welcome"))  # no organisation has such a name
 TOKEN_MARK = "rc_"  # so that scanners of source code recognise one
 USE_NOTED_EVERY = timedelta(minutes=1)  # of a token
 FINGERPRINT = 64  # hexadecimal digits of SHA-256
@@ -138,9 +138,6 @@ class Revision(models.Model):
     family = models.CharField(max_length=32, db_index=True)
     resolution = models.IntegerField(db_index=True)
     license = models.CharField(max_length=64, db_index=True)
-    findings = models.JSONField()
-    summary = models.JSONField()
-    verdict = models.JSONField()
     overridden_by = models.CharField(max_length=150, blank=True)
     overridden_because = models.TextField(blank=True)
     downloads = models.IntegerField(default=0)
@@ -148,6 +145,9 @@ class Revision(models.Model):
     fid = models.FloatField(null=True)
     recall = models.FloatField(null=True)
     coverage = models.FloatField(null=True)
+    findings = models.JSONField()  # the long ones come last: SQLite reads a row from its beginning
+    summary = models.JSONField()
+    verdict = models.JSONField()
 
     class Meta:
         constraints = [
@@ -235,6 +235,11 @@ class LogEntry(models.Model):
 
     class Meta:
         ordering = ["-at", "-id"]
+
+    @classmethod
+    def newest(cls, *what: str) -> tuple[int, datetime] | None:
+        """Number and time of the newest entry of some kinds: while it is the same, nothing of the kinds was done."""
+        return cls.objects.filter(what__in=what).order_by("-id").values_list("id", "at").first()
 
     @classmethod
     def add(cls, who: str, what: str, about: object, **details: Any) -> None:

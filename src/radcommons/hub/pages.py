@@ -1,6 +1,7 @@
 """Pages of the hub that everybody can read."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from django.core.files.storage import default_storage
 from django.core.paginator import Paginator
@@ -9,8 +10,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
 from radcommons.hub import drawing
-from radcommons.hub.hugging_face import SORTS, listed, searched
-from radcommons.hub.models import Generator, Revision
+from radcommons.hub.hugging_face import SORTS, listed, rows_of, searched
+from radcommons.hub.models import Generator, LogEntry, Revision
 
 A_PAGE = 24
 NEWEST = "createdAt"
@@ -21,6 +22,8 @@ RANKINGS = {  # of the orders in SORTS, in words
     "recall": "highest recall",
     "downloads": "most fetched",
 }
+MOST_KNOWN = 500  # names that a page proposes
+NAMES = ("generator__organisation__name", "generator__name")
 FILTERS = ("family", "resolution", "license")  # fields of a revision
 
 
@@ -39,6 +42,8 @@ def generators(request: HttpRequest) -> HttpResponse:
         chosen = chosen.filter(license=asked["license"])
     order = SORTS[asked["rank"] if asked["rank"] in RANKINGS else NEWEST]
     page = Paginator(chosen.order_by(order, "-id"), A_PAGE).get_page(request.GET.get("page"))
+    page.object_list = rows_of(page.paginator.object_list, A_PAGE * (page.number - 1), A_PAGE * page.number)
+    known = choices(LogEntry.newest("published", "withdrawn"))
     query = request.GET.copy()
     query.pop("page", None)
     return render(
@@ -49,8 +54,8 @@ def generators(request: HttpRequest) -> HttpResponse:
             "asked": asked,
             "query": query.urlencode(),
             "rankings": RANKINGS,
-            "choices": [(name, asked[name], _values(name)) for name in FILTERS],
-            "findings": _findings(),
+            "choices": [(name, asked[name], known[name]) for name in FILTERS],
+            "findings": known["findings"],
         },
     )
 
@@ -142,7 +147,7 @@ def compare(request: HttpRequest) -> HttpResponse:
             "names": names,
             "pair": pair,
             "rows": rows,
-            "known": sorted(revision.generator.reference for revision in listed().order_by("-published")[:500]),
+            "known": sorted(map("/".join, listed().order_by("-published").values_list(*NAMES)[:MOST_KNOWN])),
         },
     )
 
@@ -186,12 +191,14 @@ def _decimal(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _values(field: str) -> list[str]:
-    return [str(value) for value in listed().order_by(field).values_list(field, flat=True).distinct()]
+@lru_cache(maxsize=1)
+def choices(newest: object) -> dict[str, list[str]]:
+    """What the filters offer: of each field, and of the findings, the values that listed generators have.
 
-
-def _findings() -> list[str]:
-    known: set[str] = set()
-    for findings in listed().values_list("findings", flat=True).distinct():
-        known |= set(findings)
-    return sorted(known)
+    Args:
+        newest: publication or withdrawal in the log; what was found is kept until there is a newer one.
+    """
+    rows = listed().order_by()
+    known = {name: sorted(rows.values_list(name, flat=True).distinct()) for name in FILTERS}
+    findings = {finding for some in rows.values_list("findings", flat=True).distinct() for finding in some}
+    return {**{name: list(map(str, values)) for name, values in known.items()}, "findings": sorted(findings)}

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from radcommons.hub import api_description, deposit, hugging_face, members, operators, pages
 
@@ -12,6 +13,7 @@ GENERATOR = "<str:organisation>/<str:name>"
 
 urlpatterns = [
     path("", include("radcommons.web.urls")),
+    path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True)),  # its own asks for no code
     path("admin/", admin.site.urls),
     path("", pages.generators, name="generators"),
     # ---- reads, as the Hugging Face Hub answers them ----

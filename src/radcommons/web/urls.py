@@ -4,11 +4,13 @@ from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfir
 from django.urls import path
 
 from radcommons.web.requests import healthz, metrics
+from radcommons.web.second_factor import LoginForm, page
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("metrics", metrics, name="metrics"),
-    path("login", LoginView.as_view(template_name="web/login.html"), name="login"),
+    path("login", LoginView.as_view(template_name="web/login.html", authentication_form=LoginForm), name="login"),
+    path("second-factor", page, name="second-factor"),
     path("logout", LogoutView.as_view(), name="logout"),
     path(
         "welcome/<uidb64>/<token>",

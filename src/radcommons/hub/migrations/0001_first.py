@@ -132,9 +132,6 @@ class Migration(migrations.Migration):
                 ("family", models.CharField(db_index=True, max_length=32)),
                 ("resolution", models.IntegerField(db_index=True)),
                 ("license", models.CharField(db_index=True, max_length=64)),
-                ("findings", models.JSONField()),
-                ("summary", models.JSONField()),
-                ("verdict", models.JSONField()),
                 ("overridden_by", models.CharField(blank=True, max_length=150)),
                 ("overridden_because", models.TextField(blank=True)),
                 ("downloads", models.IntegerField(default=0)),
@@ -148,6 +145,9 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.PROTECT, related_name="revisions", to="hub.generator"
                     ),
                 ),
+                ("findings", models.JSONField()),
+                ("summary", models.JSONField()),
+                ("verdict", models.JSONField()),
             ],
         ),
         migrations.CreateModel(
