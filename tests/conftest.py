@@ -290,16 +290,15 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(connections.settings["default"]["NAME"])
 
 
-@pytest.fixture
-def hub_data(migrated: Path, tmp_path: Path) -> Iterator[Path]:
-    """The folder of a new and empty hub, which Django takes for its own during the test."""
+@contextlib.contextmanager
+def hub_in(data: Path, empty: Path) -> Iterator[Path]:
+    """Make a new hub in a folder, from an empty database; Django takes it for its own until the end."""
     from django.conf import settings
     from django.db import connections
     from django.test import override_settings
 
-    data = tmp_path / "hub-data"
     data.mkdir()
-    shutil.copyfile(migrated, data / migrated.name)
+    shutil.copyfile(empty, data / empty.name)
     database = connections.settings["default"]
     connections.close_all()
     storages = {**settings.STORAGES}
@@ -309,12 +308,25 @@ def hub_data(migrated: Path, tmp_path: Path) -> Iterator[Path]:
     }
     quick = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     try:
-        database["NAME"] = str(data / migrated.name)
+        database["NAME"] = str(data / empty.name)
         with override_settings(RADCOMMONS_DATA=data, STORAGES=storages, PASSWORD_HASHERS=quick):
             yield data
     finally:
         connections.close_all()
-        database["NAME"] = str(migrated)
+        database["NAME"] = str(empty)
+
+
+@pytest.fixture
+def hub_data(migrated: Path, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a new and empty hub, which Django takes for its own during the test."""
+    with hub_in(tmp_path / "hub-data", migrated) as data:
+        yield data
+
+
+@pytest.fixture(scope="session")
+def new_hub(migrated: Path) -> Callable[[Path], contextlib.AbstractContextManager[Path]]:
+    """The same in a folder of one's choice, for tests that share a hub."""
+    return lambda data: hub_in(data, migrated)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ ALSO_COVERS = {
     "audit/test_reference.py": "cli/reference",
     "hub/test_deposit.py": "hub/staging",
     "hub/test_hugging_face.py": "hub/files hub/publishing hub/models hub/urls",
-    "hub/test_pages.py": "hub/admin hub/drawing hub/members hub/operators",
+    "hub/test_pages.py": "hub/admin hub/drawing hub/members hub/operators hub/package_texts",
     "hub/test_server.py": "cli/hub hub/accounts hub/apps hub/examination hub/migrations/0001_first "
     "hub/migrations/0002_log_is_append_only hub/tasks web/apps web/site web/storage",
     "packages/test_references.py": "packages/hub_client packages/trusted_keys",

@@ -42,10 +42,12 @@ def test_the_list_shows_a_generator_by_name_finding_and_rank(browser, revision) 
         "rank=fid",
         "rank=nonsense",
         "page=99",
+        "gate=passed",
+        "gate=nonsense",
         "resolution=x",
     ):
         assert "clinic-a/chest" in browser.get(f"/?{query}").content.decode(), query
-    for query in ("search=zebra", "finding=Unheard", "family=none", "resolution=7"):
+    for query in ("search=zebra", "finding=Unheard", "family=none", "resolution=7", "gate=against"):
         text = browser.get(f"/?{query}").content.decode()
         assert "0 generators" in text and "No generator matches" in text, query
 
@@ -69,7 +71,7 @@ def test_the_filters_offer_what_is_listed_and_are_worked_out_once(browser, revis
 def test_a_generators_page_shows_measures_commands_and_digests(browser, revision) -> None:
     text = browser.get("/clinic-a/chest").content.decode()
     assert revision.sha in text and revision.files.get(path="config.json").sha256 in text
-    assert "HF_ENDPOINT=http://localhost" in text and "simulated" in text
+    assert "HF_ENDPOINT=http://localhost" in text and "synthetic" in text
     assert browser.get("/clinic-a/none").status_code == 404
 
 
@@ -78,7 +80,7 @@ def test_the_commands_on_the_pages_are_ones_that_the_program_takes(browser, revi
     from radcommons.hub import drawing
 
     drawing.draw.func(revision.pk, {revision.findings[0]: 1.0}, 3)
-    pages = [browser.get(f"/clinic-a/chest{rest}").content.decode() for rest in ("", "/draw?finding-0=20&seed=3")]
+    pages = [browser.get(f"/clinic-a/chest{rest}").content.decode() for rest in ("", "/draw?finding-0=1&seed=3")]
     text = html.unescape(" ".join(pages)).replace("\\\n", " ")
     commands = re.findall(r"^(?:<pre[^>]*><code>)?radcommons ([^\n<]+)", text, re.MULTILINE)
     commands += re.findall(r"<code>radcommons ([^\n<]+)", text)
@@ -106,7 +108,7 @@ def test_two_generators_are_compared(browser, revision) -> None:
 def test_films_are_drawn_by_the_worker_and_then_shown(browser, revision, monkeypatch) -> None:
     from radcommons.hub import drawing
 
-    address = "/clinic-a/chest/draw?finding-0=20&seed=3"
+    address = "/clinic-a/chest/draw?finding-0=1&seed=3"
     waiting = browser.get(address)
     assert waiting["Refresh"] == "1" and "is drawing" in waiting.content.decode()
     assert browser.get(address).status_code == 200  # asked for once only
@@ -119,6 +121,16 @@ def test_films_are_drawn_by_the_worker_and_then_shown(browser, revision, monkeyp
     answer.close()
     monkeypatch.setattr(drawing, "MOST_WAITING", 0)
     assert browser.get("/clinic-a/chest/draw?seed=4").status_code == 503
+
+
+def test_a_label_is_brought_to_a_step_of_its_slider(browser, revision) -> None:
+    from radcommons.hub import drawing
+
+    for asked, used in (("0.5", 0.5), ("0.512", 0.5), ("7", 1.0), ("-1", 0), ("nan", 0), ("x", 0), ("9" * 400, 1.0)):
+        labels = {revision.findings[0]: used} if used else {}
+        assert browser.get(f"/clinic-a/chest/draw?finding-0={asked}&seed=9").status_code == 200
+        drawing.draw.func(revision.pk, labels, 9)
+        assert "Refresh" not in browser.get(f"/clinic-a/chest/draw?finding-0={asked}&seed=9"), asked
 
 
 def test_one_drawing_waits_once_however_often_it_is_asked_for(browser, revision) -> None:

@@ -32,7 +32,28 @@ def test_a_name_with_a_nul_character_is_refused_before_any_database(browser: Any
 
 def test_programs_get_json_and_people_a_page_where_nothing_is(browser: Any) -> None:
     assert browser.get("/api/nothing").json()["error"]
-    assert browser.get("/nothing/here/at/all").status_code == 404
+    page = browser.get("/nothing/here/at/all")
+    assert page.status_code == 404 and "There is nothing at this address" in page.content.decode()
+
+
+def test_a_page_says_in_words_what_went_wrong_even_without_a_database(
+    browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr("django.db.backends.utils.CursorWrapper.execute", away)
+    answer = browser.get("/")
+    assert (
+        answer.status_code == 503 and "The database does not answer; try again in a moment." in answer.content.decode()
+    )
+    assert answer["Content-Type"].startswith("text/html") and "Error 503" in answer.content.decode()
+
+
+def test_after_eight_wrong_passwords_a_page_says_how_long_to_wait(browser: Any, anna: Any) -> None:
+    for _ in range(8):
+        answer = browser.post("/login", {"username": "anna", "password": "a wrong password"})
+    assert answer.status_code == 429 and "Try again in 15 minutes" in answer.content.decode()
 
 
 def test_a_strangers_name_for_the_site_is_refused(browser: Any) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django_tasks import TaskResultStatus, task
 from django_tasks_db.models import DBTaskResult
@@ -50,14 +50,19 @@ def wanted(revision: Revision, labels: Mapping[str, float], seed: int) -> bool:
     name = drawing_name(revision, labels, seed)
     if default_storage.exists(name):
         return True
-    lately = Q(status=TaskResultStatus.RUNNING, started_at__gt=timezone.now() - LONGEST)  # not of a killed worker
-    waiting = DBTaskResult.objects.filter(Q(status=TaskResultStatus.READY) | lately, queue_name=QUEUE)
+    waiting = queue()
     if waiting.filter(args_kwargs__args=[revision.pk, dict(labels), seed]).exists():
         return False
     if waiting.count() >= MOST_WAITING:
         raise TooMany
     draw.enqueue(revision.pk, dict(labels), seed)
     return False
+
+
+def queue() -> "QuerySet[DBTaskResult]":
+    """Drawings that wait, or that are being drawn."""
+    lately = Q(status=TaskResultStatus.RUNNING, started_at__gt=timezone.now() - LONGEST)  # not of a killed worker
+    return DBTaskResult.objects.filter(Q(status=TaskResultStatus.READY) | lately, queue_name=QUEUE)
 
 
 @task(queue_name=QUEUE)

@@ -23,7 +23,17 @@ def deposits(request: HttpRequest) -> HttpResponse:
     """The deposits of the user's organisations, newest first."""
     mine = Organisation.objects.filter(members=request.user)
     found = Deposit.objects.select_related("organisation", "user", "revision").filter(organisation__in=mine)
-    return render(request, "hub/deposits.html", {"deposits": found.order_by("-created")[:SHOWN], "mine": mine})
+    published = Generator.objects.select_related("organisation").filter(organisation__in=mine, revisions__latest=True)
+    return render(
+        request,
+        "hub/deposits.html",
+        {
+            "deposits": found.order_by("-created")[:SHOWN],
+            "generators": published.filter(withdrawn__isnull=True).order_by("organisation__name", "name"),
+            "mine": mine,
+            "address": request.build_absolute_uri("/").rstrip("/"),
+        },
+    )
 
 
 @never_cache
@@ -34,7 +44,8 @@ def deposit(request: HttpRequest, deposit_id: str) -> HttpResponse:
     found = Deposit.objects.select_related("organisation", "user", "revision").filter(pk=deposit_id).first()
     if found is None or not (request.user.is_staff or is_member(request, found.organisation)):
         raise Http404
-    response = render(request, "hub/deposit.html", {"deposit": found})
+    address = request.build_absolute_uri("/").rstrip("/")
+    response = render(request, "hub/deposit.html", {"deposit": found, "address": address})
     if found.state in (Deposit.State.SUBMITTED, Deposit.State.EXAMINING):
         response["Refresh"] = "5"
     return response
@@ -99,7 +110,10 @@ def withdraw(request: HttpRequest, organisation: str, name: str) -> HttpResponse
 
 def is_member(request: HttpRequest, organisation: Organisation) -> bool:
     """Whether the user belongs to an organisation."""
-    return Membership.objects.filter(organisation=organisation, user=request.user).exists()
+    return (
+        request.user.is_authenticated
+        and Membership.objects.filter(organisation=organisation, user=request.user).exists()
+    )
 
 
 def text(request: HttpRequest, field: str, *, most: int) -> str:

@@ -159,6 +159,14 @@ class Revision(models.Model):
             for sign, field in (("-", "published"), ("", "fid"), ("-", "coverage"), ("-", "recall"), ("-", "downloads"))
         ]
 
+    @property
+    def detection_limit(self) -> str:
+        """Which leak the site's audit as a whole would have found, in words."""
+        limit = self.summary.get("detection_limit")
+        if limit is None:
+            return "not even images that are all copies would have been found"
+        return f"copies that make up {limit:.1%} of the images, or more, would have been found"
+
 
 class RevisionTag(models.Model):
     """A word by which a revision is found: a finding, its family, its license, its resolution."""

@@ -1,22 +1,26 @@
 """Pages for the operator: deposits that wait or were refused, the log, and a publication against the gate."""
 
+from datetime import timedelta
+
 from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from radcommons.errors import RadCommonsError
-from radcommons.hub import publishing
+from radcommons.hub import drawing, publishing
 from radcommons.hub.deposit import LONGEST_REASON
 from radcommons.hub.members import text
 from radcommons.hub.models import Deposit, LogEntry, Organisation, Reference
 
 SHOWN = 100
 A_PAGE = 100
+LONG = timedelta(minutes=10)  # that a deposit waits before the page asks whether a worker runs
 
 
 @never_cache
@@ -25,12 +29,16 @@ A_PAGE = 100
 def desk(request: HttpRequest) -> HttpResponse:
     """Deposits by state, organisations, reference statistics."""
     found = Deposit.objects.select_related("organisation", "user", "revision").order_by("-changed")
-    waiting = (Deposit.State.SUBMITTED, Deposit.State.EXAMINING)
+    waiting = found.filter(state__in=(Deposit.State.SUBMITTED, Deposit.State.EXAMINING)).order_by("changed")
     return render(
         request,
         "hub/operator.html",
         {
-            "waiting": found.filter(state__in=waiting)[:SHOWN],
+            "waiting": waiting[:SHOWN],
+            "is_late": waiting.filter(state=Deposit.State.SUBMITTED, changed__lt=timezone.now() - LONG).exists(),
+            "uploading": found.filter(state=Deposit.State.UPLOADING)[:SHOWN],
+            "drawings": drawing.queue().count(),
+            "most_drawings": drawing.MOST_WAITING,
             "refused": found.filter(state=Deposit.State.REFUSED)[:SHOWN],
             "organisations": Organisation.objects.annotate(count=Count("generators")).order_by("name")[:SHOWN],
             "references": Reference.objects.order_by("name"),

@@ -11,7 +11,10 @@ from django.views.decorators.http import require_safe
 
 from radcommons.hub import drawing
 from radcommons.hub.hugging_face import SORTS, listed, rows_of, searched
-from radcommons.hub.models import Generator, LogEntry, Revision
+from radcommons.hub.members import is_member
+from radcommons.hub.models import Generator, LogEntry, Revision, SigningKey
+from radcommons.hub.package_texts import card_of, explanation_of
+from radcommons.records import Estimate
 
 A_PAGE = 24
 NEWEST = "createdAt"
@@ -25,12 +28,21 @@ RANKINGS = {  # of the orders in SORTS, in words
 MOST_KNOWN = 500  # names that a page proposes
 NAMES = ("generator__organisation__name", "generator__name")
 FILTERS = ("family", "resolution", "license")  # fields of a revision
+GATE = {"passed": "passed", "against": "published against it"}  # what the hub's gate said, in words
+MEASURES = (  # of the images against the site's held-out films: in words, in a summary, format
+    ("Frechet distance (FID), 0 = alike", "fid", ".1f"),
+    ("kernel distance (KID), 0 = alike", "kid", ".4f"),
+    ("precision, 1 = alike", "precision", ".2f"),
+    ("recall, 1 = alike", "recall", ".2f"),
+    ("density, 1 = alike", "density", ".2f"),
+    ("coverage, 1 = alike", "coverage", ".2f"),
+)
 
 
 @require_safe
 def generators(request: HttpRequest) -> HttpResponse:
     """The list: search, filters, ranking."""
-    asked = {name: request.GET.get(name, "") for name in ("search", "finding", *FILTERS, "rank")}
+    asked = {name: request.GET.get(name, "") for name in ("search", "finding", *FILTERS, "gate", "rank")}
     chosen = searched(listed(), asked["search"])
     if asked["finding"]:
         chosen = chosen.filter(tags__tag=asked["finding"])
@@ -40,6 +52,8 @@ def generators(request: HttpRequest) -> HttpResponse:
         chosen = chosen.filter(resolution=int(asked["resolution"][:9]))
     if asked["license"]:
         chosen = chosen.filter(license=asked["license"])
+    if asked["gate"] in GATE:
+        chosen = chosen.filter(overridden_by="") if asked["gate"] == "passed" else chosen.exclude(overridden_by="")
     order = SORTS[asked["rank"] if asked["rank"] in RANKINGS else NEWEST]
     page = Paginator(chosen.order_by(order, "-id"), A_PAGE).get_page(request.GET.get("page"))
     page.object_list = rows_of(page.paginator.object_list, A_PAGE * (page.number - 1), A_PAGE * page.number)
@@ -54,6 +68,8 @@ def generators(request: HttpRequest) -> HttpResponse:
             "asked": asked,
             "query": query.urlencode(),
             "rankings": RANKINGS,
+            "gate": GATE,
+            "filtered": any(value for name, value in asked.items() if name != "rank"),
             "choices": [(name, asked[name], known[name]) for name in FILTERS],
             "findings": known["findings"],
         },
@@ -72,6 +88,8 @@ def generator(request: HttpRequest, organisation: str, name: str) -> HttpRespons
     wanted = request.GET.get("revision", "")
     revision = next((r for r in revisions if r.sha == wanted), None) or next(r for r in revisions if r.latest)
     files = list(revision.files.order_by("path"))
+    digests = {file.path: file.sha256 for file in files}
+    effects, correlation = explanation_of(digests)
     return render(
         request,
         "hub/generator.html",
@@ -80,9 +98,13 @@ def generator(request: HttpRequest, organisation: str, name: str) -> HttpRespons
             "revision": revision,
             "revisions": revisions,
             "files": files,
-            "morphs": [f.path for f in files if f.path.startswith("morph/") and f.path.endswith(".png")],
-            "maps": [f.path for f in files if f.path.startswith("map/")],
+            "measures": [(words, *measured(revision, name, form)) for words, name, form in MEASURES],
+            "card": card_of(digests),
+            "effects": effects,
+            "correlation": correlation,
+            "key": SigningKey.objects.filter(fingerprint=revision.key_fingerprint).first(),
             "address": request.build_absolute_uri("/").rstrip("/"),
+            "may_withdraw": request.user.is_staff or is_member(request, found.organisation),
         },
     )
 
@@ -111,6 +133,7 @@ def draw(request: HttpRequest, organisation: str, name: str) -> HttpResponse:
             "next_seed": (seed + 1) % drawing.SEEDS,
             "most": drawing.SEEDS - 1,
             "state": state,
+            "queued": drawing.queue().count() if state == "waiting" else 0,
             "labels": ", ".join(f"{f} {v:g}" for f, v in asked.items()) or "no finding",
             "query": request.GET.urlencode(),
         },
@@ -160,15 +183,20 @@ COMPARED: list[tuple[str, Callable[[Revision], object]]] = [
     ("resolution", lambda r: f"{r.resolution} x {r.resolution}"),
     ("findings", lambda r: ", ".join(r.findings)),
     ("license", lambda r: r.license),
-    ("privacy, by the site's audit", lambda r: r.summary["privacy"]),
+    ("gate of this hub", lambda r: f"published against it by {r.overridden_by}" if r.overridden_by else "passed"),
+    ("privacy, by the site's audit", lambda r: f"{r.summary['privacy']}; {r.detection_limit}"),
     ("quality, by the site's audit", lambda r: r.summary["quality"]),
-    ("FID against the site's held-out films", lambda r: _decimal(r.fid, 1)),
-    ("precision", lambda r: _decimal(r.summary["precision"], 2)),
-    ("recall", lambda r: _decimal(r.recall, 2)),
-    ("coverage", lambda r: _decimal(r.coverage, 2)),
+    *((words, lambda r, name=name, form=form: measured(r, name, form)[0]) for words, name, form in MEASURES),
     ("features", lambda r: r.summary["extractor"]),
     ("fetched", lambda r: r.downloads),
 ]
+
+
+def measured(revision: Revision, name: str, form: str) -> tuple[str, str]:
+    """A measure of the images, with its 95% interval if there is one, and the same of real training films."""
+    value, real = revision.summary.get(name), revision.summary.get("real_films", {}).get(name)
+    of_images = Estimate(**value).text(form) if isinstance(value, dict) else _decimal(value, form)
+    return of_images, _decimal(real, form)
 
 
 def _newest(organisation: str, name: str) -> Revision | None:
@@ -178,7 +206,7 @@ def _newest(organisation: str, name: str) -> Revision | None:
 
 def _asked(request: HttpRequest, revision: Revision) -> tuple[dict[str, float], int]:
     """The labels above 0, each in (0, 1] on one of the slider's steps, and the seed."""
-    steps = {f: _number(request.GET.get(f"finding-{n}"), most=drawing.STEPS) for n, f in enumerate(revision.findings)}
+    steps = {finding: _steps(request.GET.get(f"finding-{n}")) for n, finding in enumerate(revision.findings)}
     labels = {finding: step / drawing.STEPS for finding, step in steps.items() if step}
     return labels, _number(request.GET.get("seed"), most=drawing.SEEDS - 1)
 
@@ -187,8 +215,17 @@ def _number(text: str | None, *, most: int) -> int:
     return min(most, int(text[:9])) if text and text.isascii() and text.isdecimal() else 0
 
 
-def _decimal(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _steps(text: str | None) -> int:
+    """A label from 0 to 1 as one of the slider's steps."""
+    try:
+        value = float(text or 0)
+    except ValueError:
+        return 0
+    return round(min(1.0, max(0.0, value)) * drawing.STEPS)
+
+
+def _decimal(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from radcommons.errors import GateRefused
 from radcommons.hub.files import content_name, content_stays, keep, revision_sha
 from radcommons.hub.models import Deposit, Generator, LogEntry, Revision, RevisionFile, RevisionTag
 from radcommons.hub.staging import staged, staging
-from radcommons.packages.card import compared, read_head
+from radcommons.packages.card import compared, figures, read_head
 from radcommons.packages.contents import CARD, Package, open_package
 
 MOST_TAGS = 200  # of a card
@@ -103,9 +103,9 @@ def fields_of(package: Package, verdict: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise GateRefused(f"{CARD}: its head cannot be used: {error}") from None
     audit = package.audit
-    score, _ = compared(audit)
+    score, real = compared(audit)
     license_name = str(head.get("license", ""))[:64]
-    measures = {name: getattr(score, name) for name in ("precision", "recall", "coverage")}
+    measures = {name: getattr(score, name) for name in ("precision", "recall", "density", "coverage")}
     return {
         "weights_sha256": package.config.weights_sha256,
         "key_fingerprint": verdict.get("key_fingerprint", ""),
@@ -131,6 +131,9 @@ def fields_of(package: Package, verdict: dict[str, Any]) -> dict[str, Any]:
                 "fid": score.fid.model_dump() if score.fid else None,
                 "kid": score.kid.model_dump() if score.kid else None,
                 **measures,
+                "real_films": figures(real),
+                "image_count": score.image_count,
+                "detection_limit": audit.detection_limit,
                 "extractor": score.extractor,
                 "extractor_sha256": score.extractor_sha256,
                 "explained": package.explanation is not None,

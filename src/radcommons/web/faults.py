@@ -4,8 +4,10 @@ import errno
 import sys
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
+from django.template.loader import render_to_string
 from django.views.defaults import page_not_found
 
 from radcommons.errors import DiskFull
@@ -53,9 +55,9 @@ def said(request: HttpRequest, status: int, sentence: str) -> HttpResponse:
     """A status with one sentence."""
     if _is_program(request):
         return JsonResponse({"error": sentence, "errors": [sentence]}, status=status)
-    return HttpResponse(
-        f"{sentence[0].upper()}{sentence[1:]}.\n", status=status, content_type="text/plain; charset=utf-8"
-    )
+    sentence = f"{sentence[0].upper()}{sentence[1:]}."
+    page = {"sentence": sentence, "status": status, "site_name": settings.SITE_NAME}
+    return HttpResponse(render_to_string("web/fault.html", page), status=status)  # without the request: no database
 
 
 def _answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:

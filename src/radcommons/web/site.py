@@ -147,6 +147,7 @@ def django_settings(site: Site) -> dict[str, Any]:
         "AXES_COOLOFF_TIME": timedelta(minutes=15),
         "AXES_LOCKOUT_PARAMETERS": [["username", "ip_address"]],
         "AXES_ENABLE_ADMIN": False,
+        "AXES_LOCKOUT_TEMPLATE": "web/locked.html",
         "AXES_VERBOSE": False,
         "AXES_CLIENT_IP_CALLABLE": "radcommons.web.requests.client_address",
         "OTP_TOTP_ISSUER": site.name,
