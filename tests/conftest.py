@@ -291,35 +291,61 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def hub_in(data: Path, empty: Path) -> Iterator[Path]:
-    """Make a new hub in a folder, from an empty database; Django takes it for its own until the end."""
-    from django.conf import settings
+def in_another_database(data: Path, address: str | None) -> Iterator[None]:
+    """Django works in the database of an address; None for the SQLite file in `data`."""
     from django.db import connections
+
+    from radcommons.hub.server import hub_site
+    from radcommons.web.site import database as settings_of
+
+    def change_to(settings: dict[str, Any]) -> None:
+        connections["default"].close()
+        del connections["default"]
+        connections.settings["default"] = settings
+
+    before = connections.settings["default"]
+    change_to(connections.configure_settings({"default": settings_of(hub_site(data, address))})["default"])
+    try:
+        yield
+    finally:
+        change_to(before)
+
+
+@pytest.fixture(scope="session")
+def in_database() -> Callable[..., Any]:
+    return in_another_database
+
+
+@pytest.fixture
+def database() -> str | None:
+    """Address of the database of the hub; None for SQLite. The hub's own tests have another fixture of this name."""
+    return None
+
+
+@contextlib.contextmanager
+def hub_in(data: Path, empty: Path, database: str | None = None) -> Iterator[Path]:
+    """Make a new hub in a folder, with an empty database; Django takes it for its own until the end."""
+    from django.conf import settings
     from django.test import override_settings
 
     data.mkdir()
-    shutil.copyfile(empty, data / empty.name)
-    database = connections.settings["default"]
-    connections.close_all()
+    if database is None:
+        shutil.copyfile(empty, data / empty.name)
     storages = {**settings.STORAGES}
     storages["default"] = {
         **storages["default"],
         "OPTIONS": {"location": data / "files", "file_permissions_mode": 0o600},
     }
     quick = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    try:
-        database["NAME"] = str(data / empty.name)
+    with in_another_database(data, database):
         with override_settings(RADCOMMONS_DATA=data, STORAGES=storages, PASSWORD_HASHERS=quick):
             yield data
-    finally:
-        connections.close_all()
-        database["NAME"] = str(empty)
 
 
 @pytest.fixture
-def hub_data(migrated: Path, tmp_path: Path) -> Iterator[Path]:
+def hub_data(migrated: Path, database: str | None, tmp_path: Path) -> Iterator[Path]:
     """The folder of a new and empty hub, which Django takes for its own during the test."""
-    with hub_in(tmp_path / "hub-data", migrated) as data:
+    with hub_in(tmp_path / "hub-data", migrated, database) as data:
         yield data
 
 

@@ -50,12 +50,15 @@ ALSO_COVERS = {
     "explain/test_page.py": "pages",
     "audit/test_reference.py": "cli/reference",
     "hub/test_deposit.py": "hub/staging",
-    "hub/test_hugging_face.py": "hub/files hub/publishing hub/models hub/urls",
+    "hub/test_hugging_face.py": "hub/files hub/urls",
+    "hub/test_publishing.py": "hub/migrations/0003_longest_paths",
     "hub/test_pages.py": "hub/admin hub/drawing hub/members hub/operators hub/package_texts",
-    "hub/test_server.py": "cli/hub hub/accounts hub/apps hub/examination hub/migrations/0001_first "
-    "hub/migrations/0002_log_is_append_only hub/tasks web/apps web/site web/storage",
-    "packages/test_references.py": "packages/hub_client packages/trusted_keys",
-    "web/test_faults.py": "hub/api_description web/requests web/urls",
+    "hub/test_models.py": "hub/migrations/0002_log_is_append_only",
+    "hub/test_push.py": "packages/hub_client",
+    "hub/test_server.py": "cli/hub hub/accounts hub/apps hub/examination hub/migrations/0001_first hub/tasks web/apps "
+    "web/site web/storage",
+    "packages/test_references.py": "packages/trusted_keys",
+    "web/test_faults.py": "web/requests web/urls",
     "hub/test_gate.py": "hub/gate_settings hub/image_checks hub/package_checks hub/reference_distances",
 }
 

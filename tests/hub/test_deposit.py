@@ -9,6 +9,7 @@ import pytest
 from radcommons.hub import deposit as module
 
 JSON = "application/json"
+NO_DATABASE = pytest.mark.parametrize("database", ["SQLite"], indirect=True)  # refused before any database is asked
 NO_SCOPE = {"Authorization": ""}
 
 
@@ -70,6 +71,7 @@ def test_a_piece_that_does_not_fit_changes_nothing(browser, anna, asked) -> None
     assert begin(browser, asked, anna.headers()).json()["here"]["config.json"] == 10
 
 
+@NO_DATABASE
 @pytest.mark.parametrize(
     "path", ["other.bin", "../../site.sqlite3", "/etc/passwd", "samples/../config.json", "a%00b", "ü"]
 )
@@ -80,6 +82,7 @@ def test_a_path_that_was_not_announced_is_not_written(browser, anna, asked, hub_
     assert sorted(hub_data.rglob("*")) == before
 
 
+@NO_DATABASE
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -114,6 +117,7 @@ def test_what_is_announced_wrongly_is_named(browser, anna, asked, change: dict[s
     assert begin(browser, json.dumps(asked), anna.headers()).status_code == 400
 
 
+@NO_DATABASE
 @pytest.mark.parametrize(
     "body",
     [
@@ -129,6 +133,7 @@ def test_a_body_that_is_no_announcement_is_refused(browser, anna, body: bytes) -
     assert answer.status_code in (400, 403, 413) and answer.json()["errors"]
 
 
+@NO_DATABASE
 @pytest.mark.parametrize("name", ["", "A", "a/b", "-a", "a-", "..", "a b", "ä", "a" * 65, "a\n"])
 def test_a_name_that_is_no_name_is_refused(browser, anna, asked, name: str) -> None:
     answer = begin(browser, {**asked, "generator": f"clinic-a/{name}"}, anna.headers())

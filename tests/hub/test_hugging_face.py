@@ -69,6 +69,7 @@ def test_what_is_not_there_is_said_in_the_codes_that_clients_know(browser, revis
     cases = {
         "/api/models/clinic-a/none": "RepoNotFound",
         "/api/models/none/chest": "RepoNotFound",
+        "/api/models/clinic-a/a%0D%0AX-Header:%20b%7F": "RepoNotFound",
         "/clinic-a/none/resolve/main/config.json": "RepoNotFound",
         "/api/models/clinic-a/chest/revision/" + "0" * 40: "RevisionNotFound",
         "/api/models/clinic-a/chest/tree/v1": "RevisionNotFound",
@@ -183,14 +184,30 @@ def test_a_card_with_script_in_it_is_sent_as_bytes_that_no_browser_runs(
     from dataclasses import replace
 
     folder = pack(tmp_path / "p", words=replace(words, intended_use="<script>alert(1)</script>")).folder
+    card = (folder / "README.md").read_text()
+    assert "tags:\n" in card
+    (folder / "README.md").write_text(card.replace("tags:\n", "tags:\n- <script>alert(2)</script>\n"))
     published(folder, anna, "chest")
     answer = browser.get("/clinic-a/chest/resolve/main/README.md")
     assert answer["Content-Type"] == "application/octet-stream"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Content-Disposition"] == 'attachment; filename="README.md"'
     assert "script-src 'self'" in answer["Content-Security-Policy"]
+    for address in ("/api/models", "/api/models/clinic-a/chest"):
+        answer = browser.get(address)
+        assert "<script>alert(2)</script>" in str(answer.json())
+        assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("application/json", "nosniff")
+    for address in ("/", "/clinic-a/chest", "/compare?a=clinic-a/chest&b=clinic-a/chest", "/clinic-a/chest/draw"):
+        page = browser.get(address)
+        assert page.status_code == 200 and b"<script" not in page.content, address
+    browser.post(
+        "/api/generators/clinic-a/chest/withdraw",
+        {"reason": "<script>alert(3)</script>"},
+        content_type="application/json",
+        headers=anna.headers(scope="withdraw"),
+    )
     page = browser.get("/clinic-a/chest")
-    assert page.status_code == 200 and b"<script>alert" not in page.content
+    assert page.status_code == 410 and b"alert(3)" in page.content and b"<script" not in page.content
 
 
 def statements(ask: Any) -> list[str]:

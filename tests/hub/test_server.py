@@ -3,19 +3,18 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from filelock import FileLock, Timeout
 
 COMMAND = [sys.executable, "-m", "radcommons", "hub"]
-_open = build_opener(ProxyHandler({})).open
 
 
 def hub(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -25,34 +24,18 @@ def hub(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "hub-data"
+def data(tmp_path: Path, database: str | None, rules: Any) -> Path:
+    """The folder of a hub that was never started, whose gate takes seconds."""
+    folder = tmp_path / "hub-data"
+    folder.mkdir(mode=0o700)
+    write_rules(folder, rules)
+    return folder
 
 
-@pytest.fixture
-def serve(data: Path, start: Callable[..., Any]) -> Iterator[Callable[..., str]]:
-    """Starts the server; returns its address."""
-
-    def begin(*options: str) -> str:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
-        server = start([*COMMAND, "serve", "--data", data, "--port", str(port), "--processes", "1", *options])
-        address = f"http://127.0.0.1:{port}"
-        server.wait_until(lambda: answers(f"{address}/healthz"))
-        begun.append(server)
-        return address
-
-    begun: list[Any] = []
-    yield begin
-
-
-def answers(address: str) -> bool:
-    try:
-        with _open(address, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+def write_rules(data: Path, rules: Any) -> None:
+    """An examination of seconds."""
+    lines = [f"{name} = {getattr(rules, name)}\n" for name in ("images", "images_per_finding", "pairs")]
+    (data / "gate.toml").write_text("".join(lines))
 
 
 def member(data: Path, organisation: str, key: Path, *, scope: str = "withdraw") -> str:
@@ -66,10 +49,10 @@ def member(data: Path, organisation: str, key: Path, *, scope: str = "withdraw")
 
 @pytest.mark.slow
 def test_a_package_is_pushed_examined_found_fetched_and_withdrawn(
-    data: Path, serve: Callable[..., str], good: Any, deposit: Any, tmp_path: Path
+    data: Path, serve: Callable[..., Any], good: Any, tmp_path: Path
 ) -> None:
     token = member(data, "clinic-a", good.public)
-    address = serve("--worker")
+    address = serve(data, "--worker").address
     ours = {"RADCOMMONS_HUB": address, "RADCOMMONS_HUB_TOKEN": token}
 
     pushed = hub("push", good.folder, "clinic-a/toy", "--json", **ours)
@@ -99,11 +82,13 @@ def test_a_package_is_pushed_examined_found_fetched_and_withdrawn(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database", ["SQLite"], indirect=True)
 def test_a_deposit_waits_for_a_worker_and_outlives_one_that_is_killed(
-    data: Path, serve: Callable[..., str], start: Callable[..., Any], good: Any
+    data: Path, serve: Callable[..., Any], start: Callable[..., Any], good: Any
 ) -> None:
     token = member(data, "clinic-a", good.public)
-    address = serve()
+    server = serve(data)
+    address = server.address
     ours = {"RADCOMMONS_HUB": address, "RADCOMMONS_HUB_TOKEN": token}
     pushed = hub("push", good.folder, "clinic-a/toy", "--no-wait", "--json", **ours)
     assert json.loads(pushed.stdout)["state"] == "submitted", pushed.stderr
@@ -115,8 +100,62 @@ def test_a_deposit_waits_for_a_worker_and_outlives_one_that_is_killed(
     end = time.monotonic() + 300
     while "clinic-a/toy" not in hub("search", RADCOMMONS_HUB=address).stdout:
         assert time.monotonic() < end, "it was not published"
-    with _open(f"{address}/api/models/clinic-a/toy") as answer:
-        assert json.loads(answer.read())["sha"]
+    assert json.loads(server.get("/api/models/clinic-a/toy")[1])["sha"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["PostgreSQL"], indirect=True)
+def test_a_database_that_is_away_for_a_while_is_said_in_one_line_and_then_everything_goes_on(
+    hub_data: Path, rules: Any, serve: Callable[..., Any], anna: Any, good: Any, announce: Any, postgresql: Any
+) -> None:
+    from django.db import connection
+
+    from radcommons.hub import accounts
+    from radcommons.hub.models import Deposit
+    from radcommons.packages.hub_client import Hub, HubAway
+
+    accounts.add_key("clinic-a", good.public)
+    write_rules(hub_data, rules)
+    server = serve(hub_data, "--worker")
+    hub = Hub(server.address, anna.token)
+    about = hub._call("POST", "/api/deposits", json=announce(good.folder, "clinic-a/toy"), token=True).json()
+    hub._call(
+        "PATCH",
+        f"/api/deposits/{about['id']}/files/generator.safetensors",
+        content=(good.folder / "generator.safetensors").read_bytes()[:500],
+        headers={"Upload-Offset": "0"},
+        token=True,
+    )
+
+    postgresql.stop()
+    for path in ("/healthz", "/", "/clinic-a/toy", "/api/models", "/api/models/clinic-a/toy", "/a/b"):
+        status, text = server.get(path)
+        assert (status, text.strip().count("\n")) == (503, 0), path
+        assert "the database does not answer" in text.lower(), path
+    with pytest.raises(HubAway, match="the database does not answer"):
+        hub.push(good.folder, "clinic-a/toy", wait=False)
+    postgresql.start()
+
+    def state() -> str:
+        return str(hub.deposit(about["id"])["state"])
+
+    assert hub.deposit(about["id"])["here"]["generator.safetensors"] == 500
+    assert hub.push(good.folder, "clinic-a/toy", wait=False).deposit == about["id"]
+    server.wait_until(lambda: state() == "examining")
+    postgresql.stop()
+    server.wait_until(lambda: is_free(hub_data / "staging" / about["id"] / ".examined"))
+    postgresql.start()
+    server.wait_until(lambda: state() not in ("submitted", "examining"))
+    connection.close()  # this process has lost its own, too
+    assert Deposit.objects.get().attempts == 2
+    assert [one["id"] for one in hub.search()] == ["clinic-a/toy"]
+    assert "Traceback" not in server.log()
+
+
+def is_free(lock: Path) -> bool:
+    with suppress(Timeout), FileLock(lock, timeout=0):
+        return True
+    return False
 
 
 def test_a_site_behind_tls_passes_djangos_own_check(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from django.core.files.storage import default_storage
 from radcommons.hub.gate_process import examine_apart
 from radcommons.hub.gate_settings import GateRules
 from radcommons.hub.models import Deposit, Reference, Revision
+from radcommons.hub.publishing import storable
 from radcommons.hub.staging import staged
 from radcommons.records import KnownDeposit
 from radcommons.settings import preset_path
@@ -22,7 +23,7 @@ class NotExamined(Exception):
 
 
 def verdict_of(deposit: Deposit) -> dict[str, Any]:
-    """Examine the staged package: the verdict as JSON, with `passed` and, for people, `reasons`."""
+    """Examine the staged package: the verdict, as every database keeps it, with `passed` and, for people, `reasons`."""
     with tempfile.TemporaryDirectory(prefix="keys-") as folder:
         keys = []
         for key in deposit.organisation.keys.filter(withdrawn__isnull=True):
@@ -38,7 +39,7 @@ def verdict_of(deposit: Deposit) -> dict[str, Any]:
     if verdict.status == "not examined":
         raise NotExamined(verdict.statement)
     reasons = [f"{line.rule}: {line.found}" + (f"; {line.remedy}" if line.remedy else "") for line in verdict.broken]
-    return {**verdict.model_dump(mode="json"), "passed": verdict.passed, "reasons": reasons}
+    return dict(storable({**verdict.model_dump(mode="json"), "passed": verdict.passed, "reasons": reasons}))
 
 
 def rules() -> GateRules:

@@ -57,7 +57,8 @@ def protocol(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         except NotHere as absent:
             response = JsonResponse({"error": absent.message}, status=absent.status)
             response["X-Error-Code"] = absent.code
-            response["X-Error-Message"] = absent.message.encode("ascii", "replace").decode()  # as headers have to be
+            line = "".join(letter if letter.isprintable() else " " for letter in absent.message)
+            response["X-Error-Message"] = line.encode("ascii", "replace").decode()  # as headers have to be
             return response
 
     return answer

@@ -182,7 +182,7 @@ class RevisionFile(models.Model):
     """A file of a revision; its content lies under its digest, once for all revisions."""
 
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="files")
-    path = models.CharField(max_length=200)
+    path = models.CharField(max_length=255)
     size = models.BigIntegerField()
     sha256 = models.CharField(max_length=FINGERPRINT, db_index=True)
 

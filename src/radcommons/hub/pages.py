@@ -104,6 +104,7 @@ def generator(request: HttpRequest, organisation: str, name: str) -> HttpRespons
             "correlation": correlation,
             "key": SigningKey.objects.filter(fingerprint=revision.key_fingerprint).first(),
             "address": request.build_absolute_uri("/").rstrip("/"),
+            "reference": f"hub://{request.get_host()}/{found.reference}@{revision.sha}",
             "may_withdraw": request.user.is_staff or is_member(request, found.organisation),
         },
     )

@@ -129,6 +129,7 @@ def work(queue_name: str) -> None:
         except (DatabaseError, InterfaceError, OSError) as error:
             logger.warning("no work for a moment: %s", " ".join(str(error).split()))
             close_old_connections()
+            sweep_at = time.monotonic()  # what this broke off is begun again as soon as it can
         if queue.running:
             time.sleep(LOOK_EVERY)
 
