@@ -87,7 +87,7 @@ def test_the_commands_on_the_pages_are_ones_that_the_program_takes(browser, revi
     assert len(set(commands)) >= 3
     for command in commands:
         assert run([*shlex.split(command), "--help"]) == 0, command
-        assert "://" not in command or "http://localhost" in command
+        assert "://" not in command or re.search(r"(http|hub)://localhost", command), command
     capsys.readouterr()
 
 
