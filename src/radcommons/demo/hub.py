@@ -46,7 +46,7 @@ GATE = preset_path("gate", "demo")
 
 
 class Published(BaseModel):
-    """A generator of the hub, and what the gate found: rule, found, limit, outcome."""
+    """A generator of the hub, and what the gate found: step, rule, found, limit, outcome."""
 
     site: str
     reference: str
@@ -120,7 +120,10 @@ def _deposit(out: Path, address: str, site: str, track: Track) -> Published:
         site=site,
         reference=f"hub://{address.removeprefix('http://')}/{organisation}/chest@{done.revision}",
         key_fingerprint=done.verdict["key_fingerprint"],
-        lines=[{name: line[name] for name in ("rule", "found", "limit", "outcome")} for line in done.verdict["lines"]],
+        lines=[
+            {name: line[name] for name in ("step", "rule", "found", "limit", "outcome")}
+            for line in done.verdict["lines"]
+        ],
         seconds=time.monotonic() - started,
     )
 

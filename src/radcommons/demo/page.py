@@ -1,5 +1,6 @@
 """The demo's results and page: real and synthetic films side by side, training curves, time of each step."""
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from radcommons.records import AuditReport, Control, Estimate, ExperimentResult
 from radcommons.runs.log import read_log
 
 COLUMNS = 8
+SHOWN_STEPS = ("signature", "images", "reference", "duplicates")  # of the gate, whose rules the page shows
 SIDE = 64  # CSS pixels of a film on the page
 
 
@@ -136,7 +138,8 @@ def render(result: DemoResult, stores: list[Store], generators: list[Generator],
         hospitals=hospitals,
         findings=findings,
         effects=effects,
-        rules={line["rule"]: line["limit"] for p in result.published for line in p.lines},
+        rules={l["rule"]: l["limit"] for p in result.published for l in p.lines if l["step"] in SHOWN_STEPS},
+        outcomes=[(p.site, Counter(line["outcome"] for line in p.lines)) for p in result.published],
         found=found,
         hub=Path(result.report).parent / "hub",
         experiment=plot(figure(result.experiment), "AUC of every arm of the experiment, with intervals"),

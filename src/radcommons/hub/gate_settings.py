@@ -47,7 +47,10 @@ class GateRules(Settings):
         0.05, ge=0, lt=1, description="least mean MS-SSIM of pairs: radiographs are somewhat alike; off = not judged"
     )
     ms_ssim_most: float | None = Field(
-        0.8, gt=0, le=1, description="highest mean MS-SSIM of pairs, whatever the films; off = not judged"
+        0.8,
+        gt=0,
+        le=1,
+        description="highest mean MS-SSIM of pairs where no reference says how alike films are; off = not judged",
     )
     ms_ssim_excess: float | None = Field(
         0.2,

@@ -36,7 +36,8 @@ def image_lines(figures: GateFigures, audit: AuditReport, rules: GateRules) -> I
     if rules.ms_ssim_least is not None:
         good, remedy = figures.ms_ssim >= rules.ms_ssim_least, "the images are noise; " + TRAIN_AGAIN
         yield _judged("images", "likeness", f"MS-SSIM of pairs at least {rules.ms_ssim_least}", found, good, remedy)
-    if rules.ms_ssim_most is not None:
+    beside_films = rules.ms_ssim_excess is not None and any(d.ms_ssim_films is not None for d in figures.distances)
+    if rules.ms_ssim_most is not None and not beside_films:
         good, remedy = figures.ms_ssim <= rules.ms_ssim_most, "the images are alike; " + TRAIN_AGAIN
         yield _judged("images", "diversity", f"MS-SSIM of pairs at most {rules.ms_ssim_most}", found, good, remedy)
     if rules.ms_ssim_tolerance is not None:
