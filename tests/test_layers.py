@@ -280,6 +280,7 @@ PLANTED = [
     ("policy/judge.py", "from radcommons.data.training_patients import Seen", 1, "policy may not import data"),
     ("policy/privacy.py", "from ..metrics import power", 1, "policy may not import metrics"),
     ("policy/privacy.py", "import torch", 1, "policy may not import torch"),
+    ("study/answers.py", "from radcommons.data.sources.csv_text import read_csv", 1, "study may not import data"),
     ("study/pages.py", "from radcommons.policy.judge import judge", 1, "study may not import policy"),
     ("models/generator.py", "from radcommons.policy.judge import judge", 1, "models may not import policy"),
     ("models/generator.py", "from radcommons.data.store import Store", 1, "models may not import data"),
@@ -369,6 +370,13 @@ def test_records_and_errors_load_neither_torch_nor_the_store() -> None:
     loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
     assert "radcommons.records" in loaded
     assert not {"torch", "radcommons.data", "radcommons.models"} & set(loaded)
+
+
+def test_a_reader_study_is_analysed_without_torch() -> None:
+    probe = "import sys, radcommons.study.analysis, radcommons.study.plan; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
+    assert "radcommons.metrics.readers" in loaded
+    assert not (TORCH | {"radcommons.data", "radcommons.models"}) & set(loaded)
 
 
 def test_the_command_line_loads_no_network_and_no_extra_before_a_command_needs_it() -> None:

@@ -41,7 +41,8 @@ ALSO_COVERS = {
     "policy/test_judge.py": "policy/privacy policy/quality policy/settings",
     "records/test_record.py": "records/audit records/classifier records/estimate records/evaluation records/experiment "
     "records/explain records/gate records/generator records/patients records/reference records/robustness "
-    "records/screen records/store",
+    "records/screen records/store records/study",
+    "study/test_analysis.py": "study/comparisons study/conclusions study/measures",
     "synthetic/test_writing.py": "synthetic/png synthetic/reading synthetic/sampling synthetic/tables",
     "test_docs.py": "cli/output",
     "test_second_family.py": "models/families/family",

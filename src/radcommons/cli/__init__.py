@@ -21,6 +21,7 @@ from radcommons.cli import (
     package,
     pool,
     reference,
+    study,
     train,
 )
 from radcommons.cli.stopping import stop_on_signals
@@ -54,6 +55,7 @@ app.command("reference", epilog=reference.EPILOG)(reference.reference)
 app.add_typer(classify.app, name="classify")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(explain.app, name="explain")
+app.add_typer(study.app, name="study")
 
 
 def _show_version(wanted: bool) -> None:

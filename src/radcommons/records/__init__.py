@@ -50,6 +50,7 @@ from radcommons.records.robustness import (
 )
 from radcommons.records.screen import FindingScreen, ScreenResult
 from radcommons.records.store import StoreRecord
+from radcommons.records.study import GroupResult, Question, ReaderResult, StudyResult, StudyTest
 
 __all__ = [
     "Arm",
@@ -81,6 +82,7 @@ __all__ = [
     "GateStep",
     "GateVerdict",
     "GeneratorRecord",
+    "GroupResult",
     "Histogram",
     "ImageSet",
     "InterpolationResult",
@@ -95,6 +97,8 @@ __all__ = [
     "PrivacyTest",
     "PrivacyTestKind",
     "QualityScore",
+    "Question",
+    "ReaderResult",
     "Record",
     "ReferenceDistance",
     "ReferenceRecord",
@@ -109,6 +113,8 @@ __all__ = [
     "Space",
     "Spectrum",
     "StoreRecord",
+    "StudyResult",
+    "StudyTest",
     "Verdict",
     "sha256_file",
 ]

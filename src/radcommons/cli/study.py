@@ -1,0 +1,101 @@
+"""``radcommons study``: plan a reader study, and analyse its answers."""
+
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from radcommons.cli.output import AsJson, seed_option, show
+from radcommons.errors import SettingRefused
+from radcommons.settings import require_once
+
+app = typer.Typer(
+    no_args_is_help=True, help="Plan a study in which readers tell real from synthetic films; analyse it."
+)
+
+PLAN_EPILOG = """
+radcommons study plan
+
+radcommons study plan --accuracy 0.65 --readers 4 --readers 8 --images 60 --images 120 --reader-spread 0.08
+"""
+ANALYSE_EPILOG = """
+radcommons study analyse answers.csv --out study
+
+radcommons study analyse answers.csv --out study-strict --timed-out wrong
+"""
+MOST_ANSWERS = 1_000_000  # of one simulated study
+
+
+@app.command("plan", epilog=PLAN_EPILOG)
+def plan(
+    accuracy: float = typer.Option(0.6, "--accuracy", help="Accuracy that is to be told apart from 0.5, e.g. 0.6."),
+    power: float = typer.Option(0.8, "--power", min=0.5, max=0.999, help="Probability that the study finds it."),
+    significance: float = typer.Option(0.05, "--significance", min=0.0001, max=0.5, help="Of the two-sided test."),
+    readers: list[int] = typer.Option([3, 6, 10, 20], "--readers", min=2, help="Number of readers; may be repeated."),
+    images: list[int] = typer.Option(
+        [50, 100, 200], "--images", min=4, help="Images each reader sees, half of them synthetic; may be repeated."
+    ),
+    reader_spread: float = typer.Option(
+        0.05, "--reader-spread", min=0.0, help="Standard deviation of readers' true accuracies."
+    ),
+    image_spread: float = typer.Option(
+        0.1, "--image-spread", min=0.0, help="Standard deviation of images' true shares of right answers."
+    ),
+    simulations: int = typer.Option(2_000, "--simulations", min=100, help="Simulated studies behind each power."),
+    seed: int = seed_option("Seed of the simulation."),
+    as_json: bool = AsJson,
+) -> None:
+    """Say how many readers and images tell an accuracy apart from chance, by simulation."""
+    from dataclasses import asdict
+
+    from radcommons.study.plan import plan_study
+
+    require_once("--readers", readers)
+    require_once("--images", images)
+    if not 0.5 < accuracy < 1:
+        raise SettingRefused(f"--accuracy is {accuracy:g}; it must be above 0.5 and below 1")
+    if max(readers) * max(images) > MOST_ANSWERS:
+        raise SettingRefused(f"--readers times --images is {max(readers) * max(images):,}; at most {MOST_ANSWERS:,}")
+    found = plan_study(
+        accuracy=accuracy,
+        power=power,
+        significance=significance,
+        readers=readers,
+        images=images,
+        reader_spread=reader_spread,
+        image_spread=image_spread,
+        simulations=simulations,
+        seed=seed,
+    )
+    counts = sorted(images)
+    lines = [
+        f"power to tell an accuracy of {accuracy:g} apart from 0.5, by readers and images per reader:",
+        "readers" + "".join(f"{n:>8}" for n in counts),
+        *(f"{r:>7}" + "".join(f"{of_images[n]:>8.2f}" for n in counts) for r, of_images in found.powers.items()),
+        f"one reader alone, for that reader only: {found.one_reader_images:,} images",
+        found.sentence,
+    ]
+    asked = {"accuracy": accuracy, "power": power, "significance": significance, "reader_spread": reader_spread}
+    asked |= {"image_spread": image_spread, "simulations": simulations, "seed": seed}
+    show({**asked, **asdict(found)}, "\n".join(lines), as_json)
+
+
+@app.command("analyse", epilog=ANALYSE_EPILOG)
+def analyse(
+    answers: Path = typer.Argument(
+        metavar="ANSWERS.csv", help="One line per answer: reader, group, block, position, image, truth, answer, ..."
+    ),
+    out: Path = typer.Option(..., "--out", help="Folder of the results."),
+    timed_out: Literal["half", "wrong", "excluded"] = typer.Option(
+        "half", "--timed-out", help="How an answer that timed out counts."
+    ),
+    bootstrap_samples: int = typer.Option(10_000, "--bootstrap-samples", min=100, help="Bootstrap samples."),
+    seed: int = seed_option("Seed of the bootstrap samples."),
+    as_json: bool = AsJson,
+) -> None:
+    """Analyse the answers of a reader study: accuracy, agreement, ROC, tests, each with its interval, and a page."""
+    from radcommons.study.analysis import analyse as analyse_file
+    from radcommons.study.report import as_text
+
+    result = analyse_file(answers, out, timed_out=timed_out, bootstrap_samples=bootstrap_samples, seed=seed)
+    show(result.model_dump(mode="json"), as_text(result, out), as_json)
