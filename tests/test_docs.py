@@ -33,6 +33,7 @@ from radcommons.hub.gate_settings import GateRules
 from radcommons.policy.settings import Policy
 from radcommons.pool.settings import PoolSettings
 from radcommons.settings import Settings, read_toml
+from radcommons.study.design import StudySettings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -50,6 +51,7 @@ SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class th
     "transfer": TransferSettings,
     "gate": GateRules,
     "pool": PoolSettings,
+    "study": StudySettings,
 }
 PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"} | {
     "classify": "classify.md",
@@ -58,6 +60,7 @@ PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"}
     "transfer": "experiment.md",
     "gate": "gate.md",
     "pool": "pool.md",
+    "study": "study.md",
 }
 NEEDED = {  # what a preset leaves to the user
     "enrich": {"store": "stores/a", "generators": ["runs/b"]},

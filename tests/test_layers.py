@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "web": BASE,
     "hub": BASE | {"policy", "metrics", "models", "extractors", "packages", "web"},
     "study": BASE | {"metrics"},
+    "study_films": INSIDE | {"packages", "study"},
     "__main__": frozenset({"cli"}),
 }
 EVERYTHING = "cli"

@@ -42,6 +42,8 @@ ALSO_COVERS = {
     "records/test_record.py": "records/audit records/classifier records/estimate records/evaluation records/experiment "
     "records/explain records/gate records/generator records/patients records/reference records/robustness "
     "records/screen records/store records/study",
+    "study/test_making.py": "study/letters",
+    "test_study_films.py": "cli/study_create",
     "study/test_analysis.py": "study/comparisons study/conclusions study/measures",
     "synthetic/test_writing.py": "synthetic/png synthetic/reading synthetic/sampling synthetic/tables",
     "test_docs.py": "cli/output",

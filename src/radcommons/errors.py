@@ -76,6 +76,10 @@ class HubRefused(BadInput):
     """A hub cannot be reached, or does not do what it was asked for."""
 
 
+class StudyRefused(BadInput):
+    """A folder is not a reader study, or is damaged."""
+
+
 class KeyRefused(BadInput):
     """A key cannot be used to sign or to verify."""
 

@@ -5,13 +5,17 @@ from typing import Literal
 
 import typer
 
+from radcommons.cli import study_create
 from radcommons.cli.output import AsJson, seed_option, show
 from radcommons.errors import SettingRefused
 from radcommons.settings import require_once
 
 app = typer.Typer(
-    no_args_is_help=True, help="Plan a study in which readers tell real from synthetic films; analyse it."
+    no_args_is_help=True, help="A study in which readers tell real from synthetic films: plan, create, serve, analyse."
 )
+
+app.command("create", epilog=study_create.CREATE_EPILOG)(study_create.create)
+app.command("cover", epilog=study_create.COVER_EPILOG)(study_create.cover)
 
 PLAN_EPILOG = """
 radcommons study plan

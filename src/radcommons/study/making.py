@@ -1,0 +1,152 @@
+"""Make the folder of a study: real and synthetic images go through one and the same pipeline."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from radcommons.errors import SettingRefused, StudyRefused
+from radcommons.files import write_whole
+from radcommons.pages import render_page
+from radcommons.progress import Track, silent
+from radcommons.study.design import (
+    IMAGES,
+    IMAGES_RECORD,
+    ORIGINALS,
+    SETTINGS,
+    Study,
+    StudyImage,
+    StudyImages,
+    StudySettings,
+    Truth,
+)
+from radcommons.study.letters import Box, corners, cover, find_letters
+
+PREVIEW = "preview.html"
+STORED = (cv2.IMWRITE_PNG_COMPRESSION, 0)  # all files of a size have as many bytes, whatever they show
+
+
+def write_study(
+    folder: Path,
+    settings: StudySettings,
+    real: Sequence[np.ndarray],
+    synthetic: Sequence[np.ndarray],
+    *,
+    track: Track = silent,
+) -> Study:
+    """Write a study to a folder that is there; its record comes last, so that what is not whole is no study.
+
+    Args:
+        real, synthetic: for each block uint8 (n, R, R); the first block's are longer by half of the practice images
+            each, which come first.
+    Raises:
+        StudyRefused: an image is there twice.
+    """
+    _require_different([*real, *synthetic])
+    for name in (IMAGES, ORIGINALS):
+        (folder / name).mkdir(exist_ok=True)
+    settings.save(folder / SETTINGS)
+    images: list[StudyImage] = []
+    with track("Writing images", total=sum(map(len, (*real, *synthetic)))) as advance:
+        for number, (block, ours, theirs) in enumerate(zip(settings.block, real, synthetic, strict=True)):
+            practice = settings.practice // 2 if number == 0 else 0
+            boxes = covered_boxes(settings, ours, theirs)
+            kinds: tuple[tuple[Truth, np.ndarray, int], ...] = (
+                ("real", ours, block.real),
+                ("synthetic", theirs, block.synthetic),
+            )
+            for truth, shown, count in kinds:
+                assert len(shown) == count + practice
+                for i, pixels in enumerate(shown):
+                    image = StudyImage(
+                        name=secrets.token_hex(16), block=number, truth=truth, practice=i < practice,
+                        pair=i, boxes=tuple(map(tuple, boxes[i])),
+                    )  # fmt: skip
+                    put(folder / ORIGINALS / f"{image.name}.png", pixels)
+                    put(folder / IMAGES / f"{image.name}.png", cover(pixels, boxes[i]))
+                    images.append(image)
+                    advance(1)
+    images.sort(key=lambda image: image.name)
+    _write_records(folder, settings, images)
+    return Study.open(folder)
+
+
+def change_boxes(folder: Path, name: str, boxes: Sequence[Box], *, clear: bool = False) -> list[StudyImage]:
+    """Cover more, or other, parts of an image and of those that are covered alike; before the study begins.
+
+    Args:
+        name: of the image, or how it begins.
+        boxes: in pixels of the image.
+        clear: whether nothing of what was covered stays so.
+    Returns:
+        The images that were changed, of both kinds.
+    Raises:
+        PathMissing, StudyRefused.
+    """
+    study = Study.open(folder)
+    if any(folder.glob("site.sqlite3*")):
+        raise StudyRefused(f"{folder} has been served: readers may have seen its images; make another study")
+    found = [image for image in study.images if image.name.startswith(name)]
+    if len(found) != 1:
+        raise StudyRefused(f"{len(found)} images of {folder} have names that begin with '{name}'; look at {PREVIEW}")
+    side = study.settings.block[found[0].block].resolution
+    if any(not (0 <= b.left < b.right <= side and 0 <= b.top < b.bottom <= side) for b in boxes):
+        raise StudyRefused(f"a box lies outside the {side} x {side} pixels of the image, or is empty")
+    place = (found[0].block, found[0].pair)
+    kept = () if clear else found[0].boxes
+    changed = {
+        image.name: image.model_copy(update={"boxes": (*kept, *map(tuple, boxes))})
+        for image in study.images
+        if (image.block, image.pair) == place
+    }
+    for one in changed.values():
+        content = np.frombuffer((folder / ORIGINALS / f"{one.name}.png").read_bytes(), np.uint8)
+        pixels = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
+        if pixels is None:
+            raise StudyRefused(f"{folder}: an image is damaged; make the study again")
+        put(study.path(one), cover(pixels, [Box(*box) for box in one.boxes]))
+    _write_records(folder, study.settings, [changed.get(image.name, image) for image in study.images])
+    return list(changed.values())
+
+
+def read_box(text: str) -> Box:
+    """A box written as LEFT,TOP,RIGHT,BOTTOM; raises SettingRefused."""
+    try:
+        return Box(*map(int, text.split(",")))
+    except (ValueError, TypeError):
+        raise SettingRefused(f"--box {text}: write four whole numbers, LEFT,TOP,RIGHT,BOTTOM") from None
+
+
+def _write_records(folder: Path, settings: StudySettings, images: Sequence[StudyImage]) -> None:
+    page = render_page("study_preview.html.j2", title=settings.title, blocks=settings.block, images=images)
+    write_whole(folder / PREVIEW, page)
+    write_whole(folder / IMAGES_RECORD, StudyImages(images=tuple(images)).to_json())
+
+
+def covered_boxes(settings: StudySettings, real: np.ndarray, synthetic: np.ndarray) -> list[list[Box]]:
+    """What to cover on real image i and on synthetic image i: the letters that are found on either.
+
+    Where there are more of one kind, its images take the boxes of an earlier one of the other besides their own.
+    """
+    count = max(len(real), len(synthetic))
+    if settings.cover == "nothing":
+        return [[] for _ in range(count)]
+    if settings.cover == "corners":
+        return [corners(real.shape[-1], settings.corner)] * count
+    found = [[find_letters(image) for image in kind] for kind in (real, synthetic)]
+    return [[box for kind in found for box in kind[i % len(kind)]] for i in range(count)]
+
+
+def put(path: Path, pixels: np.ndarray) -> None:
+    """Write a PNG without compression and without anything but pixels."""
+    done, content = cv2.imencode(".png", pixels, STORED)
+    assert done
+    path.write_bytes(content.tobytes())
+
+
+def _require_different(blocks: Sequence[np.ndarray]) -> None:
+    seen = [image.tobytes() for block in blocks for image in block]
+    if twice := len(seen) - len(set(seen)):
+        raise StudyRefused(f"{twice} images are there twice; take other sets, or a generator with more variety")

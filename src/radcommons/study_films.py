@@ -1,0 +1,104 @@
+"""Films for a reader study: real ones from a store's test part, one for each patient, and synthetic ones."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from radcommons.data.image_set import is_image_set, open_image_set
+from radcommons.data.store import Store
+from radcommons.errors import SettingRefused
+from radcommons.models.generator import Generator
+from radcommons.packages.references import local_folder
+from radcommons.progress import Track, silent
+from radcommons.seeds import derive, numpy_stream
+from radcommons.study.design import StudySettings
+
+
+def real_films(settings: StudySettings) -> list[np.ndarray]:
+    """Films of each block, the practice images first; no patient is shown twice.
+
+    Raises:
+        SettingRefused: the test part has too few patients.
+        StoreRefused: the store has no films of a block's size.
+    """
+    store = Store.open(settings.store)
+    rows = numpy_stream(settings.seed, "study", "films").permutation(store.rows("test"))
+    patients = store.manifest["patient"].to_numpy()[rows]
+    rows = rows[np.sort(np.unique(patients, return_index=True)[1])]
+    counts = _counts(settings, [block.real for block in settings.block])
+    if sum(counts) > len(rows):
+        raise SettingRefused(
+            f"{settings.store}: the study shows {sum(counts)} real films of different patients, practice included, and "
+            f"the test part has {len(rows)} patients; ask for fewer, or import more films"
+        )
+    parts = np.split(rows, np.cumsum(counts))
+    return [store.images(b.resolution)[np.sort(part)] for b, part in zip(settings.block, parts, strict=False)]
+
+
+def synthetic_films(settings: StudySettings, track: Track = silent) -> list[np.ndarray]:
+    """Synthetic images of each block, the practice images first, an equal share from every source.
+
+    Raises:
+        SettingRefused: a source's images are too small, or too few.
+        The errors of a set or a generator that cannot be opened.
+    """
+    counts = _counts(settings, [block.synthetic for block in settings.block])
+    sources = [_opened(source, settings, track) for source in settings.synthetic]
+    blocks = []
+    for number, (block, count) in enumerate(zip(settings.block, counts, strict=True)):
+        rng = numpy_stream(settings.seed, "study", "synthetic", number)
+        shares = [count // len(sources) + (i < count % len(sources)) for i in range(len(sources))]
+        images = [
+            _shrunk(source.draw(share, number), block.resolution, source.name)
+            for source, share in zip(sources, shares, strict=True)
+        ]
+        blocks.append(np.concatenate(images)[rng.permutation(count)])
+    return blocks
+
+
+def _counts(settings: StudySettings, of_blocks: list[int]) -> list[int]:
+    return [of_blocks[0] + settings.practice // 2, *of_blocks[1:]]
+
+
+class _Set:
+    """Images of a synthetic set, each given out once."""
+
+    def __init__(self, folder: Path, seed: int, track: Track) -> None:
+        self.name = str(folder)
+        self._images = open_image_set(folder, track=track).images
+        self._left = list(numpy_stream(seed, "study", "set").permutation(len(self._images)))
+
+    def draw(self, count: int, block: int) -> np.ndarray:
+        if count > len(self._left):
+            raise SettingRefused(f"{self.name} has {len(self._images)} images, and the study needs more; draw more")
+        taken, self._left = self._left[:count], self._left[count:]
+        return self._images[taken]
+
+
+class _Generator:
+    """Images of a generator, with labels as frequent as in training."""
+
+    def __init__(self, reference: str, seed: int, track: Track) -> None:
+        self.name, self._seed, self._track = reference, seed, track
+        self._generator = Generator.load(reference, track=track)
+
+    def draw(self, count: int, block: int) -> np.ndarray:
+        seed = derive(self._seed, "study", self._generator.digest, block)
+        return self._generator.generate(count, seed=seed, track=self._track).images
+
+
+def _opened(source: str, settings: StudySettings, track: Track) -> _Set | _Generator:
+    folder = local_folder(source, track)
+    return _Set(folder, settings.seed, track) if is_image_set(folder) else _Generator(source, settings.seed, track)
+
+
+def _shrunk(images: np.ndarray, side: int, name: str) -> np.ndarray:
+    if images.shape[-1] < side:
+        raise SettingRefused(
+            f"{name} has images of {images.shape[-1]} x {images.shape[-1]} pixels, and a block shows {side} x {side}; "
+            "nothing is enlarged, leave the block out"
+        )
+    if images.shape[-1] == side:
+        return images
+    return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images])
