@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -281,8 +281,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from radcommons.hub.server import hub_site
     from radcommons.web.site import migrate, open_site
 
-    if not settings.configured:  # tests/hub/conftest.py has to be earlier
-        open_site(hub_site(tmp_path_factory.mktemp("site"), None))
+    if not settings.configured:  # tests/hub/conftest.py and tests/study/conftest.py have to be earlier
+        place = tmp_path_factory.mktemp("site")
+        open_site(replace(hub_site(place, None), apps=("radcommons.hub", "radcommons.study")))
     migrate()
     from django.db import connections
 

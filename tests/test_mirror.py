@@ -58,9 +58,12 @@ ALSO_COVERS = {
     "hub/test_pages.py": "hub/admin hub/drawing hub/members hub/operators hub/package_texts",
     "hub/test_models.py": "hub/migrations/0002_log_is_append_only",
     "hub/test_push.py": "packages/hub_client",
-    "hub/test_server.py": "cli/hub hub/accounts hub/apps hub/examination hub/migrations/0001_first hub/tasks web/apps "
-    "web/site web/storage",
+    "hub/test_server.py": "cli/hub hub/accounts hub/apps hub/examination hub/migrations/0001_first hub/tasks "
+    "web/accounts web/apps web/log web/server web/site web/storage",
     "packages/test_references.py": "packages/trusted_keys",
+    "study/test_readers.py": "study/reading study/urls",
+    "study/test_server.py": "study/apps study/migrations/0001_first study/migrations/0002_log_is_append_only",
+    "study/test_coordinators.py": "study/models",
     "web/test_faults.py": "web/requests web/urls",
     "hub/test_gate.py": "hub/gate_settings hub/image_checks hub/package_checks hub/reference_distances",
 }

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -54,7 +54,7 @@ from radcommons.web.site import migrate, open_site
 if not settings.configured:  # a test file can import the hub's models only after this
     place = Path(tempfile.mkdtemp(prefix="radcommons-tests-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
-    open_site(hub_site(place, None))
+    open_site(replace(hub_site(place, None), apps=("radcommons.hub", "radcommons.study")))  # also for tests/study
 
 ROOT = Path(__file__).parents[2]
 SIDE, FINDINGS = 16, ("Effusion", "Nodule")

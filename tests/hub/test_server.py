@@ -162,8 +162,9 @@ def test_a_site_behind_tls_passes_djangos_own_check(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from radcommons.hub.server import hub_site, open_hub
-open_hub(hub_site(Path(sys.argv[1]), None, ["hub.example.org"], https=True))
+from radcommons.hub.server import hub_site
+from radcommons.web.server import ready
+ready(hub_site(Path(sys.argv[1]), None, ["hub.example.org"], https=True))
 from django.core.management import call_command
 call_command("check", deploy=True, fail_level="WARNING")
 call_command("makemigrations", check=True, dry_run=True)

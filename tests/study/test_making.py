@@ -95,7 +95,7 @@ def test_boxes_are_changed_on_both_kinds_until_readers_have_seen_them(study: Stu
     assert "synthetic</figcaption>" not in page
     (uncovered, _) = change_boxes(study.folder, image.name, [], clear=True)
     assert uncovered.boxes == ()
-    (study.folder / "site.sqlite3").touch()
+    (study.folder / "server").mkdir()
     with pytest.raises(StudyRefused, match="has been served"):
         change_boxes(study.folder, image.name, [])
 

@@ -44,20 +44,19 @@ def serve(
     """Serve the hub's pages, reads and deposits; the first start prints a link for the operator."""
     from contextlib import nullcontext
 
-    from radcommons.hub.server import counted_together, hub_site, open_hub, worker_beside
-    from radcommons.hub.server import serve as serve_hub
+    from radcommons.hub.server import hub_site, worker_beside
+    from radcommons.web import server
 
-    with counted_together():
-        open_hub(hub_site(data, database, host, https=https, open_metrics=open_metrics))
+    with server.counted_together():
+        server.ready(hub_site(data, database, host, https=https, open_metrics=open_metrics))
         from radcommons.hub.accounts import first_operator
 
-        name = host[0] if host else "localhost"
-        address = f"https://{name}" if https else f"http://{name}:{port}"
+        address = server.address(port, host, https=https)
         typer.echo(f"hub: {address}")
         if link := first_operator():
             typer.echo(f"operator, set your password here, once: {address}{link}")
         with worker_beside(data, database) if worker else nullcontext():
-            serve_hub(f"{bind}:{port}", threads=threads, processes=processes)
+            server.serve(f"{bind}:{port}", threads=threads, processes=processes)
 
 
 @app.command("worker")
@@ -71,9 +70,10 @@ def worker(
     """Examine deposits and draw films for visitors, until it is stopped."""
     from contextlib import nullcontext
 
-    from radcommons.hub.server import hub_site, open_hub, work, worker_beside
+    from radcommons.hub.server import hub_site, work, worker_beside
+    from radcommons.web.server import ready
 
-    open_hub(hub_site(data, database))
+    ready(hub_site(data, database))
     with worker_beside(data, database, "drawings") if queue == "all" else nullcontext():
         work("default" if queue == "all" else queue)
 
@@ -242,9 +242,10 @@ def reference(
 
 
 def _open(data: Path, database: str | None) -> None:
-    from radcommons.hub.server import hub_site, open_hub
+    from radcommons.hub.server import hub_site
+    from radcommons.web.server import ready
 
-    open_hub(hub_site(data, database))
+    ready(hub_site(data, database))
 
 
 Host = typer.Option(

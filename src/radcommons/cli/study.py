@@ -1,4 +1,4 @@
-"""``radcommons study``: plan a reader study, and analyse its answers."""
+"""``radcommons study``: plan, create, serve and analyse a study in which readers tell real from synthetic films."""
 
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ radcommons study plan
 radcommons study plan --accuracy 0.65 --readers 4 --readers 8 --images 60 --images 120 --reader-spread 0.08
 """
 ANALYSE_EPILOG = """
-radcommons study analyse answers.csv --out study
+radcommons study analyse studies/first --out studies/first-result
 
 radcommons study analyse answers.csv --out study-strict --timed-out wrong
 """
@@ -87,11 +87,16 @@ def plan(
 @app.command("analyse", epilog=ANALYSE_EPILOG)
 def analyse(
     answers: Path = typer.Argument(
-        metavar="ANSWERS.csv", help="One line per answer: reader, group, block, position, image, truth, answer, ..."
+        metavar="STUDY|ANSWERS.csv",
+        help="A study that was served, or a CSV file with one line per answer: reader, group, block, position, image, "
+        "truth, answer, ...",
     ),
     out: Path = typer.Option(..., "--out", help="Folder of the results."),
     timed_out: Literal["half", "wrong", "excluded"] = typer.Option(
         "half", "--timed-out", help="How an answer that timed out counts."
+    ),
+    database: str | None = typer.Option(
+        None, "--database", envvar="RADCOMMONS_DATABASE", help="Of a study that was served with one."
     ),
     bootstrap_samples: int = typer.Option(10_000, "--bootstrap-samples", min=100, help="Bootstrap samples."),
     seed: int = seed_option("Seed of the bootstrap samples."),
@@ -101,5 +106,50 @@ def analyse(
     from radcommons.study.analysis import analyse as analyse_file
     from radcommons.study.report import as_text
 
+    if answers.is_dir():
+        from radcommons.study.server import write_answers
+
+        answers = write_answers(answers.resolve(), database)
     result = analyse_file(answers, out, timed_out=timed_out, bootstrap_samples=bootstrap_samples, seed=seed)
     show(result.model_dump(mode="json"), as_text(result, out), as_json)
+
+
+SERVE_EPILOG = """
+radcommons study serve study
+
+radcommons study serve study --host study.example.org --https
+"""
+
+
+@app.command("serve", epilog=SERVE_EPILOG)
+def serve(
+    folder: Path = typer.Argument(metavar="DIR", help="A study; answers are kept in its folder 'server'."),
+    database: str | None = typer.Option(
+        None,
+        "--database",
+        envvar="RADCOMMONS_DATABASE",
+        help="postgresql://USER:PASSWORD@HOST:PORT/NAME; default: SQLite in the study's folder.",
+    ),
+    port: int = typer.Option(8000, "--port", min=1, max=65535, help="Port to listen on."),
+    bind: str = typer.Option("127.0.0.1", "--bind", help="Address to listen on; a proxy with TLS stands in front."),
+    host: list[str] = typer.Option([], "--host", help="Name under which browsers reach the study; may be repeated."),
+    https: bool = typer.Option(False, "--https", help="A proxy in front speaks TLS: cookies are sent over TLS only."),
+    threads: int = typer.Option(8, "--threads", min=1, help="Threads of each server process."),
+    processes: int = typer.Option(2, "--processes", min=1, help="Server processes."),
+    link: bool = typer.Option(False, "--new-link", help="Print a link for a coordinator who has lost the password."),
+) -> None:
+    """Show a study's images to readers and keep their answers; the first start prints a link for the coordinator."""
+    from radcommons.study.design import Study
+    from radcommons.study.server import begin, check, new_link, study_site
+    from radcommons.web import server
+
+    study = Study.open(folder.resolve())
+    check(study)
+    with server.counted_together():
+        server.ready(study_site(study, database, host, https=https))
+        address = server.address(port, host, https=https)
+        typer.echo(f"study: {address}")
+        first = begin(study)
+        if first or link:
+            typer.echo(f"coordinator, set your password here, once: {address}{first or new_link()}")
+        server.serve(f"{bind}:{port}", threads=threads, processes=processes)

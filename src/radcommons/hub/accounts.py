@@ -6,19 +6,17 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.tokens import default_token_generator
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
-from django.utils.encoding import force_bytes
-from django.utils.http import urlsafe_base64_encode
 
 from radcommons.errors import SettingRefused
 from radcommons.extractors.reference_statistics import ReferenceStatistics
 from radcommons.hub.models import RESERVED, LogEntry, Membership, Organisation, Reference, SigningKey, Token, slug
 from radcommons.packages.signatures import fingerprint
 from radcommons.records import sha256_file
+from radcommons.web.accounts import first_account, invitation
 from radcommons.web.second_factor import turn_off
 
 COMMAND = "the command line"
@@ -28,23 +26,7 @@ USER_NAME = re.compile(r"[\w.@+-]{1,150}")  # as Django's own
 
 def first_operator() -> str | None:
     """Path of the link with which the first operator sets a password; None if there is an operator."""
-    users = get_user_model().objects
-    if any(user.has_usable_password() for user in users.filter(is_superuser=True)):
-        return None
-    with transaction.atomic():
-        user, made = users.get_or_create(
-            username=OPERATOR,
-            defaults={"is_superuser": True, "is_staff": True, "password": make_password(None)},
-        )
-        if made:
-            LogEntry.add(COMMAND, "operator made", user.get_username())
-    return invitation(user)
-
-
-def invitation(user: object) -> str:
-    """Path of a link that sets the user's password, once."""
-    name = urlsafe_base64_encode(force_bytes(user.pk))  # type: ignore[attr-defined]
-    return f"/welcome/{name}/{default_token_generator.make_token(user)}"
+    return first_account(OPERATOR, lambda name: LogEntry.add(COMMAND, "operator made", name))
 
 
 def add_user(username: str, organisation: str, *, title: str = "") -> str:

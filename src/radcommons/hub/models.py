@@ -10,6 +10,8 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from radcommons.web.log import Entry
+
 PAGES = "admin", "api", "compare", "deposits", "healthz", "hub", "login", "logout", "metrics", "operator", "static"
 RESERVED = frozenset((*PAGES, "second-factor", "tokens", "welcome"))  # no organisation has such a name
 TOKEN_MARK = "rc_"  # so that scanners of source code recognise one
@@ -232,24 +234,10 @@ class Reference(models.Model):
     added = models.DateTimeField(auto_now_add=True)
 
 
-class LogEntry(models.Model):
+class LogEntry(Entry):
     """Who did what, when; entries are added and never changed: the database itself refuses it (migration 0002)."""
-
-    at = models.DateTimeField(auto_now_add=True, db_index=True)
-    who = models.CharField(max_length=150)
-    what = models.CharField(max_length=64)
-    about = models.CharField(max_length=200)
-    details = models.JSONField(default=dict)
-
-    class Meta:
-        ordering = ["-at", "-id"]
 
     @classmethod
     def newest(cls, *what: str) -> tuple[int, datetime] | None:
         """Number and time of the newest entry of some kinds: while it is the same, nothing of the kinds was done."""
         return cls.objects.filter(what__in=what).order_by("-id").values_list("id", "at").first()
-
-    @classmethod
-    def add(cls, who: str, what: str, about: object, **details: Any) -> None:
-        """Write an entry."""
-        cls.objects.create(who=who, what=what, about=str(about), details=details)

@@ -1,24 +1,21 @@
-"""Run the hub: its web server, its worker, and its accounts."""
+"""Run the hub: its site and its worker."""
 
 import logging
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from radcommons.folders import PRIVATE
 from radcommons.signals import ends_with_parent
-from radcommons.web.site import Site, migrate, open_site
+from radcommons.web.server import LOCAL
+from radcommons.web.site import Site
 
 logger = logging.getLogger(__name__)
 
-LOCAL = ("localhost", "127.0.0.1", "[::1]")
 DATABASE_VARIABLE = "RADCOMMONS_DATABASE"
 LOOK_EVERY = 1.0  # seconds, for a deposit that was submitted
 SWEEP_EVERY = 60.0  # seconds, for one that a dead worker left
@@ -40,58 +37,6 @@ def hub_site(
         name="RadCommons hub",
         open_metrics=open_metrics,
     )
-
-
-def open_hub(site: Site) -> None:
-    """Set Django up for the hub, and bring its database to this version; only the owner may read what is written."""
-    os.umask(PRIVATE)
-    open_site(site)
-    migrate()
-
-
-@contextmanager
-def counted_together() -> Iterator[None]:
-    """The server processes add up their counts for /metrics; before anything imports prometheus_client."""
-    with tempfile.TemporaryDirectory(prefix="radcommons-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        yield
-
-
-def serve(address: str, *, threads: int, processes: int) -> None:
-    """Answer requests until a signal comes."""
-    from django.core.wsgi import get_wsgi_application
-    from django.db import connections
-    from gunicorn.app.base import BaseApplication
-    from prometheus_client.multiprocess import mark_process_dead
-
-    application = get_wsgi_application()
-    connections.close_all()  # none is shared with the server processes
-
-    class Server(BaseApplication):
-        def load_config(self) -> None:
-            options: Mapping[str, Any] = {
-                "bind": address,
-                "worker_class": "gthread",
-                "workers": processes,
-                "threads": threads,
-                "preload_app": True,
-                "timeout": 120,
-                "graceful_timeout": 20,
-                "keepalive": 5,
-                "limit_request_line": 4094,
-                "accesslog": None,
-                "loglevel": "warning",
-                "forwarded_allow_ips": "127.0.0.1,::1",
-                "control_socket_disable": True,
-                "child_exit": lambda _, worker: mark_process_dead(worker.pid),
-            }
-            for name, value in options.items():
-                self.cfg.set(name, value)
-
-        def load(self) -> Any:
-            return application
-
-    Server().run()
 
 
 def work(queue_name: str) -> None:

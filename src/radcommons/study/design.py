@@ -15,6 +15,7 @@ from radcommons.seeds import numpy_stream
 from radcommons.settings import Names, Seed, Settings
 
 SETTINGS, IMAGES_RECORD, IMAGES, ORIGINALS = "study.toml", "images.json", "images", "originals"
+SERVED = "server"  # the database with the answers and the key of the signatures, once the study is served
 Truth = Literal["real", "synthetic"]
 CONSENT = (
     "You will see chest radiographs, one at a time. Some are of patients, some were made by a computer. For each you "

@@ -15,6 +15,7 @@ from radcommons.study.design import (
     IMAGES,
     IMAGES_RECORD,
     ORIGINALS,
+    SERVED,
     SETTINGS,
     Study,
     StudyImage,
@@ -86,7 +87,7 @@ def change_boxes(folder: Path, name: str, boxes: Sequence[Box], *, clear: bool =
         PathMissing, StudyRefused.
     """
     study = Study.open(folder)
-    if any(folder.glob("site.sqlite3*")):
+    if (folder / SERVED).exists():
         raise StudyRefused(f"{folder} has been served: readers may have seen its images; make another study")
     found = [image for image in study.images if image.name.startswith(name)]
     if len(found) != 1:

@@ -19,7 +19,7 @@ logger = logging.getLogger("radcommons.requests")
 REQUESTS = Counter("radcommons_requests", "Requests by view and status", ["view", "status"])
 SECONDS = Histogram("radcommons_request_seconds", "Seconds until the answer begins", ["view"])
 QUIET = ("healthz", "metrics")  # asked every few seconds
-WITH_SECRET = ("welcome",)  # views whose path holds a one-time secret
+WITH_SECRET = ("welcome", "invitation", "image")  # views whose path holds a secret
 OF_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"  # environment: the folder through which processes add up their counts
 THIS_MACHINE = ("127.0.0.1", "::1", "")  # "" for a Unix socket
 

@@ -1,0 +1,1 @@
+"""Changes of the study's tables, one file each."""
