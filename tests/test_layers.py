@@ -60,7 +60,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gan": BELOW_DATA | {"data", "runs"},
     "classify": INSIDE,
     **dict.fromkeys(("audit", "explain", "federated", "experiments"), INSIDE | {"classify"}),
-    "demo": INSIDE | {"classify", "audit", "explain", "federated", "experiments", "packages", "packing", "pool"},
+    "demo": INSIDE
+    | {"classify", "audit", "explain", "federated", "experiments", "packages", "packing", "pool"}
+    | {"study", "study_films"},
     "packing": BASE | {"models", "packages", "policy"},
     "web": BASE,
     "hub": BASE | {"policy", "metrics", "models", "extractors", "packages", "web"},

@@ -10,6 +10,8 @@ from radcommons.audit import planted
 from radcommons.demo import hub
 from radcommons.demo import story as demo
 from radcommons.errors import PathInUse
+from radcommons.study.design import Study
+from radcommons.study.server import check
 from radcommons.synthetic.reading import SyntheticSet
 
 
@@ -123,6 +125,14 @@ def test_the_pool_comes_from_the_hub_through_its_gate(demo_folder: Path) -> None
     package = {path.name for path in (demo_folder / "package-a").iterdir()}
     assert package == {"LICENSE", "README.md", "audit.json", "config.json", "findings.json", "generator.safetensors",
                        "model.sig", "samples"}  # fmt: skip
+
+
+def test_a_reader_study_is_ready_to_be_served(demo_folder: Path) -> None:
+    study = Study.open(demo_folder / "study")
+    check(study)
+    assert [i.truth for i in study.images if not i.practice].count("real") == 15 and len(study.images) == 32
+    page = Page((demo_folder / "report.html").read_text(encoding="utf-8"))
+    assert f"radcommons study serve {demo_folder / 'study'}" in page.text
 
 
 def test_the_page_is_self_contained(demo_folder: Path) -> None:

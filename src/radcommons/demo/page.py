@@ -88,6 +88,7 @@ class DemoResult(BaseModel):
     report: str
     synthetic_set: str
     synthetic_images: int
+    study: str
     resolution: int
     sites: list[SiteResult]
     effects: list[LabelEffect]
@@ -112,6 +113,7 @@ class DemoResult(BaseModel):
                 for p in self.published
             ),
             f"do synthetic films help a third hospital? {self.experiment.sentence}",
+            f"can you tell? A reader study is ready: radcommons study serve {self.study}",
             f"open {self.report}",
         ]
         return "\n".join(lines)

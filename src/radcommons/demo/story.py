@@ -31,11 +31,15 @@ from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import Explanation
 from radcommons.settings import override, preset_path, read_toml
+from radcommons.study.design import IMAGES_RECORD, StudySettings
+from radcommons.study.making import write_study
+from radcommons.study_films import real_films, synthetic_films
 
 SITES = ("A", "B")
 PATIENTS = 400
 RESOLUTION = 32
 POOLED_IMAGES = 800
+STUDY_FILMS = 15  # of each kind
 AUDIT_SIZES = ("sheet_images=12",)  # changes to the preset quick
 SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most are test patients, or the extra real films of the reference arm
 EXPERIMENT_SIZES: tuple[str, ...] = ()  # changes to the preset demo
@@ -111,6 +115,8 @@ def run_demo(
             POOLED_IMAGES,
             track=track,
         )
+        study = out / "study"
+        clock.time("reader study", make_study, study, small_site, pooled, track)
         enriched = override(read_toml(preset_path("enrich", "demo")), EXPERIMENT_SIZES)
         asked = EnrichSettings.parse({**enriched, "store": small_site, "generators": runs}, source="preset demo")
         step = f"experiment at hospital {SMALL_SITE}"
@@ -138,6 +144,7 @@ def run_demo(
             report=str(out / "report.html"),
             synthetic_set=str(pooled),
             synthetic_images=POOLED_IMAGES,
+            study=str(study),
             resolution=generators[0].resolution,
             sites=sites,
             effects=effects,
@@ -158,6 +165,17 @@ def simulate_films(out: Path, site: str, patients: int, clock: "_Clock", track: 
     step = f"films of hospital {site}"
     clock.time(step, ingest_phantoms, folder, patients=patients, site=site, resolution=RESOLUTION, seed=0, track=track)
     return folder
+
+
+def make_study(folder: Path, store: Path, pooled: Path, track: Track) -> None:
+    """A reader study of the third hospital's films and of pooled ones, ready to be served."""
+    if (folder / IMAGES_RECORD).is_file():
+        return
+    block = {"resolution": RESOLUTION, "real": STUDY_FILMS, "synthetic": STUDY_FILMS}
+    asked = {"title": "Simulated or synthetic?", "store": store, "synthetic": [str(pooled)], "block": [block]}
+    settings = StudySettings.parse({**asked, "practice": 2, "show_result": True}, source="demo")
+    with alone_in(folder, private=True):
+        write_study(folder, settings, real_films(settings), synthetic_films(settings, track), track=track)
 
 
 def train_small_site(store: Path, run: Path, track: Track) -> None:
