@@ -66,7 +66,7 @@ def practise(page: Any) -> None:
 def test_two_readers_read_twelve_images_by_keyboard_with_a_time_limit_and_a_reload(
     chromium: Any, new_study: Callable[..., Any], served: Callable[..., Any], tmp_path: Path
 ) -> None:
-    study = new_study(tmp_path / "study", practice=2, seconds=6, show_result=True, confidence=False)
+    study = new_study(tmp_path / "study", practice=2, seconds=8, show_result=True, confidence=False)
     site = served(study.folder)
     errors: list[str] = []
     first = open_link(chromium, site.address + site.invite("ann"), errors, device_scale_factor=1.5)
@@ -82,7 +82,7 @@ def test_two_readers_read_twelve_images_by_keyboard_with_a_time_limit_and_a_relo
     first.wait_for_timeout(1500)
     first.reload()
     first.wait_for_selector("#film img")
-    assert number(first) == "2 of 12" and int(first.inner_text("#clock").split()[0]) <= 5
+    assert number(first) == "2 of 12" and int(first.inner_text("#clock").split()[0]) <= 7
     for n in range(2, 6):
         answer(first, "s", f"{n + 1} of 12")
     answer(first, "s", "break")
@@ -96,6 +96,7 @@ def test_two_readers_read_twelve_images_by_keyboard_with_a_time_limit_and_a_relo
     practise(second)
     for n in range(1, 4):
         answer(second, "r", f"{n + 1} of 12")
+    second.wait_for_timeout(500)  # the image that is fetched ahead has come
     elsewhere = second.context.new_page()
     elsewhere.goto(f"{site.address}/read")
     elsewhere.wait_for_selector("#film img")
@@ -110,4 +111,4 @@ def test_two_readers_read_twelve_images_by_keyboard_with_a_time_limit_and_a_relo
     assert said["bea"] == ["real", "real", "real", "synthetic"]
     seen = {name: [line["image"] for line in kept if line["reader"] == name][:4] for name in said}
     assert seen["ann"] != seen["bea"]
-    assert all(0 <= float(line["seconds"]) <= 6 for line in kept)
+    assert all(0 <= float(line["seconds"]) <= 8 for line in kept)

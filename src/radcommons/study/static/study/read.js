@@ -60,9 +60,9 @@ async function show(said) {
   place();
   area.focus();
   count(said.left);
+  const { position } = said, { scale } = film.dataset;
+  painted = frames().then(() => ask("shown", { position, scale })); // an answer waits for this
   open = true;
-  await frames();
-  painted = ask("shown", { position: said.position, scale: film.dataset.scale });
   const told = await painted;
   if (step !== said) return;
   if (told.do) return follow(told);
