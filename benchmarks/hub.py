@@ -35,8 +35,9 @@ from typing import Any
 import torch
 from support.measuring import print_table, save
 
-from radcommons.hub.server import hub_site, open_hub
+from radcommons.hub.server import hub_site
 from radcommons.packages.hub_client import Hub
+from radcommons.web.server import ready
 
 CORES, CLIENTS, GENERATORS, ORGANISATIONS = 2, 50, 10_000, 40
 SECONDS, WARM_UP = 5.0, 1.0
@@ -393,7 +394,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hub-benchmark-") as place:
         folder, data = Path(place), Path(place) / "data"
         package, public_key = package_to_examine(folder)
-        open_hub(hub_site(data, None))
+        ready(hub_site(data, None))
         from django.core.files.base import ContentFile
         from django.core.files.storage import default_storage
         from django.db import connections

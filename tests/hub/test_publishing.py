@@ -17,8 +17,9 @@ PASSED = {"passed": True, "reasons": [], "lines": [], "key_fingerprint": ""}
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from radcommons.hub.server import hub_site, open_hub, work
-open_hub(hub_site(Path(sys.argv[1]), os.environ.get("RADCOMMONS_DATABASE")))
+from radcommons.hub.server import hub_site, work
+from radcommons.web.server import ready
+ready(hub_site(Path(sys.argv[1]), os.environ.get("RADCOMMONS_DATABASE")))
 from radcommons.hub import publishing, tasks
 tasks.verdict_of = lambda deposit: {"passed": True, "reasons": [], "lines": [], "key_fingerprint": ""}
 calls = 0
