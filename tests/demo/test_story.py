@@ -48,7 +48,9 @@ label_effect = "off"
 ms_ssim_least = "off"
 ms_ssim_most = "off"
 ms_ssim_tolerance = "off"
+duplicate = "off"
 [policy]
+membership_auc = 1.0
 better_than_controls = false
 precision = "off"
 recall = "off"

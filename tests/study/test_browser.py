@@ -66,7 +66,7 @@ def practise(page: Any) -> None:
 def test_two_readers_read_twelve_images_by_keyboard_with_a_time_limit_and_a_reload(
     chromium: Any, new_study: Callable[..., Any], served: Callable[..., Any], tmp_path: Path
 ) -> None:
-    study = new_study(tmp_path / "study", practice=2, seconds=8, show_result=True, confidence=False)
+    study = new_study(tmp_path / "study", practice=2, seconds=12, show_result=True, confidence=False)
     site = served(study.folder)
     errors: list[str] = []
     first = open_link(chromium, site.address + site.invite("ann"), errors, device_scale_factor=1.5)
@@ -82,7 +82,7 @@ def test_two_readers_read_twelve_images_by_keyboard_with_a_time_limit_and_a_relo
     first.wait_for_timeout(1500)
     first.reload()
     first.wait_for_selector("#film img")
-    assert number(first) == "2 of 12" and int(first.inner_text("#clock").split()[0]) <= 7
+    assert number(first) == "2 of 12" and int(first.inner_text("#clock").split()[0]) <= 11
     for n in range(2, 6):
         answer(first, "s", f"{n + 1} of 12")
     answer(first, "s", "break")
@@ -96,7 +96,6 @@ def test_two_readers_read_twelve_images_by_keyboard_with_a_time_limit_and_a_relo
     practise(second)
     for n in range(1, 4):
         answer(second, "r", f"{n + 1} of 12")
-    second.wait_for_timeout(500)  # the image that is fetched ahead has come
     elsewhere = second.context.new_page()
     elsewhere.goto(f"{site.address}/read")
     elsewhere.wait_for_selector("#film img")
@@ -104,7 +103,8 @@ def test_two_readers_read_twelve_images_by_keyboard_with_a_time_limit_and_a_relo
     answer(second, "s", "has taken over")
     elsewhere.bring_to_front()
     answer(elsewhere, "s", "5 of 12")
-    assert errors == [e for e in errors if "409" in e], errors  # the browser notes what the older page was told
+    # the browser notes what the older page was told, and that an image that it fetched ahead was not for it any more
+    assert errors == [e for e in errors if "409" in e or "404" in e], errors
     kept = list(csv.DictReader(site.get("/export/answers.csv").splitlines()))
     said = {name: [line["answer"] for line in kept if line["reader"] == name] for name in ("ann", "bea")}
     assert said["ann"] == ["timed out", *["synthetic"] * 5, *["real"] * 6]
