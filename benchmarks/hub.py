@@ -80,13 +80,12 @@ PAGES = [
 
 def package_to_examine(folder: Path) -> tuple[Path, Path]:
     """A package of an untrained generator of 64 pixels and the public key that signed it."""
-    from radcommons.packages.writing import Contents, write_package
-
     from radcommons.gan.recipes import load_settings
     from radcommons.models.families import FAMILIES
     from radcommons.models.generator_files import save_generator
     from radcommons.packages.card import CardWords
     from radcommons.packages.signatures import new_keys
+    from radcommons.packing import Contents, write_package
     from radcommons.policy.settings import Policy
     from radcommons.records import AuditReport, FindingsRecord, GeneratorRecord
     from radcommons.settings import preset_path
