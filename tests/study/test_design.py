@@ -1,36 +1,18 @@
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PIL import Image
 
 from radcommons.errors import PathMissing, SettingRefused, StudyRefused
-from radcommons.study.design import IMAGES, IMAGES_RECORD, SETTINGS, Study, StudyImage, StudyImages, StudySettings
+from radcommons.study.design import Study
 
 
-def small_study(
-    folder: Path, *, sizes: tuple[int, ...] = (16, 32), each: int = 5, practice: int = 4, **changes: object
-) -> Study:
-    """A study of grey images."""
-    blocks = [{"resolution": side, "real": each, "synthetic": each} for side in sizes]
-    values = {"store": "none", "synthetic": ["none"], "block": blocks, "practice": practice, **changes}
-    settings = StudySettings.parse(values, source="test")
-    kinds = [(0, truth, True) for truth in ("real", "synthetic") for _ in range(practice // 2)]
-    kinds += [(b, truth, False) for b in range(len(sizes)) for truth in ("real", "synthetic") for _ in range(each)]
-    images = [
-        StudyImage.model_validate({"name": f"{i * 7919:032x}", "block": block, "truth": truth, "practice": shown})
-        for i, (block, truth, shown) in enumerate(kinds)
-    ]
-    (folder / IMAGES).mkdir(parents=True)
-    for i, image in enumerate(images):
-        Image.new("L", (sizes[image.block],) * 2, i % 256).save(folder / IMAGES / f"{image.name}.png")
-    settings.save(folder / SETTINGS)
-    (folder / IMAGES_RECORD).write_text(StudyImages(images=tuple(images)).to_json())
-    return Study.open(folder)
-
-
-def test_every_reader_sees_all_images_in_an_order_of_their_own_practice_first(tmp_path: Path) -> None:
-    study = small_study(tmp_path)
+def test_every_reader_sees_all_images_in_an_order_of_their_own_practice_first(
+    new_study: Callable[..., Any], tmp_path: Path
+) -> None:
+    study = new_study(tmp_path, each=5, practice=4)
     first, again, second = study.order(1), study.order(1), study.order(2)
     assert first == again != second and Counter(i.name for i in first) == Counter(i.name for i in second)
     assert [i.practice for i in first] == [True] * 4 + [False] * 20
@@ -38,8 +20,8 @@ def test_every_reader_sees_all_images_in_an_order_of_their_own_practice_first(tm
     assert {i.truth for i in first[4:9]} == {"real", "synthetic"}
 
 
-def test_the_order_does_not_follow_the_names(tmp_path: Path) -> None:
-    names = [image.name for image in small_study(tmp_path, each=50).order(3)]
+def test_the_order_does_not_follow_the_names(new_study: Callable[..., Any], tmp_path: Path) -> None:
+    names = [image.name for image in new_study(tmp_path, each=50).order(3)]
     assert names != sorted(names)
 
 
@@ -52,15 +34,17 @@ def test_the_order_does_not_follow_the_names(tmp_path: Path) -> None:
         ({"synthetic": []}, "synthetic"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(tmp_path: Path, changes: dict, said: str) -> None:
+def test_what_does_not_fit_together_is_refused(
+    new_study: Callable[..., Any], tmp_path: Path, changes: dict, said: str
+) -> None:
     with pytest.raises(SettingRefused, match=said):
-        small_study(tmp_path, **changes)
+        new_study(tmp_path, **changes)
 
 
-def test_a_folder_that_is_no_study_or_lacks_images_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_study_or_lacks_images_is_refused(new_study: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(PathMissing, match="is no study; make one"):
         Study.open(tmp_path)
-    study = small_study(tmp_path / "study")
+    study = new_study(tmp_path / "study", each=5, practice=4)
     study.path(study.images[3]).unlink()
     with pytest.raises(StudyRefused, match="1 of 24 images are missing; make the study again"):
         Study.open(tmp_path / "study")
