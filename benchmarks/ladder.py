@@ -35,7 +35,7 @@ from radcommons.data.store import Store
 from radcommons.extractors import load_extractor
 from radcommons.gan.batches import DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute, compute_gradients, open_compute
-from radcommons.gan.recipe import Position, Training, TrainingState, advance, update_ema
+from radcommons.gan.recipe import Position, Training, TrainingState, advance, upcoming, update_ema
 from radcommons.gan.recipes import RECIPES, load_settings
 from radcommons.gan.recipes.progan.losses import (
     fade_real,
@@ -190,7 +190,7 @@ def train(store: Store, name: str, out: Path, *, minutes: float, seed: int, side
         # ---- the training ----
         state, source, settings = begun(images)
         started = time.process_time()
-        stream = source.batches.stream(state.training.batch_at, 0, 0, end=images)
+        stream = source.batches.stream(upcoming(state.training, state.position, end=images))
         while state.position.images_seen < images:
             numbers = advance(state, stream, 1)
             if state.position.step % 500 == 0:

@@ -7,7 +7,7 @@ convolutions, the largest side in fp32, and what the device was busy with during
 
 import time
 from collections.abc import Iterator
-from itertools import repeat
+from itertools import count, repeat
 from types import SimpleNamespace
 
 import numpy as np
@@ -63,7 +63,7 @@ def fed(settings: TrainSettings, stage: Stage, distributed: Distributed) -> Iter
     store = SimpleNamespace(images=lambda resolution: films)
     latent_size = settings.network(FINDINGS).latent_size
     batches = Batches(store, labels, np.arange(len(films)), 0, latent_size, distributed)  # type: ignore[arg-type]
-    return batches.stream(lambda seen: (stage.batch_size, stage.resolution), 0, 0, end=10**12)
+    return batches.stream((step, step * stage.batch_size, stage.batch_size, stage.resolution) for step in count())
 
 
 def measure(

@@ -120,6 +120,10 @@ class WorkerKilled(RadCommonsError):
     """A process of a parallel job was killed, or the cluster is lost; run the same command again."""
 
 
+class FederationFailed(RadCommonsError):
+    """Clients are missing, or too few of them sent weights that can be used; the same command goes on."""
+
+
 class TrainingDiverged(RadCommonsError):
     """Losses became infinite or NaN; the message names the last good checkpoint."""
 

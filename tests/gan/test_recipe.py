@@ -13,7 +13,7 @@ from radcommons.data.store import Store
 from radcommons.gan import training
 from radcommons.gan.batches import RANDOM, DataSummary, TrainingBatch
 from radcommons.gan.gradients import Compute, open_compute
-from radcommons.gan.recipe import Position, TrainingState, advance
+from radcommons.gan.recipe import Position, TrainingState, advance, upcoming
 from radcommons.gan.recipes import RECIPES, parse_settings
 from radcommons.gan.settings import TrainSettings
 from radcommons.runs import checkpoint
@@ -36,7 +36,7 @@ def one_round(store: Store, settings: TrainSettings, begun: dict[str, Any] | Non
         if begun is not None:
             state.load_state_dict(begun)
         at = state.position
-        stream = source.batches.stream(state.training.batch_at, at.step, at.images_seen, end=settings.total_images)
+        stream = source.batches.stream(upcoming(state.training, at, end=settings.total_images))
         numbers = advance(state, stream, steps)
         stream.close()
     assert len(numbers) == steps and all("critic_loss" in of_step for of_step in numbers)
@@ -76,7 +76,7 @@ def three_steps(
     with open_compute(settings.precision, distributed) as compute:
         trained = RECIPES[settings.family].training(settings, source.batches.summary(), compute)
         state = TrainingState(settings.family, trained, Position(step=12, images_seen=96, last_step_at=88))
-        stream = source.batches.stream(state.training.batch_at, 12, 96, end=settings.total_images)
+        stream = source.batches.stream(upcoming(state.training, Position(12, 96), end=settings.total_images))
         numbers = advance(state, stream, 3)
         stream.close()
     tensors = {key: state.training.state()[key] for key in ("generator", "critic", "ema")}
@@ -121,7 +121,7 @@ def test_the_end_of_a_training_ends_a_round(phantom_store: Store, tiny: Tiny) ->
     source = training.open_source(phantom_store, settings, ALONE)
     with open_compute("fp32", ALONE) as compute:
         state = begin(settings, source, compute)
-        stream = source.batches.stream(state.training.batch_at, 0, 0, end=settings.total_images)
+        stream = source.batches.stream(upcoming(state.training, state.position, end=settings.total_images))
         assert len(advance(state, stream, 99)) == 2
     assert state.position.images_seen == 16
 

@@ -1,6 +1,6 @@
 """The batches of a training, as a pure function of (seed, position): nothing to save, nothing to restore."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -102,24 +102,10 @@ class Batches:
             random=move(random[mine]),
         )
 
-    def stream(
-        self, batch_at: Callable[[int], tuple[int, int]], step: int, images_seen: int, *, end: int
-    ) -> Generator[TrainingBatch, None, None]:
-        """The batch of every step from `step` on, until `end` images are seen; the next one is read ahead.
-
-        Args:
-            batch_at: images seen -> batch size and image side.
-        """
-
-        def positions() -> Iterator[tuple[int, int, int, int]]:
-            number, seen = step, images_seen
-            while seen < end:
-                batch_size, resolution = batch_at(seen)
-                yield number, seen, batch_size, resolution
-                number, seen = number + 1, seen + batch_size
-
+    def stream(self, steps: Iterable[tuple[int, int, int, int]]) -> Generator[TrainingBatch, None, None]:
+        """The batch of every step, as `recipe.upcoming` lists them; the next one is read ahead."""
         with open_pool(1, with_torch=False) as reader:  # torch's setting would count for the networks' thread too
-            yield from reader.map(lambda position: self.at(*position), positions(), ahead=1)
+            yield from reader.map(lambda step: self.at(*step), steps, ahead=1)
 
     def _order(self, first: int, count: int) -> np.ndarray:
         """Positions in `rows` of real images number `first` ... `first + count` of the run."""

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Protocol
 
 import torch
@@ -55,7 +55,13 @@ class Stage:
 
 
 class Training(Protocol):
-    """The networks of a run, and how they learn. `images_seen` is the number of images shown before a step."""
+    """The networks of a run, and how they learn. `images_seen` is the number of images shown before a step.
+
+    Attributes:
+        critic_steps: steps of the critic for one of the generator.
+    """
+
+    critic_steps: int
 
     def batch_at(self, images_seen: int) -> tuple[int, int]:
         """Images in the batch of the step, over all processes, and their side."""
@@ -71,6 +77,9 @@ class Training(Protocol):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put such a state back."""
+
+    def ema_decay(self, images_seen: int, images: int) -> float:
+        """How much the moving average keeps of itself when the generator learns once, from so many images."""
 
     def published(self, images_seen: int) -> tuple[nn.Module, FamilyConfig]:
         """The generator as it is published after that step, and its configuration; the network fits it."""
@@ -112,9 +121,34 @@ class TrainingState:
         self.training.load_state(state)
 
 
-def advance(state: TrainingState, stream: Iterator[TrainingBatch], steps: int) -> list[dict[str, Tensor]]:
+def upcoming(
+    training: Training, position: Position, *, end: int, first_film: int | None = None, sites: int = 1
+) -> Iterator[tuple[int, int, int, int]]:
+    """Every step from `position` until all sites together have seen `end` images.
+
+    Args:
+        first_film: how many of its own films this site has seen before; by default it is the only site.
+        sites: number of sites that take each step together, with a batch each.
+    Yields:
+        Number of the step, number of its first film, films in the site's batch, and their side.
+    """
+    seen = position.images_seen
+    film = seen if first_film is None else first_film
+    for step in count(position.step):
+        if seen >= end:
+            return
+        batch_size, resolution = training.batch_at(seen)
+        yield step, film, batch_size, resolution
+        seen, film = seen + sites * batch_size, film + batch_size
+
+
+def advance(
+    state: TrainingState, stream: Iterator[TrainingBatch], steps: int, *, sites: int = 1
+) -> list[dict[str, Tensor]]:
     """Take up to `steps` steps, each with the next batch of the stream; `state` moves on.
 
+    Args:
+        sites: number of sites that take each step together, with a batch each.
     Returns:
         The numbers of each step: losses and what they are made of.
     """
@@ -122,7 +156,7 @@ def advance(state: TrainingState, stream: Iterator[TrainingBatch], steps: int) -
     for batch in islice(stream, steps):
         batch_size, _ = state.training.batch_at(state.position.images_seen)
         numbers.append(state.training.step(state.position, batch))
-        state.position = state.position.after(batch_size)
+        state.position = state.position.after(sites * batch_size)
     return numbers
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from radcommons.errors import PathInUse, SettingRefused, TooFewImages, TrainingD
 from radcommons.gan.batches import Batches
 from radcommons.gan.findings import chosen_findings, findings_record
 from radcommons.gan.gradients import open_compute
-from radcommons.gan.recipe import TrainingState, advance
+from radcommons.gan.recipe import TrainingState, advance, upcoming
 from radcommons.gan.recipes import RECIPES
 from radcommons.gan.settings import TrainSettings, free_settings
 from radcommons.models.families.family import FamilyConfig
@@ -91,9 +92,25 @@ def train(
         return _train(source, settings, run, distributed, track, should_stop)
 
 
-def open_source(store: Store, settings: TrainSettings, distributed: Distributed) -> Source:
-    """The training part of a store, as these settings need it; raises SettingRefused or TooFewImages."""
-    findings = chosen_findings(store, settings)
+def open_source(
+    store: Store,
+    settings: TrainSettings,
+    distributed: Distributed,
+    *,
+    findings: tuple[str, ...] | None = None,
+    rows: np.ndarray | None = None,
+    seed: int | None = None,
+) -> Source:
+    """The training part of a store, as these settings need it.
+
+    Args:
+        findings: to learn; by default those that the settings choose.
+        rows: of the films to learn from; by default the training part.
+        seed: of this site's batches; by default that of the settings.
+    Raises:
+        SettingRefused, TooFewImages.
+    """
+    findings = chosen_findings(store, settings) if findings is None else findings
     plan = RECIPES[settings.family].stages(settings)
     if plan[-1].resolution > store.resolutions[-1]:
         raise SettingRefused(
@@ -101,7 +118,8 @@ def open_source(store: Store, settings: TrainSettings, distributed: Distributed)
             f"pass --set resolution={store.resolutions[-1]}"
         )
     distributed.require_divisible({s.resolution: s.batch_size for s in plan})
-    rows, largest = store.rows("train"), max(s.batch_size for s in plan)
+    rows = store.rows("train") if rows is None else rows
+    largest = max(s.batch_size for s in plan)
     if len(rows) < largest:
         raise TooFewImages(
             f"{store.path} has {len(rows)} training images, fewer than the batch of {largest}; "
@@ -112,7 +130,7 @@ def open_source(store: Store, settings: TrainSettings, distributed: Distributed)
         store,
         store.labels(rows)[:, columns],
         rows,
-        seed=settings.seed,
+        seed=settings.seed if seed is None else seed,
         latent_size=settings.network(len(findings)).latent_size,
         distributed=distributed,
     )
@@ -154,7 +172,7 @@ def _train(
         # ---- the loop ----
         numbers: list[dict[str, Tensor]] = []  # of every step since the last log line
         stopped = False
-        stream = source.batches.stream(training.batch_at, state.position.step, started_at, end=settings.total_images)
+        stream = source.batches.stream(upcoming(training, state.position, end=settings.total_images))
         with track("Training", total=settings.total_images, done=started_at) as report, closing(stream):
             while state.position.images_seen < settings.total_images and not stopped:
                 numbers += advance(state, stream, 1)

@@ -12,9 +12,10 @@ from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import FamilyConfig
 from radcommons.models.weights import load_network, save_network
 from radcommons.packages.references import local_folder
-from radcommons.records import FindingsRecord, GeneratorRecord, PatientsRecord, Record
+from radcommons.records import FederationRecord, FindingsRecord, GeneratorRecord, PatientsRecord, Record
 
 PATIENTS_FILE = "patients.json"
+FEDERATION_FILE = "federation.json"
 RUN_SUBFOLDER = "generator"  # where a training run keeps its generator
 R = TypeVar("R", bound=Record)
 
@@ -29,12 +30,14 @@ def save_generator(
     name: str,
     images_seen: int,
     patients: PatientsRecord | None = None,
+    federation: FederationRecord | None = None,
 ) -> None:
     """Write a generator's folder; the old one stays until the new one is whole.
 
     Args:
         config: of the network, as far as it has been trained.
         patients: who was in training, under salted hashes. Without it nobody can check that test patients were not.
+        federation: how several sites trained it together.
     """
     with whole_folder(folder) as new:
         record = GeneratorRecord(
@@ -49,6 +52,8 @@ def save_generator(
         (new / "findings.json").write_text(findings.to_json(), encoding="utf-8")
         if patients is not None:
             (new / PATIENTS_FILE).write_text(patients.to_json(), encoding="utf-8")
+        if federation is not None:
+            (new / FEDERATION_FILE).write_text(federation.to_json(), encoding="utf-8")
 
 
 def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> bool:

@@ -24,6 +24,7 @@ from radcommons.records.estimate import Estimate
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
 from radcommons.records.explain import Correlation, Explanation, InterpolationResult, MapResult, RegionScore
+from radcommons.records.federation import ClientPrivacy, FederationRecord
 from radcommons.records.gate import (
     GateFigures,
     GateLine,
@@ -61,6 +62,7 @@ __all__ = [
     "Calibration",
     "ClassifierPatients",
     "ClassifierRecord",
+    "ClientPrivacy",
     "Comparison",
     "Control",
     "Correlation",
@@ -69,6 +71,7 @@ __all__ = [
     "Evaluation",
     "ExperimentResult",
     "Explanation",
+    "FederationRecord",
     "Fidelity",
     "FindingDistance",
     "FindingEvaluation",

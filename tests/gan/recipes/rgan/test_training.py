@@ -9,11 +9,12 @@ from pytest import MonkeyPatch
 from radcommons.data.store import Store
 from radcommons.errors import SettingRefused
 from radcommons.gan import plan, training
+from radcommons.gan.batches import DataSummary
 from radcommons.gan.gradients import Compute
-from radcommons.gan.recipe import TrainingState, advance
+from radcommons.gan.recipe import TrainingState, advance, upcoming
 from radcommons.gan.recipes import RECIPES, load_settings
 from radcommons.gan.recipes.rgan.settings import RganSettings
-from radcommons.gan.recipes.rgan.training import ema_decay, falling, weakened
+from radcommons.gan.recipes.rgan.training import RganTraining, falling, weakened
 from radcommons.models.generator import Generator, LabelChoice
 from radcommons.precision import autocast_in
 from radcommons.runs import checkpoint
@@ -21,6 +22,7 @@ from radcommons.runs.distributed import Distributed
 from radcommons.threads import Pool, open_pool
 
 ALONE = Distributed(0, 1, torch.device("cpu"))
+ON_ONE_THREAD = Compute(ALONE, autocast_in("fp32", ALONE.device), None)
 
 
 def tiny(**changes: object) -> RganSettings:
@@ -43,7 +45,7 @@ def state_after(store: Store, settings: RganSettings, steps: int, pool: Pool | N
     source = training.open_source(store, settings, ALONE)
     compute = Compute(ALONE, autocast_in(settings.precision, ALONE.device), pool)
     state = TrainingState("rgan", RECIPES["rgan"].training(settings, source.batches.summary(), compute))
-    stream = source.batches.stream(state.training.batch_at, 0, 0, end=settings.total_images)
+    stream = source.batches.stream(upcoming(state.training, state.position, end=settings.total_images))
     advance(state, stream, steps)
     stream.close()
     return copy.deepcopy(state.state_dict())
@@ -123,8 +125,7 @@ def test_the_schedule(
 ) -> None:
     settings = tiny(total_images=1600)
     source = training.open_source(phantom_store, settings, ALONE)
-    compute = Compute(ALONE, autocast_in("fp32", ALONE.device), None)
-    found = RECIPES["rgan"].training(settings, source.batches.summary(), compute).schedule_at(round(1600 * share))
+    found = RECIPES["rgan"].training(settings, source.batches.summary(), ON_ONE_THREAD).schedule_at(round(1600 * share))
     assert found["label_strength"] == pytest.approx(strength)
     assert rate is None or found["learning_rate"] == pytest.approx(rate)
     assert gamma is None or found["gamma"] == pytest.approx(gamma)
@@ -138,9 +139,9 @@ def test_a_quarter_of_the_labels_is_moved_towards_the_mean() -> None:
 
 def test_falling_and_the_moving_average_by_hand() -> None:
     assert falling(3.0, 1.0, 0.0) == 3.0 and falling(3.0, 1.0, 1.0) == 1.0 and falling(3.0, 1.0, 0.5) == 2.0
-    settings = tiny(ema_half_life=1000)
-    assert ema_decay(settings, 10**6) == pytest.approx(0.5 ** (8 / 1000))
-    assert ema_decay(settings, 2000) == pytest.approx(0.5 ** (8 / 100))
+    training = RganTraining(tiny(ema_half_life=1000), DataSummary(100, (0.5,)), ON_ONE_THREAD)
+    assert training.ema_decay(10**6, 8) == pytest.approx(0.5 ** (8 / 1000))
+    assert training.ema_decay(2000, 8) == pytest.approx(0.5 ** (8 / 100))
 
 
 def test_augmentation_follows_how_often_a_film_is_shown() -> None:

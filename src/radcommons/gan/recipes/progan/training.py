@@ -32,6 +32,7 @@ class ProganTraining:
 
     def __init__(self, settings: ProganSettings, data: DataSummary, compute: Compute) -> None:
         self.settings, self.compute = settings, compute
+        self.critic_steps = settings.critic_steps
         self.plan = stages(settings)
         self.networks = build_networks(settings, len(data.label_means), compute.distributed.device)
         self.optimisers = build_optimisers(self.networks, settings)
@@ -77,7 +78,7 @@ class ProganTraining:
 
             numbers |= compute_gradients(networks.generator, of_generator, pairs, compute, through=networks.critic)
             self.optimisers["generator"].step()
-            update_ema(networks.ema, networks.generator, settings.ema_decay)
+            update_ema(networks.ema, networks.generator, self.ema_decay(position.images_seen, phase.batch_size))
         return numbers
 
     def state(self) -> dict[str, Any]:
@@ -96,6 +97,10 @@ class ProganTraining:
         self.networks.ema.load_state_dict(state["ema"] if "ema" in state else state["average"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(copy.deepcopy(state["optimisers"][name]))  # it would go on in these tensors
+
+    def ema_decay(self, images_seen: int, images: int) -> float:
+        """The same at every step."""
+        return self.settings.ema_decay
 
     def published(self, images_seen: int) -> tuple[GeneratorNetwork, ProganConfig]:
         """The moving average, at the growth of the step that begins there."""

@@ -28,6 +28,8 @@ def stages(settings: RganSettings) -> list[Stage]:
 class RganTraining:
     """Critic and generator in turns on pairs of a real and a synthetic image under the same labels."""
 
+    critic_steps = 1
+
     def __init__(self, settings: RganSettings, data: DataSummary, compute: Compute) -> None:
         self.settings, self.compute = settings, compute
         self.probability = settings.augmentation_for(data.films)
@@ -92,7 +94,7 @@ class RganTraining:
         self.optimisers["critic"].step()
         numbers |= compute_gradients(self.generator, of_generator, drawn, compute, through=self.critic)
         self.optimisers["generator"].step()
-        update_ema(self.ema, self.generator, ema_decay(settings, seen))
+        update_ema(self.ema, self.generator, self.ema_decay(seen, settings.batch_size))
         return numbers
 
     def state(self) -> dict[str, Any]:
@@ -111,6 +113,11 @@ class RganTraining:
         self.ema.load_state_dict(state["ema"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(copy.deepcopy(state["optimisers"][name]))  # it would go on in these tensors
+
+    def ema_decay(self, images_seen: int, images: int) -> float:
+        """By its half-life in images, which early in training is a twentieth of the images seen."""
+        half_life = min(self.settings.ema_half_life, max(1.0, images_seen / 20))
+        return float(0.5 ** (images / half_life))
 
     def published(self, images_seen: int) -> tuple[GeneratorNetwork, RganConfig]:
         """The moving average, with the label strength of the step that begins there."""
@@ -145,9 +152,3 @@ def weakened(labels: Tensor, means: Tensor, random: Tensor) -> Tensor:
     """
     factor = torch.where(random < WEAKENED, random / WEAKENED, 1.0)
     return means + centred(labels, means) * factor[:, None]
-
-
-def ema_decay(settings: RganSettings, images_seen: int) -> float:
-    """Decay per step of the moving average; early its half-life is a twentieth of the images seen."""
-    half_life = min(settings.ema_half_life, max(1.0, images_seen / 20))
-    return float(0.5 ** (settings.batch_size / half_life))

@@ -1,0 +1,1 @@
+"""Several hospitals train one generator together; Flower carries the messages and averages the weights."""

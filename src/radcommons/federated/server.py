@@ -1,0 +1,460 @@
+"""The server: rounds of training by clients, until all films are shown; every round can be resumed."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.exception import PrivacyBudgetExhausted
+from flwr.serverapp.strategy import DifferentialPrivacyServerSideFixedClipping
+from pydantic import BaseModel
+
+from radcommons.errors import FederationFailed, SettingRefused
+from radcommons.federated import messages, screening
+from radcommons.federated.client import Finish
+from radcommons.federated.messages import Hello, Trained
+from radcommons.federated.settings import FederatedSettings
+from radcommons.federated.strategies import WEIGHT, grid_of, seed_noise, strategy_of
+from radcommons.federated.task import Asked, Order, Weights, after_round, move_ema, weights_of
+from radcommons.folders import alone_in
+from radcommons.gan.gradients import open_compute
+from radcommons.gan.recipe import Position, Training
+from radcommons.gan.recipes import RECIPES
+from radcommons.gan.training import sample_sheet
+from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator
+from radcommons.progress import Track, silent
+from radcommons.records import ClientPrivacy, FederationRecord, FindingsRecord, PatientsRecord
+from radcommons.runs import checkpoint
+from radcommons.runs.distributed import Distributed
+from radcommons.runs.folder import claim_folder
+from radcommons.runs.log import RunLog
+from radcommons.seeds import numpy_stream
+
+logger = logging.getLogger(__name__)
+
+ALONE = Distributed(0, 1, torch.device("cpu"))
+POLL_SECONDS = 1.0
+MOST_FAILURES = 3  # rounds in a row that do not count
+QUESTION_SECONDS = 600.0  # for an answer that needs no training
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class FederationOutcome:
+    """What one call of `federate` did.
+
+    Attributes:
+        rounds, images_seen: of the whole training.
+        budget_spent: whether it ended because another round would exceed the largest epsilon.
+    """
+
+    out: Path
+    rounds: int
+    images_seen: int
+    finished: bool
+    budget_spent: bool
+    federation: FederationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client as the server knows it; `node` is Flower's identifier."""
+
+    name: str
+    number: int
+    films: int
+    node: int
+
+
+def federate(
+    grid: Grid,
+    settings: FederatedSettings,
+    out: Path,
+    *,
+    patients: PatientsRecord | None = None,
+    manifest: str = "",
+    track: Track = silent,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> FederationOutcome:
+    """Train until `total_images`; the same call continues after a stop or a kill, to the same weights.
+
+    Args:
+        grid: Flower's way to the clients.
+        out: folder of the run; a later `radcommons audit` finds in it what it finds in any run.
+        patients, manifest: of the store, where all clients' films are its training part.
+    Raises:
+        FederationFailed: too few clients, or too few answers that can be used, three rounds in a row.
+        PathInUse, SettingRefused.
+    """
+    with alone_in(out, private=True), open_compute("fp32", ALONE) as compute:
+        claim_folder(out, settings, lambda *_: ())
+        server = _Server(grid, settings, out, patients, manifest)
+        server.begin(compute)
+        return server.run(track, should_stop)
+
+
+class _Server:
+    """A training in progress."""
+
+    def __init__(
+        self, grid: Grid, settings: FederatedSettings, out: Path, patients: PatientsRecord | None, manifest: str
+    ) -> None:
+        self.grid, self.settings, self.out = grid, settings, out
+        self.patients, self.manifest = patients, manifest
+        self.strategy = strategy_of(settings)
+        self.round, self.position = 0, Position()
+
+    def begin(self, compute: Any) -> None:
+        """Wait for the clients, and take up what is there."""
+        saved = checkpoint.load(self.out, ALONE.device)
+        state = saved[0] if saved else None
+        hellos = self._hellos()
+        names = sorted(hellos) if state is None else state["clients"]
+        self.clients = [Client(n, i, hellos[n][1].films, hellos[n][0]) for i, n in enumerate(names) if n in hellos]
+        self.of_all = names
+        if state is None:
+            self.findings = self._common_findings([hellos[n][1] for n in names])
+            means = self._label_means([hellos[n][1] for n in names])
+            self.films = sum(client.films for client in self.clients)
+        else:
+            self.findings, means, self.films = tuple(state["findings"]), tuple(state["label_means"]), state["films"]
+        self.label_means = means
+        train = self.settings.train
+        self.order = Order(
+            settings=self.settings, findings=self.findings, films=self.films, label_means=means, round=0,
+            position=self.position, sites=1, numbers={},
+        )  # fmt: skip
+        self.training: Training = RECIPES[train.family].training(train, self.order.summary, compute)
+        self.optimisers = self.training.state()["optimisers"]
+        if state is None:
+            begun = self.training.state()
+            self.weights = weights_of(begun, self.settings, len(self.findings))
+            self.ema = {name: value.clone() for name, value in begun["ema"].items()}
+            self.published = self._published()
+        else:
+            self.weights, self.ema = weights_of(state, self.settings, len(self.findings)), state["ema"]
+            self.round, self.position = state["round"], Position(**state["position"])
+            self.published = FindingsRecord.model_validate_json(state["published"])
+            if self._privacy is not None:
+                assert self._privacy.accountant is not None
+                self._privacy.accountant.load_state_dict(state["privacy"])
+
+    def run(self, track: Track, should_stop: Callable[[], bool]) -> FederationOutcome:
+        """The rounds that are left, and the end."""
+        total, failures, spent, stopped = self.settings.train.total_images, 0, False, False
+        every = self.settings.train
+        with ExitStack() as stack:
+            log = RunLog(self.out, self.position.images_seen)
+            stack.callback(log.close)
+            report = stack.enter_context(track("Training together", total=total, done=self.position.images_seen))
+            while self.position.images_seen < total and not spent and not stopped:
+                before, started = self.position.images_seen, time.monotonic()
+                try:
+                    numbers = self._one_round()
+                except PrivacyBudgetExhausted:
+                    spent = True
+                    break
+                if numbers is None:
+                    failures += 1
+                    if failures == MOST_FAILURES:
+                        raise FederationFailed(
+                            f"{MOST_FAILURES} rounds in a row did not count; see the log; the same command goes on at "
+                            f"round {self.round + 1}"
+                        )
+                    continue
+                failures, now = 0, self.position.images_seen
+                report(now - before)
+                self._save()
+                log.numbers({"images_seen": now, "round": self.round, "seconds": time.monotonic() - started, **numbers})
+                if now // every.samples_every != before // every.samples_every or now >= total:
+                    network, config = self._network()
+                    log.samples(
+                        sample_sheet(network, config, self.findings, every.seed, ALONE.device), now, config.side
+                    )
+                if now // every.checkpoint_every != before // every.checkpoint_every:
+                    self._publish()
+                stopped = should_stop()
+            self._publish()
+            finished = spent or self.position.images_seen >= total
+            if finished:
+                self._finish()
+        return FederationOutcome(
+            self.out, self.round, self.position.images_seen, finished, spent, self._federation_record()
+        )
+
+    # ---- a round ----
+
+    def _one_round(self) -> dict[str, float] | None:
+        """Train with some clients and average; None if the round does not count."""
+        chosen, number = self._chosen(), self.round + 1
+        order = self.order.model_copy(
+            update={
+                "round": number, "position": self.position, "sites": len(chosen),
+                "numbers": {client.node: client.number for client in chosen},
+            }
+        )  # fmt: skip
+        arrays = messages.to_arrays(self.weights, self.settings.transfer)
+        given = messages.to_numpy(arrays)
+        nodes = grid_of(client.node for client in chosen)
+        questions = list(self.strategy.configure_train(number, messages.record_of(given), ConfigRecord(), nodes))
+        for question in questions:
+            question.content = messages.with_text(order, arrays)
+        replies = list(self.grid.send_and_receive(questions, timeout=self.settings.round_seconds))
+        accepted, told, refused = self._screened(replies, chosen, given)
+        for name, reason in refused.items():
+            logger.warning("round %d: %s %s; its weights are left out", number, name, reason)
+        if len(accepted) < self.settings.minimum_clients:
+            logger.warning(
+                "round %d does not count: %d clients sent weights that can be used, and %d are needed",
+                number, len(accepted), self.settings.minimum_clients,
+            )  # fmt: skip
+            return None
+        seed_noise(self.settings.train.seed, number)
+        averaged, _ = self.strategy.aggregate_train(number, accepted)
+        if averaged is None:
+            logger.warning("round %d does not count: with differential privacy every client must answer", number)
+            return None
+        self._take(messages.to_weights(averaged), len(chosen), len(accepted))
+        self.round = number
+        return _means(told) | {"clients": len(accepted), "bytes_a_client": sum(len(a.data) for a in arrays.values())}
+
+    def _chosen(self) -> list[Client]:
+        """The clients of the next round, by the seed; those who are not there are passed over; waits for enough."""
+        wanted, order = self.settings.clients_a_round, numpy_stream(self.settings.train.seed, "round", self.round + 1)
+        ranks = order.permutation(len(self.of_all))
+        waiting = time.monotonic()
+        while True:
+            there = set(self.grid.get_node_ids())
+            if {c.node for c in self.clients} != there:
+                self._look_again(there)
+            clients = [client for client in self.clients if client.node in there]
+            if len(clients) >= min(wanted, len(self.of_all)) or (
+                len(clients) >= self.settings.minimum_clients and self._privacy is None
+            ):
+                break
+            if time.monotonic() - waiting > self.settings.round_seconds:
+                raise FederationFailed(
+                    f"{len(clients)} clients are there and {self.settings.minimum_clients} are needed; when they are "
+                    "back, the same command goes on"
+                )
+            time.sleep(POLL_SECONDS)
+        clients.sort(key=lambda client: int(ranks[client.number]))
+        return sorted(clients[:wanted], key=lambda client: client.number)
+
+    def _look_again(self, there: set[int]) -> None:
+        """Nodes that are new: clients who come back may have another identifier."""
+        known = {client.node for client in self.clients}
+        if not (new := there - known):
+            return
+        for name, (node, hello) in self._ask_hello(new).items():
+            if name in self.of_all:
+                self.clients = [c for c in self.clients if c.name != name]
+                self.clients.append(Client(name, self.of_all.index(name), hello.films, node))
+            else:
+                logger.warning("%s came after the training had begun and takes no part", name)
+
+    def _screened(
+        self, replies: Iterable[Message], chosen: list[Client], given: screening.Arrays
+    ) -> tuple[list[Message], list[Trained], dict[str, str]]:
+        """The replies that can be averaged, as FedAvg takes them, and why the others are refused, by client."""
+        by_node = {client.node: client for client in chosen}
+        arrays: dict[str, dict[str, np.ndarray]] = {}
+        told: dict[str, Trained] = {}
+        kept: dict[str, Message] = {}
+        refused = {client.name: "did not answer in time" for client in chosen}
+        for reply in replies:
+            client = by_node[reply.metadata.src_node_id]
+            try:
+                told[client.name] = _text(reply, Trained)
+                arrays[client.name] = messages.to_numpy(reply.content.array_records[messages.ARRAYS])
+                fault = screening.fault(arrays[client.name], given)
+            except (FederationFailed, LookupError, TypeError, ValueError) as error:
+                fault = str(error) if isinstance(error, FederationFailed) else "sent an answer that cannot be read"
+            refused.pop(client.name)
+            if fault:
+                refused[client.name] = fault
+            else:
+                kept[client.name] = reply
+        changes = {name: screening.change(arrays[name], given) for name in kept}
+        refused |= screening.too_long(changes, self.settings.largest_update)
+        accepted = []
+        for client in sorted(by_node.values(), key=lambda c: c.number):
+            if client.name in kept and client.name not in refused:
+                weight = 1.0 if self.settings.privacy else float(client.films)
+                reply = kept[client.name]
+                reply.content = RecordDict(
+                    {
+                        messages.ARRAYS: messages.record_of({name: arrays[client.name][name] for name in given}),
+                        "metrics": MetricRecord({WEIGHT: weight}),
+                    }
+                )
+                accepted.append(reply)
+        return accepted, [told[by_node[r.metadata.src_node_id].name] for r in accepted], refused
+
+    def _take(self, averaged: Weights, sites: int, counted: int) -> None:
+        """Go on from the averaged weights."""
+        self.weights = {
+            network: {name: averaged[network][name].to(old.dtype) for name, old in state.items()}
+            for network, state in self.weights.items()
+        }
+        move_ema(self.ema, self.weights["generator"], self.settings, self.training, self.position, sites)
+        self.position = after_round(self.settings, self.training, self.position, sites, counted)
+
+    # ---- questions without training ----
+
+    def _hellos(self) -> dict[str, tuple[int, Hello]]:
+        """What all clients say of their films, by name; waits until all are there, when the training begins."""
+        begun = time.monotonic()
+        found: dict[str, tuple[int, Hello]] = {}
+        asked: set[int] = set()
+        while True:
+            there = set(self.grid.get_node_ids())
+            if new := there - asked:
+                found |= self._ask_hello(new)
+                asked |= new
+            resumed = checkpoint.checkpoint_file(self.out).exists()
+            enough = self.settings.minimum_clients if resumed else self.settings.clients
+            if len(found) >= enough:
+                return found
+            if time.monotonic() - begun > self.settings.round_seconds:
+                raise FederationFailed(f"{len(found)} of {self.settings.clients} clients are there; start the others")
+            time.sleep(POLL_SECONDS)
+
+    def _ask_hello(self, nodes: set[int]) -> dict[str, tuple[int, Hello]]:
+        found: dict[str, tuple[int, Hello]] = {}
+        for node, hello in self._ask(nodes, messages.HELLO, Asked(settings=self.settings), Hello).items():
+            if hello.name in found:
+                raise FederationFailed(f"two clients are called {hello.name}; give them other names in their limits")
+            found[hello.name] = (node, hello)
+        return found
+
+    def _ask(self, nodes: Iterable[int], kind: str, content: BaseModel, answer: type[M]) -> dict[int, M]:
+        """The answer of each node; a refusal ends the training, for it cannot begin with other clients."""
+        asked = [Message(messages.with_text(content), node, kind) for node in sorted(nodes)]
+        replies = self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS)
+        return {reply.metadata.src_node_id: _text(reply, answer) for reply in replies}
+
+    def _published(self) -> FindingsRecord:
+        records = self._ask([c.node for c in self.clients], messages.FINDINGS, self.order, FindingsRecord).values()
+        if len(records) < len(self.clients):
+            raise FederationFailed("a client did not say how its findings occur together; start again")
+        return merged_findings(list(records))
+
+    def _common_findings(self, hellos: list[Hello]) -> tuple[str, ...]:
+        """Those that the settings name, or those that every client labels and some film has."""
+        in_all = [f for f in hellos[0].findings if all(f in hello.findings for hello in hellos)]
+        asked = self.settings.train.findings or tuple(
+            f for f in in_all if any(hello.positives[hello.findings.index(f)] > 0 for hello in hellos)
+        )
+        if others := [f for f in asked if f not in in_all]:
+            raise SettingRefused(
+                f"not every client labels {', '.join(others)}; in all are: {', '.join(in_all) or 'none'}"
+            )
+        if (least := min(h.largest_resolution for h in hellos)) < self.settings.train.resolution:
+            raise SettingRefused(
+                f"resolution is {self.settings.train.resolution}, and a client has films of {least} pixels"
+            )
+        return asked
+
+    def _label_means(self, hellos: list[Hello]) -> tuple[float, ...]:
+        """Mean of each finding over the films of all clients where it is known."""
+        means = []
+        for finding in self.findings:
+            at = [(hello, hello.findings.index(finding)) for hello in hellos]
+            means.append(sum(h.positives[i] for h, i in at) / max(1, sum(h.known[i] for h, i in at)))
+        return tuple(means)
+
+    # ---- files ----
+
+    @property
+    def _privacy(self) -> DifferentialPrivacyServerSideFixedClipping | None:
+        return self.strategy if isinstance(self.strategy, DifferentialPrivacyServerSideFixedClipping) else None
+
+    def _save(self) -> None:
+        critic = self.weights.get("critic", self.training.state()["critic"])
+        state = {
+            "generator": self.weights["generator"], "critic": critic, "ema": self.ema,
+            "round": self.round, "position": asdict(self.position), "clients": list(self.of_all),
+            "findings": list(self.findings), "films": self.films, "label_means": list(self.label_means),
+            "published": self.published.to_json(), "manifest_sha256": self.manifest,
+        }  # fmt: skip
+        if self._privacy is not None:
+            assert self._privacy.accountant is not None
+            state["privacy"] = self._privacy.accountant.state_dict()
+        checkpoint.save(self.out, state)
+
+    def _network(self) -> tuple[torch.nn.Module, Any]:
+        """The generator as it is published."""
+        state = self.training.state()
+        self.training.load_state({**state, "ema": self.ema, "optimisers": self.optimisers})
+        return self.training.published(self.position.last_step_at)
+
+    def _publish(self) -> None:
+        network, config = self._network()
+        save_generator(
+            self.out / RUN_SUBFOLDER, network, self.published, family=self.settings.train.family, config=config,
+            name="federation", images_seen=self.position.images_seen, patients=self.patients,
+            federation=self._federation_record(),
+        )  # fmt: skip
+
+    def _finish(self) -> None:
+        """Give every client the generator; who is not there gets it from the server's operator."""
+        order = {**dict(self.order), "round": self.round, "position": self.position}
+        finish = Finish(**order, published=self.published, federation=self._federation_record())
+        weights = self.weights | {"generator": self.ema}
+        content = messages.with_text(finish, messages.to_arrays(weights, "fp32"))
+        there = set(self.grid.get_node_ids())
+        asked = [Message(content, c.node, messages.FINISH) for c in self.clients if c.node in there]
+        replies = self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS)
+        for reply in replies:
+            try:
+                _text(reply, Trained)
+            except FederationFailed as error:
+                logger.warning("a client did not take the generator: it %s", error)
+
+    def _federation_record(self) -> FederationRecord:
+        settings, privacy = self.settings, None
+        if self._privacy is not None and settings.privacy is not None and (spent := self._privacy.privacy_spent()):
+            privacy = ClientPrivacy(
+                epsilon=spent.epsilon, delta=spent.delta, noise_multiplier=settings.privacy.noise_multiplier,
+                clipping_norm=settings.privacy.clipping_norm, releases=spent.num_releases,
+            )  # fmt: skip
+        return FederationRecord(
+            clients=len(self.of_all), films=self.films, rounds=self.round, share=settings.share,
+            aggregation=settings.aggregation, local_iterations=settings.local_iterations, privacy=privacy,
+        )  # fmt: skip
+
+
+def merged_findings(records: list[FindingsRecord]) -> FindingsRecord:
+    """How the findings occur together at all sites; each has left out its rare combinations itself."""
+    counts: dict[tuple[int, ...], int] = {}
+    for record in records:
+        for labels, images in record.combinations:
+            counts[labels] = counts.get(labels, 0) + images
+    return FindingsRecord(
+        findings=records[0].findings,
+        combinations=tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        smallest_cell=min(record.smallest_cell for record in records),
+        withheld_images=sum(record.withheld_images for record in records),
+    )
+
+
+def _text(reply: Message, kind: type[M]) -> M:
+    """The text of a reply; raises FederationFailed also for what Flower reports as an error."""
+    if reply.has_error():
+        raise FederationFailed(f"did not answer (Flower's error {reply.error.code})")
+    return messages.text_of(reply.content, kind)
+
+
+def _means(told: list[Trained]) -> dict[str, float]:
+    names = {name: None for one in told for name in one.numbers}
+    of_all = {name: [one.numbers[name] for one in told if name in one.numbers] for name in names}
+    slowest = max((one.seconds for one in told), default=0.0)
+    return {name: sum(values) / len(values) for name, values in of_all.items()} | {"slowest_client_seconds": slowest}

@@ -1,0 +1,139 @@
+"""Settings of a federated training: what the server decides, what a client allows; presets in ``configs/federate``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from radcommons.errors import SettingRefused
+from radcommons.gan.recipes import parse_settings
+from radcommons.gan.settings import TrainSettings
+from radcommons.settings import Names, Settings, preset_path, read_toml
+
+Share = Literal["both", "generator"]
+Optimisers = Literal["kept", "reset"]
+Aggregation = Literal["mean", "median", "trimmed mean", "krum"]
+Transfer = Literal["fp32", "bf16"]
+Division = Literal["equal", "by size", "by finding"]
+
+
+def _training(values: Any) -> Any:
+    """Settings of a training; `preset` names shipped ones, over which the others are laid."""
+    if not isinstance(values, Mapping):
+        return values
+    own = {key: value for key, value in values.items() if key != "preset"}
+    begin = read_toml(preset_path("train", values["preset"])) if "preset" in values else {}
+    return parse_settings(begin | own, source="train")
+
+
+class PrivacySettings(Settings):
+    """Differential privacy of clients: each client's update is clipped, and noise is added to their mean."""
+
+    noise_multiplier: float = Field(gt=0, description="standard deviation of the noise, in clipping norms")
+    clipping_norm: float = Field(gt=0, description="largest length of a client's update")
+    delta: float = Field(gt=0, lt=1, description="probability with which the bound of epsilon may fail")
+    largest_epsilon: float = Field(gt=0, description="the training ends before a round that would exceed it")
+
+
+class FederatedSettings(Settings):
+    """A federated training (McMahan 2017): in each round some clients train, and their weights are averaged."""
+
+    train: Annotated[SerializeAsAny[TrainSettings], BeforeValidator(_training)] = Field(
+        description="settings of the training, a table; see 'radcommons train'. 'preset' names shipped ones; "
+        "total_images counts those of all clients"
+    )
+    clients: int = Field(5, ge=1, le=1000, description="number of clients; the training begins when all are there")
+    clients_share: float = Field(1.0, gt=0, le=1, description="share of the clients that take part in a round")
+    minimum_clients: int = Field(1, ge=1, description="a round counts if so many clients sent weights that can be used")
+    local_iterations: int = Field(10, ge=1, description="generator steps that each client takes in a round")
+    share: Share = Field(
+        "both", description="which networks travel; generator = each client keeps a critic of its own, which stays"
+    )
+    optimisers: Optimisers = Field("kept", description="whether a client's optimisers go on where they were")
+    aggregation: Aggregation = Field(
+        "mean", description="how weights are combined; mean = by number of films; the others bear some wrong clients"
+    )
+    trimmed_share: float = Field(0.2, gt=0, lt=0.5, description="trimmed mean: share that is left out at either end")
+    malicious_clients: int = Field(1, ge=0, description="krum: number of clients that may send anything")
+    largest_update: float | None = Field(
+        10.0, gt=1, description="a client's change is refused if it is so many times as long as the median client's"
+    )
+    round_seconds: float = Field(3600, gt=0, description="time that clients have for a round")
+    transfer: Transfer = Field("fp32", description="number format of the weights on their way")
+    privacy: PrivacySettings | None = Field(None, description="differential privacy of clients, a table")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.minimum_clients > self.clients_a_round:
+            raise ValueError(
+                f"'minimum_clients' is {self.minimum_clients}, and {self.clients_a_round} clients take part in a round"
+            )
+        if self.aggregation == "krum" and self.clients_a_round < 2 * self.malicious_clients + 3:
+            raise ValueError(
+                f"krum with {self.malicious_clients} malicious clients needs {2 * self.malicious_clients + 3} or more "
+                f"in a round, and there are {self.clients_a_round}"
+            )
+        if self.privacy is not None and self.aggregation != "mean":
+            raise ValueError("'privacy' needs aggregation = \"mean\": the bound is proved for it alone")
+        return self
+
+    @property
+    def clients_a_round(self) -> int:
+        """Number of clients in a round."""
+        return max(1, round(self.clients_share * self.clients))
+
+
+class SimulationSettings(FederatedSettings):
+    """A federation on one machine: the films of one store divided among clients, or several stores."""
+
+    stores: tuple[Path, ...] = Field(
+        min_length=1, description="one store, whose patients are divided among the clients; or a store for each client"
+    )
+    division: Division = Field(
+        "equal", description="of one store's patients: equal parts; parts of random size; parts with other findings"
+    )
+    concentration: float = Field(
+        0.5, gt=0, description="of the Dirichlet distribution of sizes or findings; small = uneven"
+    )
+
+    @model_validator(mode="after")
+    def _stores(self) -> Self:
+        if len(self.stores) > 1 and len(self.stores) != self.clients:
+            raise ValueError(
+                f"'stores' names {len(self.stores)} stores and 'clients' is {self.clients}; name one for each"
+            )
+        return self
+
+
+class ClientLimits(Settings):
+    """What a client allows a server to ask for; a TOML file of the hospital. The defaults allow everything."""
+
+    name: str | None = Field(
+        None, min_length=1, max_length=60, description="what the server calls this client; off = a number from its key"
+    )
+    largest_iterations: int | None = Field(None, ge=1, description="most generator steps in a round")
+    largest_resolution: int | None = Field(None, ge=4, description="largest side of the images, pixels")
+    most_rounds: int | None = Field(
+        None, ge=1, description="number of rounds after which this client takes no more part"
+    )
+    findings: Names | None = Field(None, description="findings that may be learned; off = all")
+    share: Literal["both", "generator"] = Field(
+        "both", description="generator = this client's critic stays here: a training that shares it is refused"
+    )
+
+    def refuse(self, asked: FederatedSettings, findings: tuple[str, ...], round_number: int) -> None:
+        """Raise SettingRefused if a server asks for more than is allowed; the message names no path."""
+        too_much = []
+        if self.largest_iterations is not None and asked.local_iterations > self.largest_iterations:
+            too_much.append(f"local_iterations {asked.local_iterations}, at most {self.largest_iterations}")
+        if self.largest_resolution is not None and asked.train.resolution > self.largest_resolution:
+            too_much.append(f"resolution {asked.train.resolution}, at most {self.largest_resolution}")
+        if self.most_rounds is not None and round_number > self.most_rounds:
+            too_much.append(f"round {round_number}, at most {self.most_rounds}")
+        if self.findings is not None and (others := [f for f in findings if f not in self.findings]):
+            too_much.append(f"findings {', '.join(others)}, only {', '.join(self.findings)}")
+        if self.share == "generator" and asked.share == "both":
+            too_much.append("share both, only generator")
+        if too_much:
+            raise SettingRefused(f"this client does not allow {'; '.join(too_much)}")
