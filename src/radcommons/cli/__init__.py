@@ -16,6 +16,7 @@ from radcommons.cli import (
     demo,
     experiment,
     explain,
+    federate,
     generate,
     hub,
     package,
@@ -55,6 +56,7 @@ app.command("reference", epilog=reference.EPILOG)(reference.reference)
 app.add_typer(classify.app, name="classify")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(explain.app, name="explain")
+app.add_typer(federate.app, name="federate")
 app.add_typer(study.app, name="study")
 
 

@@ -94,9 +94,11 @@ def federate(
         PathInUse, SettingRefused.
     """
     with alone_in(out, private=True), open_compute("fp32", ALONE) as compute:
-        claim_folder(out, settings, lambda *_: ())
         server = _Server(grid, settings, out, patients, manifest)
-        server.begin(compute)
+        if (out / "config.toml").exists():
+            claim_folder(out, settings, lambda *_: ())
+        server.begin(compute)  # settings that do not fit the clients' films leave no folder behind
+        claim_folder(out, settings, lambda *_: ())
         return server.run(track, should_stop)
 
 

@@ -28,7 +28,7 @@ from radcommons.seeds import numpy_stream
 logger = logging.getLogger(__name__)
 
 CLIENTS = "clients"  # subfolder
-Engine = Literal["in turn", "ray"]
+Engine = Literal["in-turn", "ray"]
 CRASHED = 1  # Flower's code for an app that raised
 
 
@@ -90,7 +90,7 @@ def simulate(
     settings: SimulationSettings,
     out: Path,
     *,
-    engine: Engine = "in turn",
+    engine: Engine = "in-turn",
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> FederationOutcome:
@@ -98,7 +98,7 @@ def simulate(
 
     Args:
         out: folder of the run; what clients keep lies in ``clients/``.
-        engine: "in turn": this process alone; "ray": Flower's simulation, with several clients at once.
+        engine: "in-turn": this process alone; "ray": Flower's simulation, with several clients at once.
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
     stores = [Store.open(path) for path in settings.stores]
@@ -117,7 +117,7 @@ def simulate(
     def serve(grid: Grid) -> FederationOutcome:
         return federate(grid, settings, out, patients=patients, manifest=manifest, track=track, should_stop=should_stop)
 
-    return serve(InTurn(app, settings.clients)) if engine == "in turn" else _on_ray(app, settings.clients, serve)
+    return serve(InTurn(app, settings.clients)) if engine == "in-turn" else _on_ray(app, settings.clients, serve)
 
 
 def divided(settings: SimulationSettings, store: Store) -> list[np.ndarray]:
