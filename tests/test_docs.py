@@ -24,6 +24,7 @@ from radcommons.cli import app, run
 from radcommons.data.sources.labels import Uncertain
 from radcommons.errors import RadCommonsError
 from radcommons.experiments.settings import EnrichSettings, MergeSettings, TransferSettings
+from radcommons.federated.settings import SimulationSettings
 from radcommons.findings import canonical
 from radcommons.gan.plan import choose_settings
 from radcommons.gan.recipes import RECIPES, parse_settings
@@ -52,6 +53,7 @@ SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class th
     "gate": GateRules,
     "pool": PoolSettings,
     "study": StudySettings,
+    "federate": SimulationSettings,
 }
 PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"} | {
     "classify": "classify.md",
@@ -61,11 +63,13 @@ PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"}
     "gate": "gate.md",
     "pool": "pool.md",
     "study": "study.md",
+    "federate": "federation.md",
 }
 NEEDED = {  # what a preset leaves to the user
     "enrich": {"store": "stores/a", "generators": ["runs/b"]},
     "merge": {"store": "stores/a", "generator_a": "runs/a", "generator_b": "runs/b"},
     "transfer": {"store": "stores/a", "generator": "runs/a"},
+    "federate": {"stores": ["stores/a"]},
 }
 
 CLOSED_CHOICES = {
@@ -102,7 +106,7 @@ def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 COMMANDS = {" ".join(("radcommons", *path)): command for path, command in walk(root_command())}
 
 
-PAGE_OF_VERB = {"radcommons": "guide", "verify": "package", "keys": "package"}  # others have a page of their own
+PAGE_OF_VERB = {"radcommons": "guide", "verify": "package", "keys": "package", "federate": "federation"}  # others have a page of their own
 
 
 def page_of(name: str) -> Path:
@@ -305,9 +309,10 @@ def flat_fields(settings: type[Settings], prefix: str = "") -> Iterator[tuple[st
     """Every setting, those of inner tables as TABLE.NAME; a table that has a page of its own is one line."""
     for name, field in settings.model_fields.items():
         inner = [a for a in (field.annotation, *get_args(field.annotation)) if is_settings(a)]
-        if not inner or field.annotation is ClassifierSettings or field.default is None:
+        elsewhere = any(a in (ClassifierSettings, TrainSettings) for a in inner)
+        if not inner or elsewhere or field.default is None:
             yield prefix + name, field
-        if inner and field.annotation is not ClassifierSettings:
+        if inner and not elsewhere:
             yield from flat_fields(inner[0], f"{prefix}{name}.")
 
 

@@ -8,7 +8,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self, TypeVar, get_args
 
 import tomli_w
 from pydantic import (
@@ -75,6 +75,9 @@ class Settings(BaseModel):
         write_whole(path, tomli_w.dumps(_without_none(self.model_dump(mode="json"))))
 
 
+S = TypeVar("S", bound=Settings)
+
+
 def chosen_values(
     kind: str,
     begun: Path | None,
@@ -102,6 +105,26 @@ def chosen_values(
     path, named = (preset_path(kind, name), f"preset {name}") if config is None else (config, str(config))
     source = f"{named} with --set {' --set '.join(overrides)}" if overrides else named
     return override(read_toml(path), overrides), source
+
+
+def read_settings(kind: type[S], name: str, path: Path, overrides: Sequence[str]) -> S:
+    """Settings from a TOML file, which may name a shipped preset of `configs/NAME` to begin from, and overrides.
+
+    Raises:
+        PathMissing, SettingRefused.
+    """
+    asked = override(read_toml(path), overrides)
+    preset = asked.pop("preset", None)
+    sizes = {} if preset is None else read_toml(preset_path(name, str(preset)))
+    return kind.parse(_laid_over(sizes, asked), source=str(path))
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two tables as one, inner tables likewise; `above` wins."""
+    tables = {
+        k: _laid_over(below[k], v) for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)
+    }
+    return {**below, **above, **tables}
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from radcommons.errors import PathMissing, SettingRefused
-from radcommons.experiments.settings import EnrichSettings, MergeSettings, read_settings
+from radcommons.experiments.settings import EnrichSettings, MergeSettings
+from radcommons.settings import read_settings
 
 ENRICH = {"store": "site", "generators": ["a-run"]}
 MERGE = {"store": "site", "generator_a": "a-run", "generator_b": "b-run"}

@@ -46,7 +46,8 @@ radcommons experiment transfer transfer.toml --out results/transfer --set repeat
 def enrich(options: Options) -> None:
     """Fig. 2: do synthetic images improve a small local set, or does another cause explain the improvement?"""
     from radcommons.experiments.enrich import enrich as carry_out
-    from radcommons.experiments.settings import EnrichSettings, read_settings
+    from radcommons.experiments.settings import EnrichSettings
+    from radcommons.settings import read_settings
 
     settings = read_settings(EnrichSettings, "enrich", options.config, options.set_)
     _show(carry_out(settings, options.out, workers=options.workers or default_workers(), track=bar), options)
@@ -57,7 +58,8 @@ def enrich(options: Options) -> None:
 def merge(options: Options) -> None:
     """Fig. 3: is it better to train on synthetic images of two sites than of one?"""
     from radcommons.experiments.merge import merge as carry_out
-    from radcommons.experiments.settings import MergeSettings, read_settings
+    from radcommons.experiments.settings import MergeSettings
+    from radcommons.settings import read_settings
 
     settings = read_settings(MergeSettings, "merge", options.config, options.set_)
     _show(carry_out(settings, options.out, workers=options.workers or default_workers(), track=bar), options)
@@ -67,8 +69,9 @@ def merge(options: Options) -> None:
 @with_option_groups
 def transfer(options: Options) -> None:
     """Train on synthetic images, test on real films: how much of what real films teach, finding by finding?"""
-    from radcommons.experiments.settings import TransferSettings, read_settings
+    from radcommons.experiments.settings import TransferSettings
     from radcommons.experiments.transfer import transfer as carry_out
+    from radcommons.settings import read_settings
 
     settings = read_settings(TransferSettings, "transfer", options.config, options.set_)
     _show(carry_out(settings, options.out, workers=options.workers or default_workers(), track=bar), options)

@@ -35,8 +35,9 @@ def simulate(
     needs_flower()
     from radcommons.federated.settings import SimulationSettings
     from radcommons.federated.simulation import simulate
+    from radcommons.settings import read_settings
 
-    settings = SimulationSettings.load(config, set_)
+    settings = read_settings(SimulationSettings, "federate", config, set_)
     outcome = simulate(settings, out, engine=engine, track=bar, should_stop=stop_after_step())
     state = "stopped and saved"
     if outcome.finished:

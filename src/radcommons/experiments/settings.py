@@ -1,15 +1,14 @@
 """Settings of the experiments; presets are TOML files in ``configs/enrich``, ``merge`` and ``transfer``."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import AliasChoices, Field, model_validator
 
 from radcommons.classify.settings import Augmentation, ClassifierSettings
 from radcommons.precision import Asked
 from radcommons.seeds import derive
-from radcommons.settings import Names, Seed, Settings, override, preset_path, read_toml
+from radcommons.settings import Names, Seed, Settings
 
 
 class ExperimentSettings(Settings):
@@ -175,23 +174,3 @@ class TransferSettings(ExperimentSettings):
     def shown(self) -> int | None:
         """Those of each arm."""
         return self.images
-
-
-def read_settings(kind: type[ExperimentSettings], name: str, path: Path, overrides: Sequence[str]) -> Any:
-    """An experiment's settings: a TOML file, which may name a shipped preset to begin from, and overrides.
-
-    Raises:
-        PathMissing, SettingRefused.
-    """
-    asked = override(read_toml(path), overrides)
-    preset = asked.pop("preset", None)
-    sizes = {} if preset is None else read_toml(preset_path(name, str(preset)))
-    return kind.parse(_laid_over(sizes, asked), source=str(path))
-
-
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two tables as one, inner tables likewise; `above` wins."""
-    tables = {
-        k: _laid_over(below[k], v) for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)
-    }
-    return {**below, **above, **tables}
