@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "web": BASE,
     "hub": BASE | {"policy", "metrics", "models", "extractors", "packages", "web"},
     "study": BASE | {"metrics", "web"},
-    "study_films": INSIDE | {"packages", "study"},
+    "study_films": INSIDE | {"packages", "pool", "study"},
     "__main__": frozenset({"cli"}),
 }
 EVERYTHING = "cli"

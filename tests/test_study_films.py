@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from radcommons.cli import run
+from radcommons.data.image_set import open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import SettingRefused
 from radcommons.models.generator import Generator
+from radcommons.pool.settings import PoolSettings
 from radcommons.study.design import Study, StudySettings
 from radcommons.study_films import real_films, synthetic_films
 
@@ -51,6 +53,41 @@ def test_synthetic_images_come_in_equal_shares_and_are_averaged_down_but_never_e
     many = [{"resolution": 16, "real": 1, "synthetic": 20}]
     with pytest.raises(SettingRefused, match="has 5 images, and the study needs more"):
         synthetic_films(settings_of(phantom_store.path, tmp_path / "set", block=many))
+
+
+def test_images_of_a_pool_are_some_of_those_that_the_pool_would_write_each_given_out_once(
+    phantom_store: Store, packaged: Path, tmp_path: Path
+) -> None:
+    spec = tmp_path / "pool.toml"
+    table = {"reference": str(packaged), "findings": {"Effusion": 7, "No Finding": 5}}
+    PoolSettings.parse({"seed": 4, "generator": [table]}, source="test").save(spec)
+    settings = settings_of(phantom_store.path, spec, block=[{"resolution": 16, "real": 1, "synthetic": 9}])
+    (drawn,) = synthetic_films(settings)
+    assert run(["pool", str(spec), "--out", str(tmp_path / "set")]) == 0
+    written = {image.tobytes() for image in open_image_set(tmp_path / "set").images}
+    assert len({image.tobytes() for image in drawn}) == 10 and {image.tobytes() for image in drawn} < written
+    assert (synthetic_films(settings)[0] == drawn).all()
+    beside = settings_of(phantom_store.path, spec, packaged, block=[{"resolution": 16, "real": 1, "synthetic": 9}])
+    assert sum(image.tobytes() in written for image in synthetic_films(beside)[0]) == 5
+    with pytest.raises(SettingRefused, match=r"pool\.toml has 12 images, and the study needs more"):
+        synthetic_films(settings_of(phantom_store.path, spec, block=[{"resolution": 16, "synthetic": 12}]))
+
+
+def test_a_pool_that_enlarges_a_generators_images_is_refused_for_a_block_of_that_size(
+    phantom_store: Store, packaged: Path, tmp_path: Path
+) -> None:
+    spec = tmp_path / "pool.toml"
+    asked = {"total_images": 40, "resolution": 32, "enlarge": True, "generator": [{"reference": str(packaged)}]}
+    PoolSettings.parse(asked, source="test").save(spec)
+    with pytest.raises(SettingRefused, match="has images of 16 x 16 pixels, and a block shows 32 x 32"):
+        synthetic_films(settings_of(phantom_store.path, spec, block=[{"resolution": 32}]))
+    assert synthetic_films(settings_of(phantom_store.path, spec))[0].shape == (4, 16, 16)
+
+
+def test_with_fewer_images_than_sources_the_last_sources_give_none(phantom_store: Store, packaged: Path) -> None:
+    block = [{"resolution": 16, "real": 1, "synthetic": 2}]
+    three = settings_of(phantom_store.path, packaged, packaged, packaged, block=block, practice=0)
+    assert synthetic_films(three)[0].shape == (2, 16, 16)
 
 
 def test_a_study_is_made_and_covered_from_the_command_line(

@@ -10,6 +10,8 @@ from radcommons.data.store import Store
 from radcommons.errors import SettingRefused
 from radcommons.models.generator import Generator
 from radcommons.packages.references import local_folder
+from radcommons.pool.pool import Pool
+from radcommons.pool.settings import PoolSettings
 from radcommons.progress import Track, silent
 from radcommons.seeds import derive, numpy_stream
 from radcommons.study.design import StudySettings
@@ -41,17 +43,25 @@ def synthetic_films(settings: StudySettings, track: Track = silent) -> list[np.n
 
     Raises:
         SettingRefused: a source's images are too small, or too few.
-        The errors of a set or a generator that cannot be opened.
+        The errors of a set, a pool or a generator that cannot be opened.
     """
     counts = _counts(settings, [block.synthetic for block in settings.block])
     sources = [_opened(source, settings, track) for source in settings.synthetic]
+    for source in sources:
+        for block in settings.block:
+            if source.side < block.resolution:
+                raise SettingRefused(
+                    f"{source.name} has images of {source.side} x {source.side} pixels, and a block shows "
+                    f"{block.resolution} x {block.resolution}; nothing is enlarged, leave the block out"
+                )
     blocks = []
     for number, (block, count) in enumerate(zip(settings.block, counts, strict=True)):
         rng = numpy_stream(settings.seed, "study", "synthetic", number)
         shares = [count // len(sources) + (i < count % len(sources)) for i in range(len(sources))]
         images = [
-            _shrunk(source.draw(share, number), block.resolution, source.name)
+            _shrunk(source.draw(share, number), block.resolution)
             for source, share in zip(sources, shares, strict=True)
+            if share
         ]
         blocks.append(np.concatenate(images)[rng.permutation(count)])
     return blocks
@@ -61,19 +71,53 @@ def _counts(settings: StudySettings, of_blocks: list[int]) -> list[int]:
     return [of_blocks[0] + settings.practice // 2, *of_blocks[1:]]
 
 
+class _Once:
+    """Random numbers of images of a source that has so many, each given out once."""
+
+    def __init__(self, name: str, count: int, seed: int) -> None:
+        self.name, self._count = name, count
+        self._left = numpy_stream(seed, "study", "set").permutation(count)
+
+    def take(self, count: int) -> np.ndarray:
+        if count > len(self._left):
+            raise SettingRefused(f"{self.name} has {self._count} images, and the study needs more; draw more")
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken
+
+
 class _Set:
-    """Images of a synthetic set, each given out once."""
+    """Images of a synthetic set."""
 
     def __init__(self, folder: Path, seed: int, track: Track) -> None:
         self.name = str(folder)
-        self._images = open_image_set(folder, track=track).images
-        self._left = list(numpy_stream(seed, "study", "set").permutation(len(self._images)))
+        opened = open_image_set(folder, track=track)
+        self.side, self._images = opened.resolution, opened.images
+        self._rows = _Once(self.name, len(self._images), seed)
 
     def draw(self, count: int, block: int) -> np.ndarray:
-        if count > len(self._left):
-            raise SettingRefused(f"{self.name} has {len(self._images)} images, and the study needs more; draw more")
-        taken, self._left = self._left[:count], self._left[count:]
-        return self._images[taken]
+        images: np.ndarray = self._images[self._rows.take(count)]
+        return images
+
+
+class _Pool:
+    """Some of the images that 'radcommons pool' would write of a specification."""
+
+    def __init__(self, spec: Path, seed: int, track: Track) -> None:
+        self.name = str(spec)
+        self._pool = Pool(PoolSettings.load(spec), track=track)
+        self.side = min(self._pool.resolution, *(generator.resolution for generator in self._pool.generators))
+        self._rows = _Once(self.name, len(self._pool), seed)
+        self._track = track
+
+    def draw(self, count: int, block: int) -> np.ndarray:
+        rows = np.sort(self._rows.take(count))
+        images = []
+        with self._track("Generating", total=count) as advance:
+            for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+                for batch in self._pool.batches(int(run[0]), int(run[-1]) + 1):
+                    images.append(batch.images)
+                    advance(len(batch.images))
+        return np.concatenate(images)
 
 
 class _Generator:
@@ -82,23 +126,21 @@ class _Generator:
     def __init__(self, reference: str, seed: int, track: Track) -> None:
         self.name, self._seed, self._track = reference, seed, track
         self._generator = Generator.load(reference, track=track)
+        self.side = self._generator.resolution
 
     def draw(self, count: int, block: int) -> np.ndarray:
         seed = derive(self._seed, "study", self._generator.digest, block)
         return self._generator.generate(count, seed=seed, track=self._track).images
 
 
-def _opened(source: str, settings: StudySettings, track: Track) -> _Set | _Generator:
+def _opened(source: str, settings: StudySettings, track: Track) -> _Set | _Pool | _Generator:
+    if source.endswith(".toml"):
+        return _Pool(Path(source), settings.seed, track)
     folder = local_folder(source, track)
     return _Set(folder, settings.seed, track) if is_image_set(folder) else _Generator(source, settings.seed, track)
 
 
-def _shrunk(images: np.ndarray, side: int, name: str) -> np.ndarray:
-    if images.shape[-1] < side:
-        raise SettingRefused(
-            f"{name} has images of {images.shape[-1]} x {images.shape[-1]} pixels, and a block shows {side} x {side}; "
-            "nothing is enlarged, leave the block out"
-        )
+def _shrunk(images: np.ndarray, side: int) -> np.ndarray:
     if images.shape[-1] == side:
         return images
     return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images])

@@ -22,7 +22,16 @@ from django.conf import settings
 from PIL import Image
 
 from radcommons.hub.server import hub_site
-from radcommons.study.design import IMAGES, IMAGES_RECORD, SETTINGS, Study, StudyImage, StudyImages, StudySettings
+from radcommons.study.design import (
+    IMAGES,
+    IMAGES_RECORD,
+    ORIGINALS,
+    SETTINGS,
+    Study,
+    StudyImage,
+    StudyImages,
+    StudySettings,
+)
 from radcommons.web.site import open_site
 
 if not settings.configured:  # a test file can import the study's models only after this
@@ -42,14 +51,19 @@ def make_study(
     kinds = [(0, truth, True) for truth in ("real", "synthetic") for _ in range(practice // 2)]
     kinds += [(b, truth, False) for b in range(len(sizes)) for truth in ("real", "synthetic") for _ in range(each)]
     images = [
-        StudyImage.model_validate({"name": f"{i * 7919:032x}", "block": block, "truth": truth, "practice": shown})
+        StudyImage.model_validate(
+            {"name": f"{i * 7919:032x}", "block": block, "truth": truth, "practice": shown,
+             "pair": [kind[:2] for kind in kinds[:i]].count((block, truth))}
+        )
         for i, (block, truth, shown) in enumerate(kinds)
-    ]
-    (folder / IMAGES).mkdir(parents=True)
+    ]  # fmt: skip
+    for name in (IMAGES, ORIGINALS):
+        (folder / name).mkdir(parents=True)
     for i, image in enumerate(images):
         path = folder / IMAGES / f"{image.name}.png"
         Image.new("L", (sizes[image.block],) * 2, 40 + i * 7 % 200).save(path)
         path.write_bytes(path.read_bytes().ljust(400, b"\0"))
+        shutil.copyfile(path, folder / ORIGINALS / path.name)
     StudySettings.parse(values, source="test").save(folder / SETTINGS)
     (folder / IMAGES_RECORD).write_text(StudyImages(images=tuple(images)).to_json())
     return Study.open(folder)

@@ -31,7 +31,7 @@ def test_no_address_of_the_coordinator_is_open_to_readers_or_strangers(
 ) -> None:
     from django.test import Client
 
-    serve_study(practice=0)
+    study = serve_study(practice=0)
     ann = reader("ann")
     reader("bea")
     tried = set()
@@ -45,6 +45,9 @@ def test_no_address_of_the_coordinator_is_open_to_readers_or_strangers(
             stranger = getattr(Client(SERVER_NAME="localhost"), method)(path)
             assert stranger.status_code == 302 and stranger["Location"].startswith("/login"), path
     assert {"dashboard", "reader", "invite", "revoke", "relink", "pause", "export", "log"} <= tried
+    assert {"images", "pair", "picture", "small-picture"} <= tried
+    for image in study.images:  # before letters were covered
+        assert ann.client.get(f"/picture/{image.name}").status_code == 403
     for name, path in routes():
         if name in OF_READERS:
             for method in ("get", "post"):

@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -5,9 +8,10 @@ import numpy as np
 import pytest
 
 from radcommons.errors import SettingRefused, StudyRefused
-from radcommons.study.design import Study, StudySettings
+from radcommons.study.begun import close
+from radcommons.study.design import IMAGES, SERVED, Study, StudySettings
 from radcommons.study.letters import Box, find_letters
-from radcommons.study.making import PREVIEW, change_boxes, covered_boxes, read_box, write_study
+from radcommons.study.making import PREVIEW, change_boxes, covered_boxes, read_box, set_boxes, write_study
 
 
 def settings_of(**changes: object) -> StudySettings:
@@ -95,9 +99,61 @@ def test_boxes_are_changed_on_both_kinds_until_readers_have_seen_them(study: Stu
     assert "synthetic</figcaption>" not in page
     (uncovered, _) = change_boxes(study.folder, image.name, [], clear=True)
     assert uncovered.boxes == ()
-    (study.folder / "server").mkdir()
-    with pytest.raises(StudyRefused, match="has been served"):
-        change_boxes(study.folder, image.name, [])
+    (study.folder / SERVED).mkdir()
+    change_boxes(study.folder, image.name, [])  # it is served, and nobody has begun
+    close(study.folder)
+    for change in (lambda: change_boxes(study.folder, image.name, []), lambda: set_boxes(study.folder, 0, [])):
+        with pytest.raises(StudyRefused, match="readers have begun"):
+            change()
+
+
+def test_the_boxes_of_a_pair_are_set_and_only_the_files_of_now_and_before_stay(study: Study) -> None:
+    for left in (1, 2, 3):
+        changed = set_boxes(study.folder, 1, [Box(left, 0, 60, 60)])
+        assert [one.name for one in changed] == [one.name for one in study.pairs()[1]]
+    again = Study.open(study.folder)
+    assert [one.boxes for one in again.pairs()[1]] == [((3, 0, 60, 60),)] * 2
+    for one in changed:
+        seen = cv2.imread(str(again.path(one)), cv2.IMREAD_GRAYSCALE)
+        assert (seen[:60, 3:60] == 0).all() and (seen[:60, :3] > 0).any()
+        files = sorted(path.name for path in (study.folder / IMAGES).glob(f"{one.name}*"))
+        assert files == [f"{one.name}.2.png", f"{one.name}.3.png"]
+        assert len({again.path(image).stat().st_size for image in again.images if image.block == 0}) == 1
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_change_that_is_killed_leaves_the_pair_as_it_was_and_can_be_made_again(study: Study, step: int) -> None:
+    code = """
+import os, signal, sys
+from pathlib import Path
+from radcommons import files
+from radcommons.study.letters import Box
+from radcommons.study.making import set_boxes
+steps = iter(range(1, 9))
+whole = files._to_disk
+def killed(path):
+    if next(steps) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    whole(path)
+files._to_disk = killed
+set_boxes(Path(sys.argv[1]), 1, [Box(0, 0, 60, 60)])
+"""
+    before = {image.name: study.path(image).read_bytes() for image in study.images}
+    command = [sys.executable, "-c", code, study.folder, str(step)]  # writes two images, the preview, the record
+    assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
+    again = Study.open(study.folder)
+    assert again.images == study.images
+    assert {image.name: again.path(image).read_bytes() for image in again.images} == before
+    changed = set_boxes(study.folder, 1, [Box(0, 0, 60, 60)])
+    assert all((cv2.imread(str(study.path(one)), cv2.IMREAD_GRAYSCALE)[:60, :60] == 0).all() for one in changed)
+
+
+def test_an_original_that_is_missing_or_damaged_is_refused(study: Study) -> None:
+    path = study.original(study.pairs()[0][0])
+    for damage in (lambda: path.write_bytes(b""), lambda: path.write_bytes(b"x"), path.unlink):
+        damage()
+        with pytest.raises(StudyRefused, match="an image is missing or damaged"):
+            set_boxes(study.folder, 0, [])
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, 65, 5), Box(5, 5, 5, 9), Box(-1, 0, 5, 5)])

@@ -45,14 +45,15 @@ def create(
         {"out": str(out), "images": len(made.images), "covered": covered, "preview": str(out / PREVIEW)},
         f"{out}: {len(made.images)} images, {settings.practice} of them to practise ({blocks})\n"
         f"something is covered on {covered} of them; look at {out / PREVIEW}, and change it with "
-        f"'radcommons study cover'\nthe folder holds films of patients: it stays in the hospital\n"
+        f"'radcommons study cover' or on the coordinator's pages\n"
+        f"the folder holds films of patients: it stays in the hospital\n"
         f"next: radcommons study serve {out}",
         as_json,
     )
 
 
 def cover(
-    study: Path = typer.Argument(metavar="STUDY", help="A study of 'radcommons study create' that has not begun."),
+    study: Path = typer.Argument(metavar="STUDY", help="A study in which no reader has begun."),
     image: str = typer.Option(..., "--image", help="Name of an image on the preview page, or how it begins."),
     box: list[str] = typer.Option(
         [], "--box", metavar="LEFT,TOP,RIGHT,BOTTOM", help="Cover these pixels too; may be repeated."
@@ -60,10 +61,12 @@ def cover(
     clear: bool = typer.Option(False, "--clear", help="First uncover everything."),
     as_json: bool = AsJson,
 ) -> None:
-    """Change what is covered on an image, and alike on its partner of the other kind, before the study begins."""
+    """Change what is covered on an image, and alike on its partner of the other kind, until readers have begun."""
+    from radcommons.folders import readable_by_owner
     from radcommons.study.making import PREVIEW, change_boxes, read_box
 
-    changed = change_boxes(study, image, [read_box(text) for text in box], clear=clear)
+    with readable_by_owner(True):
+        changed = change_boxes(study, image, [read_box(text) for text in box], clear=clear)
     names = ", ".join(one.name[:8] for one in changed)
     show(
         {"images": [one.model_dump(exclude={"truth"}) for one in changed]},

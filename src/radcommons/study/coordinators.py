@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from radcommons.study import export
+from radcommons.study.begun import has_begun
 from radcommons.study.models import TIMED_OUT, LogEntry, Reader, Trial, new_key
 from radcommons.study.reading import the_study
 
@@ -42,16 +43,25 @@ def coordinator(view: View) -> View:
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Every reader's progress; nothing of how well they read."""
-    design = the_study().settings
+    study = the_study()
+    design = study.settings
     counted = Q(showings__answered__isnull=False, showings__position__gte=design.practice)
     readers = Reader.objects.annotate(
         done=Count("showings", filter=counted),
         late=Count("showings", filter=counted & Q(showings__answer=TIMED_OUT)),
         last=Max("showings__answered"),
     ).order_by("pk")
-    total = sum(not image.practice for image in the_study().images)
-    words = {"readers": readers, "design": design, "total": total, "paused": Trial.objects.get().paused}
-    return render(request, "study/dashboard.html", words | {"formats": export.FORMATS})
+    words = {
+        "readers": readers,
+        "design": design,
+        "total": sum(not image.practice for image in study.images),
+        "images": len(study.images),
+        "covered": sum(bool(image.boxes) for image in study.images),
+        "closed": has_begun(study.folder),
+        "paused": Trial.objects.get().paused,
+        "formats": export.FORMATS,
+    }
+    return render(request, "study/dashboard.html", words)
 
 
 @coordinator

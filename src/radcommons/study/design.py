@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from radcommons.errors import PathMissing, StudyRefused
-from radcommons.records import Record
+from radcommons.records import Record, sha256_file
 from radcommons.records.record import RecordPart
 from radcommons.seeds import numpy_stream
 from radcommons.settings import Names, Seed, Settings
@@ -41,7 +41,9 @@ class StudySettings(Settings):
     seed: Seed = Field(0, description="root of every random number: which images, and their order for each reader")
     store: Path = Field(description="store of the real films; those of its test part are shown, one for each patient")
     synthetic: tuple[str, ...] = Field(
-        min_length=1, description="synthetic sets or generators (also hub://...), each for an equal share of the images"
+        min_length=1,
+        description="synthetic sets, generators (also hub://...) or pools (pool.toml), each for an equal share of the "
+        "images",
     )
     block: tuple[Block, ...] = Field(
         min_length=1, description="a table [[block]] for each size, in the order of showing"
@@ -85,6 +87,7 @@ class StudyImage(RecordPart):
         block: place of its block in the settings; the practice images have that of the first.
         boxes: left, top, right, bottom in pixels, of what is covered. A real and a synthetic image of the same `pair`
             have the same boxes, so that a box says nothing.
+        version: how often its boxes were changed; a changed image is a new file.
     """
 
     name: str = Field(pattern=r"^[0-9a-f]{32}$")
@@ -93,6 +96,7 @@ class StudyImage(RecordPart):
     practice: bool = False
     pair: int = 0
     boxes: tuple[tuple[int, int, int, int], ...] = ()
+    version: int = Field(0, ge=0)
 
 
 class StudyImages(Record):
@@ -117,14 +121,37 @@ class Study:
         remedy = "make the study again"
         record = StudyImages.read(folder / IMAGES_RECORD, refused=StudyRefused, remedy=remedy)
         settings = StudySettings.load(folder / SETTINGS)
-        missing = [image.name for image in record.images if not (folder / IMAGES / f"{image.name}.png").is_file()]
+        study = cls(folder, settings, record.images)
+        missing = [image.name for image in record.images if not study.path(image).is_file()]
         if missing:
             raise StudyRefused(f"{folder}: {len(missing)} of {len(record.images)} images are missing; {remedy}")
-        return cls(folder, settings, record.images)
+        return study
 
     def path(self, image: StudyImage) -> Path:
-        """The file of an image."""
-        return self.folder / IMAGES / f"{image.name}.png"
+        """The file of an image as readers see it."""
+        version = f".{image.version}" if image.version else ""
+        return self.folder / IMAGES / f"{image.name}{version}.png"
+
+    def original(self, image: StudyImage) -> Path:
+        """The file of an image before anything was covered; readers never get it."""
+        return self.folder / ORIGINALS / f"{image.name}.png"
+
+    @property
+    def digest(self) -> str:
+        """Of the settings and the record of the images that are in the folder now."""
+        return "".join(sha256_file(self.folder / name)[:32] for name in (SETTINGS, IMAGES_RECORD))
+
+    def pairs(self) -> list[list[StudyImage]]:
+        """Images that are covered alike, practice images first; their order says nothing of which is real.
+
+        An image that has no partner of the other kind is alone.
+        """
+
+        def place(image: StudyImage) -> tuple[int, int]:
+            return image.block, image.pair
+
+        ordered = sorted(self.images, key=lambda image: (*place(image), image.name))
+        return [list(images) for _, images in groupby(ordered, place)]
 
     def order(self, reader: int) -> list[StudyImage]:
         """What a reader sees: practice first, then block after block, in an order of their own within each.

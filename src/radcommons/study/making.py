@@ -11,11 +11,11 @@ from radcommons.errors import SettingRefused, StudyRefused
 from radcommons.files import write_whole
 from radcommons.pages import render_page
 from radcommons.progress import Track, silent
+from radcommons.study.begun import open_to_changes
 from radcommons.study.design import (
     IMAGES,
     IMAGES_RECORD,
     ORIGINALS,
-    SERVED,
     SETTINGS,
     Study,
     StudyImage,
@@ -65,8 +65,8 @@ def write_study(
                         name=secrets.token_hex(16), block=number, truth=truth, practice=i < practice,
                         pair=i, boxes=tuple(map(tuple, boxes[i])),
                     )  # fmt: skip
-                    put(folder / ORIGINALS / f"{image.name}.png", pixels)
-                    put(folder / IMAGES / f"{image.name}.png", cover(pixels, boxes[i]))
+                    (folder / ORIGINALS / f"{image.name}.png").write_bytes(png(pixels))
+                    (folder / IMAGES / f"{image.name}.png").write_bytes(png(cover(pixels, boxes[i])))
                     images.append(image)
                     advance(1)
     images.sort(key=lambda image: image.name)
@@ -75,7 +75,7 @@ def write_study(
 
 
 def change_boxes(folder: Path, name: str, boxes: Sequence[Box], *, clear: bool = False) -> list[StudyImage]:
-    """Cover more, or other, parts of an image and of those that are covered alike; before the study begins.
+    """Cover more parts of an image and of its partner, until readers have begun.
 
     Args:
         name: of the image, or how it begins.
@@ -86,30 +86,57 @@ def change_boxes(folder: Path, name: str, boxes: Sequence[Box], *, clear: bool =
     Raises:
         PathMissing, StudyRefused.
     """
-    study = Study.open(folder)
-    if (folder / SERVED).exists():
-        raise StudyRefused(f"{folder} has been served: readers may have seen its images; make another study")
-    found = [image for image in study.images if image.name.startswith(name)]
-    if len(found) != 1:
-        raise StudyRefused(f"{len(found)} images of {folder} have names that begin with '{name}'; look at {PREVIEW}")
-    side = study.settings.block[found[0].block].resolution
-    if any(not (0 <= b.left < b.right <= side and 0 <= b.top < b.bottom <= side) for b in boxes):
+    with open_to_changes(folder):
+        study = Study.open(folder)
+        found = [image for image in study.images if image.name.startswith(name)]
+        if len(found) != 1:
+            raise StudyRefused(
+                f"{len(found)} images of {folder} have names that begin with '{name}'; look at {PREVIEW}"
+            )
+        kept = () if clear else found[0].boxes
+        return _cover_pair(study, next(pair for pair in study.pairs() if found[0] in pair), [*kept, *boxes])
+
+
+def set_boxes(folder: Path, pair: int, boxes: Sequence[Box]) -> list[StudyImage]:
+    """Cover these parts of the images of a pair and no others, until readers have begun.
+
+    Args:
+        pair: its place in `Study.pairs`.
+        boxes: in pixels of the images.
+    Returns:
+        The images that were changed, of both kinds.
+    Raises:
+        PathMissing, StudyRefused.
+    """
+    with open_to_changes(folder):
+        study = Study.open(folder)
+        return _cover_pair(study, study.pairs()[pair], boxes)
+
+
+def _cover_pair(study: Study, pair: Sequence[StudyImage], boxes: Sequence[Sequence[int]]) -> list[StudyImage]:
+    """Write new files, then the record that names them: a kill before leaves the pair as it was, one after changed."""
+    side = study.settings.block[pair[0].block].resolution
+    checked = [Box(*box) for box in boxes]
+    if any(not (0 <= b.left < b.right <= side and 0 <= b.top < b.bottom <= side) for b in checked):
         raise StudyRefused(f"a box lies outside the {side} x {side} pixels of the image, or is empty")
-    place = (found[0].block, found[0].pair)
-    kept = () if clear else found[0].boxes
-    changed = {
-        image.name: image.model_copy(update={"boxes": (*kept, *map(tuple, boxes))})
-        for image in study.images
-        if (image.block, image.pair) == place
-    }
-    for one in changed.values():
-        content = np.frombuffer((folder / ORIGINALS / f"{one.name}.png").read_bytes(), np.uint8)
-        pixels = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
-        if pixels is None:
-            raise StudyRefused(f"{folder}: an image is damaged; make the study again")
-        put(study.path(one), cover(pixels, [Box(*box) for box in one.boxes]))
-    _write_records(folder, study.settings, [changed.get(image.name, image) for image in study.images])
-    return list(changed.values())
+    changed = [image.model_copy(update={"boxes": tuple(checked), "version": image.version + 1}) for image in pair]
+    for one in changed:
+        write_whole(study.path(one), png(cover(original_pixels(study, one), checked)))
+    by_name = {one.name: one for one in changed}
+    _write_records(study.folder, study.settings, [by_name.get(image.name, image) for image in study.images])
+    for image in pair:  # the file of before stays for a server process that reads the record at this moment
+        study.path(image.model_copy(update={"version": image.version - 1})).unlink(missing_ok=True)
+    return changed
+
+
+def original_pixels(study: Study, image: StudyImage) -> np.ndarray:
+    """An image before anything was covered, uint8 (R, R); raises StudyRefused if its file is damaged."""
+    path = study.original(image)
+    content = np.frombuffer(path.read_bytes(), np.uint8) if path.is_file() else np.empty(0, np.uint8)
+    pixels = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
+    if pixels is None:
+        raise StudyRefused(f"{study.folder}: an image is missing or damaged; make the study again")
+    return np.asarray(pixels, np.uint8)
 
 
 def read_box(text: str) -> Box:
@@ -140,11 +167,11 @@ def covered_boxes(settings: StudySettings, real: np.ndarray, synthetic: np.ndarr
     return [[box for kind in found for box in kind[i % len(kind)]] for i in range(count)]
 
 
-def put(path: Path, pixels: np.ndarray) -> None:
-    """Write a PNG without compression and without anything but pixels."""
+def png(pixels: np.ndarray) -> bytes:
+    """A PNG without compression and without anything but pixels."""
     done, content = cv2.imencode(".png", pixels, STORED)
     assert done
-    path.write_bytes(content.tobytes())
+    return content.tobytes()
 
 
 def _require_different(blocks: Sequence[np.ndarray]) -> None:

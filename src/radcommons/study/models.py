@@ -4,10 +4,12 @@ from django.core import signing
 from django.db import models
 from django.utils.crypto import get_random_string
 
+from radcommons.study.design import Study
 from radcommons.web.log import Entry
 
 LINK = "radcommons.study.link"
 TIMED_OUT = "timed out"
+OUTSIDE = "outside of these pages"
 KEY = 22  # characters of an invitation's key and of a seat
 
 
@@ -20,11 +22,18 @@ class Trial(models.Model):
     """The study as it is carried out; there is one row.
 
     Attributes:
-        digest: of its settings and images when the first reader began; later ones must not see another study.
+        digest: of its settings and images; once the first reader has begun, later ones must not see another study.
     """
 
     digest = models.CharField(max_length=64)
     paused = models.BooleanField(default=False)
+
+    @classmethod
+    def hold(cls, study: Study) -> None:
+        """Note which settings and images the study has now; a change that no page of the server made is logged."""
+        digest = study.digest
+        if cls.objects.exclude(digest=digest).update(digest=digest):
+            LogEntry.add(OUTSIDE, "settings or images changed", study.settings.title)
 
 
 class Reader(models.Model):

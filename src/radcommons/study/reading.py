@@ -16,7 +16,8 @@ from django.core import signing
 from django.db import transaction
 from django.utils import timezone
 
-from radcommons.study.design import Study, StudyImage
+from radcommons.study.begun import close, has_begun
+from radcommons.study.design import IMAGES_RECORD, Study, StudyImage
 from radcommons.study.models import TIMED_OUT, Reader, Showing, Trial
 
 IMAGE = "radcommons.study.image"
@@ -25,24 +26,34 @@ LONGEST_COMMENT = 2000
 ANSWERS = "real", "synthetic"
 
 
+Place = tuple[Path, int, int]
+
+
+def _place() -> Place:
+    """The study's folder and what tells a changed record of its images from the one before."""
+    folder: Path = settings.RADCOMMONS_DATA.parent
+    record = (folder / IMAGES_RECORD).stat()
+    return folder, record.st_mtime_ns, record.st_ino
+
+
 @lru_cache(4)
-def _opened(folder: Path) -> Study:
-    return Study.open(folder)
+def _opened(place: Place) -> Study:
+    return Study.open(place[0])
 
 
 def the_study() -> Study:
-    """The study that this server carries out."""
-    return _opened(settings.RADCOMMONS_DATA.parent)
+    """The study that this server carries out, as its folder has it now."""
+    return _opened(_place())
 
 
 @lru_cache(256)
-def _order(folder: Path, reader: int) -> tuple[StudyImage, ...]:
-    return tuple(_opened(folder).order(reader))
+def _order(place: Place, reader: int) -> tuple[StudyImage, ...]:
+    return tuple(_opened(place).order(reader))
 
 
 def order_of(reader: int) -> tuple[StudyImage, ...]:
     """What a reader sees, in order."""
-    return _order(settings.RADCOMMONS_DATA.parent, reader)
+    return _order(_place(), reader)
 
 
 class Refused(Exception):
@@ -92,6 +103,7 @@ class Reading:
             if row is None:
                 self._finish()
             elif row.due is None:
+                self._close()
                 row.due = self.now
                 row.save()
         return self.step()
@@ -146,6 +158,12 @@ class Reading:
             row.sent = self.now
             row.save()
         return self.study.path(self.order[position])
+
+    def _close(self) -> None:
+        """Before the first reader's first image: from now on the study stays as it is, and the database knows it."""
+        if not has_begun(self.study.folder):
+            close(self.study.folder)
+            Trial.hold(self.study)
 
     # ---- the clock ----
 

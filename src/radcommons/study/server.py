@@ -6,8 +6,8 @@ from pathlib import Path
 
 from radcommons.errors import StudyRefused
 from radcommons.files import write_whole
-from radcommons.records import sha256_file
-from radcommons.study.design import IMAGES_RECORD, SERVED, SETTINGS, Study
+from radcommons.study.begun import close
+from radcommons.study.design import SERVED, Study
 from radcommons.web.server import LOCAL, ready
 from radcommons.web.site import Site
 
@@ -51,15 +51,15 @@ def begin(study: Study) -> str | None:
     from radcommons.study.models import LogEntry, Showing, Trial
     from radcommons.web.accounts import first_account
 
-    digest = "".join(sha256_file(study.folder / name)[:32] for name in (SETTINGS, IMAGES_RECORD))
-    trial, _ = Trial.objects.get_or_create(pk=1, defaults={"digest": digest})
-    if trial.digest != digest:
-        if Showing.objects.exists():
+    trial, _ = Trial.objects.get_or_create(pk=1, defaults={"digest": study.digest})
+    if Showing.objects.exists():
+        if trial.digest != study.digest:
             raise StudyRefused(
                 f"{study.folder}: settings or images are not those with which readers began; put them back, or make "
                 "another study in a folder of its own"
             )
-        Trial.objects.update(digest=digest)
+        close(study.folder)
+    Trial.hold(study)
     return first_account(COORDINATOR, lambda name: LogEntry.add(COMMAND, "coordinator made", name))
 
 

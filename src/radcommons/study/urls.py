@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import include, path
 
-from radcommons.study import coordinators, readers
+from radcommons.study import coordinators, editor, readers
 
 handler404 = "radcommons.web.faults.not_found"
 handler500 = "radcommons.web.faults.server_error"
@@ -29,6 +29,10 @@ urlpatterns = [
     path("pause", coordinators.pause, name="pause"),
     path("export/<str:name>", coordinators.answers, name="export"),
     path("log", coordinators.log, name="log"),
+    path("images", editor.images, name="images"),
+    path("images/<int:number>", editor.pair, name="pair"),
+    path("picture/<str:name>", editor.picture, name="picture"),
+    path("picture/<str:name>/small", editor.picture, {"small": True}, name="small-picture"),
     # ---- readers ----
     path("invitation/<str:token>", readers.invitation, name="invitation"),
     path("read", readers.read, name="read"),
