@@ -1,6 +1,7 @@
 """Fixtures for every test: the real radiographs, a phantom store, a run that takes a second."""
 
 import contextlib
+import csv
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from radcommons.records import (
     sha256_file,
 )
 from radcommons.signals import STOP_SIGNALS
+from radcommons.study.analysis import analyse
 
 torch.set_num_threads(1)  # networks this small are slower on several, and the tests run side by side
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
@@ -268,6 +271,43 @@ def package(packaged: Path, tmp_path: Path) -> Package:
     """A copy of the package for one test."""
     shutil.copytree(packaged, tmp_path / "package")
     return open_package(tmp_path / "package")
+
+
+# ---- a reader study of its generator ----
+
+READERS = ("Dr Ampel", "Dr Birne", "Dr Chur", "Ingo Dachs", "Ingo Esel", "Ingo Fuchs")
+
+
+@pytest.fixture(scope="session")
+def studied(audited_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Analyses a study of readers who are right in 80%: two groups of three, images of 16 and 32 pixels.
+
+    Half of the synthetic images are of the audited run, unless `drawn_by` gives the digests of generators in turn.
+    Returns its study.json.
+    """
+
+    def make(
+        drawn_by: Sequence[str] | None = None, readers: Sequence[str] = READERS, groups: Sequence[str] | None = None
+    ) -> Path:
+        folder = tmp_path_factory.mktemp("studied")
+        groups = groups or ["radiologists"] * 3 + ["engineers"] * (len(readers) - 3)
+        rng, drew = np.random.default_rng(0), drawn_by or (audited_run.report.digest, "f" * 64)
+        with (folder / "answers.csv").open("w", newline="") as file:
+            out = csv.writer(file)
+            out.writerow(["reader", "group", "block", "position", "image", "truth", "answer"])
+            for block in ("16", "32"):
+                for reader, group in zip(readers, groups, strict=True):
+                    for image in range(40):
+                        kinds = ("synthetic", "real") if image % 2 else ("real", "synthetic")
+                        called = "timed out" if image == 7 else kinds[int(rng.random() > 0.8)]
+                        out.writerow([reader, group, block, image + 1, f"{block}-{image}", kinds[0], called])
+        names = [f"{block}-{image}" for block in ("16", "32") for image in range(1, 40, 2)]
+        made_by = {name: drew[number % len(drew)] for number, name in enumerate(names)}
+        answered = date(2026, 3, 1)
+        analyse(folder / "answers.csv", folder / "out", bootstrap_samples=100, drawn_by=made_by, last_answer=answered)
+        return folder / "out" / "study.json"
+
+    return make
 
 
 # ---- a hub in this process ----

@@ -106,7 +106,12 @@ def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 COMMANDS = {" ".join(("radcommons", *path)): command for path, command in walk(root_command())}
 
 
-PAGE_OF_VERB = {"radcommons": "guide", "verify": "package", "keys": "package", "federate": "federation"}  # others have a page of their own
+PAGE_OF_VERB = {
+    "radcommons": "guide",
+    "verify": "package",
+    "keys": "package",
+    "federate": "federation",
+}  # others have a page of their own
 
 
 def page_of(name: str) -> Path:

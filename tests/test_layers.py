@@ -35,6 +35,7 @@ BASE = frozenset(
         "signals",
         "pictures",
         "pages",
+        "reader_study",
         "workers",
         "cluster",
         "versions",

@@ -41,8 +41,9 @@ ALSO_COVERS = {
     "policy/test_judge.py": "policy/privacy policy/quality policy/settings",
     "records/test_record.py": "records/audit records/classifier records/estimate records/evaluation records/experiment "
     "records/explain records/gate records/generator records/patients records/reference records/robustness "
-    "records/screen records/store records/study",
+    "records/screen records/store",
     "study/test_making.py": "study/letters",
+    "test_reader_study.py": "records/study",
     "test_study_films.py": "cli/study_create",
     "study/test_analysis.py": "study/comparisons study/conclusions study/measures",
     "synthetic/test_writing.py": "synthetic/png synthetic/reading synthetic/sampling synthetic/tables",

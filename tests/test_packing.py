@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ NEEDED = [
     "LICENSE", "README.md", "audit.json", "config.json", "findings.json", "generator.safetensors", "model.sig",
     "samples/Effusion.png", "samples/No_finding.png", "samples/Pleural_Thickening.png", "samples/overview.png",
 ]  # fmt: skip
+READERS = ("Dr Ampel", "Dr Birne", "Dr Chur", "Ingo Dachs", "Ingo Esel", "Ingo Fuchs")  # of the study in conftest.py
 TOO_STRICT = Policy(detection_limit=0.001)
 VERSION_1 = Path(__file__).parent / "records" / "audit-version-1.json"
 
@@ -329,6 +331,45 @@ def test_a_record_cannot_name_a_file_elsewhere(pack, tmp_path: Path, explained, 
     with pytest.raises(SettingRefused, match="which is missing; explain the generator again"):
         pack(tmp_path / "package", explanation=folder)
     assert nothing_is_left(tmp_path, "explained")
+
+
+def test_of_a_reader_study_the_groups_go_along_and_no_reader(pack, tmp_path: Path, studied, keys) -> None:
+    made = pack(tmp_path / "package", study=studied())
+    assert names_in(made.folder) == sorted([*NEEDED, "study.json"])
+    signatures.verify(made.folder, keys.public)
+    assert made.study is not None and [(r.group, r.side) for r in made.study.results] == [
+        ("radiologists", 16), ("engineers", 16), ("all readers", 16),
+        ("radiologists", 32), ("engineers", 32), ("all readers", 32),
+    ]  # fmt: skip
+    content = b"".join((made.folder / name).read_bytes() for name in names_in(made.folder))
+    names = [word for reader in READERS for word in reader.split()[1:]]
+    assert len(names) == 6 and not [name for name in names if name.encode() in content]
+    assert all(name in studied().read_text() for name in names), "the hospital's own record has them"
+    text = (made.folder / "README.md").read_text()
+    (line,) = re.findall(r"- With images of 16 x 16 pixels the 6 readers were right in .*", text)
+    assert "more often than chance" in line
+    assert "This generator drew 20 of the synthetic ones, other generators 20. Every number" in text
+    assert "The last answer was given on 2026-03-01." in text and "12 of 480 answers timed out" in text
+    assert re.search(r"^\| radiologists \(3\) \| 40 of 32 x 32 \| \d\d% \(\d\d% to \d+%\) \|", text, re.M)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"drawn_by": ("f" * 64,)}, "is about a study that showed no image of site-a; give one that did"),
+        ({"drawn_by": ()}, "does not say which generators drew its images"),
+        ({"readers": READERS[:2], "groups": ["all"] * 2}, "every number is of fewer than 3 readers"),
+    ],
+)
+def test_a_study_that_says_nothing_of_this_generator_or_too_much_of_a_reader_is_refused(
+    pack, tmp_path: Path, studied, options: dict[str, Any], said: str
+) -> None:
+    path = studied(**options)
+    if options.get("drawn_by") == ():
+        path.write_text(json.dumps({**json.loads(path.read_text()), "generators": []}))
+    with pytest.raises(SettingRefused, match=said):
+        pack(tmp_path / "package", study=path)
+    assert nothing_is_left(tmp_path)
 
 
 def test_a_folder_without_explanation_is_refused(pack, tmp_path: Path) -> None:

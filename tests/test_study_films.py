@@ -3,16 +3,18 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from radcommons.cli import run
 from radcommons.data.image_set import open_image_set
 from radcommons.data.store import Store
-from radcommons.errors import SettingRefused
+from radcommons.errors import SetRefused, SettingRefused
 from radcommons.models.generator import Generator
 from radcommons.pool.settings import PoolSettings
-from radcommons.study.design import Study, StudySettings
+from radcommons.study.design import SOURCES, Study, StudySettings
+from radcommons.study.making import write_study
 from radcommons.study_films import real_films, synthetic_films
 
 
@@ -44,7 +46,7 @@ def test_synthetic_images_come_in_equal_shares_and_are_averaged_down_but_never_e
     phantom_store: Store, packaged: Path, tmp_path: Path
 ) -> None:
     assert run(["generate", str(packaged), "--out", str(tmp_path / "set"), "-n", "5", "--seed", "3"]) == 0
-    first, second = synthetic_films(settings_of(phantom_store.path, packaged, tmp_path / "set"))
+    (first, second), _ = synthetic_films(settings_of(phantom_store.path, packaged, tmp_path / "set"))
     assert (first.shape, second.shape) == ((4, 16, 16), (2, 8, 8))
     drawn = Generator.load(packaged, device="cpu").generate(5, seed=3).images
     assert sum(any((image == one).all() for one in drawn) for image in first) == 2
@@ -62,13 +64,14 @@ def test_images_of_a_pool_are_some_of_those_that_the_pool_would_write_each_given
     table = {"reference": str(packaged), "findings": {"Effusion": 7, "No Finding": 5}}
     PoolSettings.parse({"seed": 4, "generator": [table]}, source="test").save(spec)
     settings = settings_of(phantom_store.path, spec, block=[{"resolution": 16, "real": 1, "synthetic": 9}])
-    (drawn,) = synthetic_films(settings)
+    (drawn,), origins = synthetic_films(settings)
+    assert origins.sources[0].kind == "pool" and set(origins.drawn_by[0]) == {Generator.load(packaged).digest}
     assert run(["pool", str(spec), "--out", str(tmp_path / "set")]) == 0
     written = {image.tobytes() for image in open_image_set(tmp_path / "set").images}
     assert len({image.tobytes() for image in drawn}) == 10 and {image.tobytes() for image in drawn} < written
-    assert (synthetic_films(settings)[0] == drawn).all()
+    assert (synthetic_films(settings)[0][0] == drawn).all()
     beside = settings_of(phantom_store.path, spec, packaged, block=[{"resolution": 16, "real": 1, "synthetic": 9}])
-    assert sum(image.tobytes() in written for image in synthetic_films(beside)[0]) == 5
+    assert sum(image.tobytes() in written for image in synthetic_films(beside)[0][0]) == 5
     with pytest.raises(SettingRefused, match=r"pool\.toml has 12 images, and the study needs more"):
         synthetic_films(settings_of(phantom_store.path, spec, block=[{"resolution": 16, "synthetic": 12}]))
 
@@ -81,13 +84,58 @@ def test_a_pool_that_enlarges_a_generators_images_is_refused_for_a_block_of_that
     PoolSettings.parse(asked, source="test").save(spec)
     with pytest.raises(SettingRefused, match="has images of 16 x 16 pixels, and a block shows 32 x 32"):
         synthetic_films(settings_of(phantom_store.path, spec, block=[{"resolution": 32}]))
-    assert synthetic_films(settings_of(phantom_store.path, spec))[0].shape == (4, 16, 16)
+    assert synthetic_films(settings_of(phantom_store.path, spec))[0][0].shape == (4, 16, 16)
 
 
 def test_with_fewer_images_than_sources_the_last_sources_give_none(phantom_store: Store, packaged: Path) -> None:
     block = [{"resolution": 16, "real": 1, "synthetic": 2}]
     three = settings_of(phantom_store.path, packaged, packaged, packaged, block=block, practice=0)
-    assert synthetic_films(three)[0].shape == (2, 16, 16)
+    assert synthetic_films(three)[0][0].shape == (2, 16, 16)
+
+
+def test_whose_images_a_study_shows_is_known_of_each_and_says_nothing_else(
+    phantom_store: Store, packaged: Path, tmp_path: Path
+) -> None:
+    ours, other, digest = tmp_path / "set", tmp_path / "others", Generator.load(packaged, device="cpu").digest
+    for folder, seed in ((ours, 3), (other, 4)):
+        assert run(["generate", str(packaged), "--out", str(folder), "-n", "4", "--seed", str(seed)]) == 0
+    (other / "provenance.json").unlink()  # as of a set from anywhere
+    provenance = json.loads((ours / "provenance.json").read_text())
+    provenance["generators"].append({**provenance["generators"][0], "digest": "e" * 64})
+    provenance["images"][2]["generator"] = 1  # as of a pool
+    (ours / "provenance.json").write_text(json.dumps(provenance, indent=1))
+    blocks = [{"resolution": 16, "real": 2, "synthetic": 10}]
+    settings = settings_of(phantom_store.path, packaged, ours, other, block=blocks)
+    (drawn,), origins = synthetic_films(settings)
+    known = {image.tobytes(): number for number, image in enumerate(open_image_set(ours).images)}
+    strangers = {image.tobytes() for image in open_image_set(other).images}
+    for image, said in zip(drawn, origins.drawn_by[0], strict=True):
+        number = known.get(image.tobytes())
+        of_set = {None: digest, 2: "e" * 64}.get(number, digest)
+        assert said == (None if image.tobytes() in strangers else of_set)
+    assert [source.kind for source in origins.sources] == ["generator", "set", "set"]
+    folder = tmp_path / "study"
+    folder.mkdir()
+    study = write_study(folder, settings, real_films(settings), [drawn], origins=origins)
+    record = study.sources()
+    assert {image.name for image in study.images if image.truth == "real"}.isdisjoint(record.drawn_by)
+    shown = [image for image in study.images if image.truth == "synthetic"]
+    assert sorted(record.drawn_by.values()) == sorted(filter(None, origins.drawn_by[0]))
+    for image in shown:
+        pixels = cv2.imread(str(folder / "originals" / f"{image.name}.png"), cv2.IMREAD_GRAYSCALE)
+        place = next(i for i, one in enumerate(drawn) if (one == pixels).all())
+        assert record.drawn_by.get(image.name) == origins.drawn_by[0][place]
+    text = (folder / SOURCES).read_text()
+    assert not [word for word in ("/", "phantom", phantom_store.name, packaged.name) if word in text]
+
+
+def test_a_set_whose_provenance_is_damaged_is_refused(phantom_store: Store, packaged: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "set"
+    assert run(["generate", str(packaged), "--out", str(ours), "-n", "5"]) == 0
+    text = (ours / "provenance.json").read_text()
+    (ours / "provenance.json").write_text(text.replace('"generator": 0', '"generator": 7', 1))
+    with pytest.raises(SetRefused, match="does not say which generator drew which image; generate the set again"):
+        synthetic_films(settings_of(phantom_store.path, ours))
 
 
 def test_a_study_is_made_and_covered_from_the_command_line(
@@ -101,6 +149,8 @@ def test_a_study_is_made_and_covered_from_the_command_line(
     assert "11 images, 2 of them to practise (16 x 16 pixels: 2 real, 3 synthetic" in said
     assert "it stays in the hospital" in said and f"next: radcommons study serve {out}" in said
     study = Study.open(out)
+    drawn_by = set(study.sources().drawn_by.values())
+    assert drawn_by == {Generator.load(packaged, device="cpu").digest}
     assert out.stat().st_mode & 0o077 == 0 and all(len(image.boxes) == 4 for image in study.images)
     name = study.images[0].name
     assert run(["study", "cover", str(out), "--image", name, "--clear", "--box", "1,1,3,3", "--json"]) == 0

@@ -27,6 +27,7 @@ from radcommons.packages.contents import (
     PATIENTS,
     PICTURE,
     SAMPLES,
+    STUDY,
     WEIGHTS,
     Package,
     is_text,
@@ -37,6 +38,7 @@ from radcommons.pictures import contact_sheet
 from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
 from radcommons.progress import Track, silent
+from radcommons.reader_study import read_study
 from radcommons.records import AuditReport, Explanation
 from radcommons.settings import preset_path
 
@@ -52,6 +54,7 @@ class Contents:
     Attributes:
         license_file: the text of the license.
         explanation: a folder of 'radcommons explain'; its pictures go along.
+        study: record of 'radcommons study analyse'; what it says of groups of readers goes along.
         patients: whether the list of training patients goes along.
         allow_failed: whether an audit whose policy is not met is published all the same; the card says so.
     """
@@ -59,6 +62,7 @@ class Contents:
     words: CardWords
     license_file: Path
     explanation: Path | None = None
+    study: Path | None = None
     patients: bool = False
     allow_failed: bool = False
 
@@ -99,12 +103,14 @@ def write_package(
     if contents.patients and patients is None:
         raise PathMissing(f"{run} has no list of patients ({PATIENTS}); leave out --patients")
     explanation = None if contents.explanation is None else explained(contents.explanation, generator)
+    study = None if contents.study is None else read_study(contents.study, digest=generator.digest, name=generator.name)
     text = card(
         contents.words,
         generator.record,
         generator.findings_record,
         report,
         explanation=explanation,
+        study=study,
         patients=patients is not None,
         own_rules=rules != shipped_rules(),
     )
@@ -118,6 +124,7 @@ def write_package(
             AUDIT: report,
             PATIENTS: patients,
             EXPLANATION: explanation,
+            STUDY: study,
         }
         for name, record in records.items():
             if record is not None:

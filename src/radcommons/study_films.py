@@ -13,8 +13,12 @@ from radcommons.packages.references import local_folder
 from radcommons.pool.pool import Pool
 from radcommons.pool.settings import PoolSettings
 from radcommons.progress import Track, silent
+from radcommons.records import sha256_file
 from radcommons.seeds import derive, numpy_stream
-from radcommons.study.design import StudySettings
+from radcommons.study.design import StudySettings, StudySource
+from radcommons.study.making import Origins
+from radcommons.synthetic.reading import SyntheticSet
+from radcommons.synthetic.tables import is_complete
 
 
 def real_films(settings: StudySettings) -> list[np.ndarray]:
@@ -38,8 +42,8 @@ def real_films(settings: StudySettings) -> list[np.ndarray]:
     return [store.images(b.resolution)[np.sort(part)] for b, part in zip(settings.block, parts, strict=False)]
 
 
-def synthetic_films(settings: StudySettings, track: Track = silent) -> list[np.ndarray]:
-    """Synthetic images of each block, the practice images first, an equal share from every source.
+def synthetic_films(settings: StudySettings, track: Track = silent) -> tuple[list[np.ndarray], Origins]:
+    """Synthetic images of each block, the practice images first, an equal share from every source; and who drew them.
 
     Raises:
         SettingRefused: a source's images are too small, or too few.
@@ -54,17 +58,16 @@ def synthetic_films(settings: StudySettings, track: Track = silent) -> list[np.n
                     f"{source.name} has images of {source.side} x {source.side} pixels, and a block shows "
                     f"{block.resolution} x {block.resolution}; nothing is enlarged, leave the block out"
                 )
-    blocks = []
+    blocks, drawn_by = [], []
     for number, (block, count) in enumerate(zip(settings.block, counts, strict=True)):
         rng = numpy_stream(settings.seed, "study", "synthetic", number)
         shares = [count // len(sources) + (i < count % len(sources)) for i in range(len(sources))]
-        images = [
-            _shrunk(source.draw(share, number), block.resolution)
-            for source, share in zip(sources, shares, strict=True)
-            if share
-        ]
-        blocks.append(np.concatenate(images)[rng.permutation(count)])
-    return blocks
+        drawn = [source.draw(share, number) for source, share in zip(sources, shares, strict=True) if share]
+        digests = [digest for _, some in drawn for digest in some]
+        order = rng.permutation(count)
+        blocks.append(np.concatenate([_shrunk(images, block.resolution) for images, _ in drawn])[order])
+        drawn_by.append([digests[i] for i in order])
+    return blocks, Origins(tuple(source.origin for source in sources), drawn_by)
 
 
 def _counts(settings: StudySettings, of_blocks: list[int]) -> list[int]:
@@ -92,11 +95,14 @@ class _Set:
         self.name = str(folder)
         opened = open_image_set(folder, track=track)
         self.side, self._images = opened.resolution, opened.images
+        self.origin = StudySource(kind="set", digest=opened.digest)
+        self._drawn_by = SyntheticSet.open(folder).drawn_by() if is_complete(folder) else [None] * len(opened)
         self._rows = _Once(self.name, len(self._images), seed)
 
-    def draw(self, count: int, block: int) -> np.ndarray:
-        images: np.ndarray = self._images[self._rows.take(count)]
-        return images
+    def draw(self, count: int, block: int) -> tuple[np.ndarray, list[str | None]]:
+        """The next images, and the digests of their generators."""
+        taken = self._rows.take(count)
+        return self._images[taken], [self._drawn_by[row] for row in taken]
 
 
 class _Pool:
@@ -106,10 +112,12 @@ class _Pool:
         self.name = str(spec)
         self._pool = Pool(PoolSettings.load(spec), track=track)
         self.side = min(self._pool.resolution, *(generator.resolution for generator in self._pool.generators))
+        self.origin = StudySource(kind="pool", digest=sha256_file(spec))
         self._rows = _Once(self.name, len(self._pool), seed)
         self._track = track
 
-    def draw(self, count: int, block: int) -> np.ndarray:
+    def draw(self, count: int, block: int) -> tuple[np.ndarray, list[str | None]]:
+        """The next images, and the digests of their generators."""
         rows = np.sort(self._rows.take(count))
         images = []
         with self._track("Generating", total=count) as advance:
@@ -117,7 +125,9 @@ class _Pool:
                 for batch in self._pool.batches(int(run[0]), int(run[-1]) + 1):
                     images.append(batch.images)
                     advance(len(batch.images))
-        return np.concatenate(images)
+        shares = self._pool.plan.shares
+        digests = [next(share.generator.digest for share in shares if row < share.stop) for row in rows]
+        return np.concatenate(images), list(digests)
 
 
 class _Generator:
@@ -127,10 +137,13 @@ class _Generator:
         self.name, self._seed, self._track = reference, seed, track
         self._generator = Generator.load(reference, track=track)
         self.side = self._generator.resolution
+        self.origin = StudySource(kind="generator", digest=self._generator.digest)
 
-    def draw(self, count: int, block: int) -> np.ndarray:
-        seed = derive(self._seed, "study", self._generator.digest, block)
-        return self._generator.generate(count, seed=seed, track=self._track).images
+    def draw(self, count: int, block: int) -> tuple[np.ndarray, list[str | None]]:
+        """New images, and the digests of their generators."""
+        digest = self._generator.digest
+        seed = derive(self._seed, "study", digest, block)
+        return self._generator.generate(count, seed=seed, track=self._track).images, [digest] * count
 
 
 def _opened(source: str, settings: StudySettings, track: Track) -> _Set | _Pool | _Generator:

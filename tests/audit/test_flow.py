@@ -20,11 +20,12 @@ from radcommons.audit.settings import AuditSettings
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
-from radcommons.errors import ClassifierRefused, PathInUse, SettingRefused, TooFewImages
+from radcommons.errors import ClassifierRefused, PathInUse, PathMissing, SettingRefused, TooFewImages
 from radcommons.extractors import Extractor
 from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
 from radcommons.progress import silent
+from radcommons.reader_study import read_study, section_html
 from radcommons.records import AuditReport, PatientsInTraining, PolicyLine, PrivacyTestKind
 
 
@@ -275,6 +276,38 @@ def test_the_page_is_self_contained_and_shows_the_verdict_and_every_rule(
     for line in report.judgement.lines:
         assert line.rule in page.text and line.found in page.text
     assert "anonym" not in page.text.lower()
+
+
+def test_a_reader_study_is_put_on_the_page_of_a_finished_audit_and_of_a_new_one(
+    hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, studied
+) -> None:
+    page = tmp_path / "a" / "report.html"
+    report = audit.run(short_run, hospital, page.parent, settings=sizes)
+    before, record = page.read_text(), (page.parent / "audit.json").read_bytes()
+    assert 'id="study"' not in before
+    of_others, half, whole = studied(), studied(drawn_by=(report.digest, "f" * 64)), studied(drawn_by=(report.digest,))
+    with pytest.raises(SettingRefused, match="is about a study that showed no image of phantom-A; give one that did"):
+        audit.run(short_run, hospital, page.parent, settings=sizes, study=of_others)
+    assert page.read_text() == before
+    for study, words in ((half, "drew 20 of the synthetic ones"), (whole, "drew all of the synthetic ones")):
+        assert audit.run(short_run, hospital, page.parent, settings=sizes, study=study) == report
+        text = page.read_text()
+        section = section_html(read_study(study, digest=report.digest, name="phantom-A"), report.digest)
+        assert section in text and text.count('<section id="study">') == text.count('href="#study"') == 1
+        assert words in text and "Ampel" not in text
+        without = text.replace(f"{section}\n\n", "").replace('<a href="#study">Reader study</a>', "")
+        assert without == before, "all else stays as it was"
+    assert (page.parent / "audit.json").read_bytes() == record
+    audit.run(short_run, hospital, page.parent, settings=sizes)
+    assert page.read_text() == text, "without the option it stays"
+    with pytest.raises(SettingRefused, match="showed no image of phantom-A"):
+        audit.run(short_run, hospital, tmp_path / "b", settings=sizes, study=of_others)
+    assert not (tmp_path / "b").exists()
+    audit.run(short_run, hospital, tmp_path / "b", settings=sizes, study=whole)
+    assert section in (tmp_path / "b" / "report.html").read_text()
+    page.unlink()
+    with pytest.raises(PathMissing, match=r"report\.html is missing; audit again with another --out"):
+        audit.run(short_run, hospital, page.parent, settings=sizes, study=whole)
 
 
 def test_too_few_patients_and_too_few_permutations_are_refused_before_anything_is_written(

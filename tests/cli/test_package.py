@@ -55,6 +55,19 @@ def test_the_text_says_what_to_do_next(command: list[str], tmp_path: Path, capsy
     assert "already holds something; choose another --out" in capsys.readouterr().err
 
 
+def test_a_reader_study_goes_along_or_is_refused_in_one_line(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], studied
+) -> None:
+    capsys.readouterr()
+    others = studied(drawn_by=("f" * 64,))
+    assert run([*command, "--study", str(others)]) == 2
+    said = f"radcommons: {others} is about a study that showed no image of site-a; give one that did\n"
+    assert capsys.readouterr().err == said and not (tmp_path / "package").exists()
+    assert run([*command, "--study", str(studied()), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["study"] is True and "study.json" in made["files"]
+
+
 def test_a_failed_audit_ends_with_3_and_allow_failed_says_so(
     command: list[str], strict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,7 +88,7 @@ def explained(audited_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def site(
-    new_hub: Any, pack: Any, explained: Path, keys: Any, tmp_path_factory: pytest.TempPathFactory
+    new_hub: Any, pack: Any, explained: Path, studied: Any, keys: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """A hub with generators of every kind; returns its folder and what the tests need to know of it."""
     from django.conf import settings
@@ -112,7 +112,7 @@ def site(
         return made
 
     folder = tmp_path_factory.mktemp("browser")
-    pack(folder / "package", explanation=explained)
+    pack(folder / "package", explanation=explained, study=studied())
     (folder / "package" / "LICENSE").write_text("You may.")
     verdict = {"passed": True, "reasons": [], "lines": LINES, "statement": "Passed. Not tested: distance."}
     with new_hub(folder / "hub") as data:

@@ -251,6 +251,26 @@ def cut_off(deposit: Any) -> None:
     deposit.sign()
 
 
+def study_of_others(deposit: Any) -> None:
+    share = {"value": 0.6, "low": 0.5, "high": 0.7}
+    result = {
+        "group": "readers", "side": 16, "readers": 6, "images": 9, "answers": 54, "timed_out": 0, "accuracy": share,
+        "sensitivity": share, "specificity": share, "kappa": None, "detectable": None, "p_corrected": 0.5,
+    }  # fmt: skip
+    record = {
+        "format_version": 1, "last_answer": None, "timed_out": "half", "readers": 6, "images": 9,
+        "synthetic_images": 4, "generators": [{"digest": "0" * 64, "images": 4}], "results": [result],
+    }  # fmt: skip
+    (deposit.folder / "study.json").write_text(json.dumps(record))
+    deposit.sign()
+
+
+def study_of_one_reader(deposit: Any) -> None:
+    study_of_others(deposit)
+    deposit.change("study.json", by_reader=[{"reader": "Dr Ampel"}])
+    deposit.sign()
+
+
 def other_audit(deposit: Any) -> None:
     deposit.change("audit.json", digest="0" * 64)
     deposit.sign()
@@ -314,6 +334,8 @@ ATTACKS = [
     (nan_in_audit, "records", "audit.json", "NaN is no number"),
     (nested_json, "records", "findings.json", "recursion"),
     (other_audit, "records", "one generator", "audit.json is about other weights"),
+    (study_of_others, "records", "one generator", "study.json is about a study that showed no image of"),
+    (study_of_one_reader, "records", "study.json", "study.json is damaged"),
     (broken_picture, "pictures", "pictures", "overview.png"),
     (card_with("license: cc-by-4.0", "licence: mine"), "card", "license", "none"),
     (card_with("---\n", "---\n[" * 9), "card", "head", "README.md"),

@@ -75,6 +75,25 @@ def test_a_generators_page_shows_measures_commands_and_digests(browser, revision
     assert browser.get("/clinic-a/none").status_code == 404
 
 
+def test_a_reader_study_is_shown_beside_the_measures_and_in_the_list_and_given_to_programs(
+    browser, published, pack, studied, anna, revision, tmp_path: Path
+) -> None:
+    from radcommons.reader_study import section_html
+
+    assert "eader study" not in browser.get("/clinic-a/chest").content.decode() + browser.get("/").content.decode()
+    made = pack(tmp_path / "package", study=studied())
+    published(made.folder, anna, "chest")
+    page = browser.get("/clinic-a/chest").content.decode()
+    assert section_html(made.study, made.config.weights_sha256) in page
+    assert page.index('id="study"') < page.index("The card, as the site wrote it")
+    assert browser.get("/").content.decode().count("· reader study</div>") == 1
+    given = browser.get("/api/models/clinic-a/chest").json()["radcommons"]["reader_study"]
+    assert (given["readers"], given["last_answer"], len(given["results"])) == (6, "2026-03-01", 6)
+    assert "Ampel" not in page + str(given)
+    before = browser.get(f"/clinic-a/chest?revision={revision.sha}").content.decode()
+    assert 'id="study"' not in before, "an older revision has its own files"
+
+
 def test_the_commands_on_the_pages_are_ones_that_the_program_takes(browser, revision, capsys) -> None:
     from radcommons.cli import run
     from radcommons.hub import drawing

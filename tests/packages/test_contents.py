@@ -1,7 +1,10 @@
 import json
+import shutil
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -195,3 +198,56 @@ def test_a_picture_that_no_explanation_names_is_refused(package) -> None:
     (package.folder / "map" / "film.png").write_bytes(png(4, 4))
     with pytest.raises(PackageRefused, match=r"explain\.json and the pictures do not belong together: 'map/film\.png'"):
         open_package(package.folder)
+
+
+@pytest.fixture
+def with_study(pack, studied, tmp_path: Path) -> Path:
+    return pack(tmp_path / "studied", study=studied()).folder
+
+
+def of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "study.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: {"generators": [{"digest": "0" * 64, "images": 9}]}, "is about a study that showed no image of gen"),
+        (lambda s: {"generators": []}, "damaged"),
+        (lambda s: {"generators": [*s["generators"], s["generators"][0]]}, "damaged"),
+        (lambda s: {"generators": [{**s["generators"][0], "images": 41}]}, "damaged"),
+        (lambda s: {"by_reader": [{"reader": "Dr Ampel"}]}, "damaged"),
+        (lambda s: {"readers": 2}, "damaged"),
+        (lambda s: {"results": []}, "damaged"),
+        (lambda s: {"results": s["results"] * 20}, "damaged"),
+        (lambda s: {"results": [{**s["results"][0], "readers": 1}]}, "damaged"),
+        (lambda s: {"results": [{**s["results"][0], "group": "x" * 201}]}, "damaged"),
+        (lambda s: {"results": [{**s["results"][0], "accuracy": {"value": 0.6}}]}, "damaged"),
+        (lambda s: {"results": [{**s["results"][0], "accuracy": {"value": 0.9, "low": 0, "high": 0.5}}]}, "damaged"),
+        (lambda s: {"results": [{**s["results"][0], "accuracy": {"value": 9, "low": 8, "high": 10}}]}, "damaged"),
+        (lambda s: {"results": [{**s["results"][0], "kappa": {"value": 1e300}}]}, "damaged"),
+        (lambda s: {"last_answer": "yesterday"}, "damaged"),
+        (lambda s: {"format_version": 9}, "is of format version 9.*; update radcommons"),
+    ],
+)
+def test_a_reader_study_of_others_or_of_single_readers_or_with_impossible_numbers_is_refused(
+    with_study: Path, change: Callable[[dict[str, Any]], dict[str, Any]], said: str
+) -> None:
+    assert open_package(with_study).study is not None
+    edit(with_study / "study.json", **change(of(with_study)))
+    with pytest.raises(PackageRefused, match=rf"study\.json.*{said}"):
+        open_package(with_study)
+
+
+def test_a_reader_study_as_it_stays_in_the_hospital_is_refused(with_study: Path, studied) -> None:
+    shutil.copyfile(studied(), with_study / "study.json")
+    with pytest.raises(PackageRefused, match=r"study\.json is damaged"):
+        open_package(with_study)
+
+
+def test_a_reader_study_is_small(with_study: Path) -> None:
+    with (with_study / "study.json").open("a") as file:
+        file.write(" " * 2**20)
+    with pytest.raises(PackageRefused, match=r"study\.json has [\d,]+ bytes, at most 1,048,576 are allowed"):
+        open_package(with_study)

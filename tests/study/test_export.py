@@ -3,10 +3,15 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from radcommons.study.design import SOURCES, StudySources
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -80,3 +85,29 @@ def test_imrmc_has_the_truth_once_for_each_image_and_signed_scores(read: Any, co
 
 def test_there_is_no_other_file(read: Any, coordinator: Callable[[], Any]) -> None:
     assert coordinator().get("/export/readers.csv").status_code == 404
+
+
+def test_the_analysis_of_a_served_study_says_whose_images_were_answered_and_when(
+    serve_study: Callable[..., Any], reader: Callable[..., Any], clock: Any, tmp_path: Path
+) -> None:
+    study = serve_study(practice=2)
+    synthetic = [image for image in study.images if image.truth == "synthetic"]
+    shown = [image.name for image in synthetic if not image.practice]
+    drawn_by = {image.name: "a" * 64 for image in synthetic} | {shown[0]: "b" * 64}
+    del drawn_by[shown[1]]  # of a set that does not say
+    (study.folder / SOURCES).write_text(StudySources(sources=(), drawn_by=drawn_by).to_json())
+    ann = reader("ann")
+    ann.read(14)
+    day = clock().date().isoformat()
+    clock.wait(5 * 86_400)
+    reader("bea").read(2)  # practice images only
+    place = ["study", "analyse", str(study.folder), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "radcommons", *place]
+    subprocess.run([*command, "--bootstrap-samples", "100"], check=True, capture_output=True)
+    record = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert record["generators"] == [{"digest": "a" * 64, "images": 4}, {"digest": "b" * 64, "images": 1}]
+    assert record["last_answer"] == day and record["synthetic_images"] == 6
+    (study.folder / SOURCES).write_text("{}")
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "sources.json is damaged; make the study again" in refused.stderr

@@ -41,6 +41,7 @@ from radcommons.policy.privacy import is_positive
 from radcommons.policy.settings import Policy
 from radcommons.precision import kept
 from radcommons.progress import Track, silent
+from radcommons.reader_study import read_study, section_html
 from radcommons.records import (
     AuditReport,
     AuditResults,
@@ -69,6 +70,7 @@ def run(
     rules: Policy | None = None,
     controls: bool = False,
     classifier: Path | None = None,
+    study: Path | None = None,
     track: Track = silent,
 ) -> AuditReport:
     """Audit a generator, or a folder of synthetic images, against a store.
@@ -81,6 +83,7 @@ def run(
         rules: the policy; `Policy()` by default.
         controls: whether to put positive and negative controls through the same tests.
         classifier: a run of `classify train` on real films, which checks the labels; by default a small one is trained.
+        study: record of `study analyse` about this generator, which the page shows; also of an audit that is finished.
     Returns:
         The report, also if a verdict is "failed".
     Raises:
@@ -104,6 +107,9 @@ def run(
         )
         device = "cuda" if torch.cuda.is_available() else "cpu"
         extractor = load_extractor(settings.extractor, weights=settings.extractor_weights, device=device)
+        seen = None
+        if study is not None:
+            seen = section_html(read_study(study, digest=subject.digest, name=subject.name), subject.digest)
         chosen_rows(store, settings)  # refused before anything is written
         given = given_classifier(classifier) if classifier is not None else None
         if given is not None:
@@ -114,6 +120,8 @@ def run(
         if done is not None:
             begun = {"subject": done.digest, "store": done.store_manifest_sha256, **done.settings}
             claim(out, asked, begun={**begun, "sha256": done.request_sha256})
+            if seen is not None:
+                page.add_study(out / PAGE, seen)
             return done
         work = open_work(out, asked)
 
@@ -171,6 +179,8 @@ def run(
         )
         report = AuditReport(**dict(results), judgement=judge(results, policy))
         write_whole(out / PAGE, page.render(report, material, inputs))
+        if seen is not None:
+            page.add_study(out / PAGE, seen)
         write_whole(out / REPORT, report.to_json())
         work.finish()
         return report

@@ -1,6 +1,8 @@
 """The page of an audit: verdict first, then pictures, then every number. It shows patients' films and stays inside."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +11,8 @@ from markupsafe import Markup
 from radcommons.audit.inputs.material import BALANCED, SYNTHETIC, Material
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.neighbours.nearest import SPACES
+from radcommons.errors import PathMissing
+from radcommons.files import write_whole
 from radcommons.pages import drawing, picture, plot, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.records import AuditReport, Diversity, Fidelity, Histogram, PrivacyTest, Space, Spectrum
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LAST_LINK, LAST_PART = '<a href="#how">', '<h2 id="how">'  # of the page; a reader study comes before it
+STUDY_LINK = '<a href="#study">Reader study</a>'
 COLUMNS = 8
 SIDE = 64  # CSS pixels of an image on the grids
 SHEET_SIDE = 76  # and on the neighbour sheets
@@ -44,6 +50,18 @@ def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> st
         diversity=diversity_plot(report.diversity) if report.diversity else None,
         fidelity=fidelity_plot(report.fidelity) if any(f.strengths for f in report.fidelity) else None,
     )
+
+
+def add_study(page: Path, section: Markup) -> None:
+    """Put a reader study on a page that is written, in place of an earlier one; raises PathMissing."""
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError:
+        raise PathMissing(f"{page} is missing; audit again with another --out") from None
+    text = re.sub(r"<section id=\"study\">.*?</section>\n*", "", text, flags=re.DOTALL).replace(STUDY_LINK, "")
+    for place, added in ((LAST_LINK, STUDY_LINK), (LAST_PART, f"{section}\n\n")):
+        text = text.replace(place, added + place, 1)
+    write_whole(page, text)
 
 
 def _grid(material: Material, sources: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], description: str) -> Markup:

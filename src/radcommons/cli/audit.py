@@ -19,6 +19,8 @@ radcommons audit runs/site-a stores/site-a --out audits/site-a --controls
 radcommons audit runs/site-a stores/site-a --out audits/site-a --classifier classifiers/site-a
 
 radcommons audit downloaded-set stores/site-a --out audits/downloaded --preset quick --policy our-policy.toml
+
+radcommons audit runs/site-a stores/site-a --out audits/site-a --controls --study studies/first-result/study.json
 """
 
 
@@ -40,6 +42,9 @@ def audit(
         "--classifier",
         help="A run of 'classify train' on real films, to check the labels of the images; default: train a small one.",
     ),
+    study: Path | None = typer.Option(
+        None, "--study", help="study.json of 'radcommons study analyse': the page shows it, also of a finished audit."
+    ),
     policy: Path | None = typer.Option(None, "--policy", help="A TOML file of rules instead of the shipped ones."),
     preset: str | None = typer.Option(None, "--preset", help="Shipped settings: standard (default), quick, paper."),
     config: Path | None = typer.Option(None, "--config", help="A TOML file of settings instead of a preset."),
@@ -56,7 +61,15 @@ def audit(
     settings = AuditSettings.parse(values, source=source)
     rules = Policy.load(policy or preset_path("audit-policy", "default"))
     report = run(
-        subject, store, out, settings=settings, rules=rules, controls=controls, classifier=classifier, track=bar
+        subject,
+        store,
+        out,
+        settings=settings,
+        rules=rules,
+        controls=controls,
+        classifier=classifier,
+        study=study,
+        track=bar,
     )
     page = out / PAGE
     show({**report.model_dump(mode="json"), "report": str(page)}, as_text(report, page), as_json)

@@ -42,6 +42,9 @@ def package(
     explanation: Path | None = typer.Option(
         None, "--explain", help="A folder of 'radcommons explain': its pictures and numbers go along."
     ),
+    study: Path | None = typer.Option(
+        None, "--study", help="study.json of 'radcommons study analyse': what it says of groups of readers goes along."
+    ),
     patients: bool = typer.Option(
         False, "--patients", help="Put the list of training patients into the package; see docs/privacy.md first."
     ),
@@ -64,7 +67,7 @@ def package(
         contact=contact,
         intended_use=intended_use or INTENDED_USE,
     )
-    contents = Contents(words, license_file, explanation, patients=patients, allow_failed=allow_failed)
+    contents = Contents(words, license_file, explanation, study, patients=patients, allow_failed=allow_failed)
     rules = Policy.load(policy) if policy else shipped_rules()
     made = write_package(run, audit, out, contents, private_key=key, rules=rules, track=bar)
     judged, files = made.audit.judgement, names_in(out)
@@ -77,6 +80,7 @@ def package(
             "quality": judged.quality,
             "broken": list(judged.broken),
             "patients": made.patients is not None,
+            "study": made.study is not None,
             "files": files,
         },
         f"{out}: {len(files)} files, signed; privacy {judged.privacy}, quality {judged.quality}\n"

@@ -106,11 +106,25 @@ def analyse(
     from radcommons.study.analysis import analyse as analyse_file
     from radcommons.study.report import as_text
 
+    drawn_by = last = None
     if answers.is_dir():
+        from radcommons.study.design import Study
         from radcommons.study.server import write_answers
 
+        drawn_by = Study.open(answers).sources().drawn_by
         answers = write_answers(answers.resolve(), database)
-    result = analyse_file(answers, out, timed_out=timed_out, bootstrap_samples=bootstrap_samples, seed=seed)
+        from radcommons.study.export import last_answer
+
+        last = last_answer()
+    result = analyse_file(
+        answers,
+        out,
+        timed_out=timed_out,
+        bootstrap_samples=bootstrap_samples,
+        seed=seed,
+        drawn_by=drawn_by,
+        last_answer=last,
+    )
     show(result.model_dump(mode="json"), as_text(result, out), as_json)
 
 

@@ -36,7 +36,8 @@ def create(
     with alone_in(out, private=True):
         if holds_other_than(out):
             raise PathInUse(f"{out} already holds something; choose another --out")
-        made = write_study(out, settings, real, synthetic_films(settings, bar), track=bar)
+        synthetic, origins = synthetic_films(settings, bar)
+        made = write_study(out, settings, real, synthetic, origins=origins, track=bar)
     blocks = ", ".join(
         f"{b.resolution} x {b.resolution} pixels: {b.real} real, {b.synthetic} synthetic" for b in settings.block
     )

@@ -175,7 +175,8 @@ def make_study(folder: Path, store: Path, pooled: Path, track: Track) -> None:
     asked = {"title": "Simulated or synthetic?", "store": store, "synthetic": [str(pooled)], "block": [block]}
     settings = StudySettings.parse({**asked, "practice": 2, "show_result": True}, source="demo")
     with alone_in(folder, private=True):
-        write_study(folder, settings, real_films(settings), synthetic_films(settings, track), track=track)
+        synthetic, origins = synthetic_films(settings, track)
+        write_study(folder, settings, real_films(settings), synthetic, origins=origins, track=track)
 
 
 def train_small_site(store: Path, run: Path, track: Track) -> None:

@@ -23,6 +23,7 @@ from radcommons.packages.contents import (
     PATIENTS,
     PICTURE,
     REMEDY,
+    STUDY,
     WEIGHTS,
     faults_of,
     names_in,
@@ -37,6 +38,7 @@ from radcommons.records import (
     GateStep,
     GeneratorRecord,
     PatientsRecord,
+    PublishedStudy,
     Record,
 )
 
@@ -47,6 +49,7 @@ RECORDS: dict[str, type[Record]] = {
     AUDIT: AuditReport,
     PATIENTS: PatientsRecord,
     EXPLANATION: Explanation,
+    STUDY: PublishedStudy,
 }
 MOST_SAID = 500  # characters of what a library says
 ROUNDED = 1e-3  # of a figure on the card, which has four digits after the point
@@ -122,7 +125,7 @@ def read_records(folder: Path) -> tuple[list[GateLine], dict[str, Record]]:
 
 def belonging_line(folder: Path) -> GateLine:
     """Whether the records are about these weights; for a folder whose files and records are right."""
-    rule, limit = "one generator", "config, audit and explanation name these weights"
+    rule, limit = "one generator", "config, audit, explanation and reader study name these weights"
     try:
         package = open_package(folder)
     except RadCommonsError as error:

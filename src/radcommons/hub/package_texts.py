@@ -1,15 +1,17 @@
-"""What the pages show of a package's own files: its card, and what its labels do."""
+"""What the pages show of a package's own files: its card, what its labels do, what readers saw."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from django.core.files.storage import default_storage
 from django.utils.safestring import SafeString
+from markupsafe import Markup
 
 from radcommons.hub.files import content_name
 from radcommons.hub.markdown import to_html
-from radcommons.packages.contents import CARD, EXPLANATION
-from radcommons.records import Explanation
+from radcommons.packages.contents import CARD, EXPLANATION, STUDY
+from radcommons.reader_study import section_html
+from radcommons.records import Explanation, PublishedStudy
 from radcommons.records.explain import Correlation, InterpolationResult, MapResult
 
 KEPT = 64  # texts in memory; content under a digest never changes
@@ -42,6 +44,16 @@ def explanation_of(digests: dict[str, str]) -> tuple[list[LabelEffects], Correla
     for one in record.maps:
         effects[frozenset(one.findings)].maps.append(one)
     return list(effects.values()), record.correlation
+
+
+def study_of(digests: dict[str, str], weights_sha256: str) -> Markup:
+    """The section about a reader study of the generator with these weights; empty if the package has none."""
+    return _study(digests[STUDY], weights_sha256) if STUDY in digests else Markup()
+
+
+@lru_cache(maxsize=KEPT)
+def _study(sha256: str, weights_sha256: str) -> Markup:
+    return section_html(PublishedStudy.model_validate_json(_content(sha256)), weights_sha256)
 
 
 @lru_cache(maxsize=KEPT)

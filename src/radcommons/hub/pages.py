@@ -13,7 +13,7 @@ from radcommons.hub import drawing
 from radcommons.hub.hugging_face import SORTS, listed, rows_of, searched
 from radcommons.hub.members import is_member
 from radcommons.hub.models import Generator, LogEntry, Revision, SigningKey
-from radcommons.hub.package_texts import card_of, explanation_of
+from radcommons.hub.package_texts import card_of, explanation_of, study_of
 from radcommons.records import Estimate
 
 A_PAGE = 24
@@ -100,6 +100,7 @@ def generator(request: HttpRequest, organisation: str, name: str) -> HttpRespons
             "files": files,
             "measures": [(words, *measured(revision, name, form)) for words, name, form in MEASURES],
             "card": card_of(digests),
+            "study": study_of(digests, revision.weights_sha256),
             "effects": effects,
             "correlation": correlation,
             "key": SigningKey.objects.filter(fingerprint=revision.key_fingerprint).first(),

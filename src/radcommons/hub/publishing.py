@@ -137,6 +137,9 @@ def fields_of(package: Package, verdict: dict[str, Any]) -> dict[str, Any]:
                 "extractor": score.extractor,
                 "extractor_sha256": score.extractor_sha256,
                 "explained": package.explanation is not None,
+                "reader_study": package.study.model_dump(mode="json", exclude={"format_version"})
+                if package.study
+                else None,
             }
         ),
     }

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from radcommons.errors import ExtraMissing, SettingRefused
-from radcommons.pages import render_text
+from radcommons.pages import markdown_table, render_text
+from radcommons.reader_study import section
 from radcommons.records import (
     AuditReport,
     Estimate,
@@ -20,6 +21,7 @@ from radcommons.records import (
     Outcome,
     PrivacyTest,
     PrivacyTestKind,
+    PublishedStudy,
     QualityScore,
 )
 
@@ -88,6 +90,7 @@ def card(
     audit: AuditReport,
     *,
     explanation: Explanation | None = None,
+    study: PublishedStudy | None = None,
     patients: bool,
     own_rules: bool = False,
 ) -> str:
@@ -96,6 +99,7 @@ def card(
     Args:
         audit: judged by the rules that hold for the package.
         explanation: what goes along of one.
+        study: in which readers saw its images.
         patients: whether the list of patients is in the package.
         own_rules: whether these rules are not the ones that RadCommons ships.
     Raises:
@@ -140,6 +144,7 @@ def card(
         extractor_digest=plain(synthetic.extractor_sha256),
         image_count=f"{synthetic.image_count:,}",
         privacy_rows=[*_privacy_rows(audit)],
+        study=_study_lines(study, config.weights_sha256) if study else [],
         patients_words=WITH_LIST if patients else NO_LIST,
         contact=plain(words.contact),
     )
@@ -250,6 +255,14 @@ def _privacy_rows(audit: AuditReport) -> Iterator[tuple[str, ...]]:
             f"AUC {limit:.2f}" if limit and kind.startswith("membership") else f"{limit:.1%} copies" if limit else "-"
         )
         yield plain(kind), HOLDERS[tests[0].access], outcome, "-" if lowest is None else f"{lowest:.2g}", able
+
+
+def _study_lines(study: PublishedStudy, digest: str) -> list[str]:
+    """The section about a reader study."""
+    found = section(study, digest)
+    table = markdown_table(found.heads, [[plain(cell) for cell in row] for row in found.rows])
+    sentences = [f"- {plain(sentence)}" for sentence in found.sentences]
+    return [plain(found.lead), "", *sentences, "", *table, "", plain(found.note)]
 
 
 def read_head(path: Path) -> dict[str, Any]:

@@ -16,17 +16,19 @@ from radcommons.records import (
     FindingsRecord,
     GeneratorRecord,
     PatientsRecord,
+    PublishedStudy,
     Record,
     sha256_file,
 )
 
 CARD, LICENSE, SIGNATURE = "README.md", "LICENSE", "model.sig"
-CONFIG, FINDINGS, PATIENTS, AUDIT, EXPLANATION = (
+CONFIG, FINDINGS, PATIENTS, AUDIT, EXPLANATION, STUDY = (
     "config.json",
     "findings.json",
     "patients.json",
     "audit.json",
     "explain.json",
+    "study.json",
 )
 WEIGHTS = "generator.safetensors"
 MIB = 2**20
@@ -39,6 +41,7 @@ LARGEST = {  # bytes
     PATIENTS: 64 * MIB,
     AUDIT: 16 * MIB,
     EXPLANATION: 16 * MIB,
+    STUDY: MIB,
     WEIGHTS: 4096 * MIB,
 }
 NEEDED = (CARD, LICENSE, SIGNATURE, CONFIG, FINDINGS, AUDIT, WEIGHTS)
@@ -64,6 +67,7 @@ class Package:
     audit: AuditReport
     patients: PatientsRecord | None
     explanation: Explanation | None
+    study: PublishedStudy | None
     pictures: tuple[str, ...]
 
 
@@ -79,6 +83,7 @@ def open_package(folder: Path) -> Package:
     audit = _read(folder, AUDIT, AuditReport)
     digest = sha256_file(folder / WEIGHTS)
     explanation = _read(folder, EXPLANATION, Explanation) if (folder / EXPLANATION).exists() else None
+    study = _read(folder, STUDY, PublishedStudy) if (folder / STUDY).exists() else None
     for file, found in (
         (CONFIG, config.weights_sha256),
         (AUDIT, audit.digest),
@@ -86,6 +91,8 @@ def open_package(folder: Path) -> Package:
     ):
         if found != digest:
             raise PackageRefused(f"{folder}: {file} is about other weights than {WEIGHTS}; {REMEDY}")
+    if study is not None and not study.images_of(digest):
+        raise PackageRefused(f"{folder}: {STUDY} is about a study that showed no image of {WEIGHTS}; {REMEDY}")
     if audit.kind != "generator" or audit.findings != findings.findings or audit.resolution != config.resolution:
         raise PackageRefused(f"{folder}: {AUDIT} is about another generator than {CONFIG}; {REMEDY}")
     pictures = tuple(name for name in names_in(folder) if PICTURE.fullmatch(name))
@@ -101,6 +108,7 @@ def open_package(folder: Path) -> Package:
         audit=audit,
         patients=_read(folder, PATIENTS, PatientsRecord) if (folder / PATIENTS).exists() else None,
         explanation=explanation,
+        study=study,
         pictures=pictures,
     )
 

@@ -51,7 +51,17 @@ from radcommons.records.robustness import (
 )
 from radcommons.records.screen import FindingScreen, ScreenResult
 from radcommons.records.store import StoreRecord
-from radcommons.records.study import GroupResult, Question, ReaderResult, StudyResult, StudyTest
+from radcommons.records.study import (
+    GroupResult,
+    PublishedResult,
+    PublishedStudy,
+    Question,
+    ReaderResult,
+    ShownGenerator,
+    StudyResult,
+    StudyTest,
+    TimedOut,
+)
 
 __all__ = [
     "Arm",
@@ -99,6 +109,8 @@ __all__ = [
     "PolicyLine",
     "PrivacyTest",
     "PrivacyTestKind",
+    "PublishedResult",
+    "PublishedStudy",
     "QualityScore",
     "Question",
     "ReaderResult",
@@ -113,11 +125,13 @@ __all__ = [
     "RobustPoint",
     "Robustness",
     "ScreenResult",
+    "ShownGenerator",
     "Space",
     "Spectrum",
     "StoreRecord",
     "StudyResult",
     "StudyTest",
+    "TimedOut",
     "Verdict",
     "sha256_file",
 ]

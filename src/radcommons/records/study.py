@@ -1,9 +1,17 @@
-"""The record of a reader study's analysis."""
+"""The record of a reader study's analysis, and the part of it that goes with a generator."""
 
-from typing import Any, Literal
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
 
 from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record, RecordPart
+
+TimedOut = Literal["half", "wrong", "excluded"]
+FEWEST_READERS = 3  # behind a published number: with two, each could work out what the other did
+ROUNDING = 1e-9
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 Question = Literal["against chance", "between blocks", "between groups", "order"]
 
@@ -90,12 +98,22 @@ class StudyTest(RecordPart):
     p_corrected: float | None
 
 
+class ShownGenerator(RecordPart):
+    """A generator, by the SHA-256 of its weights, and how many of a study's images it drew."""
+
+    digest: Sha256
+    images: int = Field(ge=1)
+
+
 class StudyResult(Record):
     """``study.json``.
 
     Attributes:
         answers_sha256: digest of the file of answers.
         timed_out: how an answer that timed out counts: half, wrong, excluded.
+        generators: that drew the synthetic images, the one with most images first; none from a bare file of answers, or
+            where a synthetic set does not say.
+        last_answer: day of the last answer, UTC; None from a bare file of answers.
         groups, blocks: names, in the order of the file.
         results: of each group, then of all readers where there are several groups; of each block.
         by_reader: of each reader and block.
@@ -104,10 +122,12 @@ class StudyResult(Record):
     """
 
     answers_sha256: str
-    timed_out: str
+    timed_out: TimedOut
     readers: int
     images: int
     synthetic_images: int
+    generators: tuple[ShownGenerator, ...] = ()
+    last_answer: date | None = None
     groups: tuple[str, ...]
     blocks: tuple[str, ...]
     results: tuple[GroupResult, ...]
@@ -118,3 +138,81 @@ class StudyResult(Record):
     bootstrap_samples: int
     seed: int
     versions: dict[str, Any]
+
+
+def _kappa(estimate: Estimate) -> Estimate:
+    ends = [end for end in (estimate.low, estimate.high) if end is not None]
+    if not -1 <= estimate.value <= 1 or not all(abs(end) <= 100 for end in ends):  # that of few images goes beyond -1
+        raise ValueError("it is no kappa with its interval")
+    return estimate
+
+
+def _share(estimate: Estimate) -> Estimate:
+    low, value, high = estimate.low, estimate.value, estimate.high
+    if low is None or high is None:
+        raise ValueError("there is no interval")
+    if not (0 <= low <= value + ROUNDING and value - ROUNDING <= high <= 1):
+        raise ValueError("it is no share with its interval")
+    return estimate
+
+
+Share = Annotated[Estimate, AfterValidator(_share)]
+Kappa = Annotated[Estimate, AfterValidator(_kappa)]
+Part = Annotated[float, Field(ge=0, le=1)]
+
+
+class PublishedResult(RecordPart):
+    """One group, or all readers together, with images of one size.
+
+    Attributes:
+        group: its name, or "all readers".
+        side: of the images, pixels.
+        accuracy, sensitivity, specificity, kappa, detectable: as in `GroupResult`.
+        p_corrected: of the test of the accuracy against chance, by Holm.
+    """
+
+    group: str = Field(min_length=1, max_length=200)
+    side: int = Field(ge=1, le=4096)
+    readers: int = Field(ge=FEWEST_READERS)
+    images: int = Field(ge=2)
+    answers: int = Field(ge=1)
+    timed_out: int = Field(ge=0)
+    accuracy: Share
+    sensitivity: Share
+    specificity: Share
+    kappa: Kappa | None
+    detectable: Part | None
+    p_corrected: Part | None
+
+
+class PublishedStudy(Record):
+    """``study.json`` of a package: what leaves the hospital of a `StudyResult`, which is nothing of any one reader.
+
+    Attributes:
+        results: of each group, then of all readers where there are several groups, for each size of images. Groups are
+            left out where one of them has fewer than FEWEST_READERS readers.
+    """
+
+    last_answer: date | None
+    timed_out: TimedOut
+    readers: int = Field(ge=FEWEST_READERS)
+    images: int = Field(ge=2)
+    synthetic_images: int = Field(ge=1)
+    generators: tuple[ShownGenerator, ...] = Field(min_length=1, max_length=100)
+    results: tuple[PublishedResult, ...] = Field(min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len({one.digest for one in self.generators}) < len(self.generators):
+            raise ValueError("a generator is there twice")
+        if sum(one.images for one in self.generators) > self.synthetic_images or self.synthetic_images > self.images:
+            raise ValueError("there are more images than were shown")
+        return self
+
+    def images_of(self, digest: str) -> int:
+        """How many of the images the generator with these weights drew."""
+        return sum(one.images for one in self.generators if one.digest == digest)
+
+    def of_all_readers(self) -> tuple[PublishedResult, ...]:
+        """The results of all readers together, one for each size of images."""
+        return tuple(one for one in self.results if one.group == self.results[-1].group)

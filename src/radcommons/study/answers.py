@@ -8,11 +8,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from radcommons.errors import PathMissing, TableRefused
+from radcommons.records import TimedOut
 
 TRUTHS = {"real": 0.0, "synthetic": 1.0}
 TIMED_OUT = 0.5  # as a call
@@ -23,7 +23,6 @@ MOST_CONFIDENT = 5
 FAULTS_SHOWN = 5
 ALL = "all readers"  # in place of a group's name
 
-TimedOut = Literal["half", "wrong", "excluded"]
 WORTH: dict[TimedOut, float] = {"half": 0.5, "wrong": 0.0, "excluded": math.nan}  # of an answer that timed out
 
 

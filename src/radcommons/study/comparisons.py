@@ -15,8 +15,8 @@ from radcommons.metrics.readers import (
     readers_and_cases,
     shares,
 )
-from radcommons.records import Estimate, Question, StudyTest
-from radcommons.study.answers import Answers, TimedOut
+from radcommons.records import Estimate, Question, StudyTest, TimedOut
+from radcommons.study.answers import Answers
 from radcommons.study.measures import Cell, accuracy_of, least_error, mean_over_readers, members, part_of_order
 
 

@@ -11,10 +11,12 @@ from pydantic import Field, model_validator
 from radcommons.errors import PathMissing, StudyRefused
 from radcommons.records import Record, sha256_file
 from radcommons.records.record import RecordPart
+from radcommons.records.study import Sha256
 from radcommons.seeds import numpy_stream
 from radcommons.settings import Names, Seed, Settings
 
 SETTINGS, IMAGES_RECORD, IMAGES, ORIGINALS = "study.toml", "images.json", "images", "originals"
+SOURCES = "sources.json"
 SERVED = "server"  # the database with the answers and the key of the signatures, once the study is served
 Truth = Literal["real", "synthetic"]
 CONSENT = (
@@ -105,6 +107,28 @@ class StudyImages(Record):
     images: tuple[StudyImage, ...]
 
 
+class StudySource(RecordPart):
+    """Where synthetic images come from.
+
+    Attributes:
+        digest: SHA-256 of the generator's weights, or of the pixels of the set.
+    """
+
+    kind: Literal["generator", "set", "pool"]
+    digest: Sha256
+
+
+class StudySources(Record):
+    """``sources.json``: whose images a study shows; readers never see it.
+
+    Attributes:
+        drawn_by: SHA-256 of the weights of the generator that drew an image, by the image's name; where known.
+    """
+
+    sources: tuple[StudySource, ...]
+    drawn_by: dict[str, Sha256]
+
+
 @dataclass(frozen=True)
 class Study:
     """A study's folder, made by 'radcommons study create'."""
@@ -126,6 +150,13 @@ class Study:
         if missing:
             raise StudyRefused(f"{folder}: {len(missing)} of {len(record.images)} images are missing; {remedy}")
         return study
+
+    def sources(self) -> StudySources:
+        """Whose images it shows; nothing if it does not say. Raises StudyRefused."""
+        path = self.folder / SOURCES
+        if not path.is_file():
+            return StudySources(sources=(), drawn_by={})
+        return StudySources.read(path, refused=StudyRefused, remedy="make the study again")
 
     def path(self, image: StudyImage) -> Path:
         """The file of an image as readers see it."""

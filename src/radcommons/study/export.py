@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
 from typing import Any
 
 from radcommons.study.design import StudyImage
@@ -46,6 +47,12 @@ def as_imrmc() -> str:
     truth = ((TRUTH, image.name, TRUTH, int(image.truth == "synthetic")) for image in images)
     scores = ((line["reader"], line["image"], line["block"], _score(line)) for line in _lines() if not line["practice"])
     return _table(("readerID", "caseID", "modalityID", "score"), [*truth, *scores])
+
+
+def last_answer() -> date | None:
+    """Day of the last answer to an image that was not for practice, UTC; None if there is none."""
+    times = [line["answered"] for line in _lines() if not line["practice"]]
+    return date.fromisoformat(max(times)[:10]) if times else None
 
 
 FORMATS: dict[str, tuple[Callable[[], str], str]] = {

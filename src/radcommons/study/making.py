@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,10 +18,13 @@ from radcommons.study.design import (
     IMAGES_RECORD,
     ORIGINALS,
     SETTINGS,
+    SOURCES,
     Study,
     StudyImage,
     StudyImages,
     StudySettings,
+    StudySource,
+    StudySources,
     Truth,
 )
 from radcommons.study.letters import Box, corners, cover, find_letters
@@ -29,12 +33,25 @@ PREVIEW = "preview.html"
 STORED = (cv2.IMWRITE_PNG_COMPRESSION, 0)  # all files of a size have as many bytes, whatever they show
 
 
+@dataclass(frozen=True)
+class Origins:
+    """Where the synthetic images of a study come from.
+
+    Attributes:
+        drawn_by: for each block, of each image, the digest of the generator that drew it; None where it is not known.
+    """
+
+    sources: tuple[StudySource, ...]
+    drawn_by: Sequence[Sequence[str | None]]
+
+
 def write_study(
     folder: Path,
     settings: StudySettings,
     real: Sequence[np.ndarray],
     synthetic: Sequence[np.ndarray],
     *,
+    origins: Origins | None = None,
     track: Track = silent,
 ) -> Study:
     """Write a study to a folder that is there; its record comes last, so that what is not whole is no study.
@@ -42,6 +59,7 @@ def write_study(
     Args:
         real, synthetic: for each block uint8 (n, R, R); the first block's are longer by half of the practice images
             each, which come first.
+        origins: of the synthetic ones.
     Raises:
         StudyRefused: an image is there twice.
     """
@@ -50,6 +68,7 @@ def write_study(
         (folder / name).mkdir(exist_ok=True)
     settings.save(folder / SETTINGS)
     images: list[StudyImage] = []
+    drawn_by: dict[str, str] = {}
     with track("Writing images", total=sum(map(len, (*real, *synthetic)))) as advance:
         for number, (block, ours, theirs) in enumerate(zip(settings.block, real, synthetic, strict=True)):
             practice = settings.practice // 2 if number == 0 else 0
@@ -68,8 +87,13 @@ def write_study(
                     (folder / ORIGINALS / f"{image.name}.png").write_bytes(png(pixels))
                     (folder / IMAGES / f"{image.name}.png").write_bytes(png(cover(pixels, boxes[i])))
                     images.append(image)
+                    if truth == "synthetic" and origins and (digest := origins.drawn_by[number][i]):
+                        drawn_by[image.name] = digest
                     advance(1)
     images.sort(key=lambda image: image.name)
+    if origins:
+        sources = StudySources(sources=origins.sources, drawn_by=dict(sorted(drawn_by.items())))
+        write_whole(folder / SOURCES, sources.to_json())
     _write_records(folder, settings, images)
     return Study.open(folder)
 

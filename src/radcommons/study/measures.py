@@ -21,11 +21,11 @@ from radcommons.metrics.readers import (
     share_error,
     shares,
 )
-from radcommons.records import Estimate, GroupResult, ReaderResult
-from radcommons.study.answers import ALL, TIMED_OUT, WORTH, Answers, TimedOut
+from radcommons.reader_study import SIGNIFICANCE
+from radcommons.records import Estimate, GroupResult, ReaderResult, TimedOut
+from radcommons.study.answers import ALL, TIMED_OUT, WORTH, Answers
 
 QUARTERS = 4
-SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 
 from radcommons.files import put_whole, write_whole
 from radcommons.pages import drawing, markdown_table, plot, render_page
+from radcommons.reader_study import WAYS
 from radcommons.records import Estimate, GroupResult, ReaderResult, StudyResult
 from radcommons.study.answers import TIMED_OUT, Answers
-from radcommons.study.conclusions import WAYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ def render(result: StudyResult) -> str:
         tests=test_table(result),
         readers=(["reader", "group", "block", "images", *MEASURES], readers_rows),
         ways=(["group", "block", "timed out = half", "= wrong", "= excluded", "bootstrap"], ways_rows),
-        timed_out=WAYS[result.timed_out],  # type: ignore[index]
+        timed_out=WAYS[result.timed_out],
         accuracy=plot(accuracy_figure(result), "Accuracy of each reader and group with 95% intervals, by block"),
         more=plot(_more(result), "ROC curves by confidence, and accuracy in each quarter of the order"),
     )

@@ -1,6 +1,8 @@
 """Reads a finished synthetic set, one image at a time."""
 
 import io
+import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from PIL import Image
 from pydicom.errors import InvalidDicomError
 
 from radcommons.errors import ImageRefused, PathMissing, SetRefused
-from radcommons.synthetic.tables import FORMAT_VERSION, image_name, is_complete, read_labels, request_of
+from radcommons.synthetic.tables import FORMAT_VERSION, PROVENANCE, image_name, is_complete, read_labels, request_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,16 @@ class SyntheticSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def drawn_by(self) -> list[str | None]:
+        """Digest of the generator of each image; None where it is no SHA-256. Raises SetRefused where it is damaged."""
+        path = self.path / PROVENANCE
+        try:
+            digests = [one["digest"] for one in self.provenance["generators"]]
+            drawn = [digests[one["generator"]] for one in json.loads(path.read_bytes())["images"]]
+        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            raise SetRefused(f"{path} does not say which generator drew which image; generate the set again") from None
+        return [one if re.fullmatch("[0-9a-f]{64}", str(one)) else None for one in drawn]
 
     def image(self, index: int) -> np.ndarray:
         """Image `index`, uint8 (R, R); raises ImageRefused where its file is missing or damaged."""
