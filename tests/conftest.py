@@ -2,16 +2,21 @@
 
 import contextlib
 import csv
+import itertools
 import os
+import pwd
 import shutil
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -310,6 +315,161 @@ def studied(audited_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Calla
     return make
 
 
+# ---- databases ----
+
+OLDEST_POSTGRESQL = 15  # whose names can be sorted as people sort them, everywhere alike
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str | None]:
+    """None for SQLite; the address of an empty database for tests with the parameter "PostgreSQL"."""
+    if getattr(request, "param", "SQLite") == "SQLite":
+        yield None
+        return
+    with request.getfixturevalue("postgresql").new_database() as address:
+        monkeypatch.setenv("RADCOMMONS_DATABASE", address)  # for the commands that the test starts
+        yield address
+
+
+@pytest.fixture(scope="session")
+def postgresql(migrated: Path, in_database: Callable[..., Any]) -> Iterator["PostgreSQL"]:
+    """A server of PostgreSQL for the tests alone; skips with the reason where it is not installed."""
+    found = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if int(path.parent.name) >= OLDEST_POSTGRESQL]
+    if not found:
+        pytest.skip(f"no PostgreSQL {OLDEST_POSTGRESQL} or newer: Debian's package is postgresql")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install '.[dev]'")
+    server = PostgreSQL(found[0])
+    try:
+        server.start()
+        server.make_template(in_database)
+        yield server
+    finally:
+        server.end()
+
+
+class PostgreSQL:
+    """A server of PostgreSQL, with its data in a temporary folder; as it does not run as root, "nobody" runs it."""
+
+    TEMPLATE = "migrated"
+    USER, PASSWORD = "tests", "p@ss:w/rd 100%"
+
+    def __init__(self, programs: Path) -> None:
+        self.programs, self.folder = programs, Path(tempfile.mkdtemp(prefix="radcommons-postgresql-"))
+        self.port, self.names = a_free_port(), (f"test_{number}" for number in itertools.count())
+        self.process: subprocess.Popen[bytes] | None = None
+        secret = self.folder / "password"
+        secret.write_text(self.PASSWORD)
+        self.user: dict[str, Any] = {"cwd": self.folder}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            self.user |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            for path in (self.folder, secret):
+                os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        command = [programs / "initdb", "-D", "data", "-U", self.USER, f"--pwfile={secret}", "--auth=scram-sha-256"]
+        command += ["-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, **self.user)
+
+    def address(self, name: str) -> str:
+        """As for the option --database."""
+        return f"postgresql://{self.USER}:{quote(self.PASSWORD, safe='')}@127.0.0.1:{self.port}/{name}"
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        quick = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "jit": "off", "shared_buffers": "16MB"}
+        chosen = {**quick, "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": ""}
+        command = [self.programs / "postgres", "-D", "data", *(f"--{name}={value}" for name, value in chosen.items())]
+        import psycopg
+
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, **self.user)
+        while True:
+            try:
+                return psycopg.connect(self.address("postgres"), connect_timeout=10).close()
+            except psycopg.OperationalError:
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                time.sleep(0.05)
+
+    def stop(self, how: int = signal.SIGINT) -> None:
+        """Send everybody away, and end."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait()
+
+    def end(self) -> None:
+        """End, and leave nothing."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def execute(self, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def make_template(self, in_database: Callable[..., Any]) -> None:
+        """A database with empty tables, of which each test gets a copy."""
+        self.execute(f"CREATE DATABASE {self.TEMPLATE}")
+        with in_database(self.folder, self.address(self.TEMPLATE)):
+            from radcommons.web.site import migrate
+
+            migrate()
+
+    @contextlib.contextmanager
+    def new_database(self) -> Iterator[str]:
+        """The address of a copy of the template."""
+        name = next(self.names)
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self.TEMPLATE}")
+        yield self.address(name)
+        if self.process is None or self.process.poll() is not None:  # the test has stopped the server
+            self.start()
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    return a_free_port
+
+
+def a_free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+# ---- pages in a browser ----
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def faults_of_page() -> Callable[[Any], list[str]]:
+    """What axe finds in a page, and whether it is too wide: in light on a desktop and in the dark on a phone."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+    def too_wide(page: Any) -> list[str]:
+        more, width = page.evaluate("[document.documentElement.scrollWidth - innerWidth, innerWidth]")
+        return [f"{page.url} is {more} pixels wider than {width}"] if more > 0 else []
+
+    def look(page: Any) -> list[str]:
+        options = {"preload": False, "resultTypes": ["violations"]}
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(DESKTOP)
+        faults = too_wide(page)
+        found = axe.Axe().run(page, options=options).response["violations"]
+        page.emulate_media(color_scheme="dark")
+        page.set_viewport_size(PHONE)
+        options["runOnly"] = ["color-contrast", "target-size", "scrollable-region-focusable"]
+        found += page.evaluate("options => axe.run(document, options)", options)["violations"]
+        faults += too_wide(page)
+        return [
+            *faults,
+            *(f"{page.url} {rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]),
+        ]
+
+    return look
+
+
 # ---- a hub in this process ----
 
 
@@ -355,12 +515,6 @@ def in_another_database(data: Path, address: str | None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def in_database() -> Callable[..., Any]:
     return in_another_database
-
-
-@pytest.fixture
-def database() -> str | None:
-    """Address of the database of the hub; None for SQLite. The hub's own tests have another fixture of this name."""
-    return None
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ ALSO_COVERS = {
     "hub/test_server.py": "cli/hub hub/accounts hub/apps hub/examination hub/migrations/0001_first hub/tasks "
     "web/accounts web/apps web/log web/server web/site web/storage",
     "packages/test_references.py": "packages/trusted_keys",
-    "study/test_readers.py": "study/reading study/urls",
+    "study/test_readers.py": "study/urls",
     "study/test_server.py": "study/apps study/migrations/0001_first study/migrations/0002_log_is_append_only",
     "study/test_coordinators.py": "study/models",
     "web/test_faults.py": "web/requests web/urls",

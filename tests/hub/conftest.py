@@ -1,28 +1,20 @@
 """Packages of untrained generators of 16 pixels with an audit of the right digest; reference statistics; databases."""
 
 import atexit
-import itertools
 import json
-import os
-import pwd
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
-import psycopg
 import pytest
 import torch
 from django.conf import settings
@@ -49,7 +41,7 @@ from radcommons.records import (
     ReferenceSide,
     sha256_file,
 )
-from radcommons.web.site import migrate, open_site
+from radcommons.web.site import open_site
 
 if not settings.configured:  # a test file can import the hub's models only after this
     place = Path(tempfile.mkdtemp(prefix="radcommons-tests-"))
@@ -178,107 +170,10 @@ def reference(good: Deposit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# ---- databases ----
-
-OLDEST_POSTGRESQL = 15  # whose names can be sorted as people sort them, everywhere alike
-
-
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
-def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str | None]:
-    """Every test of the hub is run on both: None for SQLite, or the address of an empty database of PostgreSQL."""
-    if request.param == "SQLite":
-        yield None
-        return
-    with request.getfixturevalue("postgresql").new_database() as address:
-        monkeypatch.setenv("RADCOMMONS_DATABASE", address)  # for the commands that the test starts
-        yield address
-
-
-@pytest.fixture(scope="session")
-def postgresql(migrated: Path, in_database: Callable[..., Any]) -> Iterator["PostgreSQL"]:
-    """A server of PostgreSQL for the tests alone; skips with the reason where it is not installed."""
-    found = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if int(path.parent.name) >= OLDEST_POSTGRESQL]
-    if not found:
-        pytest.skip(f"no PostgreSQL {OLDEST_POSTGRESQL} or newer: Debian's package is postgresql")
-    server = PostgreSQL(found[0])
-    try:
-        server.start()
-        server.make_template(in_database)
-        yield server
-    finally:
-        server.end()
-
-
-class PostgreSQL:
-    """A server of PostgreSQL, with its data in a temporary folder; as it does not run as root, "nobody" runs it."""
-
-    TEMPLATE = "migrated"
-    USER, PASSWORD = "hub", "p@ss:w/rd 100%"
-
-    def __init__(self, programs: Path) -> None:
-        self.programs, self.folder = programs, Path(tempfile.mkdtemp(prefix="radcommons-postgresql-"))
-        self.port, self.names = free_port(), (f"hub_{number}" for number in itertools.count())
-        self.process: subprocess.Popen[bytes] | None = None
-        secret = self.folder / "password"
-        secret.write_text(self.PASSWORD)
-        self.user: dict[str, Any] = {"cwd": self.folder}
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            self.user |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-            for path in (self.folder, secret):
-                os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        command = [programs / "initdb", "-D", "data", "-U", self.USER, f"--pwfile={secret}", "--auth=scram-sha-256"]
-        command += ["-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--no-sync"]
-        subprocess.run(command, check=True, capture_output=True, **self.user)
-
-    def address(self, name: str) -> str:
-        """As for the option --database."""
-        return f"postgresql://{self.USER}:{quote(self.PASSWORD, safe='')}@127.0.0.1:{self.port}/{name}"
-
-    def start(self) -> None:
-        """Start, and wait until it answers."""
-        quick = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "jit": "off", "shared_buffers": "16MB"}
-        chosen = {**quick, "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": ""}
-        command = [self.programs / "postgres", "-D", "data", *(f"--{name}={value}" for name, value in chosen.items())]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, **self.user)
-        while True:
-            try:
-                return psycopg.connect(self.address("postgres"), connect_timeout=10).close()
-            except psycopg.OperationalError:
-                assert self.process.poll() is None, (self.folder / "log").read_text()
-                time.sleep(0.05)
-
-    def stop(self, how: int = signal.SIGINT) -> None:
-        """Send everybody away, and end."""
-        if self.process is not None:
-            self.process.send_signal(how)
-            self.process.wait()
-
-    def end(self) -> None:
-        """End, and leave nothing."""
-        self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def execute(self, statement: str) -> None:
-        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
-            connection.execute(statement)
-
-    def make_template(self, in_database: Callable[..., Any]) -> None:
-        """A database with empty tables, of which each test gets a copy."""
-        self.execute(f"CREATE DATABASE {self.TEMPLATE}")
-        with in_database(self.folder, self.address(self.TEMPLATE)):
-            migrate()
-
-    @contextmanager
-    def new_database(self) -> Iterator[str]:
-        """The address of a copy of the template."""
-        name = next(self.names)
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {self.TEMPLATE}")
-        yield self.address(name)
-        if self.process is None or self.process.poll() is not None:  # the test has stopped the server
-            self.start()
-        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def database(database: str | None) -> str | None:
+    """Every test of the hub is run on both."""
+    return database
 
 
 # ---- the real server ----
@@ -321,7 +216,7 @@ class Server:
 
 
 @pytest.fixture
-def serve(start: Callable[..., Any], database: str | None) -> Callable[..., Server]:
+def serve(start: Callable[..., Any], database: str | None, free_port: Callable[[], int]) -> Callable[..., Server]:
     """Starts the server of a hub on this machine, and waits until it answers."""
 
     def begin(data: Path, *options: str, port: int | None = None) -> Server:
@@ -333,10 +228,3 @@ def serve(start: Callable[..., Any], database: str | None) -> Callable[..., Serv
         return server
 
     return begin
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

@@ -24,7 +24,6 @@ import pytest
 from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install '.[dev]'")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
     pytest.skip("no chromium here: apt-get install chromium", allow_module_level=True)
@@ -265,20 +264,11 @@ PAGES = {  # who opens it -> path: status
 }
 
 
-def faults_of_accessibility(page: Any) -> list[str]:
-    """What axe finds in the page as it is first, and then in the dark on a phone: the rule and where."""
-    options = {"preload": False, "resultTypes": ["violations"]}
-    found = axe.Axe().run(page, options=options).response["violations"]
-    page.emulate_media(color_scheme="dark")
-    page.set_viewport_size(PHONE)
-    options["runOnly"] = ["color-contrast", "target-size", "scrollable-region-focusable"]
-    found += page.evaluate("options => axe.run(document, options)", options)["violations"]
-    return [f"{page.url} {rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("who", PAGES)
-def test_every_page_is_accessible_and_fits_a_phone_and_a_desktop(opened: Any, site: dict[str, Any], who: str) -> None:
+def test_every_page_is_accessible_and_fits_a_phone_and_a_desktop(
+    opened: Any, site: dict[str, Any], faults_of_page: Callable[[Any], list[str]], who: str
+) -> None:
     names = {"OLD": site["old"], "LINK": site["link"], "REFUSED": site["refused"], "WAITING": site["waiting"]}
     page = opened()
     page.route(
@@ -293,18 +283,8 @@ def test_every_page_is_accessible_and_fits_a_phone_and_a_desktop(opened: Any, si
         assert page.locator("h1").count() == 1 and page.locator("a.skip").count() == 1, path
         assert page.title().endswith(" - RadCommons hub") and page.inner_text("a.brand") == "RadCommons hub", path
         page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-        page.emulate_media(color_scheme="light")
-        page.set_viewport_size(DESKTOP)
-        faults += too_wide(page)
-        faults += faults_of_accessibility(page)
-        faults += too_wide(page)
+        faults += faults_of_page(page)
     assert faults == []
-
-
-def too_wide(page: Any) -> list[str]:
-    """Whether one has to scroll sideways to see all of a page."""
-    more, width = page.evaluate("[document.documentElement.scrollWidth - innerWidth, innerWidth]")
-    return [f"{page.url} is {more} pixels wider than {width}"] if more > 0 else []
 
 
 def _without_refresh(route: Any) -> None:
@@ -313,7 +293,7 @@ def _without_refresh(route: Any) -> None:
     route.fulfill(response=answer, headers={k: v for k, v in answer.headers.items() if k != "refresh"})
 
 
-def test_a_form_without_its_cookie_is_refused_in_words(opened: Any) -> None:
+def test_a_form_without_its_cookie_is_refused_in_words(opened: Any, faults_of_page: Callable[[Any], list[str]]) -> None:
     page = opened()
     page.goto("/login")
     page.context.clear_cookies()
@@ -321,7 +301,7 @@ def test_a_form_without_its_cookie_is_refused_in_words(opened: Any) -> None:
     page.fill("#id_password", PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_selector("text=The form was not accepted")
-    assert faults_of_accessibility(page) == []
+    assert faults_of_page(page) == []
 
 
 def test_the_description_of_the_interface_opens_from_every_page(opened: Any) -> None:

@@ -4,16 +4,27 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_:/="
+EXIF = b"eXIfMM\0*\0\0\0\x08"
+NOTE = len(EXIF[4:]).to_bytes(4) + EXIF + crc32(EXIF).to_bytes(4)  # a chunk of a PNG file
 LEVEL = 0.999  # of the interval: a study that tells nothing fails once in a thousand runs
 pytestmark = pytest.mark.slow
+
+
+def chunks(content: bytes) -> list[bytes]:
+    """The kinds of chunks of a PNG file, e.g. pixels, EXIF, words."""
+    kinds, at = [], 8
+    while at < len(content) and kinds[-1:] != [b"IEND"]:
+        kinds.append(content[at + 4 : at + 8])
+        at += 12 + int.from_bytes(content[at : at + 4])
+    return kinds
 
 
 def seen_by_the_browser(browser: Any, images: int) -> np.ndarray:
@@ -34,9 +45,10 @@ def seen_by_the_browser(browser: Any, images: int) -> np.ndarray:
         rows.append(
             [
                 *(letters[letter] for letter in CHARACTERS),
-                *(CHARACTERS.index(letter) for letter in step["image"][-12:]),
+                *(CHARACTERS.find(letter) for letter in step["image"][-12:]),
                 *map(float, told),
                 len(image.content),
+                words.setdefault(str(chunks(image.content)), len(words)),
                 len(headers),
                 sum(map(len, headers)),
                 *(words.setdefault(header, len(words)) for header in (headers * 8)[:8]),
@@ -59,10 +71,11 @@ def area_under_roc(features: np.ndarray, synthetic: np.ndarray) -> tuple[float, 
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     model = GradientBoostingClassifier(n_estimators=60, max_depth=3, random_state=0)
     scores = cross_val_predict(model, features, synthetic, cv=folds, method="predict_proba")[:, 1]
+    theirs, ours = scores[synthetic == 1], scores[synthetic == 0]
+    beaten = np.greater.outer(theirs, ours) + np.equal.outer(theirs, ours) / 2
     rng = np.random.default_rng(0)
-    drawn = [np.concatenate([rng.choice(np.flatnonzero(synthetic == k), (synthetic == k).sum()) for k in (0, 1)])
-             for _ in range(2000)]  # fmt: skip
-    areas = [roc_auc_score(synthetic[rows], scores[rows]) for rows in drawn]
+    times_drawn = [rng.multinomial(n, np.full(n, 1 / n), 2000) for n in beaten.shape]
+    areas = ((times_drawn[0] @ beaten) * times_drawn[1]).sum(1) / beaten.size
     low, high = np.quantile(areas, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
@@ -81,17 +94,26 @@ def test_nothing_that_a_browser_sees_before_the_answer_tells_real_from_synthetic
     assert low < 0.5 < high, f"the area under the ROC curve is {low:.3f} to {high:.3f}"
 
 
-@pytest.mark.parametrize("tell", ["one byte", "a header", "ten milliseconds", "the order"])
+@pytest.mark.parametrize("tell", ["one byte", "a note", "the address", "a header", "ten milliseconds", "the order"])
 def test_a_planted_tell_is_found(
     serve_study: Callable[..., Any], reader: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tell: str
 ) -> None:
     from radcommons.study import readers, reading
 
-    study = serve_study(sizes=(16,), each=75, practice=0, seconds=None)
-    if tell == "one byte":
+    study = serve_study(sizes=(16,), each=75 if tell == "ten milliseconds" else 50, practice=0, seconds=None)
+    if tell in ("one byte", "a note"):
         for image in study.images:
             if image.truth == "synthetic":
-                study.path(image).write_bytes(study.path(image).read_bytes() + b"\0")
+                content = study.path(image).read_bytes()
+                told = content + b"\0" if tell == "one byte" else (content[:33] + NOTE + content[33:])[: len(content)]
+                study.path(image).write_bytes(told)
+    elif tell == "the address":
+        address = reading.Reading._address
+        monkeypatch.setattr(
+            reading.Reading,
+            "_address",
+            lambda way, n: address(way, n) + "?v=2" * (way.order[n].truth == "synthetic"),
+        )
     elif tell == "the order":
         monkeypatch.setattr(reading, "order_of", lambda reader: study.images)
         monkeypatch.setattr(type(study), "order", lambda self, reader: list(study.images))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+BOTH = pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"], indirect=True)
 OPEN = {"healthz", "metrics", "login", "logout", "welcome"}
 OF_READERS = {"invitation", "read", "consent", "display", "act", "image"}
 
@@ -26,14 +27,15 @@ def routes() -> Iterator[tuple[str, str]]:
     yield from walk(get_resolver("radcommons.study.urls").url_patterns, "")
 
 
-def test_no_address_of_the_coordinator_is_open_to_readers_or_strangers(
-    serve_study: Callable[..., Any], reader: Callable[..., Any]
+def test_no_address_is_open_to_strangers_to_readers_who_are_revoked_or_to_those_whom_it_is_not_for(
+    serve_study: Callable[..., Any], reader: Callable[..., Any], coordinator: Callable[[], Any]
 ) -> None:
     from django.test import Client
 
     study = serve_study(practice=0)
-    ann = reader("ann")
-    reader("bea")
+    ann, bea, client = reader("ann"), reader("bea"), coordinator()
+    image = bea.show()["image"]
+    client.post(f"/readers/{bea.reader.pk}/revoke")
     tried = set()
     for name, path in routes():
         if name in OPEN | OF_READERS:
@@ -41,17 +43,21 @@ def test_no_address_of_the_coordinator_is_open_to_readers_or_strangers(
         tried.add(name)
         for method in ("get", "post"):
             refused = 302 if name == "second-factor" else 403  # which is for any account: the login comes first
-            assert getattr(ann.client, method)(path).status_code == refused, path
+            for one in (ann, bea):
+                assert getattr(one.client, method)(path).status_code == refused, path
             stranger = getattr(Client(SERVER_NAME="localhost"), method)(path)
             assert stranger.status_code == 302 and stranger["Location"].startswith("/login"), path
     assert {"dashboard", "reader", "invite", "revoke", "relink", "pause", "export", "log"} <= tried
     assert {"images", "pair", "picture", "small-picture"} <= tried
     for image in study.images:  # before letters were covered
         assert ann.client.get(f"/picture/{image.name}").status_code == 403
-    for name, path in routes():
-        if name in OF_READERS:
-            for method in ("get", "post"):
-                assert getattr(Client(SERVER_NAME="localhost"), method)(path).status_code in (403, 404, 405), path
+    of_readers = [path for name, path in routes() if name in OF_READERS]
+    assert len(of_readers) == len(OF_READERS)
+    for path in (*of_readers, image, "/read/go"):
+        for method in ("get", "post"):
+            for one in (Client(SERVER_NAME="localhost"), bea.client, client):
+                assert getattr(one, method)(path).status_code in (403, 404, 405), path
+    assert [row.answer for row in bea.reader.showings.all()] == [""]
 
 
 def test_an_account_that_is_not_the_coordinators_is_refused(serve_study: Callable[..., Any]) -> None:
@@ -99,6 +105,7 @@ def test_invitations_are_made_one_a_line_and_a_name_is_taken_once(
     assert LogEntry.objects.filter(what="invited").count() == 2
 
 
+@BOTH
 def test_the_log_names_who_did_what_and_the_database_refuses_to_change_it(
     serve_study: Callable[..., Any], reader: Callable[..., Any], coordinator: Callable[[], Any]
 ) -> None:
@@ -126,6 +133,7 @@ def test_the_log_names_who_did_what_and_the_database_refuses_to_change_it(
             change()
 
 
+@BOTH
 def test_the_answers_of_a_reader_who_withdraws_are_deleted_after_the_invitation_is_revoked(
     serve_study: Callable[..., Any], reader: Callable[..., Any], coordinator: Callable[[], Any]
 ) -> None:

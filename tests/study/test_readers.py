@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+BOTH = pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"], indirect=True)
+
 
 def rows(browser: Any) -> list[tuple[int, str]]:
     return list(browser.reader.showings.filter(answered__isnull=False).values_list("position", "answer"))
@@ -41,6 +45,7 @@ def test_there_is_a_break_between_blocks_and_no_image_of_the_next_is_sent_before
     assert browser.show()["position"] == 6
 
 
+@BOTH
 def test_an_answer_after_the_limit_counts_as_timed_out(
     serve_study: Callable[..., Any], reader: Callable[..., Any], clock: Any
 ) -> None:
@@ -57,6 +62,7 @@ def test_an_answer_after_the_limit_counts_as_timed_out(
     assert browser.ask("state").json()["position"] == 1
 
 
+@BOTH
 def test_a_second_answer_is_refused_and_the_first_stays(
     serve_study: Callable[..., Any], reader: Callable[..., Any]
 ) -> None:
@@ -111,6 +117,7 @@ def test_the_clock_starts_ten_seconds_after_an_image_was_sent_whatever_the_page_
     assert browser.ask("state").json()["position"] == 1
 
 
+@BOTH
 def test_an_image_that_was_sent_ahead_gets_no_second_clock_when_the_reader_stays_away(
     serve_study: Callable[..., Any], reader: Callable[..., Any], clock: Any
 ) -> None:
@@ -147,6 +154,7 @@ def test_the_next_image_is_sent_only_once_the_current_one_is_shown(
     assert image(0) == 404  # no way back
 
 
+@BOTH
 def test_a_newer_page_takes_over_and_the_older_one_is_told(
     serve_study: Callable[..., Any], reader: Callable[..., Any]
 ) -> None:
@@ -227,6 +235,7 @@ def test_without_back_a_wanted_position_is_not_given(
     assert browser.ask("state", position=0).json()["position"] == 2
 
 
+@BOTH
 def test_questions_come_after_the_answer_also_after_a_reload_and_are_kept_once(
     serve_study: Callable[..., Any], reader: Callable[..., Any]
 ) -> None:
@@ -253,6 +262,7 @@ def test_questions_come_after_the_answer_also_after_a_reload_and_are_kept_once(
     assert browser.ask("answer", position=1, answer="real").json()["questions"] == ["confidence", "comment"]
 
 
+@BOTH
 def test_a_paused_study_finishes_the_image_that_is_shown_and_goes_on_where_it_was(
     serve_study: Callable[..., Any], reader: Callable[..., Any], coordinator: Callable[[], Any], clock: Any
 ) -> None:

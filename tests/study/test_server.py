@@ -5,9 +5,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import pytest
 
 from radcommons.errors import StudyRefused
 from radcommons.study.design import SETTINGS
-from radcommons.study.server import begin, check
+from radcommons.study.server import begin, check, study_site
+from radcommons.web.site import database
 
+BOTH = pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"], indirect=True)
 COMMAND = [sys.executable, "-m", "radcommons", "study", "serve"]
 
 
@@ -44,9 +48,10 @@ class Page:
         return self.ask("answer", position=step["position"], answer=answer)
 
 
+@BOTH
 @pytest.mark.slow
 def test_a_server_that_is_killed_between_two_answers_loses_none_and_the_reader_goes_on(
-    new_study: Callable[..., Any], served: Callable[..., Any], tmp_path: Path
+    new_study: Callable[..., Any], served: Callable[..., Any], database: str | None, tmp_path: Path
 ) -> None:
     study = new_study(tmp_path / "study", practice=0)
     site = served(study.folder)
@@ -61,6 +66,7 @@ def test_a_server_that_is_killed_between_two_answers_loses_none_and_the_reader_g
         last = page.read(answer)
         given.append(answer)
     assert last == {"do": "end"}
+    assert (study.folder / "server" / "site.sqlite3").exists() == (database is None)
     kept = list(csv.DictReader(site.get("/export/answers.csv").splitlines()))
     assert [line["answer"] for line in kept] == given
     assert [line["image"] for line in kept] == [image.name for image in study.order(1)]
@@ -92,6 +98,17 @@ print(begin(study))
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     assert "/welcome/" in done.stdout
     assert (tmp_path / "study" / "server" / "secret.key").stat().st_mode & 0o077 == 0
+
+
+def test_sqlite_waits_for_the_disk_so_that_a_power_failure_undoes_no_answer(
+    new_study: Callable[..., Any], tmp_path: Path
+) -> None:
+    options = database(study_site(new_study(tmp_path / "study")))["OPTIONS"]
+    with closing(sqlite3.connect(tmp_path / "file")) as connection:
+        for command in options["init_command"].split(";"):
+            connection.execute(command)
+        found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
+    assert found == [2, "wal"]  # 2 is FULL
 
 
 def test_images_whose_files_differ_in_size_are_refused(new_study: Callable[..., Any], tmp_path: Path) -> None:

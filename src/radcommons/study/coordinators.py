@@ -82,12 +82,13 @@ def invite(request: HttpRequest) -> HttpResponse:
     names = list(dict.fromkeys(line for line in lines if line))
     if group not in the_study().settings.groups:
         raise Http404
-    taken = Reader.objects.filter(name__in=names).values_list("name", flat=True)
-    if taken or any(len(name) > LONGEST_NAME for name in names):
-        why = f"already invited: {', '.join(taken)}" if taken else f"a name has at most {LONGEST_NAME} characters"
-        messages.error(request, f"Nobody was invited: {why}.")
-        return redirect("dashboard")
     with transaction.atomic():
+        Trial.objects.select_for_update().get()  # a form that is sent twice waits here
+        taken = Reader.objects.filter(name__in=names).values_list("name", flat=True)
+        if taken or any(len(name) > LONGEST_NAME for name in names):
+            why = f"already invited: {', '.join(taken)}" if taken else f"a name has at most {LONGEST_NAME} characters"
+            messages.error(request, f"Nobody was invited: {why}.")
+            return redirect("dashboard")
         for name in names:
             Reader.objects.create(name=name, group=group)
             LogEntry.add(request.user.get_username(), "invited", name, group=group)
@@ -120,8 +121,8 @@ def relink(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 def erase(request: HttpRequest, number: int) -> HttpResponse:
     """Delete the answers and displays of a reader whose invitation is revoked; the name stays, in the log too."""
-    found = get_object_or_404(Reader, pk=number, revoked__isnull=False)
     with transaction.atomic():
+        found = get_object_or_404(Reader.objects.select_for_update(), pk=number, revoked__isnull=False)
         gone, _ = found.showings.all().delete()
         Reader.objects.filter(pk=number).update(displays=[])
         LogEntry.add(request.user.get_username(), "answers deleted", found.name, images=gone)

@@ -66,7 +66,7 @@ def _readers() -> list[Reader]:
     """All readers, after images whose time is over were closed."""
     found = list(Reader.objects.order_by("pk"))
     for reader in found:
-        with reading(reader.pk):
+        with reading(pk=reader.pk):
             pass
     return found
 

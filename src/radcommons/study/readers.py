@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core import signing
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -14,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from radcommons.study.models import LINK, TIMED_OUT, LogEntry, Reader, new_key
-from radcommons.study.reading import IMAGE, Reading, Refused, reading, the_study
+from radcommons.study.reading import IMAGE, Reading, Refused, held, reading, the_study
 
 ROWS = "dark", "middle", "light"  # of the display check
 FIELDS = 4  # in each row; one holds a square that is a little lighter
@@ -39,9 +40,10 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 @never_cache
 @require_safe
+@transaction.atomic
 def read(request: HttpRequest) -> HttpResponse:
     """The page on which a reader is: consent, display check, images, end."""
-    reader, study = reader_of(request), the_study()
+    reader, study = held(**_invited(request)), the_study()
     words: dict[str, Any] = {"reader": reader, "design": study.settings}
     if reader.consented is None:
         return render(request, "study/consent.html", words)
@@ -59,9 +61,10 @@ def read(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@transaction.atomic
 def consent(request: HttpRequest) -> HttpResponse:
     """The reader agrees."""
-    reader = reader_of(request)
+    reader = held(**_invited(request))
     if request.POST.get("agree") and reader.consented is None:
         reader.consented = timezone.now()
         reader.save(update_fields=["consented"])
@@ -70,9 +73,10 @@ def consent(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@transaction.atomic
 def display(request: HttpRequest) -> HttpResponse:
     """The display check: the grey steps that the reader saw, and what the page reports of the display."""
-    reader, hidden = reader_of(request), request.session.get("hidden")
+    reader, hidden = held(**_invited(request)), request.session.get("hidden")
     if hidden is None or reader.consented is None:
         return redirect("read")
     seen = [request.POST.get(row) == str(place + 1) for row, place in zip(ROWS, hidden, strict=True)]
@@ -91,11 +95,11 @@ def display(request: HttpRequest) -> HttpResponse:
 @require_POST
 def act(request: HttpRequest, what: str) -> JsonResponse:
     """One step of the page of images; the answer says what it does next."""
-    reader = _ready(request)
+    _ready(request)
     if what not in STEPS:
         raise Http404
     try:
-        with reading(reader.pk) as way:
+        with reading(**_invited(request)) as way:
             if not way.reader.seat or way.reader.seat != request.POST.get("seat"):
                 return JsonResponse({"do": "taken", "why": TAKEN}, status=409)
             return JsonResponse(STEPS[what](way, request.POST))
@@ -109,7 +113,7 @@ def image(request: HttpRequest, token: str) -> HttpResponse:
     reader = _ready(request)
     try:
         number, position, seat = signing.Signer(salt=IMAGE).unsign_object(token)
-        with reading(reader.pk) as way:
+        with reading(**_invited(request)) as way:
             if (number, seat) != (reader.pk, way.reader.seat):
                 raise Http404
             path = way.image(position)
@@ -120,11 +124,16 @@ def image(request: HttpRequest, token: str) -> HttpResponse:
 
 def reader_of(request: HttpRequest) -> Reader:
     """The reader of this browser, while the invitation holds."""
-    number, key = request.session.get("reader", (0, ""))
-    reader = Reader.objects.filter(pk=number, key=key, revoked=None).first()
+    reader = Reader.objects.filter(**_invited(request)).first()
     if reader is None:
         raise PermissionDenied
     return reader
+
+
+def _invited(request: HttpRequest) -> dict[str, Any]:
+    """Which reader it is; the coordinator may end an invitation at any moment."""
+    number, key = request.session.get("reader", (0, ""))
+    return {"pk": number, "key": key, "revoked": None}
 
 
 def _ready(request: HttpRequest) -> Reader:

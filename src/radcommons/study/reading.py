@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import signing
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
@@ -310,17 +311,28 @@ class Reading:
         return f"/image/{token}"
 
 
+def held(**which: Any) -> Reader:
+    """A reader whose row nobody else changes until the transaction is over; PermissionDenied if there is none."""
+    reader = Reader.objects.select_for_update().filter(**which).first()
+    if reader is None:
+        raise PermissionDenied
+    return reader
+
+
 @contextmanager
-def reading(number: int) -> Iterator[Reading]:
+def reading(**which: Any) -> Iterator[Reading]:
     """A reader's way, held until the end of the block; what was refused inside it changes nothing but the clock.
 
+    Args:
+        which: the reader's fields, which must have these values once nobody else holds the reader's row.
     Raises:
+        PermissionDenied: there is no such reader, or not any more.
         Refused: after the transaction is over, so that images that timed out stay so.
     """
     refused = None
     with transaction.atomic():
         try:
-            yield Reading(Reader.objects.select_for_update().get(pk=number))
+            yield Reading(held(**which))
         except Refused as error:
             refused = error
     if refused is not None:

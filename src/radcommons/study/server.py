@@ -25,6 +25,7 @@ def study_site(study: Study, database: str | None = None, hosts: Sequence[str] =
         apps=("radcommons.study",),
         urls="radcommons.study.urls",
         name=study.settings.title,
+        durable=True,
     )
 
 

@@ -41,6 +41,7 @@ class Site:
         apps: parts with models, pages or commands, e.g. "radcommons.hub".
         urls: module of the addresses.
         open_metrics: whether everybody may read /metrics, not this machine only.
+        durable: whether SQLite waits for the disk at every commit, so that a power failure undoes none; slower.
     """
 
     data: Path
@@ -51,6 +52,7 @@ class Site:
     urls: str
     name: str = "RadCommons"
     open_metrics: bool = False
+    durable: bool = False
 
 
 def open_site(site: Site) -> None:
@@ -218,7 +220,8 @@ def database(site: Site) -> dict[str, Any]:
             "OPTIONS": {
                 "timeout": SECONDS_FOR_A_LOCK,
                 "transaction_mode": "IMMEDIATE",  # a write that comes after a read does not fail when another wrote
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; "
+                f"PRAGMA synchronous={'FULL' if site.durable else 'NORMAL'}",
             },
         }
     try:

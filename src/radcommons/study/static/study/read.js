@@ -101,7 +101,7 @@ function place() {
   Object.assign(film.style, { width: `${width}px`, height: `${width}px`, left: `${left}px`, top: `${top}px` });
   film.dataset.scale = scale * zoomed;
   area.classList.toggle("large", large);
-  const whole = Number.isInteger(scale * zoomed);
+  const whole = scale > 0 && Number.isInteger(scale * zoomed);
   find("pixels").textContent = whole ? "" : `Not at whole pixels: ${(scale * zoomed).toFixed(2)} of the display each.`;
   pin();
 }
