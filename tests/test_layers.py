@@ -77,7 +77,8 @@ TORCH = frozenset({"torch", "torchmetrics", "monai"})
 OF_METRICS = frozenset({"numpy", "scipy"})
 ONLY_IN = {  # who may import what an extra brings
     "flwr": frozenset({"federated"}),
-    **dict.fromkeys(("cryptography", "model_signing", "huggingface_hub", "yaml"), frozenset({"packages", "hub"})),
+    "cryptography": frozenset({"packages", "hub", "federated"}),
+    **dict.fromkeys(("model_signing", "huggingface_hub", "yaml"), frozenset({"packages", "hub"})),
     **dict.fromkeys(("django", "django_tasks", "django_tasks_db", "csp", "axes"), frozenset({"web", "hub", "study"})),
     **dict.fromkeys(("django_otp", "segno"), frozenset({"web", "hub"})),
     **dict.fromkeys(("gunicorn", "prometheus_client"), frozenset({"web", "hub"})),

@@ -121,7 +121,7 @@ class WorkerKilled(RadCommonsError):
 
 
 class FederationFailed(RadCommonsError):
-    """Clients are missing, or too few of them sent weights that can be used; the same command goes on."""
+    """A federated training did not end well, at the server or at a client; the same command goes on."""
 
 
 class TrainingDiverged(RadCommonsError):

@@ -5,10 +5,15 @@ from typing import Literal
 
 import typer
 
+from radcommons.cli import federate_deploy
 from radcommons.cli.output import AsJson, Set, bar, show
 from radcommons.cli.stopping import stop_after_step
 
 app = typer.Typer(no_args_is_help=True, help="Several hospitals train one generator together, without sharing films.")
+
+app.command("keys", epilog=federate_deploy.KEYS_EPILOG)(federate_deploy.keys)
+app.command("server", epilog=federate_deploy.SERVER_EPILOG)(federate_deploy.server)
+app.command("client", epilog=federate_deploy.CLIENT_EPILOG)(federate_deploy.client)
 
 SIMULATE_EPILOG = """
 radcommons federate simulate federation.toml --out runs/together

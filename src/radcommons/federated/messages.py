@@ -1,11 +1,12 @@
 """What server and clients send each other, as Flower's records: weights, and one JSON text."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import numpy as np
 import torch
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
 from pydantic import BaseModel, ValidationError
 
 from radcommons.errors import FederationFailed
@@ -115,3 +116,12 @@ def _float32(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.uint16:
         return torch.from_numpy(array.copy()).view(torch.bfloat16).float().numpy()
     return array
+
+
+def answering(answer: Callable[[Message, Context], Message]) -> ClientApp:
+    """A ClientApp that gives every message to one function."""
+    app = ClientApp()
+    app.train()(answer)
+    for kind in (HELLO, FINDINGS, FINISH):
+        app.query(kind.partition(".")[2])(answer)
+    return app

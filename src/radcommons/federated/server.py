@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from radcommons.errors import FederationFailed, SettingRefused
 from radcommons.federated import messages, screening
 from radcommons.federated.client import Finish
+from radcommons.federated.deployment.apps import FLOWER
 from radcommons.federated.messages import Hello, Trained
 from radcommons.federated.settings import FederatedSettings
 from radcommons.federated.strategies import WEIGHT, grid_of, seed_noise, strategy_of
@@ -96,9 +97,9 @@ def federate(
     with alone_in(out, private=True), open_compute("fp32", ALONE) as compute:
         server = _Server(grid, settings, out, patients, manifest)
         if (out / "config.toml").exists():
-            claim_folder(out, settings, lambda *_: ())
+            claim_folder(out, settings, lambda *_: (), ours=(FLOWER,))
         server.begin(compute)  # settings that do not fit the clients' films leave no folder behind
-        claim_folder(out, settings, lambda *_: ())
+        claim_folder(out, settings, lambda *_: (), ours=(FLOWER,))
         return server.run(track, should_stop)
 
 

@@ -16,8 +16,8 @@ from flwr.supercore.task_identity import TaskIdentity
 from radcommons.data.store import Store
 from radcommons.data.training_patients import patients_record
 from radcommons.errors import SettingRefused
-from radcommons.federated import messages
 from radcommons.federated.client import Site
+from radcommons.federated.messages import answering
 from radcommons.federated.partition import divide
 from radcommons.federated.server import FederationOutcome, federate
 from radcommons.federated.settings import SimulationSettings
@@ -140,15 +140,6 @@ def client_app_of(places: list[tuple[str, Path, np.ndarray | None, Path]]) -> Cl
         return Site(name, Store.open(store), folder, rows).answer(message)
 
     return answering(answer)
-
-
-def answering(answer: Callable[[Message, Context], Message]) -> ClientApp:
-    """A ClientApp that gives every message to one function."""
-    app = ClientApp()
-    app.train()(answer)
-    for kind in (messages.HELLO, messages.FINDINGS, messages.FINISH):
-        app.query(kind.partition(".")[2])(answer)
-    return app
 
 
 def _on_ray(app: ClientApp, clients: int, serve: Callable[[Grid], FederationOutcome]) -> FederationOutcome:

@@ -11,11 +11,14 @@ from radcommons.settings import Settings
 S = TypeVar("S", bound=Settings)
 
 
-def claim_folder(run: Path, settings: S, free: Callable[[S, S], Collection[str]]) -> None:
+def claim_folder(
+    run: Path, settings: S, free: Callable[[S, S], Collection[str]], *, ours: Collection[str] = ()
+) -> None:
     """Save the settings in the run's folder; raises PathInUse if it was begun with others or holds something else.
 
     Args:
         free: names of the settings that may change on the way, given those begun with and those asked for.
+        ours: names of files and folders that may be there before.
     """
     saved = run / "config.toml"
     begun, kept = None, settings
@@ -26,5 +29,5 @@ def claim_folder(run: Path, settings: S, free: Callable[[S, S], Collection[str]]
             raise PathInUse(f"{run} is not a run that this command began ({error}); choose another --out") from None
         begun = kept.model_dump(mode="json")
     asked = settings.model_dump(mode="json", exclude=set(free(kept, settings)))
-    claim(run, asked, file=None, begun=begun)
+    claim(run, asked, file=None, begun=begun, ours=ours)
     settings.save(saved)

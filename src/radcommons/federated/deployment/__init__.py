@@ -1,0 +1,1 @@
+"""Federated training between machines: Flower's SuperLink and SuperNodes with TLS, keys, and no other program."""

@@ -1,0 +1,42 @@
+"""The server's side as Flower runs it between machines: the settings and the folder come from its environment."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from radcommons.federated.deployment.apps import CONFIG_VARIABLE, OUT_VARIABLE
+from radcommons.federated.server import federate
+from radcommons.federated.settings import FederatedSettings
+from radcommons.progress import Advance
+from radcommons.settings import read_settings
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Train as `radcommons federate server` was asked to; what is printed here, that command prints."""
+    del context
+    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
+    settings = read_settings(FederatedSettings, "federate", Path(os.environ[CONFIG_VARIABLE]), ())
+    outcome = federate(grid, settings, Path(os.environ[OUT_VARIABLE]), track=in_lines)
+    print(f"finished after {outcome.rounds:,} rounds, {outcome.images_seen:,} images", flush=True)  # noqa: T201
+
+
+@contextmanager
+def in_lines(description: str, *, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
+    """A line for each round."""
+    now = done
+
+    def advance(count: int) -> None:
+        nonlocal now
+        now += count
+        print(f"{description}: {now:,} of {total:,} {unit}", flush=True)  # noqa: T201
+
+    yield advance

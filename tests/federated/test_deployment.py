@@ -1,0 +1,321 @@
+"""A federation of processes on this machine: TLS, keys, clients that come and go, a server that is killed."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+pytest.importorskip("flwr", reason="needs the extra 'federated'")
+
+from flwr.common.constant import ErrorCode
+from flwr.proto.control_pb2 import ListNodesRequest
+from flwr.supercore.control import ControlHttpClient
+from typer.testing import CliRunner
+
+import radcommons
+from radcommons.cli import federate
+from radcommons.errors import BadInput, KeyRefused, PathMissing, SettingRefused
+from radcommons.federated.deployment import server as server_module
+from radcommons.federated.deployment.client import join
+from radcommons.federated.deployment.keys import CLIENT_KEY, CLIENT_PUBLIC, new_certificate, new_client_key
+from radcommons.federated.deployment.processes import free_port
+from radcommons.federated.deployment.server import serve
+
+HERE = Path(__file__).parent
+SITES = ("site-a", 'site b\'s "own"', "site-c")  # names that a shell, TOML and Flower's own parser would stumble over
+START_SECONDS, ROUND_SECONDS = 90.0, 60.0  # most, on a busy machine
+
+
+def left_over(folder: Path) -> list[psutil.Process]:
+    """Processes, other than this one, that name a folder in their command."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if str(folder) in " ".join(process.info["cmdline"] or []) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return [process for process in found if process.pid != os.getpid()]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return condition()
+
+
+@dataclass
+class Command:
+    """One running command, with its output in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def says(self, text: str, seconds: float = START_SECONDS) -> None:
+        wait_for(lambda: text in self.output or self.process.poll() is not None, seconds)
+        assert text in self.output, f"{text!r} is not in:\n{self.output}"
+
+    def ends(self, seconds: float = START_SECONDS) -> int:
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"did not end in {seconds:g} s:\n{self.output}")
+
+    def kill_family(self) -> None:
+        """As if the machine had lost its power."""
+        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family[1:])
+        self.process.wait()
+
+
+@dataclass
+class Federation:
+    """A server and its clients in one folder."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    commands: list[Command] = field(default_factory=list)
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "the server's results"
+
+    @property
+    def checkpoint(self) -> dict[str, int]:
+        return json.loads((self.out / "checkpoint.json").read_text())
+
+    def run_of(self, site: str) -> Path:
+        return self.folder / "runs" / site
+
+    def server(self, host: str = "127.0.0.1", **config: Any) -> Command:
+        (self.folder / "config.json").write_text(json.dumps(config))
+        words = ["server", str(self.folder / "config.json"), "--out", str(self.out), "--host", host]
+        words += ["--certificates", str(self.folder / "keys/server"), "--clients", str(self.folder / "clients")]
+        return self.start("server", *words, "--port", str(self.port))
+
+    def client(self, site: str, **variables: str) -> Command:
+        words = ["client", str(self.folder / "stores" / site), "--out", str(self.run_of(site))]
+        words += ["--server", f"localhost:{self.port}", "--certificate", str(self.folder / "keys/server/ca.pem")]
+        return self.start(site, *words, "--key", str(self.folder / "keys" / site / CLIENT_KEY), **variables)
+
+    def start(self, name: str, *words: str, **variables: str) -> Command:
+        log = self.folder / f"{name}-{len(self.commands)}.log"
+        path = os.pathsep.join([str(HERE), str(Path(radcommons.__file__).parents[1])])
+        command = [sys.executable, str(HERE / "toy_federation.py"), "federate", *words]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": path, **variables},
+            )
+        self.commands.append(Command(process, log))
+        return self.commands[-1]
+
+    def slow(self, site: str, seconds: float) -> None:
+        number = {"add": 1 + SITES.index(site), "seconds": seconds}
+        (self.folder / "stores" / site / "number.json").write_text(json.dumps(number))
+
+    def nothing_is_left(self, seconds: float = 15.0) -> None:
+        assert wait_for(lambda: not left_over(self.folder), seconds), left_over(self.folder)
+
+
+@pytest.fixture
+def federation(tmp_path: Path) -> Iterator[Federation]:
+    made = Federation(tmp_path)
+    new_certificate(tmp_path / "keys" / "server", ["localhost", *own_addresses()])
+    (tmp_path / "clients").mkdir()
+    for site in SITES:
+        new_client_key(tmp_path / "keys" / site)
+        shutil.copy(tmp_path / "keys" / site / CLIENT_PUBLIC, tmp_path / "clients" / f"{site}.pub")
+        (tmp_path / "stores" / site).mkdir(parents=True)
+        made.slow(site, 0.0)
+    try:
+        yield made
+    finally:
+        for command in made.commands:
+            if command.process.poll() is None:
+                command.kill_family()
+        for process in left_over(tmp_path):
+            process.kill()
+
+
+def own_addresses() -> list[str]:
+    """Addresses of this machine that are not loopback."""
+    found = [a.address for addresses in psutil.net_if_addrs().values() for a in addresses if a.family == socket.AF_INET]
+    return [address for address in found if not address.startswith("127.")]
+
+
+@pytest.mark.slow
+def test_three_clients_train_with_a_server_that_lets_in_no_other_and_all_say_when_it_is_done(
+    federation: Federation,
+) -> None:
+    new_client_key(federation.folder / "keys" / "stranger")
+    (federation.folder / "stores" / "stranger").mkdir()
+    server = federation.server(host="0.0.0.0", clients=3, rounds=2)
+    clients = [federation.client(site) for site in SITES]
+    stranger = federation.client("stranger")
+    server.says("listening on 0.0.0.0")
+    stranger.says("does not let the key")
+    fingerprint = stranger.output.split("does not let the key ")[1].split()[0]
+    server.says(f"a client with the unknown key {fingerprint} was not let in")
+    for address in own_addresses()[:1]:  # as another machine would: only the interface for clients answers
+        with (
+            contextlib.closing(control(federation, address)) as outside,
+            pytest.raises(httpx.HTTPStatusError) as refused,
+        ):
+            outside.ListNodes(ListNodesRequest())
+        assert refused.value.response.status_code == 403
+    assert server.ends() == 0, server.output
+    assert [client.ends() for client in clients] == [0, 0, 0], [client.output for client in clients]
+    assert "round 2 of 2: x = 4, 3 replies" in server.output
+    for site, client in zip(SITES, clients, strict=True):
+        assert client.output.strip().endswith(f"{federation.run_of(site)}: the training is finished")
+        assert (federation.run_of(site) / "rounds.txt").read_text().split() == ["1", "2"]
+    stranger.process.send_signal(signal.SIGINT)
+    assert stranger.ends() == 130
+    assert stranger.output.strip().endswith("stopped; run the same command again to continue")
+    federation.nothing_is_left()
+    again = federation.client(SITES[0])
+    assert again.ends() == 0
+    assert again.output.strip() == f"{federation.run_of(SITES[0])}: the training is finished"
+    assert not (Path.home() / ".flwr" / "apps").exists() or "radcommons" not in str(
+        list((Path.home() / ".flwr" / "apps").iterdir())
+    )
+
+
+def control(federation: Federation, address: str) -> ControlHttpClient:
+    ca = (federation.folder / "keys/server/ca.pem").read_bytes()
+    return ControlHttpClient.from_server_address(f"{address}:{federation.port}", False, ca, [])
+
+
+@pytest.mark.slow
+def test_the_training_goes_on_after_a_client_and_then_the_server_are_killed_in_the_middle_of_a_round(
+    federation: Federation,
+) -> None:
+    first, _, third = SITES
+    federation.slow(third, 60.0)
+    server = federation.server(clients=3, rounds=3, timeout=15.0)
+    clients = [federation.client(site) for site in SITES]
+    clients[2].says("round 1: received")
+    time.sleep(1.0)
+    clients[2].kill_family()
+    server.says("round 1 of 3: x = 1, 2 replies, []", ROUND_SECONDS)  # silence, not an error, within the time limit
+    federation.slow(first, 5.0)
+    for client in clients[:2]:
+        client.says("round 2: received", 2 * ROUND_SECONDS)
+    server.process.kill()  # the command alone: what it started ends by itself
+    assert federation.checkpoint["round"] == 1
+    federation.slow(first, 0.0)
+    again = federation.server(clients=2, rounds=3, timeout=15.0)
+    again.says("round 2 of 3", START_SECONDS)
+    assert "round 1 of 3" not in again.output
+    assert again.ends(2 * ROUND_SECONDS) == 0, again.output
+    assert [client.ends() for client in clients[:2]] == [0, 0]
+    assert federation.checkpoint["round"] == 3
+    for site in SITES[:2]:
+        assert (federation.run_of(site) / "rounds.txt").read_text().split()[-1] == "3"
+    federation.nothing_is_left()
+
+
+@pytest.mark.slow
+def test_a_client_runs_no_program_but_its_own_and_a_training_that_fails_is_one_line_at_the_server(
+    federation: Federation,
+) -> None:
+    (federation.folder / "stores" / SITES[1] / "number.json").write_text("{}")  # its app will miss its number
+    server = federation.server(clients=2, rounds=1)
+    other = federation.client(SITES[0], TOY_CLIENT="toy_apps:other_client")
+    failing = federation.client(SITES[1])
+    assert other.ends() == 2
+    assert "sends another program than the installed one, which was not run" in other.output
+    assert not (federation.run_of(SITES[0]) / "rounds.txt").exists()
+    assert server.ends() == 2
+    said = server.output.strip().splitlines()
+    assert said[-1].startswith("radcommons: the training failed: no reply in round 1, but ")
+    unavailable, raised = ErrorCode.NODE_UNAVAILABLE, ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+    assert f"({unavailable}, " in said[-1] and f"({raised}, \"<class 'KeyError'>" in said[-1]
+    assert "Traceback" not in server.output
+    assert "ValueError: no reply" in (federation.out / "flower" / "training.log").read_text(encoding="utf-8")
+    failing.says("KeyError: 'add'")
+    failing.says("does not answer")
+    failing.process.send_signal(signal.SIGTERM)
+    assert failing.ends() == 130
+    federation.nothing_is_left()
+
+
+def test_a_server_says_what_is_missing_before_it_starts_anything(
+    federation: Federation,
+) -> None:
+    config, keys, clients = federation.folder / "config.json", federation.folder / "keys/server", federation.folder
+    config.write_text("{}")
+    with pytest.raises(PathMissing, match=r"absent.*ca\.pem is not a file.*radcommons federate keys --host NAME"):
+        serve(config, federation.out, certificates=federation.folder / "absent", clients=clients / "clients")
+    with pytest.raises(
+        PathMissing, match=r"holds no public key of a client; put there each hospital's client_key\.pub"
+    ):
+        serve(config, federation.out, certificates=keys, clients=clients / "stores")
+    assert not federation.out.exists()
+
+
+def test_a_port_in_use_is_named(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "PORT_PATIENCE_SECONDS", 0.1)
+    (federation.folder / "config.json").write_text("{}")
+    with (
+        socket.create_server(("127.0.0.1", federation.port)),
+        pytest.raises(BadInput, match=f"port {federation.port} "),
+    ):
+        serve(
+            federation.folder / "config.json",
+            federation.out,
+            certificates=federation.folder / "keys/server",
+            clients=federation.folder / "clients",
+            host="127.0.0.1",
+            port=federation.port,
+        )
+
+
+def test_a_client_says_what_is_missing_before_it_starts_anything(federation: Federation) -> None:
+    site = SITES[0]
+    run, ca = federation.run_of(site), federation.folder / "keys/server/ca.pem"
+    store, key = federation.folder / "stores" / site, federation.folder / "keys" / site / CLIENT_KEY
+    with pytest.raises(PathMissing, match=r"absent\.pem is not a file"):
+        join(store, run, server="localhost:1", certificate=run / "absent.pem", key=key)
+    with pytest.raises(PathMissing, match=r"limits\.toml is not a file"):
+        join(store, run, server="localhost:1", certificate=ca, key=key, limits=run / "limits.toml")
+    with pytest.raises(KeyRefused, match="is not a client's private key"):
+        join(store, run, server="localhost:1", certificate=ca, key=ca)
+    assert not run.exists()
+
+
+def test_the_command_makes_keys_for_a_server_or_a_client_and_says_who_gets_them(tmp_path: Path) -> None:
+    typed = CliRunner()
+    made = typed.invoke(federate.app, ["keys", "--out", str(tmp_path / "server"), "--host", "10.0.0.7"])
+    assert made.exit_code == 0
+    *_, last = made.output.strip().splitlines()
+    assert last == f"{tmp_path / 'server' / 'ca.pem'}: give it to every client, with the server's address"
+    made = typed.invoke(federate.app, ["keys", "--out", str(tmp_path / "client"), "--client", "--json"])
+    assert json.loads(made.output)["public"] == str(tmp_path / "client" / CLIENT_PUBLIC)
+    for words in ([], ["--client", "--host", "a"]):
+        refused = typed.invoke(federate.app, ["keys", "--out", str(tmp_path / "none"), *words])
+        assert isinstance(refused.exception, SettingRefused)
+    assert not (tmp_path / "none").exists()
