@@ -32,6 +32,7 @@ ALSO_COVERS = {
     "explain/test_flow.py": "explain/finding_sets explain/summary",
     "extractors/test_extractor.py": "extractors/catalogue models/image_blocks",
     "extractors/test_inception.py": "models/folding",
+    "federated/test_server_app.py": "federated/client_app",
     "federated/test_deployment.py": "cli/federate_deploy federated/deployment/apps federated/deployment/client "
     "federated/deployment/executor federated/deployment/server federated/deployment/supernode",
     "gan/test_training.py": "gan/findings gan/plan gan/recipes/progan/settings gan/recipes/progan/training "

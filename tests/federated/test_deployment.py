@@ -111,9 +111,9 @@ class Federation:
         words += ["--certificates", str(self.folder / "keys/server"), "--clients", str(self.folder / "clients")]
         return self.start("server", *words, "--port", str(self.port))
 
-    def client(self, site: str, **variables: str) -> Command:
+    def client(self, site: str, server: str = "server", **variables: str) -> Command:
         words = ["client", str(self.folder / "stores" / site), "--out", str(self.run_of(site))]
-        words += ["--server", f"localhost:{self.port}", "--certificate", str(self.folder / "keys/server/ca.pem")]
+        words += ["--server", f"localhost:{self.port}", "--certificate", str(self.folder / "keys" / server / "ca.pem")]
         return self.start(site, *words, "--key", str(self.folder / "keys" / site / CLIENT_KEY), **variables)
 
     def start(self, name: str, *words: str, **variables: str) -> Command:
@@ -228,6 +228,11 @@ def test_the_training_goes_on_after_a_client_and_then_the_server_are_killed_in_t
     assert federation.checkpoint["round"] == 1
     federation.slow(first, 0.0)
     again = federation.server(clients=2, rounds=3, timeout=15.0)
+    again.says("listening")
+    time.sleep(3.0)
+    again.process.send_signal(signal.SIGINT)
+    assert again.ends() == 130
+    again = federation.server(clients=2, rounds=3, timeout=15.0)
     again.says("round 2 of 3", START_SECONDS)
     assert "round 1 of 3" not in again.output
     assert again.ends(2 * ROUND_SECONDS) == 0, again.output
@@ -239,13 +244,17 @@ def test_the_training_goes_on_after_a_client_and_then_the_server_are_killed_in_t
 
 
 @pytest.mark.slow
-def test_a_client_runs_no_program_but_its_own_and_a_training_that_fails_is_one_line_at_the_server(
+def test_a_client_trusts_no_other_server_or_program_and_a_training_that_fails_is_one_line_at_the_server(
     federation: Federation,
 ) -> None:
     (federation.folder / "stores" / SITES[1] / "number.json").write_text("{}")  # its app will miss its number
     server = federation.server(clients=2, rounds=1)
     other = federation.client(SITES[0], TOY_CLIENT="toy_apps:other_client")
     failing = federation.client(SITES[1])
+    new_certificate(federation.folder / "keys" / "impostor", ["localhost"])
+    elsewhere = federation.client(SITES[2], server="impostor")
+    assert elsewhere.ends() == 2
+    assert "is not the server of" in elsewhere.output and "ask its operator for ca.pem" in elsewhere.output
     assert other.ends() == 2
     assert "sends another program than the installed one, which was not run" in other.output
     assert not (federation.run_of(SITES[0]) / "rounds.txt").exists()
@@ -274,6 +283,8 @@ def test_a_server_says_what_is_missing_before_it_starts_anything(
         PathMissing, match=r"holds no public key of a client; put there each hospital's client_key\.pub"
     ):
         serve(config, federation.out, certificates=keys, clients=clients / "stores")
+    with pytest.raises(BadInput, match=r"--host is 10\.0\.0\.7; it must be 0\.0\.0\.0 "):
+        serve(config, federation.out, certificates=keys, clients=clients / "clients", host="10.0.0.7")
     assert not federation.out.exists()
 
 
@@ -304,6 +315,8 @@ def test_a_client_says_what_is_missing_before_it_starts_anything(federation: Fed
         join(store, run, server="localhost:1", certificate=ca, key=key, limits=run / "limits.toml")
     with pytest.raises(KeyRefused, match="is not a client's private key"):
         join(store, run, server="localhost:1", certificate=ca, key=ca)
+    with pytest.raises(BadInput, match="--server is localhost; it must be HOST:PORT"):
+        join(store, run, server="localhost", certificate=ca, key=key)
     assert not run.exists()
 
 

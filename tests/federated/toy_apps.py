@@ -47,11 +47,11 @@ def main(grid: Grid, context: Context) -> None:
             raise ValueError("the toy was told to fail")
         began = time.time()
         record = {
-            "model": ArrayRecord({"x": Array(np.array([state["x"]], dtype=np.int64))}),
+            "model": ArrayRecord({"x": Array(np.full(config.get("numbers", 1), state["x"]))}),
             "config": ConfigRecord({"round": number, "last": number == config["rounds"]}),
         }
         nodes = [node for node in grid.get_node_ids() if node not in silent]
-        messages = [Message(RecordDict(record), node, MessageType.TRAIN, group_id=str(number)) for node in nodes]
+        messages = [Message(RecordDict(record), node, MessageType.TRAIN, group_id=f"round {number}") for node in nodes]
         replies = list(grid.send_and_receive(messages, timeout=config.get("timeout")))
         silent |= set(nodes) - {reply.metadata.src_node_id for reply in replies}
         errors = [(r.error.code, r.error.reason) for r in replies if r.has_error()]

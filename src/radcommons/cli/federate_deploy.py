@@ -63,7 +63,9 @@ def server(
     clients: Path = typer.Option(
         ..., "--clients", help="Folder of the clients' public keys, each as NAME.pub; no other client is let in."
     ),
-    host: str = typer.Option("0.0.0.0", "--host", help="Address of this machine to listen on; default: all."),
+    host: str = typer.Option(
+        "0.0.0.0", "--host", help="Listen on 0.0.0.0 (all IPv4), :: (all IPv6) or 127.0.0.1 (this machine)."
+    ),
     port: int = typer.Option(8443, "--port", min=1, max=65535, help="Port to listen on."),
 ) -> None:
     """Run the server of a federated training until the training is finished."""

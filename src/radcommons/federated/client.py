@@ -68,6 +68,9 @@ class Site:
         except RadCommonsError as error:
             logger.warning("%s", error)
             content = messages.refusal(f"stopped with {type(error).__name__}")
+        except Exception as error:  # Flower would send its text, which may name a file
+            logger.exception("an error in the client's program")
+            content = messages.refusal(f"stopped with {type(error).__name__}")
         return Message(content, reply_to=message)
 
     def hello(self, message: Message) -> Any:

@@ -209,6 +209,7 @@ class _Server:
         questions = list(self.strategy.configure_train(number, messages.record_of(given), ConfigRecord(), nodes))
         for question in questions:
             question.content = messages.with_text(order, arrays)
+            question.metadata.group_id = f"round {number}"
         replies = list(self.grid.send_and_receive(questions, timeout=self.settings.round_seconds))
         accepted, told, refused = self._screened(replies, chosen, given)
         for name, reason in refused.items():
@@ -340,7 +341,7 @@ class _Server:
 
     def _ask(self, nodes: Iterable[int], kind: str, content: BaseModel, answer: type[M]) -> dict[int, M]:
         """The answer of each node; a refusal ends the training, for it cannot begin with other clients."""
-        asked = [Message(messages.with_text(content), node, kind) for node in sorted(nodes)]
+        asked = [Message(messages.with_text(content), node, kind, group_id="questions") for node in sorted(nodes)]
         replies = self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS)
         return {reply.metadata.src_node_id: _text(reply, answer) for reply in replies}
 
@@ -414,7 +415,9 @@ class _Server:
         weights = self.weights | {"generator": self.ema}
         content = messages.with_text(finish, messages.to_arrays(weights, "fp32"))
         there = set(self.grid.get_node_ids())
-        asked = [Message(content, c.node, messages.FINISH) for c in self.clients if c.node in there]
+        asked = [
+            Message(content, c.node, messages.FINISH, group_id="the generator") for c in self.clients if c.node in there
+        ]
         replies = self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS)
         for reply in replies:
             try:

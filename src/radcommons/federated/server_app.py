@@ -24,6 +24,7 @@ def main(grid: Grid, context: Context) -> None:
     """Train as `radcommons federate server` was asked to; what is printed here, that command prints."""
     del context
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("flwr").setLevel(logging.WARNING)
     settings = read_settings(FederatedSettings, "federate", Path(os.environ[CONFIG_VARIABLE]), ())
     outcome = federate(grid, settings, Path(os.environ[OUT_VARIABLE]), track=in_lines)
     print(f"finished after {outcome.rounds:,} rounds, {outcome.images_seen:,} images", flush=True)  # noqa: T201

@@ -1,10 +1,14 @@
-"""Which two objects a federation runs, and what a client says of a server that sends others."""
+"""Which two objects a federation runs, and how they learn what they were asked for.
+
+The ServerApp finds its settings and its folder in the environment, so that clients never see a path of the server. The
+ClientApp finds `store`, `run` and `limits` in `context.node_config`, so that the server never names a path of a client.
+"""
 
 from dataclasses import dataclass
 
-# of the environment, for the ServerApp: settings and folder
-CONFIG_VARIABLE, OUT_VARIABLE = "RADCOMMONS_FEDERATION_CONFIG", "RADCOMMONS_FEDERATION_OUT"
+CONFIG_VARIABLE, OUT_VARIABLE = "RADCOMMONS_FEDERATION_CONFIG", "RADCOMMONS_FEDERATION_OUT"  # absolute paths
 FLOWER = "flower"  # folder of what Flower keeps, in the folder of the results
+FINISHED = "federation.json"  # written to its run by the ClientApp when it has the finished generator
 OTHER_APP = "the server sends another program than this installation's"
 
 

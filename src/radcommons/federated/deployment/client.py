@@ -11,13 +11,12 @@ from pathlib import Path
 import tomli_w
 
 from radcommons.errors import BadInput, FederationFailed, PathMissing
-from radcommons.federated.deployment.apps import FLOWER, OTHER_APP, Apps
+from radcommons.federated.deployment.apps import FINISHED, FLOWER, OTHER_APP, Apps
 from radcommons.federated.deployment.keys import client_fingerprint
 from radcommons.federated.deployment.processes import NOISE, Tail, free_port, running
 from radcommons.files import write_whole
 from radcommons.folders import alone_in
 
-FINISHED = "federation.json"  # written to the run by the ClientApp when it has the finished generator
 LOG, APP_LOG, NODE, SECRET = "client.log", "app.log", "node.toml", "secret"
 POLL = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2"}  # seconds; 0.05 costs a twelfth of a core
 RESTART_SECONDS = 5.0
@@ -60,6 +59,8 @@ def join(
         BadInput: a file is missing or wrong, the server is another one, or it does not know the key.
         FederationFailed: the server sends another program, or this one cannot run.
     """
+    if not re.fullmatch(r".+:\d+", server):
+        raise BadInput(f"--server is {server}; it must be HOST:PORT, e.g. federation.example.org:8443")
     for path in (certificate, *([limits] if limits else [])):
         if not path.is_file():
             raise PathMissing(f"{path} is not a file")
@@ -155,9 +156,9 @@ class _Connection:
         if found := ROUND.search(line):
             self._round = found[1]
         elif RECEIVED in line:
-            self._say(f"round {self._round}: received")
+            self._say(f"{self._round}: received")
         elif SENT in line:
-            self._say(f"round {self._round}: sent")
+            self._say(f"{self._round}: sent")
         elif CONNECTED in line:
             self.let_in, self._lost = True, False
             self._say(f"connected to {self._server}")

@@ -29,7 +29,7 @@ LOOPBACK = "localhost,127.0.0.1,::1"
 PACKAGE = "radcommons.federated.deployment."
 GRACE_SECONDS = 10.0
 NOISE = re.compile(  # lines of Flower's that say nothing to who runs the command
-    r"(DEBUG|INFO|WARNING) ?:|Successfully installed |\s*$|ERROR ?:\s+Exit Code|"
+    r"(DEBUG|INFO|WARNING) ?:|Successfully installed |ServerApp finished|\[flwr-|\s*$|ERROR ?:\s+Exit Code|"
     r"An unhandled exception|For more information|Traceback |  "
 )
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

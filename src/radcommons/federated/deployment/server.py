@@ -3,6 +3,7 @@
 The same call goes on after a kill: the database remembers the clients, the ServerApp its last round.
 """
 
+import ipaddress
 import re
 import subprocess
 import threading
@@ -65,12 +66,18 @@ def serve(
         out: folder of the results, given in `OUT_VARIABLE`; Flower's own files go to `flower` in it.
         certificates: folder made by `new_certificate`.
         clients: folder of the clients' public keys. No other is let in; nor is one whose file was removed since.
-        host: address to listen on.
+        host: address to listen on: 0.0.0.0 (all IPv4), :: (all IPv6), or a loopback address.
         say: is given each line that the ServerApp prints, and the keys of clients that are not let in.
     Raises:
         BadInput: a file is missing or wrong, or the port is taken.
         FederationFailed: the training did not end well; the message names the reason.
     """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    if address is None or not (address.is_unspecified or address.is_loopback):
+        raise BadInput(f"--host is {host}; it must be 0.0.0.0 (all IPv4), :: (all IPv6) or 127.0.0.1 (this machine)")
     for path in (config, *(certificates / name for name in (CA, CERTIFICATE, SERVER_KEY))):
         if not path.is_file():
             raise PathMissing(f"{path} is not a file; certificates come from 'radcommons federate keys --host NAME'")
