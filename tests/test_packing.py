@@ -13,13 +13,22 @@ from PIL import Image
 
 from radcommons import packing
 from radcommons.audit.settings import AuditSettings
-from radcommons.errors import GateRefused, KeyRefused, PackageRefused, PathInUse, PathMissing, SettingRefused
+from radcommons.errors import (
+    GateRefused,
+    GeneratorRefused,
+    KeyRefused,
+    PackageRefused,
+    PathInUse,
+    PathMissing,
+    SettingRefused,
+)
 from radcommons.models.generator import Generator
+from radcommons.models.generator_files import load_federation
 from radcommons.packages import signatures
 from radcommons.packages.contents import names_in, open_package
 from radcommons.packing import PATHS_IN_SETTINGS, audited, shipped_rules, without_paths
 from radcommons.policy.settings import Policy
-from radcommons.records import AuditReport
+from radcommons.records import AuditReport, FederationRecord
 
 NEEDED = [
     "LICENSE", "README.md", "audit.json", "config.json", "findings.json", "generator.safetensors", "model.sig",
@@ -73,6 +82,20 @@ def test_the_list_of_patients_goes_along_only_where_it_is_asked_for(pack, tmp_pa
     (run / "generator" / "patients.json").unlink()
     with pytest.raises(PathMissing, match="has no list of patients .*; leave out --patients"):
         pack(tmp_path / "package", run=run, patients=True)
+
+
+def test_how_sites_trained_together_goes_along(pack, tmp_path: Path, audited_run) -> None:
+    record = FederationRecord(clients=5, films=900, rounds=40, share="both", aggregation="mean", local_iterations=10)
+    run = tmp_path / "run"
+    shutil.copytree(audited_run.run, run)
+    (run / "generator" / "federation.json").write_text(record.to_json())
+    made = pack(tmp_path / "with", run=run)
+    assert made.federation == record and names_in(made.folder) == sorted([*NEEDED, "federation.json"])
+    assert record.statement in (made.folder / "README.md").read_text()
+    assert load_federation(made.folder) == record and load_federation(audited_run.run) is None
+    (run / "generator" / "federation.json").write_text("{}")
+    with pytest.raises(GeneratorRefused, match=r"federation\.json is damaged; fetch or train the generator again"):
+        pack(tmp_path / "damaged", run=run)
 
 
 def test_the_folder_of_the_generator_is_as_good_as_its_run(pack, tmp_path: Path, audited_run, packaged: Path) -> None:

@@ -14,7 +14,7 @@ from radcommons.errors import GateRefused, PackageRefused, PathInUse, PathMissin
 from radcommons.files import whole_folder
 from radcommons.folders import alone_in
 from radcommons.models.generator import Generator
-from radcommons.models.generator_files import RUN_SUBFOLDER, load_patients
+from radcommons.models.generator_files import RUN_SUBFOLDER, load_federation, load_patients
 from radcommons.packages import signatures
 from radcommons.packages.card import CardWords, card
 from radcommons.packages.contents import (
@@ -22,6 +22,7 @@ from radcommons.packages.contents import (
     CARD,
     CONFIG,
     EXPLANATION,
+    FEDERATION,
     FINDINGS,
     LICENSE,
     PATIENTS,
@@ -104,6 +105,7 @@ def write_package(
         raise PathMissing(f"{run} has no list of patients ({PATIENTS}); leave out --patients")
     explanation = None if contents.explanation is None else explained(contents.explanation, generator)
     study = None if contents.study is None else read_study(contents.study, digest=generator.digest, name=generator.name)
+    federation = load_federation(run)
     text = card(
         contents.words,
         generator.record,
@@ -111,6 +113,7 @@ def write_package(
         report,
         explanation=explanation,
         study=study,
+        federation=federation,
         patients=patients is not None,
         own_rules=rules != shipped_rules(),
     )
@@ -125,6 +128,7 @@ def write_package(
             PATIENTS: patients,
             EXPLANATION: explanation,
             STUDY: study,
+            FEDERATION: federation,
         }
         for name, record in records.items():
             if record is not None:

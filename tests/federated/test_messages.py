@@ -17,7 +17,7 @@ def test_weights_come_back_as_they_were() -> None:
 
 def test_bf16_halves_the_bytes_and_rounds() -> None:
     whole, half = messages.to_arrays(WEIGHTS, "fp32"), messages.to_arrays(WEIGHTS, "bf16")
-    back = messages.to_weights(half)
+    back = messages.to_weights(half, "bf16")
     for network, state in WEIGHTS.items():
         for name, value in state.items():
             assert torch.equal(back[network][name], value.bfloat16().float())

@@ -17,7 +17,7 @@ from radcommons.hub.gate import examine
 from radcommons.hub.gate_settings import GateRules
 from radcommons.models.families.rgan import GeneratorNetwork
 from radcommons.packages.signatures import new_keys
-from radcommons.records import GateLine, GateVerdict, KnownDeposit
+from radcommons.records import FederationRecord, GateLine, GateVerdict, KnownDeposit
 
 WEIGHTS = "generator.safetensors"
 
@@ -54,6 +54,20 @@ def test_without_a_reference_the_distance_is_said_not_to_be_tested(good: Any, ru
 def test_the_same_package_has_the_same_verdict_again(good: Any, rules: GateRules) -> None:
     first, again = (verdict_on(good, rules).model_copy(update={"seconds": None}) for _ in range(2))
     assert first == again
+
+
+def test_a_generator_of_several_clients_passes_and_a_wrong_record_of_them_does_not(
+    deposit: Any, rules: GateRules
+) -> None:
+    record = FederationRecord(clients=5, films=900, rounds=40, share="both", aggregation="mean", local_iterations=10)
+    (deposit.folder / "federation.json").write_text(record.to_json())
+    deposit.sign()
+    verdict = verdict_on(deposit, rules)
+    assert verdict.passed and "federation.json" in {line.rule for line in verdict.lines}
+    privacy = {"epsilon": None, "delta": 1e-5, "noise_multiplier": 1.0, "clipping_norm": 2.0, "releases": 40}
+    deposit.change("federation.json", privacy=privacy)
+    deposit.sign()
+    assert "federation.json is damaged" in broken(verdict_on(deposit, rules))["federation.json"].found
 
 
 # ---- what the images are ----

@@ -48,11 +48,6 @@ def simulate(
     if outcome.finished:
         state = "ended, because another round would exceed the largest epsilon" if outcome.budget_spent else "finished"
     record = outcome.federation
-    privacy = "no differential privacy"
-    if record.privacy is not None:
-        privacy = (
-            f"differential privacy of clients: epsilon {record.privacy.epsilon:.3g}, delta {record.privacy.delta:g}"
-        )
     show(
         {
             "run": str(out),
@@ -62,7 +57,7 @@ def simulate(
             "federation": record.model_dump(mode="json"),
         },
         f"{out}: {state} after {outcome.rounds:,} rounds of {record.clients} clients with {record.films:,} films "
-        f"({outcome.images_seen:,} images shown; {privacy})",
+        f"({outcome.images_seen:,} images shown; {record.privacy_statement})",
         as_json,
     )
     if not outcome.finished:

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +33,8 @@ from radcommons.runs.distributed import Distributed
 logger = logging.getLogger(__name__)
 
 ROUNDS = "rounds"  # subfolder: what is kept after each of the last two rounds
+PRECISION = "precision.txt"  # of a training with precision "auto": as it was found when it began here
+COUNT = "rounds.txt"  # number of rounds that were begun here, of all trainings
 
 
 class Finish(Order):
@@ -68,22 +71,24 @@ class Site:
         except RadCommonsError as error:
             logger.warning("%s", error)
             content = messages.refusal(f"stopped with {type(error).__name__}")
-        except Exception as error:  # Flower would send its text, which may name a file
-            logger.exception("an error in the client's program")
+        except Exception as error:  # Flower would send its text to the server
+            logger.exception("a message could not be answered")
             content = messages.refusal(f"stopped with {type(error).__name__}")
         return Message(content, reply_to=message)
 
     def hello(self, message: Message) -> Any:
         """What the films are; raises SettingRefused if the limits do not allow what is asked for."""
         asked = messages.text_of(message.content, Asked).settings
-        self.limits.refuse(asked, asked.train.findings or (), 1)
+        self.limits.refuse(asked, asked.train.findings or (), rounds=self._rounds_begun() + 1)
         labels = self.store.labels(self._rows)
+        allowed = self.limits.findings
+        columns = [n for n, finding in enumerate(self.store.findings) if allowed is None or finding in allowed]
         hello = Hello(
             name=self.name,
             films=len(labels),
-            findings=self.store.findings,
-            positives=tuple(np.nansum(labels, axis=0).tolist()),
-            known=tuple(np.isfinite(labels).sum(axis=0).tolist()),
+            findings=tuple(self.store.findings[n] for n in columns),
+            positives=tuple(np.nansum(labels, axis=0)[columns].tolist()),
+            known=tuple(np.isfinite(labels).sum(axis=0)[columns].tolist()),
             largest_resolution=self.store.resolutions[-1],
         )
         return messages.with_text(hello)
@@ -96,13 +101,18 @@ class Site:
     def train(self, message: Message) -> Any:
         """A round."""
         order, started = self._order(message, Order), time.monotonic()
+        rounds = self._rounds_begun() + 1
+        self.limits.refuse(order.settings, order.findings, rounds=rounds)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / COUNT, f"{rounds}\n")
         alone = Distributed(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         source = self._source(order, order.numbers[message.metadata.dst_node_id], alone)
-        settings = order.settings.train
-        with open_compute(resolved(settings.precision, alone.device), alone) as compute:
-            weights = messages.to_weights(self._arrays(message))
-            sent, kept, images, numbers = local_round(order, weights, self._kept(order.round, alone), source, compute)
-            self._keep(kept)
+        with open_compute(self._precision(order, alone), alone) as compute:
+            weights = messages.to_weights(self._arrays(message), order.settings.transfer)
+            sent, kept, images, numbers = local_round(
+                order, weights, self._kept(order, order.round, alone), source, compute, self._allow(order)
+            )
+            self._keep(order, kept)
         trained = Trained(images=images, numbers=numbers, seconds=time.monotonic() - started)
         return messages.with_text(trained, messages.to_arrays(sent, order.settings.transfer))
 
@@ -120,7 +130,7 @@ class Site:
         settings = order.settings.train
         with open_compute("fp32", alone) as compute:
             training = RECIPES[settings.family].training(settings, order.summary, compute)
-        kept, begun = self._kept(order.round + 1, alone), training.state()
+        kept, begun = self._kept(order, order.round + 1, alone), training.state()
         at_home = kept.critic if kept and kept.critic else {}
         critic = begun["critic"] | at_home | weights.get("critic", {})
         training.load_state(begun | {"ema": begun["ema"] | weights["generator"], "critic": critic})
@@ -152,8 +162,26 @@ class Site:
 
     def _order(self, message: Message, kind: type[Any]) -> Any:
         order = messages.text_of(message.content, kind)
-        self.limits.refuse(order.settings, order.findings, order.round)
+        self.limits.refuse(order.settings, order.findings)
         return order
+
+    def _allow(self, order: Order) -> Callable[[int], None]:
+        return lambda images: self.limits.refuse(order.settings, order.findings, images=images)
+
+    def _rounds_begun(self) -> int:
+        """Counted here: a server can give its rounds any number."""
+        path = self.folder / COUNT
+        return int(path.read_text(encoding="utf-8")) if path.exists() else 0
+
+    def _precision(self, order: Order, alone: Distributed) -> str:
+        """A measurement would not have the same result in every round, and a repeated round would differ."""
+        path, asked = self.folder / PRECISION, order.settings.train.precision
+        begun = path.read_text(encoding="utf-8").split() if path.exists() else []
+        if asked == "auto" and begun[:1] == [order.training]:
+            return begun[1]
+        precision = resolved(asked, alone.device)
+        write_whole(path, f"{order.training} {precision}\n")
+        return precision
 
     def _source(self, order: Order, number: int, alone: Distributed) -> Source:
         settings = order.settings
@@ -168,16 +196,20 @@ class Site:
             raise SettingRefused("this client got no weights")
         return arrays
 
-    def _kept(self, before: int, alone: Distributed) -> Kept | None:
+    def _kept(self, order: Order, before: int, alone: Distributed) -> Kept | None:
         """What was kept after the last round before `before`: a server that was killed repeats a round."""
         for folder in sorted((self.folder / ROUNDS).glob("*"), reverse=True):
             if int(folder.name) < before and (found := checkpoint.load(folder, alone.device)) is not None:
-                return Kept(**found[0])
+                state = found[0]
+                return Kept(**state) if state.pop("training") == order.training else None
         return None
 
-    def _keep(self, kept: Kept) -> None:
+    def _keep(self, order: Order, kept: Kept) -> None:
+        """Keep it and what was kept before; what lies there of later rounds is of another training, or repeated."""
         folder = self.folder / ROUNDS / f"{kept.round:06d}"
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(folder, vars(kept))
-        for old in sorted(path for path in (self.folder / ROUNDS).glob("*") if int(path.name) < kept.round)[:-1]:
+        checkpoint.save(folder, vars(kept) | {"training": order.training})
+        rounds = sorted((self.folder / ROUNDS).glob("*"))
+        at = rounds.index(folder)
+        for old in (*rounds[: max(0, at - 1)], *rounds[at + 1 :]):
             shutil.rmtree(old)

@@ -1,20 +1,22 @@
 """What server and clients send each other, as Flower's records: weights, and one JSON text."""
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from radcommons.errors import FederationFailed
-from radcommons.federated.settings import Transfer
+from radcommons.federated.settings import ClientName, Transfer
 from radcommons.federated.task import Weights
 
 ARRAYS, TEXT = "arrays", "text"  # names of the records in a message; "arrays" is the name that FedAvg takes by default
 HELLO, FINDINGS, TRAIN, FINISH = "query.hello", "query.findings", "train", "query.finish"  # types of messages
+NotNegative = Annotated[FiniteFloat, Field(ge=0)]
+MOST_SAID = 300  # characters of a refusal
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -29,12 +31,19 @@ class Hello(BaseModel):
         largest_resolution: of its films, pixels.
     """
 
-    name: str
-    films: int
+    name: ClientName
+    films: PositiveInt
     findings: tuple[str, ...]
-    positives: tuple[float, ...]
-    known: tuple[int, ...]
-    largest_resolution: int
+    positives: tuple[NotNegative, ...]
+    known: tuple[NonNegativeInt, ...]
+    largest_resolution: PositiveInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        counts = list(zip(self.findings, self.positives, self.known, strict=True))
+        if any(positives > known or known > self.films for _, positives, known in counts):
+            raise ValueError("more films have a finding than there are")
+        return self
 
 
 class Trained(BaseModel):
@@ -46,9 +55,9 @@ class Trained(BaseModel):
         seconds: that it computed.
     """
 
-    images: int
-    numbers: dict[str, float]
-    seconds: float
+    images: NonNegativeInt
+    numbers: dict[Annotated[str, Field(pattern=r"^\w{1,60}$")], FiniteFloat] = Field(max_length=50)
+    seconds: NotNegative
 
 
 def refusal(reason: str) -> RecordDict:
@@ -69,7 +78,8 @@ def text_of(content: RecordDict, kind: type[M]) -> M:
     try:
         record = content.config_records[TEXT]
         if "refused" in record:
-            raise FederationFailed(str(record["refused"]))
+            reason = str(record["refused"])[:MOST_SAID]
+            raise FederationFailed("".join(c if c.isprintable() else " " for c in reason))
         return kind.model_validate_json(str(record["json"]))
     except (LookupError, ValidationError):
         raise FederationFailed("sent an answer that cannot be read") from None
@@ -91,15 +101,22 @@ def record_of(arrays: Mapping[str, np.ndarray]) -> ArrayRecord:
     return ArrayRecord({name: Array(array) for name, array in arrays.items()})
 
 
-def to_numpy(arrays: ArrayRecord) -> dict[str, np.ndarray]:
-    """The arrays of a record by name, bf16 as float32."""
-    return {name: _float32(array.numpy()) for name, array in arrays.items()}
+def to_numpy(arrays: ArrayRecord, transfer: Transfer = "fp32") -> dict[str, np.ndarray]:
+    """The arrays of a record by name, bf16 as float32; raises ValueError if they did not come as `transfer` says."""
+    return {name: _float32(array.numpy()) if transfer == "bf16" else array.numpy() for name, array in arrays.items()}
 
 
-def to_weights(arrays: ArrayRecord) -> Weights:
+def in_order(arrays: ArrayRecord, names: Iterable[str], transfer: Transfer) -> ArrayRecord:
+    """Arrays by name as float32 and in the order of `names`: Flower's clipping pairs arrays by their place."""
+    if transfer == "bf16":
+        return record_of({name: _float32(arrays[name].numpy()) for name in names})
+    return ArrayRecord({name: arrays[name] for name in names})
+
+
+def to_weights(arrays: ArrayRecord, transfer: Transfer = "fp32") -> Weights:
     """The networks of a record."""
     weights: Weights = {}
-    for name, array in to_numpy(arrays).items():
+    for name, array in to_numpy(arrays, transfer).items():
         network, _, key = name.partition("/")
         weights.setdefault(network, {})[key] = torch.from_numpy(array)
     return weights
@@ -113,9 +130,9 @@ def _numbers(tensor: torch.Tensor, transfer: Transfer) -> np.ndarray:
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
-    if array.dtype == np.uint16:
-        return torch.from_numpy(array.copy()).view(torch.bfloat16).float().numpy()
-    return array
+    if array.dtype != np.uint16:
+        raise ValueError("no bf16")
+    return torch.from_numpy(array.copy()).view(torch.bfloat16).float().numpy()
 
 
 def answering(answer: Callable[[Message, Context], Message]) -> ClientApp:

@@ -21,7 +21,7 @@ def fault(sent: Arrays, expected: Arrays) -> str | None:
 
 def change(sent: Arrays, given: Arrays) -> float:
     """The length of a client's change of all weights together."""
-    return float(np.sqrt(sum(np.square(sent[name] - given[name], dtype=np.float64).sum() for name in sent)))
+    return float(np.sqrt(sum(np.square(np.subtract(sent[name], given[name], dtype=np.float64)).sum() for name in sent)))
 
 
 def too_long(changes: Mapping[str, float], largest: float | None) -> dict[str, str]:

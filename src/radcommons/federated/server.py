@@ -1,6 +1,7 @@
 """The server: rounds of training by clients, until all films are shown; every round can be resumed."""
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -8,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -22,7 +22,7 @@ from radcommons.federated.client import Finish
 from radcommons.federated.deployment.apps import FLOWER
 from radcommons.federated.messages import Hello, Trained
 from radcommons.federated.settings import FederatedSettings
-from radcommons.federated.strategies import WEIGHT, grid_of, seed_noise, strategy_of
+from radcommons.federated.strategies import WEIGHT, grid_of, noise_of, strategy_of
 from radcommons.federated.task import Asked, Order, Weights, after_round, move_ema, weights_of
 from radcommons.folders import alone_in
 from radcommons.gan.gradients import open_compute
@@ -44,6 +44,7 @@ ALONE = Distributed(0, 1, torch.device("cpu"))
 POLL_SECONDS = 1.0
 MOST_FAILURES = 3  # rounds in a row that do not count
 QUESTION_SECONDS = 600.0  # for an answer that needs no training
+UNCHANGED = 1e-12  # length of a change that Flower's clipping would divide by
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -113,26 +114,33 @@ class _Server:
         self.patients, self.manifest = patients, manifest
         self.strategy = strategy_of(settings)
         self.round, self.position = 0, Position()
+        self.known: dict[int, Hello] = {}  # by node
+        self.left_out: set[int] = set()  # nodes
+        self.of_all: tuple[str, ...] | None = None  # names, once the training has begun
 
     def begin(self, compute: Any) -> None:
         """Wait for the clients, and take up what is there."""
         saved = checkpoint.load(self.out, ALONE.device)
         state = saved[0] if saved else None
-        hellos = self._hellos()
-        names = sorted(hellos) if state is None else state["clients"]
-        self.clients = [Client(n, i, hellos[n][1].films, hellos[n][0]) for i, n in enumerate(names) if n in hellos]
-        self.of_all = names
+        if saved is not None:
+            checkpoint.set_damaged_aside(self.out, saved[1])
+            self.of_all = tuple(saved[0]["clients"])
+        self._wait_for(self.settings.clients if state is None else self.settings.fewest_clients)
         if state is None:
-            self.findings = self._common_findings([hellos[n][1] for n in names])
-            means = self._label_means([hellos[n][1] for n in names])
-            self.films = sum(client.films for client in self.clients)
+            hellos = sorted(self.known.values(), key=lambda hello: hello.name)
+            self.of_all = tuple(hello.name for hello in hellos)
+            self.findings = self._common_findings(hellos)
+            means = self._label_means(hellos)
+            self.films = sum(hello.films for hello in hellos)
+            self.identifier, self.secret = secrets.token_hex(16), secrets.token_hex(32)
         else:
             self.findings, means, self.films = tuple(state["findings"]), tuple(state["label_means"]), state["films"]
+            self.identifier, self.secret = state["training"], state["secret"]
         self.label_means = means
         train = self.settings.train
         self.order = Order(
-            settings=self.settings, findings=self.findings, films=self.films, label_means=means, round=0,
-            position=self.position, sites=1, numbers={},
+            settings=self.settings, training=self.identifier, findings=self.findings, films=self.films,
+            label_means=means, round=0, position=self.position, sites=1, numbers={},
         )  # fmt: skip
         self.training: Training = RECIPES[train.family].training(train, self.order.summary, compute)
         self.optimisers = self.training.state()["optimisers"]
@@ -171,11 +179,12 @@ class _Server:
                             f"{MOST_FAILURES} rounds in a row did not count; see the log; the same command goes on at "
                             f"round {self.round + 1}"
                         )
+                    stopped = should_stop()
                     continue
                 failures, now = 0, self.position.images_seen
                 report(now - before)
                 self._save()
-                log.numbers({"images_seen": now, "round": self.round, "seconds": time.monotonic() - started, **numbers})
+                log.numbers({**numbers, "images_seen": now, "round": self.round, "seconds": time.monotonic() - started})
                 if now // every.samples_every != before // every.samples_every or now >= total:
                     network, config = self._network()
                     log.samples(
@@ -184,7 +193,8 @@ class _Server:
                 if now // every.checkpoint_every != before // every.checkpoint_every:
                     self._publish()
                 stopped = should_stop()
-            self._publish()
+            if self.round:
+                self._publish()
             finished = spent or self.position.images_seen >= total
             if finished:
                 self._finish()
@@ -204,9 +214,10 @@ class _Server:
             }
         )  # fmt: skip
         arrays = messages.to_arrays(self.weights, self.settings.transfer)
-        given = messages.to_numpy(arrays)
+        given = messages.to_numpy(arrays, self.settings.transfer)
+        in_fp32 = arrays if self.settings.transfer == "fp32" else messages.record_of(given)
         nodes = grid_of(client.node for client in chosen)
-        questions = list(self.strategy.configure_train(number, messages.record_of(given), ConfigRecord(), nodes))
+        questions = list(self.strategy.configure_train(number, in_fp32, ConfigRecord(), nodes))
         for question in questions:
             question.content = messages.with_text(order, arrays)
             question.metadata.group_id = f"round {number}"
@@ -214,16 +225,15 @@ class _Server:
         accepted, told, refused = self._screened(replies, chosen, given)
         for name, reason in refused.items():
             logger.warning("round %d: %s %s; its weights are left out", number, name, reason)
-        if len(accepted) < self.settings.minimum_clients:
+        averaged = None
+        if len(accepted) >= self.settings.fewest_clients or self._privacy is not None:
+            with noise_of(self.secret, number):  # differential privacy takes the weights of all, or gives none
+                averaged, _ = self.strategy.aggregate_train(number, accepted)
+        if averaged is None:
             logger.warning(
                 "round %d does not count: %d clients sent weights that can be used, and %d are needed",
-                number, len(accepted), self.settings.minimum_clients,
+                number, len(accepted), self.settings.fewest_clients,
             )  # fmt: skip
-            return None
-        seed_noise(self.settings.train.seed, number)
-        averaged, _ = self.strategy.aggregate_train(number, accepted)
-        if averaged is None:
-            logger.warning("round %d does not count: with differential privacy every client must answer", number)
             return None
         self._take(messages.to_weights(averaged), len(chosen), len(accepted))
         self.round = number
@@ -231,76 +241,51 @@ class _Server:
 
     def _chosen(self) -> list[Client]:
         """The clients of the next round, by the seed; those who are not there are passed over; waits for enough."""
-        wanted, order = self.settings.clients_a_round, numpy_stream(self.settings.train.seed, "round", self.round + 1)
-        ranks = order.permutation(len(self.of_all))
-        waiting = time.monotonic()
-        while True:
-            there = set(self.grid.get_node_ids())
-            if {c.node for c in self.clients} != there:
-                self._look_again(there)
-            clients = [client for client in self.clients if client.node in there]
-            if len(clients) >= min(wanted, len(self.of_all)) or (
-                len(clients) >= self.settings.minimum_clients and self._privacy is None
-            ):
-                break
-            if time.monotonic() - waiting > self.settings.round_seconds:
-                raise FederationFailed(
-                    f"{len(clients)} clients are there and {self.settings.minimum_clients} are needed; when they are "
-                    "back, the same command goes on"
-                )
-            time.sleep(POLL_SECONDS)
-        clients.sort(key=lambda client: int(ranks[client.number]))
-        return sorted(clients[:wanted], key=lambda client: client.number)
-
-    def _look_again(self, there: set[int]) -> None:
-        """Nodes that are new: clients who come back may have another identifier."""
-        known = {client.node for client in self.clients}
-        if not (new := there - known):
-            return
-        for name, (node, hello) in self._ask_hello(new).items():
-            if name in self.of_all:
-                self.clients = [c for c in self.clients if c.name != name]
-                self.clients.append(Client(name, self.of_all.index(name), hello.films, node))
-            else:
-                logger.warning("%s came after the training had begun and takes no part", name)
+        order = numpy_stream(self.settings.train.seed, "round", self.round + 1)
+        ranks = order.permutation(self.settings.clients)
+        self._wait_for(self.settings.fewest_clients)
+        clients = sorted(self._clients(), key=lambda client: int(ranks[client.number]))
+        return sorted(clients[: self.settings.clients_a_round], key=lambda client: client.number)
 
     def _screened(
         self, replies: Iterable[Message], chosen: list[Client], given: screening.Arrays
     ) -> tuple[list[Message], list[Trained], dict[str, str]]:
         """The replies that can be averaged, as FedAvg takes them, and why the others are refused, by client."""
         by_node = {client.node: client for client in chosen}
-        arrays: dict[str, dict[str, np.ndarray]] = {}
         told: dict[str, Trained] = {}
         kept: dict[str, Message] = {}
+        changes: dict[str, float] = {}
         refused = {client.name: "did not answer in time" for client in chosen}
         for reply in replies:
             client = by_node[reply.metadata.src_node_id]
             try:
                 told[client.name] = _text(reply, Trained)
-                arrays[client.name] = messages.to_numpy(reply.content.array_records[messages.ARRAYS])
-                fault = screening.fault(arrays[client.name], given)
-            except (FederationFailed, LookupError, TypeError, ValueError) as error:
-                fault = str(error) if isinstance(error, FederationFailed) else "sent an answer that cannot be read"
+                sent = reply.content.array_records[messages.ARRAYS]
+                arrays = messages.to_numpy(sent, self.settings.transfer)
+                fault = screening.fault(arrays, given)
+            except FederationFailed as error:
+                fault = str(error)
+            except Exception:  # of whatever a client sent
+                fault = "sent an answer that cannot be read"
             refused.pop(client.name)
             if fault:
                 refused[client.name] = fault
             else:
-                kept[client.name] = reply
-        changes = {name: screening.change(arrays[name], given) for name in kept}
-        refused |= screening.too_long(changes, self.settings.largest_update)
-        accepted = []
-        for client in sorted(by_node.values(), key=lambda c: c.number):
-            if client.name in kept and client.name not in refused:
+                changes[client.name] = screening.change(arrays, given)
                 weight = 1.0 if self.settings.privacy else float(client.films)
-                reply = kept[client.name]
                 reply.content = RecordDict(
                     {
-                        messages.ARRAYS: messages.record_of({name: arrays[client.name][name] for name in given}),
+                        messages.ARRAYS: messages.in_order(sent, given, self.settings.transfer),
                         "metrics": MetricRecord({WEIGHT: weight}),
                     }
                 )
-                accepted.append(reply)
-        return accepted, [told[by_node[r.metadata.src_node_id].name] for r in accepted], refused
+                kept[client.name] = reply
+        if self._privacy is None:
+            refused |= screening.too_long(changes, self.settings.largest_update)
+        else:
+            refused |= {name: "sent the weights back unchanged" for name in kept if changes[name] < UNCHANGED}
+        accepted = [client.name for client in chosen if client.name in kept and client.name not in refused]
+        return [kept[name] for name in accepted], [told[name] for name in accepted], refused
 
     def _take(self, averaged: Weights, sites: int, counted: int) -> None:
         """Go on from the averaged weights."""
@@ -313,58 +298,97 @@ class _Server:
 
     # ---- questions without training ----
 
-    def _hellos(self) -> dict[str, tuple[int, Hello]]:
-        """What all clients say of their films, by name; waits until all are there, when the training begins."""
+    def _wait_for(self, number: int) -> None:
+        """Ask new nodes who they are, until so many clients are there."""
         begun = time.monotonic()
-        found: dict[str, tuple[int, Hello]] = {}
-        asked: set[int] = set()
         while True:
-            there = set(self.grid.get_node_ids())
-            if new := there - asked:
-                found |= self._ask_hello(new)
-                asked |= new
-            resumed = checkpoint.checkpoint_file(self.out).exists()
-            enough = self.settings.minimum_clients if resumed else self.settings.clients
-            if len(found) >= enough:
-                return found
+            self._meet(set(self.grid.get_node_ids()))
+            if (there := len(self._clients())) >= number:
+                return
             if time.monotonic() - begun > self.settings.round_seconds:
-                raise FederationFailed(f"{len(found)} of {self.settings.clients} clients are there; start the others")
+                raise FederationFailed(
+                    f"{there} clients are there and {number} are needed; start the others, and the same command goes on"
+                )
             time.sleep(POLL_SECONDS)
 
-    def _ask_hello(self, nodes: set[int]) -> dict[str, tuple[int, Hello]]:
-        found: dict[str, tuple[int, Hello]] = {}
-        for node, hello in self._ask(nodes, messages.HELLO, Asked(settings=self.settings), Hello).items():
-            if hello.name in found:
-                raise FederationFailed(f"two clients are called {hello.name}; give them other names in their limits")
-            found[hello.name] = (node, hello)
-        return found
+    def _meet(self, there: set[int]) -> None:
+        """Ask new nodes who they are; a client that comes back may have another identifier.
 
-    def _ask(self, nodes: Iterable[int], kind: str, content: BaseModel, answer: type[M]) -> dict[int, M]:
-        """The answer of each node; a refusal ends the training, for it cannot begin with other clients."""
+        A training cannot begin if one of them refuses or two have one name; later they are left out.
+        """
+        self.known = {node: hello for node, hello in self.known.items() if node in there}
+        self.left_out &= there
+        for node, hello in self._ask(there - self.known.keys() - self.left_out, messages.HELLO, Hello).items():
+            try:
+                if isinstance(hello, FederationFailed):
+                    raise FederationFailed(f"a client cannot take part (node {node}): {hello}")
+                if hello.name in {other.name for other in self.known.values()} and self.of_all is None:
+                    raise FederationFailed(
+                        f"two clients are called {hello.name}; give them other names in their limits"
+                    )
+                if len(self.known) == self.settings.clients and self.of_all is None:
+                    raise FederationFailed(f"more than {self.settings.clients} clients are there; raise 'clients'")
+                if self.of_all is not None and hello.name not in self.of_all:
+                    raise FederationFailed(f"{hello.name} came after the training had begun and takes no part")
+            except FederationFailed as error:
+                if self.of_all is None:
+                    raise
+                logger.warning("%s", error)
+                self.left_out.add(node)
+            else:
+                self.known[node] = hello
+
+    def _clients(self) -> list[Client]:
+        """The clients that are there, by number; of two with one name the one that was there before."""
+        first: dict[str, tuple[int, Hello]] = {}
+        for node, hello in self.known.items():
+            first.setdefault(hello.name, (node, hello))
+        names = sorted(first) if self.of_all is None else self.of_all
+        return [Client(n, number, first[n][1].films, first[n][0]) for number, n in enumerate(names) if n in first]
+
+    def _ask(self, nodes: Iterable[int], kind: str, answer: type[M]) -> dict[int, M | FederationFailed]:
+        """The answer of each node, or why there is none; who does not answer in time is left out."""
+        content = Asked(settings=self.settings) if kind == messages.HELLO else self.order
         asked = [Message(messages.with_text(content), node, kind, group_id="questions") for node in sorted(nodes)]
-        replies = self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS)
-        return {reply.metadata.src_node_id: _text(reply, answer) for reply in replies}
+        answers: dict[int, M | FederationFailed] = {}
+        for reply in self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS) if asked else ():
+            try:
+                answers[reply.metadata.src_node_id] = _text(reply, answer)
+            except FederationFailed as error:
+                answers[reply.metadata.src_node_id] = error
+        return answers
 
     def _published(self) -> FindingsRecord:
-        records = self._ask([c.node for c in self.clients], messages.FINDINGS, self.order, FindingsRecord).values()
-        if len(records) < len(self.clients):
-            raise FederationFailed("a client did not say how its findings occur together; start again")
-        return merged_findings(list(records))
+        answers = self._ask(self.known, messages.FINDINGS, FindingsRecord)
+        for node, hello in self.known.items():
+            answer = answers.get(node, FederationFailed("did not answer in time"))
+            if isinstance(answer, FederationFailed):
+                raise FederationFailed(f"{hello.name} {answer}, when asked how its findings occur together")
+            if answer.findings != self.findings:
+                raise FederationFailed(f"{hello.name} told of other findings than it was asked for")
+        return merged_findings([answer for answer in answers.values() if isinstance(answer, FindingsRecord)])
 
     def _common_findings(self, hellos: list[Hello]) -> tuple[str, ...]:
         """Those that the settings name, or those that every client labels and some film has."""
         in_all = [f for f in hellos[0].findings if all(f in hello.findings for hello in hellos)]
-        asked = self.settings.train.findings or tuple(
-            f for f in in_all if any(hello.positives[hello.findings.index(f)] > 0 for hello in hellos)
-        )
+        present = [f for f in in_all if any(hello.positives[hello.findings.index(f)] > 0 for hello in hellos)]
+        asked = self.settings.train.findings or tuple(present)
         if others := [f for f in asked if f not in in_all]:
             raise SettingRefused(
                 f"not every client labels {', '.join(others)}; in all are: {', '.join(in_all) or 'none'}"
+            )
+        if not asked or (absent := [f for f in asked if f not in present]):
+            raise SettingRefused(
+                f"no client has a film with {', '.join(absent) if asked else 'a finding that all of them label'}; "
+                f"with films are: {', '.join(present) or 'none'}"
             )
         if (least := min(h.largest_resolution for h in hellos)) < self.settings.train.resolution:
             raise SettingRefused(
                 f"resolution is {self.settings.train.resolution}, and a client has films of {least} pixels"
             )
+        largest = max(stage.batch_size for stage in RECIPES[self.settings.train.family].stages(self.settings.train))
+        if few := [f"{hello.name} ({hello.films})" for hello in hellos if hello.films < largest]:
+            raise SettingRefused(f"a batch has {largest} films, more than {', '.join(few)}; lower batch_size")
         return asked
 
     def _label_means(self, hellos: list[Hello]) -> tuple[float, ...]:
@@ -382,10 +406,9 @@ class _Server:
         return self.strategy if isinstance(self.strategy, DifferentialPrivacyServerSideFixedClipping) else None
 
     def _save(self) -> None:
-        critic = self.weights.get("critic", self.training.state()["critic"])
         state = {
-            "generator": self.weights["generator"], "critic": critic, "ema": self.ema,
-            "round": self.round, "position": asdict(self.position), "clients": list(self.of_all),
+            **self.weights, "ema": self.ema, "training": self.identifier, "secret": self.secret,
+            "round": self.round, "position": asdict(self.position), "clients": list(self.of_all or ()),
             "findings": list(self.findings), "films": self.films, "label_means": list(self.label_means),
             "published": self.published.to_json(), "manifest_sha256": self.manifest,
         }  # fmt: skip
@@ -414,16 +437,19 @@ class _Server:
         finish = Finish(**order, published=self.published, federation=self._federation_record())
         weights = self.weights | {"generator": self.ema}
         content = messages.with_text(finish, messages.to_arrays(weights, "fp32"))
-        there = set(self.grid.get_node_ids())
-        asked = [
-            Message(content, c.node, messages.FINISH, group_id="the generator") for c in self.clients if c.node in there
-        ]
-        replies = self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS)
-        for reply in replies:
+        self._meet(set(self.grid.get_node_ids()))
+        clients = {client.node: client.name for client in self._clients()}
+        asked = [Message(content, node, messages.FINISH, group_id="the generator") for node in clients]
+        missing = dict.fromkeys(self.of_all or (), "is not there") | dict.fromkeys(clients.values(), "is silent")
+        for reply in self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS) if asked else ():
+            name = clients[reply.metadata.src_node_id]
             try:
                 _text(reply, Trained)
+                missing.pop(name)
             except FederationFailed as error:
-                logger.warning("a client did not take the generator: it %s", error)
+                missing[name] = str(error)
+        for name, reason in missing.items():
+            logger.warning("%s has not taken the generator: it %s; the same command offers it again", name, reason)
 
     def _federation_record(self) -> FederationRecord:
         settings, privacy = self.settings, None
@@ -433,7 +459,7 @@ class _Server:
                 clipping_norm=settings.privacy.clipping_norm, releases=spent.num_releases,
             )  # fmt: skip
         return FederationRecord(
-            clients=len(self.of_all), films=self.films, rounds=self.round, share=settings.share,
+            clients=self.settings.clients, films=self.films, rounds=self.round, share=settings.share,
             aggregation=settings.aggregation, local_iterations=settings.local_iterations, privacy=privacy,
         )  # fmt: skip
 

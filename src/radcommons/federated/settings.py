@@ -1,6 +1,7 @@
 """Settings of a federated training: what the server decides, what a client allows; presets in ``configs/federate``."""
 
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +17,7 @@ Optimisers = Literal["kept", "reset"]
 Aggregation = Literal["mean", "median", "trimmed mean", "krum"]
 Transfer = Literal["fp32", "bf16"]
 Division = Literal["equal", "by size", "by finding"]
+ClientName = Annotated[str, Field(pattern=r"^[\w .-]{1,60}$")]  # of letters, digits, blanks and . - _
 
 
 def _training(values: Any) -> Any:
@@ -57,7 +59,10 @@ class FederatedSettings(Settings):
     trimmed_share: float = Field(0.2, gt=0, lt=0.5, description="trimmed mean: share that is left out at either end")
     malicious_clients: int = Field(1, ge=0, description="krum: number of clients that may send anything")
     largest_update: float | None = Field(
-        10.0, gt=1, description="a client's change is refused if it is so many times as long as the median client's"
+        10.0,
+        gt=1,
+        description="a client's change is refused if it is so many times as long as the median client's; without "
+        "effect where 'privacy' clips it",
     )
     round_seconds: float = Field(3600, gt=0, description="time that clients have for a round")
     transfer: Transfer = Field("fp32", description="number format of the weights on their way")
@@ -69,10 +74,15 @@ class FederatedSettings(Settings):
             raise ValueError(
                 f"'minimum_clients' is {self.minimum_clients}, and {self.clients_a_round} clients take part in a round"
             )
-        if self.aggregation == "krum" and self.clients_a_round < 2 * self.malicious_clients + 3:
+        if self.aggregation == "trimmed mean" and int(self.trimmed_share * self.clients_a_round) < 1:
             raise ValueError(
-                f"krum with {self.malicious_clients} malicious clients needs {2 * self.malicious_clients + 3} or more "
-                f"in a round, and there are {self.clients_a_round}"
+                f"'trimmed_share' {self.trimmed_share:g} of {self.clients_a_round} clients in a round is none: nothing "
+                "would be left out"
+            )
+        if self.fewest_clients > self.clients_a_round:
+            raise ValueError(
+                f'aggregation = "{self.aggregation}" needs {self.fewest_clients} or more clients in a round, and there '
+                f"are {self.clients_a_round}"
             )
         if self.privacy is not None and self.aggregation != "mean":
             raise ValueError("'privacy' needs aggregation = \"mean\": the bound is proved for it alone")
@@ -82,6 +92,19 @@ class FederatedSettings(Settings):
     def clients_a_round(self) -> int:
         """Number of clients in a round."""
         return max(1, round(self.clients_share * self.clients))
+
+    @property
+    def fewest_clients(self) -> int:
+        """Number of clients whose weights a round needs, also for what its aggregation or its privacy promises."""
+        if self.privacy is not None:
+            return self.clients_a_round
+        bears_one = {
+            "mean": 1,
+            "median": 3,
+            "trimmed mean": next(number for number in count(1) if int(self.trimmed_share * number)),
+            "krum": 2 * self.malicious_clients + 3,
+        }
+        return max(self.minimum_clients, bears_one[self.aggregation])
 
 
 class SimulationSettings(FederatedSettings):
@@ -109,28 +132,34 @@ class SimulationSettings(FederatedSettings):
 class ClientLimits(Settings):
     """What a client allows a server to ask for; a TOML file of the hospital. The defaults allow everything."""
 
-    name: str | None = Field(
-        None, min_length=1, max_length=60, description="what the server calls this client; off = a number from its key"
-    )
+    name: ClientName | None = Field(None, description="what the server calls this client; off = a number from its key")
     largest_iterations: int | None = Field(None, ge=1, description="most generator steps in a round")
+    largest_images: int | None = Field(None, ge=1, description="most films shown in a round, repeats included")
     largest_resolution: int | None = Field(None, ge=4, description="largest side of the images, pixels")
     most_rounds: int | None = Field(
-        None, ge=1, description="number of rounds after which this client takes no more part"
+        None, ge=1, description="most rounds that this client trains, of all trainings; a repeated round counts again"
     )
     findings: Names | None = Field(None, description="findings that may be learned; off = all")
     share: Literal["both", "generator"] = Field(
         "both", description="generator = this client's critic stays here: a training that shares it is refused"
     )
 
-    def refuse(self, asked: FederatedSettings, findings: tuple[str, ...], round_number: int) -> None:
-        """Raise SettingRefused if a server asks for more than is allowed; the message names no path."""
+    def refuse(self, asked: FederatedSettings, findings: tuple[str, ...], *, rounds: int = 0, images: int = 0) -> None:
+        """Raise SettingRefused if a server asks for more than is allowed; the message names no path.
+
+        Args:
+            rounds: that this client would have trained.
+            images: films that it would show in the round.
+        """
         too_much = []
         if self.largest_iterations is not None and asked.local_iterations > self.largest_iterations:
             too_much.append(f"local_iterations {asked.local_iterations}, at most {self.largest_iterations}")
         if self.largest_resolution is not None and asked.train.resolution > self.largest_resolution:
             too_much.append(f"resolution {asked.train.resolution}, at most {self.largest_resolution}")
-        if self.most_rounds is not None and round_number > self.most_rounds:
-            too_much.append(f"round {round_number}, at most {self.most_rounds}")
+        if self.largest_images is not None and images > self.largest_images:
+            too_much.append(f"{images} films in a round, at most {self.largest_images}")
+        if self.most_rounds is not None and rounds > self.most_rounds:
+            too_much.append(f"{rounds} rounds, at most {self.most_rounds}")
         if self.findings is not None and (others := [f for f in findings if f not in self.findings]):
             too_much.append(f"findings {', '.join(others)}, only {', '.join(self.findings)}")
         if self.share == "generator" and asked.share == "both":

@@ -1,6 +1,7 @@
 """What a client does in a round: some steps of the usual training on its own films; no Flower here."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,12 +32,14 @@ class Order(Asked):
     """What a server asks of its clients in a round.
 
     Attributes:
+        training: identifier; what a client kept from another training is not used.
         numbers: number of each client, by the identifier of its node; its random numbers follow from it.
         position: where the training is; images of all clients count.
         films, label_means: of all clients together.
         sites: number of clients that take part in the round.
     """
 
+    training: str = ""
     findings: tuple[str, ...]
     films: int
     label_means: tuple[float, ...]
@@ -88,7 +91,12 @@ def seed_of(settings: FederatedSettings, number: int) -> int:
 
 
 def local_round(
-    order: Order, weights: Weights, kept: Kept | None, source: Source, compute: Compute
+    order: Order,
+    weights: Weights,
+    kept: Kept | None,
+    source: Source,
+    compute: Compute,
+    allow: Callable[[int], None] = lambda films: None,
 ) -> tuple[Weights, Kept, int, dict[str, float]]:
     """Train on a client's films from the weights of all, and give back what they became.
 
@@ -96,6 +104,7 @@ def local_round(
         weights: not changed.
         kept: what this client kept from its last round; None in its first.
         source: this client's films; its seed as `seed_of`.
+        allow: called with the number of films that will be shown; raises SettingRefused if they are too many.
     Returns:
         The weights, what to keep, the number of films shown, and the mean of each number of the steps.
     Raises:
@@ -117,12 +126,13 @@ def local_round(
     position = replace(order.position, last_step_at=kept.last_step_at) if kept else order.position
     state = TrainingState(settings.train.family, training, position)
     steps = list(round_steps(settings, training, order.position, order.sites, before))
+    films = sum(batch for _, _, batch, _ in steps)
+    allow(films)
     stream = source.batches.stream(iter(steps))
     numbers = means_of(advance(state, stream, len(steps), sites=order.sites))
     if not all(map(math.isfinite, numbers.values())):
         raise TrainingDiverged("the losses of this round are not finite")
     after = training.state()
-    films = sum(batch for _, _, batch, _ in steps)
     keeps = Kept(
         round=order.round,
         films=before + films,

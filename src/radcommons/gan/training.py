@@ -110,6 +110,7 @@ def open_source(
     Raises:
         SettingRefused, TooFewImages.
     """
+    alone = findings is None
     findings = chosen_findings(store, settings) if findings is None else findings
     plan = RECIPES[settings.family].stages(settings)
     if plan[-1].resolution > store.resolutions[-1]:
@@ -135,7 +136,7 @@ def open_source(
         distributed=distributed,
     )
     source = Source(store, batches, findings_record(store, rows, findings), patients_record(store, rows))
-    if distributed.is_main and source.findings.withheld_images > len(rows) / 2:
+    if alone and distributed.is_main and source.findings.withheld_images > len(rows) / 2:
         logger.warning(
             "%s: the label combinations of %d of %d training images are too rare to leave the hospital (fewer than %d "
             "patients); 'generate' will draw labels from the rest, so prefer --balanced or --label",

@@ -18,6 +18,7 @@ from radcommons.packages.contents import (
     CARD,
     CONFIG,
     EXPLANATION,
+    FEDERATION,
     FINDINGS,
     LARGEST,
     PATIENTS,
@@ -33,6 +34,7 @@ from radcommons.packages.signatures import fingerprint, verify
 from radcommons.records import (
     AuditReport,
     Explanation,
+    FederationRecord,
     FindingsRecord,
     GateLine,
     GateStep,
@@ -50,6 +52,7 @@ RECORDS: dict[str, type[Record]] = {
     PATIENTS: PatientsRecord,
     EXPLANATION: Explanation,
     STUDY: PublishedStudy,
+    FEDERATION: FederationRecord,
 }
 MOST_SAID = 500  # characters of what a library says
 ROUNDED = 1e-3  # of a figure on the card, which has four digits after the point

@@ -103,6 +103,16 @@ def load_patients(reference: Path) -> PatientsRecord | None:
     return _read_patients(_folder(reference))
 
 
+def load_federation(reference: Path) -> FederationRecord | None:
+    """How several sites trained the generator of a run or a package together; None if one site did.
+
+    Raises:
+        PathMissing, GeneratorRefused: the message says what is wrong and what to do.
+    """
+    path = _folder(reference) / FEDERATION_FILE
+    return _read_record(path, FederationRecord) if path.exists() else None
+
+
 def _read_patients(folder: Path) -> PatientsRecord | None:
     path = folder / PATIENTS_FILE
     return _read_record(path, PatientsRecord) if path.exists() else None

@@ -13,6 +13,7 @@ from radcommons.errors import PackageRefused, PathMissing
 from radcommons.records import (
     AuditReport,
     Explanation,
+    FederationRecord,
     FindingsRecord,
     GeneratorRecord,
     PatientsRecord,
@@ -30,6 +31,7 @@ CONFIG, FINDINGS, PATIENTS, AUDIT, EXPLANATION, STUDY = (
     "explain.json",
     "study.json",
 )
+FEDERATION = "federation.json"
 WEIGHTS = "generator.safetensors"
 MIB = 2**20
 LARGEST = {  # bytes
@@ -42,6 +44,7 @@ LARGEST = {  # bytes
     AUDIT: 16 * MIB,
     EXPLANATION: 16 * MIB,
     STUDY: MIB,
+    FEDERATION: MIB,
     WEIGHTS: 4096 * MIB,
 }
 NEEDED = (CARD, LICENSE, SIGNATURE, CONFIG, FINDINGS, AUDIT, WEIGHTS)
@@ -68,6 +71,7 @@ class Package:
     patients: PatientsRecord | None
     explanation: Explanation | None
     study: PublishedStudy | None
+    federation: FederationRecord | None
     pictures: tuple[str, ...]
 
 
@@ -109,6 +113,7 @@ def open_package(folder: Path) -> Package:
         patients=_read(folder, PATIENTS, PatientsRecord) if (folder / PATIENTS).exists() else None,
         explanation=explanation,
         study=study,
+        federation=_read(folder, FEDERATION, FederationRecord) if (folder / FEDERATION).exists() else None,
         pictures=pictures,
     )
 

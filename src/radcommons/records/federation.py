@@ -1,8 +1,13 @@
 """The record of how a generator was trained by several hospitals together."""
 
-from typing import Literal
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt, model_validator
 
 from radcommons.records.record import Record, RecordPart
+
+COMBINED = {"mean": "their mean", "median": "their median", "trimmed mean": "a trimmed mean", "krum": "Krum"}
 
 
 class ClientPrivacy(RecordPart):
@@ -15,11 +20,11 @@ class ClientPrivacy(RecordPart):
         releases: number of rounds.
     """
 
-    epsilon: float
-    delta: float
-    noise_multiplier: float
-    clipping_norm: float
-    releases: int
+    epsilon: Annotated[FiniteFloat, Field(ge=0)]
+    delta: Annotated[float, Field(gt=0, lt=1)]
+    noise_multiplier: Annotated[FiniteFloat, Field(gt=0)]
+    clipping_norm: Annotated[FiniteFloat, Field(gt=0)]
+    releases: NonNegativeInt
 
 
 class FederationRecord(Record):
@@ -35,10 +40,40 @@ class FederationRecord(Record):
         privacy: differential privacy of clients; None if there was none.
     """
 
-    clients: int
-    films: int
-    rounds: int
+    clients: PositiveInt
+    films: NonNegativeInt
+    rounds: NonNegativeInt
     share: Literal["both", "generator"]
     aggregation: Literal["mean", "median", "trimmed mean", "krum"]
-    local_iterations: int
+    local_iterations: PositiveInt
     privacy: ClientPrivacy | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.privacy is not None and (self.aggregation != "mean" or self.privacy.releases < self.rounds):
+            raise ValueError("the bound does not hold for these rounds")
+        return self
+
+    @property
+    def statement(self) -> str:
+        """How it was trained, a sentence."""
+        networks = "generator and critic travelled" if self.share == "both" else "only the generator travelled"
+        return (
+            f"Trained by {_number(self.clients, 'client')} together in {_number(self.rounds, 'round')} of "
+            f"{_number(self.local_iterations, 'generator step')} each; {networks}; the weights were combined by "
+            f"{COMBINED[self.aggregation]}."
+        )
+
+    @property
+    def privacy_statement(self) -> str:
+        """The bound with both of its numbers, epsilon rounded up; or that there is none."""
+        if self.privacy is None:
+            return "no differential privacy"
+        epsilon, delta = self.privacy.epsilon, self.privacy.delta
+        digits = 2 - math.floor(math.log10(epsilon)) if epsilon > 0 else 0
+        rounded = math.ceil(epsilon * 10**digits * (1 - 1e-12)) / 10**digits
+        return f"differential privacy of clients: epsilon {rounded:.3g}, delta {delta:g}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -121,7 +121,7 @@ def open_subject(reference: Path, store: Store, *, precision: str = "fp32", trac
 def load_critic(run: Path, generator: Generator) -> tuple[nn.Module, str] | None:
     """The critic of a run and the digest of the store that it was trained on; None if the run keeps none."""
     found = checkpoint.load(run, torch.device("cpu"))
-    if found is None:
+    if found is None or "critic" not in found[0]:
         return None
     state, _ = found
     critic = generator.family.critic(generator.config)

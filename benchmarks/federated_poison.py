@@ -1,0 +1,213 @@
+"""One wrong client of ten: what the ways of averaging bear, and what the audit sees of labels that are swapped.
+
+The first table trains a generator by ten clients of one simulated hospital, clean and with one client that sends wrong
+weights, for each way of averaging, and gives the Frechet distance (FID) to held-out films beside that of the clean
+mean; median or Krum should stay within 20% of it, the plain mean should not. The wrong client turns its weights round
+(sends their negative), or turns its change round and makes it nine times as long, which is just too short for
+`largest_update` to refuse. "bf16" is a clean mean whose weights travel in bf16.
+
+The second table swaps two findings on the films of some of the ten clients, and puts the generator through the audit's
+test of labels: the AUC of a classifier, trained on the films as they are, for the labels that images were drawn for.
+
+    python benchmarks/federated_poison.py [--quick] [--out FOLDER] [--seed 0 --seed 1]
+
+With --out every generator is kept, and the same command goes on where it was stopped.
+"""
+
+import argparse
+import logging
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from flwr.app import Context, Message
+from support.measuring import print_table, save
+
+from radcommons.audit.fidelity import LabelClassifier, fidelities
+from radcommons.audit.inputs.material import BALANCED
+from radcommons.audit.settings import AuditSettings
+from radcommons.classify.settings import ClassifierSettings
+from radcommons.classify.training import train_classifier
+from radcommons.classify.training_data import Mixture, Split, of_store
+from radcommons.data.ingest import ingest_phantoms
+from radcommons.data.store import Store
+from radcommons.extractors import Extractor, extract, load_extractor
+from radcommons.federated import messages
+from radcommons.federated.client import Site
+from radcommons.federated.server import federate
+from radcommons.federated.settings import SimulationSettings
+from radcommons.federated.simulation import InTurn, answering, divided
+from radcommons.metrics.frechet import frechet_distance
+from radcommons.models.classifier_files import Classifier
+from radcommons.models.generator import Generator
+from radcommons.progress import silent
+from radcommons.settings import preset_path
+
+CLIENTS, WRONG, BATCH = 10, 0, 4
+WAYS = ("mean", "median", "trimmed mean", "krum")
+LONGER = 9.0  # below the 10 of `largest_update`
+SWAPPED = (0, 1, 3, 5)  # clients whose labels are swapped
+
+
+class Swapped(Store):
+    """A store whose films have the labels of two findings in each other's place."""
+
+    columns: tuple[int, int]
+
+    def labels(self, rows: np.ndarray | None = None) -> np.ndarray:
+        labels = super().labels(rows).copy()
+        first, second = type(self).columns
+        labels[:, [first, second]] = labels[:, [second, first]]
+        return labels
+
+
+def settings_of(store: Store, images: int, seed: int, **changes: Any) -> SimulationSettings:
+    """The demo's networks, in ten clients; small batches, for all clients together show ten at a time."""
+    train = {
+        "preset": "demo-32", "total_images": images, "seed": seed, "samples_every": 10**9,
+        "batch_size": dict.fromkeys((4, 8, 16, 32), BATCH),
+    }  # fmt: skip
+    values = {"stores": [str(store.path)], "clients": CLIENTS, "local_iterations": 10, "train": train}
+    return SimulationSettings.parse(values | changes, source="benchmark")
+
+
+def trained(settings: SimulationSettings, store: Store, out: Path, *, attack: str = "none", swapped: int = 0) -> Path:
+    """The run of a federation whose client `WRONG` attacks, or in which the first `swapped` clients swap labels."""
+    parts = divided(settings, store)
+    films = [Swapped.open(store.path) if number < swapped else store for number in range(CLIENTS)]
+    sites = [Site(f"client-{n:02d}", films[n], out / f"client-{n}", parts[n]) for n in range(CLIENTS)]
+
+    def answer(message: Message, context: Context) -> Message:
+        number = int(context.node_config["partition-id"])
+        reply = sites[number].answer(message)
+        if message.metadata.message_type == messages.TRAIN and number == WRONG and attack != "none":
+            given = messages.to_numpy(message.content.array_records[messages.ARRAYS])
+            own = messages.to_numpy(reply.content.array_records[messages.ARRAYS])
+            wrong = {
+                name: -own[name]
+                if attack == "weights"
+                else given[name] - np.float32(LONGER) * (own[name] - given[name])
+                for name in own
+            }
+            reply.content[messages.ARRAYS] = messages.record_of(wrong)
+        return reply
+
+    federate(InTurn(answering(answer), CLIENTS), settings, out / "server")
+    return out / "server"
+
+
+def distance(run: Path, store: Store, extractor: Extractor) -> float:
+    """FID of as many images as there are held-out films, to these."""
+    generator = Generator.load(run)
+    rows = np.sort(np.concatenate([store.rows("val"), store.rows("test")]))
+    films = np.asarray(store.images(generator.resolution)[rows])
+    images = generator.generate(len(films), seed=1).images
+    return frechet_distance(*(extract(extractor, each).values for each in (films, images)))
+
+
+def poison(store: Store, images: int, seeds: list[int], out: Path) -> list[dict[str, object]]:
+    """A row for each way of averaging and attack; FID over that of the clean mean, mean over the seeds."""
+    extractor = load_extractor("efficientnet-lite0")
+    arms: list[tuple[str, str, dict[str, Any]]] = [(way, "none", {"aggregation": way}) for way in WAYS]
+    arms += [(way, "change", {"aggregation": way}) for way in WAYS]
+    arms += [(way, "weights", {"aggregation": way, "largest_update": "off"}) for way in WAYS]
+    arms += [("mean", "weights", {"aggregation": "mean"}), ("mean, bf16", "none", {"transfer": "bf16"})]
+    rows: list[dict[str, object]] = []
+    clean = [1.0] * len(seeds)
+    for place, (way, attack, changes) in enumerate(arms):
+        found = []
+        for seed in seeds:
+            run = trained(settings_of(store, images, seed, **changes), store, out / f"{place}-{seed}", attack=attack)
+            found.append(distance(run, store, extractor))
+        clean = found if not rows else clean
+        rows.append(
+            {
+                "averaging": way,
+                "wrong client turns": attack,
+                "largest_update": changes.get("largest_update", 10),
+                "FID": float(np.mean(found)),
+                "over the clean mean": float(np.mean(np.divide(found, clean))),
+            }
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def swaps(store: Store, images: int, seed: int, out: Path, quick: bool) -> list[dict[str, object]]:
+    """AUC of the audit's test of labels for the two findings, by number of clients that swap them."""
+    positives = np.nansum(store.labels(store.rows("train")), axis=0)
+    first, second = sorted(int(n) for n in np.argsort(-positives)[:2])
+    Swapped.columns = (first, second)
+    names = [store.findings[first], store.findings[second]]
+    judge = _classifier(store, out / "classifier", quick)
+    rows = []
+    for count in SWAPPED:
+        settings = settings_of(store, images, seed)
+        run = trained(settings, store, out / f"swapped-{count}-{seed}", swapped=count)
+        found = {one.finding: one for one in fidelities(_material(store, run, quick), judge)}  # type: ignore[arg-type]
+        row: dict[str, object] = {"clients that swap": f"{count} of {CLIENTS}"}
+        for name in names:
+            row[f"{name}, films"] = found[name].auc_real.text(".2f") if name in found else "-"
+            row[f"{name}, images"] = found[name].auc_synthetic.text(".2f") if name in found else "-"
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def _classifier(store: Store, run: Path, quick: bool) -> LabelClassifier:
+    sizes = {"side": 32, "epochs": 4 if quick else 16, "epoch_images": 500 if quick else 4000}
+    settings = ClassifierSettings.load(preset_path("classify", "small-64")).model_copy(update=sizes)
+    parts = [of_store(store, part, side=settings.side) for part in ("train", "val")]  # type: ignore[arg-type]
+    findings = tuple(store.findings)
+    learned, stopping = (Mixture([part.about(findings)], findings, side=settings.side) for part in parts)
+    train_classifier(Split(learned, stopping), settings, run, track=silent)
+    return LabelClassifier(Classifier.load(run), "trained on the films as they are")
+
+
+def _material(store: Store, run: Path, quick: bool) -> SimpleNamespace:
+    """What the audit's test of labels looks at."""
+    generator = Generator.load(run)
+    columns = [store.findings.index(finding) for finding in generator.findings]
+    rows = {part: store.rows(part) for part in ("train", "test")}
+    drawn = generator.generate(max(400, len(rows["test"])), balanced=True, seed=2)
+    patients = store.manifest["patient"].to_numpy()
+    films = {
+        part: SimpleNamespace(labels=store.labels(rows[part])[:, columns], patients=patients[rows[part]])
+        for part in rows
+    }
+    settings = AuditSettings().model_copy(update={"fewest": 3} if quick else {})
+    films[BALANCED] = SimpleNamespace(labels=drawn.labels, patients=np.arange(len(drawn.labels)))
+    return SimpleNamespace(
+        subject=SimpleNamespace(generator=generator, findings=generator.findings), settings=settings, rows=rows,
+        images=store.images(generator.resolution), synthetic={BALANCED: drawn}, films=films, track=silent,
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="shows in minutes that it works; the numbers mean nothing")
+    parser.add_argument("--out", type=Path, help="folder for the generators")
+    parser.add_argument("--seed", type=int, action="append", help="of a training; several are averaged")
+    parser.add_argument("--images", type=int, default=56_000, help="films shown in each training")
+    arguments = parser.parse_args()
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    images, seeds = (800 if arguments.quick else arguments.images), arguments.seed or [0]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.out or Path(temporary)
+        if not (folder / "store" / "store.json").exists():
+            patients = 300 if arguments.quick else 800
+            ingest_phantoms(folder / "store", patients=patients, site="A", resolution=32, seed=3)
+        store = Store.open(folder / "store")
+        rows = poison(store, images, seeds, folder)
+        labels = swaps(store, images, seeds[0], folder, arguments.quick)
+    print_table("Labels of two findings swapped: AUC of a classifier on real films and on images", labels)
+    if arguments.quick:
+        print_table("One wrong client of ten", rows)
+    else:
+        save("federated_poison", __doc__.partition("\n")[0], rows, "flwr", swapped=labels, images=images, seeds=seeds)
+
+
+if __name__ == "__main__":
+    main()
