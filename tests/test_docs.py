@@ -23,6 +23,7 @@ from radcommons.classify.settings import ClassifierSettings
 from radcommons.cli import app, run
 from radcommons.data.sources.labels import Uncertain
 from radcommons.errors import RadCommonsError
+from radcommons.experiments.federated.settings import FederatedExperimentSettings
 from radcommons.experiments.settings import EnrichSettings, MergeSettings, TransferSettings
 from radcommons.federated.settings import SimulationSettings
 from radcommons.findings import canonical
@@ -54,6 +55,7 @@ SETTINGS_OF: dict[str, type[Settings]] = {  # folder of configs/ to the class th
     "pool": PoolSettings,
     "study": StudySettings,
     "federate": SimulationSettings,
+    "federated": FederatedExperimentSettings,
 }
 PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"} | {
     "classify": "classify.md",
@@ -64,12 +66,14 @@ PAGE_OF = {"train": "train.md", "audit": "audit.md", "audit-policy": "audit.md"}
     "pool": "pool.md",
     "study": "study.md",
     "federate": "federation.md",
+    "federated": "experiment.md",
 }
 NEEDED = {  # what a preset leaves to the user
     "enrich": {"store": "stores/a", "generators": ["runs/b"]},
     "merge": {"store": "stores/a", "generator_a": "runs/a", "generator_b": "runs/b"},
     "transfer": {"store": "stores/a", "generator": "runs/a"},
     "federate": {"stores": ["stores/a"]},
+    "federated": {"stores": ["stores/a"]},
 }
 
 CLOSED_CHOICES = {

@@ -30,6 +30,7 @@ ALSO_COVERS = {
     "explain/test_correlate.py": "explain/matrix_drawing explain/scores",
     "explain/test_difference.py": "explain/latents",
     "explain/test_flow.py": "explain/finding_sets explain/summary",
+    "experiments/federated/test_flow.py": "experiments/federated/report",
     "extractors/test_extractor.py": "extractors/catalogue models/image_blocks",
     "extractors/test_inception.py": "models/folding",
     "federated/test_server_app.py": "federated/client_app",
@@ -43,6 +44,7 @@ ALSO_COVERS = {
     "models/cpu/test_convolution.py": "models/cpu/compiled models/cpu/winograd models/cpu/winograd_kernels",
     "policy/test_judge.py": "policy/privacy policy/quality policy/settings",
     "records/test_record.py": "records/audit records/classifier records/estimate records/evaluation records/experiment "
+    "records/federated_experiment "
     "records/explain records/gate records/generator records/patients records/reference records/robustness "
     "records/screen records/store",
     "study/test_making.py": "study/letters",

@@ -104,6 +104,51 @@ def test_bad_input_is_one_line_and_status_2(
     assert message in refusal(capsys)
 
 
+FEDERATED = """
+stores = ["{site}"]
+clients = 3
+local_iterations = 1
+arms = ["centralised", "federated"]
+repeats = 1
+points = 1
+images = 12
+critic_images = 32
+[train]
+family = "rgan"
+total_images = 24
+resolution = 16
+latent_size = 5
+channels = {{ 4 = 6, 8 = 5, 16 = 4 }}
+batch_size = 8
+"""
+
+
+def test_federated_prints_one_json_object_and_leaves_a_page(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "federated.toml").write_text(FEDERATED.format(site=folder / "site"), encoding="utf-8")
+    arguments = ["experiment", "federated", str(tmp_path / "federated.toml"), "--out", str(tmp_path / "out")]
+    assert run([*arguments, "--set", "share=generator"]) == 2
+    assert "'share' is decided by the arm; leave it out" in refusal(capsys)
+    assert run([*arguments, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [arm["name"] for arm in said["arms"]] == ["centralised", "federated"]
+    assert said == json.loads((tmp_path / "out" / "result.json").read_text())
+    assert run(arguments) == 0, "again, from what is there"
+    text = capsys.readouterr().out
+    assert text.startswith(said["sentence"]) and "report.html" in text
+
+
+def test_a_stopped_experiment_says_how_to_go_on(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "federated.toml").write_text(FEDERATED.format(site=folder / "site"), encoding="utf-8")
+    monkeypatch.setattr("radcommons.cli.experiment.stop_after_step", lambda: lambda: True)
+    arguments = ["experiment", "federated", str(tmp_path / "federated.toml"), "--out", str(tmp_path / "out")]
+    assert run([*arguments, "--set", "points=2"]) == 130
+    assert refusal(capsys) == "radcommons: stopped; run the same command again to continue"
+
+
 def test_merge_reads_its_own_settings(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["experiment", "merge", str(folder / "enrich.toml"), "--out", str(tmp_path / "out")]) == 2
     said = refusal(capsys)

@@ -30,6 +30,7 @@ COMMANDS = {
     "experiment enrich": ["experiment", "enrich", "ENRICH.toml"],
     "experiment merge": ["experiment", "merge", "MERGE.toml"],
     "experiment transfer": ["experiment", "transfer", "TRANSFER.toml"],
+    "experiment federated": ["experiment", "federated", "FEDERATED.toml"],
     "demo": ["demo"],
 }
 SHARED = {"generate", "explain morph", "explain map", "explain correlate"}
@@ -60,6 +61,8 @@ side = 32
 MERGE = 'store = "SITE"\ngenerator_a = "RUN"\ngenerator_b = "OTHER"\nimages = 16\nfindings = ["Nodule"]\n'
 TRANSFER = 'store = "SITE"\ngenerator = "RUN"\nimages = 16\nfindings = ["Nodule"]\n'
 
+FEDERATED = 'stores = ["SITE"]\nclients = 3\n[train]\npreset = "demo-32"\n'
+
 
 @pytest.fixture(scope="module")
 def given(
@@ -71,7 +74,10 @@ def given(
     ingest_phantoms(at / "SITE", patients=120, site="A", resolution=32, seed=11)
     film_table(at / "FILMS")
     tiny(total_images=64).save(at / "GAN.toml")
-    for name, text in (("ENRICH.toml", ENRICH), ("MERGE.toml", MERGE), ("TRANSFER.toml", TRANSFER)):
+    settings = {
+        "ENRICH.toml": ENRICH, "MERGE.toml": MERGE, "TRANSFER.toml": TRANSFER, "FEDERATED.toml": FEDERATED
+    }  # fmt: skip
+    for name, text in settings.items():
         (at / name).write_text(
             text.replace("SITE", names["SITE"]).replace("RUN", names["RUN"]).replace("OTHER", names["OTHER"]),
             encoding="utf-8",

@@ -7,6 +7,7 @@ import pytest
 
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
+from radcommons.experiments.federated.settings import FederatedExperimentSettings
 from radcommons.experiments.settings import EnrichSettings, MergeSettings
 from radcommons.gan import training
 from radcommons.gan.settings import TrainSettings
@@ -23,6 +24,13 @@ SIZES = {
     "synthetic_images": 16,
     "synthetic_positives": 5,
 }
+TINY_RGAN = {
+    "family": "rgan", "total_images": 96, "resolution": 16, "latent_size": 5, "channels": {4: 6, 8: 5, 16: 4},
+    "noise": [16], "batch_size": 8, "checkpoint_every": 48, "samples_every": 96, "log_every": 16,
+}  # fmt: skip
+QUICK_FEDERATION = {
+    "clients": 3, "local_iterations": 1, "concentration": 2.0, "points": 2, "images": 12, "critic_images": 32,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -98,5 +106,16 @@ def comparison() -> Callable[..., Comparison]:
             detectable=0.05,
             verdict=verdict(low, high, p),
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def federated_settings(hospital: Store) -> Callable[..., FederatedExperimentSettings]:
+    """Settings of the experiment of Fig. 4 that takes some seconds; `train` changes those of the training."""
+
+    def make(*, train: dict[str, object] | None = None, **changes: object) -> FederatedExperimentSettings:
+        values = {"stores": [hospital.path], "train": TINY_RGAN | (train or {}), **QUICK_FEDERATION, **changes}
+        return FederatedExperimentSettings.parse(values, source="test")
 
     return make

@@ -6,7 +6,8 @@ from pathlib import Path
 import typer
 
 from radcommons.cli.option_groups import with_option_groups
-from radcommons.cli.output import AsJson, TrainingsAtATime, bar, show
+from radcommons.cli.output import AsJson, Set, TrainingsAtATime, bar, show
+from radcommons.cli.stopping import stop_after_step
 from radcommons.records import ExperimentResult
 
 app = typer.Typer(
@@ -38,6 +39,12 @@ radcommons experiment merge merge.toml --out results/merge --workers 2
 
 TRANSFER_EPILOG = """
 radcommons experiment transfer transfer.toml --out results/transfer --set repeats=3
+"""
+
+FEDERATED_EPILOG = """
+radcommons experiment federated federated.toml --out results/federated
+
+radcommons experiment federated federated.toml --out results/federated --set repeats=5
 """
 
 
@@ -75,6 +82,31 @@ def transfer(options: Options) -> None:
 
     settings = read_settings(TransferSettings, "transfer", options.config, options.set_)
     _show(carry_out(settings, options.out, workers=options.workers or default_workers(), track=bar), options)
+
+
+@app.command("federated", epilog=FEDERATED_EPILOG)
+def federated(
+    config: Path = typer.Argument(
+        metavar="CONFIG.toml", help="Stores, arms and settings; 'preset = \"small\"' starts from shipped ones."
+    ),
+    out: Path = typer.Option(..., "--out", help="Folder of the results; continues an unfinished experiment there."),
+    set_: list[str] = Set,
+    as_json: bool = AsJson,
+) -> None:
+    """Fig. 4: is a generator that clients train together as good as one of all films in one place?"""
+    from radcommons.federated import needs_flower
+
+    needs_flower()
+    from radcommons.experiments.federated.flow import compare_federated
+    from radcommons.experiments.federated.report import as_text
+    from radcommons.experiments.federated.settings import FederatedExperimentSettings
+    from radcommons.settings import read_settings
+
+    settings = read_settings(FederatedExperimentSettings, "federated", config, set_)
+    result = compare_federated(settings, out, track=bar, should_stop=stop_after_step())
+    if result is None:
+        raise KeyboardInterrupt
+    show(result.model_dump(mode="json"), as_text(result, out), as_json)
 
 
 def _show(result: ExperimentResult, options: Options) -> None:

@@ -1,7 +1,7 @@
 """A federation on one machine: Flower's messages without its network, or its simulation on Ray."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -90,6 +90,7 @@ def simulate(
     settings: SimulationSettings,
     out: Path,
     *,
+    parts: Sequence[np.ndarray] | None = None,
     engine: Engine = "in-turn",
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
@@ -98,11 +99,14 @@ def simulate(
 
     Args:
         out: folder of the run; what clients keep lies in ``clients/``.
+        parts: rows of one store's films for each client; by default as the settings divide it.
         engine: "in-turn": this process alone; "ray": Flower's simulation, with several clients at once.
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
     stores = [Store.open(path) for path in settings.stores]
-    rows = divided(settings, stores[0]) if len(stores) == 1 else [None] * len(stores)
+    rows: Sequence[np.ndarray | None] = [None] * len(stores)
+    if len(stores) == 1:
+        rows = divided(settings, stores[0]) if parts is None else parts
     names = [f"client-{number + 1:02d}" for number in range(settings.clients)]
     places = [(settings.stores[0 if len(stores) == 1 else n].resolve(), rows[n]) for n in range(settings.clients)]
     app = client_app_of(

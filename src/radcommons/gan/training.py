@@ -70,6 +70,7 @@ def train(
     settings: TrainSettings,
     run: Path,
     *,
+    rows: np.ndarray | None = None,
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
@@ -79,6 +80,7 @@ def train(
         store: the site's store; only its training part is used.
         settings: must equal those that the run was begun with.
         run: the run's folder.
+        rows: of the films to learn from, the same at every call; by default the training part.
         should_stop: called after every step; True saves a checkpoint and returns.
     Raises:
         PathInUse, SettingRefused, TooFewImages: before anything is changed.
@@ -86,7 +88,7 @@ def train(
         CheckpointDamaged, DiskFull.
     """
     with Distributed.init() as distributed, distributed.alone_in(run):
-        source = open_source(store, settings, distributed)
+        source = open_source(store, settings, distributed, rows=rows)
         if distributed.is_main:
             claim_folder(run, settings, free_settings)
         return _train(source, settings, run, distributed, track, should_stop)

@@ -58,11 +58,19 @@ def save_generator(
 
 def is_saved(folder: Path, *, images_seen: int, patients: PatientsRecord) -> bool:
     """Whether a folder holds the generator after `images_seen` images, with this list of patients."""
+    saved = generator_record(folder)
     try:
-        saved = _read_record(folder / "config.json", GeneratorRecord)
-        return saved.images_seen == images_seen and _read_patients(folder) == patients
+        return saved is not None and saved.images_seen == images_seen and _read_patients(folder) == patients
     except GeneratorRefused:
         return False
+
+
+def generator_record(folder: Path) -> GeneratorRecord | None:
+    """The record of the generator in a folder; None if there is none, or none that can be read."""
+    try:
+        return _read_record(folder / "config.json", GeneratorRecord)
+    except GeneratorRefused:
+        return None
 
 
 def load_generator(

@@ -24,6 +24,14 @@ from radcommons.records.estimate import Estimate
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
 from radcommons.records.explain import Correlation, Explanation, InterpolationResult, MapResult, RegionScore
+from radcommons.records.federated_experiment import (
+    ArmPoint,
+    FederatedArm,
+    FederatedExperimentResult,
+    FidComparison,
+    FidVerdict,
+    Measures,
+)
 from radcommons.records.federation import ClientPrivacy, FederationRecord
 from radcommons.records.gate import (
     GateFigures,
@@ -65,6 +73,7 @@ from radcommons.records.study import (
 
 __all__ = [
     "Arm",
+    "ArmPoint",
     "AtThreshold",
     "AttackedClassifier",
     "AuditReport",
@@ -81,7 +90,11 @@ __all__ = [
     "Evaluation",
     "ExperimentResult",
     "Explanation",
+    "FederatedArm",
+    "FederatedExperimentResult",
     "FederationRecord",
+    "FidComparison",
+    "FidVerdict",
     "Fidelity",
     "FindingDistance",
     "FindingEvaluation",
@@ -103,6 +116,7 @@ __all__ = [
     "KnownDeposit",
     "MapResult",
     "MaskingCheck",
+    "Measures",
     "Outcome",
     "PatientsInTraining",
     "PatientsRecord",
