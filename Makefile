@@ -17,7 +17,7 @@ demo: install
 	$(BIN)/radcommons demo --out $(OUT)
 
 test: install
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff format --check .
