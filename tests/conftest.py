@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +52,12 @@ torch.set_num_threads(1)  # networks this small are slower on several, and the t
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
 hypothesis_settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("any speed")
+
+
+with contextlib.suppress(ImportError):  # of the accountant of differential privacy; it would close pytest's own stream
+    from absl import logging as absl_logging
+
+    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")
