@@ -79,13 +79,14 @@ def test_a_finished_training_is_not_begun_again(federated_settings: Make, hospit
 
 
 def test_the_generators_of_a_pool_share_the_images_and_are_not_alike(
-    federated_settings: Make, hospital: Store, tmp_path: Path
+    federated_settings: Make, hospital: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     runs = of("pool", federated_settings(repeats=1), hospital, tmp_path)
     assert [run.points for run in runs] == [[16, 32]] * 3
     assert all(run.go_on(lambda count: None, lambda: False) for run in runs)
     generators = [Generator.load(run.generators()[-1]) for run in runs]
     assert [g.record.images_seen for g in generators] == [32, 32, 32] and len({g.digest for g in generators}) == 3
+    assert caplog.text == "", "a client's rare labels are no matter here"
 
 
 def test_one_client_has_its_own_films_and_each_repeat_another(

@@ -1,5 +1,6 @@
 """The trainings of each arm, and how a generator is kept at several points of its training."""
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -99,8 +100,9 @@ class Run:
         def report(now: int) -> None:
             nonlocal seen
             seen = now
-            advance(max(0, now - self.reported))
-            self.reported = max(now, self.reported)
+            counted_to = max(self.reported, min(now, self.points[-1]))  # the last round or step may pass the end
+            advance(counted_to - self.reported)
+            self.reported = counted_to
 
         @contextmanager
         def counted(description: str, *, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
@@ -164,7 +166,13 @@ def _own(seed: int, number: int, share: int) -> dict[str, int]:
 
 
 def _alone(store: Store, settings: Any, run: Path, **options: Any) -> None:
-    train(store, settings, run, **options)
+    warnings = logging.getLogger(train.__module__)  # of labels that a client may not publish; here they are not drawn
+    before = warnings.level
+    warnings.setLevel(logging.ERROR)
+    try:
+        train(store, settings, run, **options)
+    finally:
+        warnings.setLevel(before)
 
 
 def _together(settings: Any, parts: list[np.ndarray], run: Path, **options: Any) -> None:

@@ -102,8 +102,10 @@ def conclusion(arms: Sequence[FederatedArm], comparisons: Sequence[FidComparison
         ]
         if shown_ones:
             parts.append(f"{word.capitalize()}: {'; '.join(shown_ones)}.")
-    if open_ones := [f"{c.arm} and {c.against}" for c in comparisons if c.verdict == "undecided"]:
-        parts.append(f"No difference is shown between {'; '.join(open_ones)}: see how wide their intervals are.")
+    open_ones = [f"{c.arm} and {c.against}" for c in comparisons if c.verdict == "undecided"]
+    if open_ones:
+        which = "any two arms that were compared" if len(open_ones) == len(comparisons) else "; ".join(open_ones)
+        parts.append(f"No difference is shown between {which}: see how wide the intervals are.")
     if not comparisons:
         parts.append("With one repeat no difference can be told from luck in training.")
     at = {arm.name: arm.points[-1].fid.value for arm in arms}

@@ -128,34 +128,36 @@ def as_text(result: FederatedExperimentResult, out: Path) -> str:
 
 
 def figure(result: FederatedExperimentResult) -> "Figure":
-    """Each measure against the images shown: one line for each arm, a band for its interval."""
+    """Each measure against the images shown: one line for each arm, and its interval at every point."""
     own = any(arm.points[-1].own_critic for arm in result.arms)
     chosen = {name: of for name, of in MEASURES.items() if own or name != OWN}
     with drawing(3.6 * len(chosen), 4.0) as plotted:
         for panel, (name, of) in zip(plotted.subplots(1, len(chosen)), chosen.items(), strict=True):
-            for arm in result.arms:
-                _draw(panel, arm, of)
+            for number, arm in enumerate(result.arms):
+                _draw(panel, arm, of, number - (len(result.arms) - 1) / 2)
             baseline = {"FID": result.real.fid, "negative critic loss": result.real.critic_loss}.get(name)
             if baseline is not None:
                 panel.axhline(baseline, color="0.5", linewidth=0.9, linestyle=(0, (1, 1)), label="training films")
             values = [e.value for arm in result.arms for p in arm.points if (e := of(p)) is not None]
             room = 0.15 * (max(values) - min(values)) or 1.0
             panel.set(xlabel="images shown to all clients together", title=name, xlim=(0, None))
-            panel.set_ylim(min([*values, *([] if baseline is None else [baseline])]) - room, max(values) + 2 * room)
+            least = min([*values, *([] if baseline is None else [baseline])]) - room
+            panel.set_ylim(max(0.0, least) if name == "FID" else least, max(values) + 2 * room)
         handles, labels = plotted.axes[0].get_legend_handles_labels()
         plotted.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
         plotted.suptitle(f"{_repeats(result)}; the paper, Fig. 4: {PAPER}", fontsize=9)
         return plotted
 
 
-def _draw(panel: "Axes", arm: FederatedArm, of: Of) -> None:
+def _draw(panel: "Axes", arm: FederatedArm, of: Of, place: float) -> None:
     colour, style = STYLES[arm.name]
     known = [(point.images_seen, e) for point in arm.points if (e := of(point)) is not None]
     seen = [images for images, _ in known]
     panel.plot(seen, [e.value for _, e in known], style, color=colour, marker="o", markersize=3, label=arm.name)
     if known and known[0][1].low is not None:
-        lows, highs = ([end or 0.0 for end in ends] for ends in zip(*((e.low, e.high) for _, e in known), strict=True))
-        panel.fill_between(seen, lows, highs, color=colour, alpha=0.12, linewidth=0)
+        shift = place * seen[-1] / 100  # beside each other, so that they can be told apart
+        lows, highs = zip(*((e.low, e.high) for _, e in known), strict=True)
+        panel.vlines([x + shift for x in seen], lows, highs, color=colour, linewidth=1.3, alpha=0.55)
 
 
 def _repeats(result: FederatedExperimentResult) -> str:
