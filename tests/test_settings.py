@@ -96,3 +96,9 @@ def test_an_unknown_preset_gets_the_nearest_one() -> None:
 def test_an_empty_preset_name_is_refused_not_replaced_by_the_default() -> None:
     with pytest.raises(SettingRefused, match="preset '' is not known"):
         chosen_values("train", None, "paper-256", preset="", config=None)
+
+
+@pytest.mark.parametrize("name", ["../train/small-64", "../classify/small-64", "/small-64"])
+def test_the_name_of_a_preset_leads_out_of_no_folder(name: str) -> None:
+    with pytest.raises(SettingRefused, match="is not known"):
+        preset_path("train", name)

@@ -188,7 +188,7 @@ def preset_path(kind: str, name: str) -> Path:
     """The TOML file of a shipped preset, e.g. ``preset_path("train", "paper-256")``."""
     folder = preset_folder() / kind
     path = folder / f"{name}.toml"
-    if not path.is_file():
+    if path.parent != folder or not path.is_file():  # a name from another machine stays in the folder
         known = sorted(p.stem for p in folder.glob("*.toml"))
         raise SettingRefused(f"preset '{name}' is not known; {nearest_hint(name, known)}")
     return path

@@ -16,6 +16,7 @@ from radcommons.data.store import Store
 from radcommons.data.training_patients import patients_record
 from radcommons.errors import RadCommonsError, SettingRefused
 from radcommons.federated import messages
+from radcommons.federated.deployment.apps import FINISHED
 from radcommons.federated.messages import Hello, Trained
 from radcommons.federated.settings import ClientLimits
 from radcommons.federated.task import Asked, Kept, Order, local_round, seed_of
@@ -24,7 +25,7 @@ from radcommons.gan.findings import findings_record
 from radcommons.gan.gradients import open_compute
 from radcommons.gan.recipes import RECIPES
 from radcommons.gan.training import Source, open_source
-from radcommons.models.generator_files import FEDERATION_FILE, RUN_SUBFOLDER, save_generator
+from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator
 from radcommons.precision import resolved
 from radcommons.records import FederationRecord, FindingsRecord
 from radcommons.runs import checkpoint
@@ -149,7 +150,7 @@ class Site:
             patients=patients_record(self.store, self._rows),
             federation=order.federation,
         )
-        write_whole(self.folder / FEDERATION_FILE, order.federation.to_json())  # it says that all is there
+        write_whole(self.folder / FINISHED, order.federation.to_json())  # it says that all is there
         return messages.with_text(Trained(images=0, numbers={}, seconds=0.0))
 
     _answers: ClassVar = {
