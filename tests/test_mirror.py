@@ -56,12 +56,12 @@ ALSO_COVERS = {
     "test_second_family.py": "models/families/family",
     "classify/test_trials.py": "progress",
     "cli/test_stopping.py": "signals",
-    "explain/test_page.py": "pages",
     "audit/test_reference.py": "cli/reference",
     "hub/test_deposit.py": "hub/staging",
     "hub/test_hugging_face.py": "hub/files hub/urls",
     "hub/test_publishing.py": "hub/migrations/0003_longest_paths",
-    "hub/test_pages.py": "hub/admin hub/drawing hub/members hub/operators hub/package_texts",
+    "hub/test_pages.py": "hub/admin hub/drawing hub/members hub/operators hub/package_texts "
+    "web/templatetags/components",
     "hub/test_models.py": "hub/migrations/0002_log_is_append_only",
     "hub/test_push.py": "packages/hub_client",
     "hub/test_server.py": "cli/hub hub/accounts hub/apps hub/examination hub/migrations/0001_first hub/tasks "

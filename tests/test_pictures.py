@@ -40,3 +40,16 @@ def test_a_film_itself_is_not_changed() -> None:
     film = flat(50)
     contact_sheet([film], ["name"], side=16)
     assert (film == 50).all()
+
+
+def test_a_stamp_is_written_across_the_foot_of_every_film_and_nothing_else_changes() -> None:
+    films = flat(100, 110, side=32)
+    plain, stamped = (np.asarray(contact_sheet([films], side=64, stamp=word)) for word in ("", "SIMULATED"))
+    step, foot = 64 + GAP, 13
+    for column in range(2):
+        left = GAP + column * step
+        film = stamped[GAP : GAP + 64, left : left + 64]
+        assert (film[: 64 - foot] == plain[GAP : GAP + 64 - foot, left : left + 64]).all()
+        written = np.flatnonzero((film[64 - foot :] > 150).any(axis=0))
+        assert written.min() < 8 and written.max() > 56  # as wide as the film
+    assert (films == flat(100, 110, side=32)).all()

@@ -1,9 +1,15 @@
-"""Self-contained HTML pages: one style for light and dark, pictures embedded, nothing loaded from the network."""
+"""Self-contained HTML pages: one style for light and dark, pictures embedded, nothing loaded from the network.
+
+The style and the components (verdict, table, figure, folded detail) are also those of the pages of ``web``.
+"""
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,18 +20,57 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+STYLE = Path(__file__).parent / "style"  # folder of the style sheet
+MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, and a class of the style
+    "passed": ("✓", "good"), "met": ("✓", "good"), "learned": ("✓", "good"), "right answer": ("✓", "good"),
+    "failed": ("✗", "bad"), "not met": ("✗", "bad"), "not learned": ("✗", "bad"), "wrong answer": ("✗", "bad"),
+    "partly learned": ("◐", "warn"), "could not detect": ("?", "warn"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a page; cells are text or Markup, the first of a row names the row.
+
+    Attributes:
+        caption: says what the table holds; read aloud, and seen if `show_caption`.
+        numbers: columns that hold numbers and stand at the right.
+        faint: rows that are printed weakly, because too few patients are behind them.
+        stack: on a phone, the cells of a row stand below each other, each with its head.
+    """
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: Collection[int] = ()
+    faint: Collection[int] = ()
+    stack: bool = False
+    show_caption: bool = False
+
+
 def render_page(template: str, **content: Any) -> str:
     """Fill a template of ``radcommons/templates``; text is escaped, a missing value is an error."""
-    loader = PackageLoader("radcommons", "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.get_template(template).render(**content)
+    return _environment(escape=True).get_template(template).render(**content)
 
 
 def render_text(template: str, **content: Any) -> str:
     """Fill a template of plain text or Markdown; nothing is escaped, a missing value is an error."""
+    return _environment(escape=False).get_template(template).render(**content)
+
+
+def component(name: str, *content: Any, **options: Any) -> Markup:
+    """One component of ``components.html.j2``, for a page that is not made by `render_page`."""
+    module = _environment(escape=True).get_template("components.html.j2").module
+    return Markup(getattr(module, name)(*content, **options))
+
+
+@cache
+def _environment(*, escape: bool) -> Environment:
     loader = PackageLoader("radcommons", "templates")
-    environment = Environment(loader=loader, autoescape=False, undefined=StrictUndefined, trim_blocks=True)
-    return environment.get_template(template).render(**content)
+    environment = Environment(loader=loader, autoescape=escape, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["marked"] = lambda outcome: MARKS.get(outcome, ("–", "quiet"))
+    environment.globals["style"] = Markup((STYLE / "style.css").read_text(encoding="utf-8"))
+    return environment
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -9,13 +9,16 @@ GAP = 2  # pixels between images
 PAPER, INK = 24, 230  # grey levels of page and text
 
 
-def contact_sheet(rows: Sequence[np.ndarray], names: Sequence[str] = (), *, side: int | None = None) -> Image.Image:
+def contact_sheet(
+    rows: Sequence[np.ndarray], names: Sequence[str] = (), *, side: int | None = None, stamp: str = ""
+) -> Image.Image:
     """A sheet with one row per array.
 
     Args:
         rows: one uint8 array (n, R, R) per row; rows may differ in n.
         names: text before each row; may be empty.
         side: side of each image on the sheet, pixels; images are enlarged by repetition or averaged down.
+        stamp: a word across the foot of each image, e.g. SIMULATED, so that nobody takes it for a patient's.
     """
     side = side or rows[0].shape[-1]
     font = ImageFont.load_default(size=max(10, min(16, side // 5)))
@@ -28,12 +31,26 @@ def contact_sheet(rows: Sequence[np.ndarray], names: Sequence[str] = (), *, side
         if names:
             pen.text((4, top + side // 2), names[y], fill=INK, font=font, anchor="lm")
         for x, image in enumerate(row):
-            sheet.paste(_resized(image, side), (margin + GAP + x * (side + GAP), top))
+            picture = _resized(image, side)
+            if stamp:
+                _stamp(picture, stamp)
+            sheet.paste(picture, (margin + GAP + x * (side + GAP), top))
     return sheet
 
 
 def _resized(image: np.ndarray, side: int) -> Image.Image:
-    picture = Image.fromarray(image)
+    picture = Image.fromarray(image)  # a copy
     if picture.width == side:
         return picture
     return picture.resize((side, side), Image.Resampling.NEAREST if side > picture.width else Image.Resampling.BOX)
+
+
+def _stamp(picture: Image.Image, word: str) -> None:
+    """Write a word across the foot of an image, as large as its width allows."""
+    widest = 90 * picture.width / ImageFont.load_default(size=100).getlength(word)
+    size = min(widest, picture.width / 5)
+    foot = round(1.1 * size)
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((0, picture.height - foot, picture.width, picture.height), fill=PAPER)
+    middle = (picture.width / 2, picture.height - foot / 2)
+    pen.text(middle, word, fill=INK, font=ImageFont.load_default(size=size), anchor="mm")

@@ -353,7 +353,7 @@ def test_the_list_is_narrowed_by_the_gate_and_every_privacy_verdict_says_what_it
     )
     page.click("text=Show all")
     for card in page.locator("ul.list > li").all():
-        assert "privacy passed (copies that make up" in card.inner_text()
+        assert "privacy ✓ passed (copies that make up" in card.inner_text()
 
 
 # ---- by keyboard ----

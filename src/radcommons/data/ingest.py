@@ -47,6 +47,7 @@ from radcommons.files import write_arrays
 from radcommons.folders import alone_in
 from radcommons.progress import Track, silent
 from radcommons.records import StoreRecord
+from radcommons.records.store import PHANTOM
 from radcommons.workers import Workers, in_order
 
 BLOCK_BYTES = 8 * 2**20  # most pixels of the largest resolution in a block
@@ -165,7 +166,7 @@ def ingest_phantoms(
     resolutions = ladder(resolution)
     request = _request(
         name=f"phantom-{site}",
-        source="phantom",
+        source=PHANTOM,
         findings=phantom.FINDINGS,
         resolutions=resolutions,
         label_policy="as-given",

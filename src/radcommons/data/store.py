@@ -16,7 +16,7 @@ import polars as pl
 
 from radcommons.data.listing import Part
 from radcommons.errors import PathMissing, StoreRefused
-from radcommons.records import StoreRecord
+from radcommons.records.store import PHANTOM, StoreRecord
 
 JOURNAL_FOLDER = ".import"  # present while an import is unfinished
 
@@ -67,6 +67,11 @@ class Store:
     def name(self) -> str:
         """The site's name."""
         return self.record.name
+
+    @property
+    def simulated(self) -> bool:
+        """Whether all films are of the digital phantom, so that no patient is shown."""
+        return self.record.source == PHANTOM
 
     @property
     def findings(self) -> tuple[str, ...]:

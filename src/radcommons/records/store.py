@@ -4,6 +4,8 @@ from pydantic import Field
 
 from radcommons.records.record import Record
 
+PHANTOM = "phantom"  # source of simulated films
+
 
 class StoreRecord(Record):
     """``store.json``: the result of an import.

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from radcommons.errors import ExtraMissing, SettingRefused
 from radcommons.folders import make_folder
+from radcommons.pages import STYLE
 
 try:
     import django
@@ -166,6 +167,7 @@ def django_settings(site: Site) -> dict[str, Any]:
             "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
         },
         "STATIC_URL": "/static/",
+        "STATICFILES_DIRS": [("pages", STYLE)],
         "WHITENOISE_USE_FINDERS": True,
         "WHITENOISE_AUTOREFRESH": False,
         "USE_TZ": True,
