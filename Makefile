@@ -17,7 +17,7 @@ demo: install
 	$(BIN)/radcommons demo --out $(OUT)
 
 test: install
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: install
 	$(BIN)/ruff format --check .

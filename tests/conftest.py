@@ -446,31 +446,57 @@ def a_free_port() -> int:
 
 # ---- pages in a browser ----
 
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DESKTOP, TABLET, PHONE = ({"width": 1280, "height": 900}, {"width": 768, "height": 1024}, {"width": 390, "height": 844})
+LAID_OUT = """async () => {
+  for (let frames = 0; frames < 3; frames++) await new Promise(requestAnimationFrame);  // scripts answer too
+  const wide = document.documentElement.scrollWidth - innerWidth, start = one => one.outerHTML.slice(0, 120);
+  const faults = wide > 0 ? [`the page is ${wide} pixels wider than ${innerWidth}`] : [];
+  for (const one of document.querySelectorAll("main *")) {
+    const style = getComputedStyle(one), right = one.getBoundingClientRect().right;
+    if (!one.innerText || one.tagName === "OPTION" || one.closest(".hidden, .skip, svg, .stack thead")) continue;
+    const cut = style.overflowX === "hidden" || style.overflowX === "clip";
+    if (cut && one.scrollWidth > one.clientWidth + 1) faults.push(`clipped at ${innerWidth}: ${start(one)}`);
+    if (right > innerWidth + 1 && !one.closest(".scroll, pre")) faults.push(`off at ${innerWidth}: ${start(one)}`);
+  }
+  return faults;
+}"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser; skips with the reason where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install '.[dev]'")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=program, args=options)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")
 def faults_of_page() -> Callable[[Any], list[str]]:
-    """What axe finds in a page, and whether it is too wide: in light on a desktop and in the dark on a phone."""
+    """What axe finds in a page, and what is too wide, clipped or off the screen: on a desktop, a tablet and a phone, in
+    light and in the dark."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-
-    def too_wide(page: Any) -> list[str]:
-        more, width = page.evaluate("[document.documentElement.scrollWidth - innerWidth, innerWidth]")
-        return [f"{page.url} is {more} pixels wider than {width}"] if more > 0 else []
 
     def look(page: Any) -> list[str]:
         options = {"preload": False, "resultTypes": ["violations"]}
+        faults = []
+        for size in (TABLET, DESKTOP):
+            page.set_viewport_size(size)
+            faults += page.evaluate(LAID_OUT)
         page.emulate_media(color_scheme="light")
-        page.set_viewport_size(DESKTOP)
-        faults = too_wide(page)
         found = axe.Axe().run(page, options=options).response["violations"]
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size(PHONE)
         options["runOnly"] = ["color-contrast", "target-size", "scrollable-region-focusable"]
         found += page.evaluate("options => axe.run(document, options)", options)["violations"]
-        faults += too_wide(page)
+        faults += page.evaluate(LAID_OUT)
         return [
-            *faults,
+            *(f"{page.url} {fault}" for fault in faults),
             *(f"{page.url} {rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]),
         ]
 

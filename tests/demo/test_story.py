@@ -84,6 +84,9 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> object:
             "bootstrap_samples=100",
             "pairs=20",
             "inverted_films=16",
+            "sensitivity=false",
+            "classifier_images=64",
+            "fid_halves=10",
         )
         patch.setattr(demo, "AUDIT_SIZES", (*sizes, "inversion_steps=2", "sheet_images=2"))
         patch.setattr(planted, "OVERFITTED_STEPS", 10)

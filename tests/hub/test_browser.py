@@ -23,11 +23,6 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 from PIL import Image
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install '.[dev]'")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("no chromium here: apt-get install chromium", allow_module_level=True)
-
 NAMES = ("chest", "plain", "gone", "spare-1", "spare-2")
 COMMAND = [sys.executable, "-m", "radcommons", "hub"]
 PASSWORD = "correct horse battery"
@@ -180,13 +175,9 @@ def _answers(address: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def chromium(address: str) -> Iterator[Any]:
+def chromium(address: str, chromium: Any) -> Any:
     """The browser; after the site, because Django makes none in a thread in which Playwright runs."""
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with playwright.sync_playwright() as program:
-        running = program.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield running
-        running.close()
+    return chromium
 
 
 @pytest.fixture

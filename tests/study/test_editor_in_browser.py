@@ -1,6 +1,5 @@
 """The editor of boxes in a real browser: by mouse, finger, keys and, without JavaScript, numbers."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,7 @@ import pytest
 
 from radcommons.study.design import Study
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("no chromium here: apt-get install chromium", allow_module_level=True)
 pytestmark = pytest.mark.slow
 SIDE = 256
 ROW = "#rows .numbers:nth-child({}) input"
@@ -44,13 +39,14 @@ class Editor:
 
 
 @pytest.fixture
-def editor(new_study: Callable[..., Any], served: Callable[..., Any], tmp_path: Path) -> Iterator[Editor]:
+def editor(
+    new_study: Callable[..., Any], served: Callable[..., Any], chromium: Any, tmp_path: Path
+) -> Iterator[Editor]:
     study = new_study(tmp_path / "study", practice=0, sizes=(SIDE,))
-    with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = Editor(served(study.folder), browser)
-        yield opened
-        browser.close()
+    opened = Editor(served(study.folder), chromium)
+    yield opened
+    for context in chromium.contexts:
+        context.close()
     assert opened.errors == []
 
 
