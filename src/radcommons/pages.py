@@ -25,6 +25,7 @@ MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, an
     "passed": ("✓", "good"), "met": ("✓", "good"), "learned": ("✓", "good"), "right answer": ("✓", "good"),
     "failed": ("✗", "bad"), "not met": ("✗", "bad"), "not learned": ("✗", "bad"), "wrong answer": ("✗", "bad"),
     "partly learned": ("◐", "warn"), "could not detect": ("?", "warn"),
+    "cannot tell": ("?", "quiet"),
 }  # fmt: skip
 
 

@@ -48,6 +48,7 @@ def test_findings_that_a_share_of_the_images_show_in_each_others_place_are_seen(
     clean, some, many = audited(0.0), audited(0.3), audited(0.7)
     for finding in FINDINGS:
         real, intervals = clean[finding].auc_real, [found[finding].auc_synthetic for found in (clean, some, many)]
+        assert (clean[finding].patients, clean[finding].images) == (FILMS // 2, FILMS // 2)
         assert real.value > 0.8 and abs(intervals[0].value - real.value) < 0.05
         assert intervals[1].high is not None and intervals[1].high < real.value - 0.1
         assert intervals[2].value < 0.5 < intervals[1].value

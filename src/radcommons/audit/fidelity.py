@@ -111,6 +111,8 @@ def fidelities(material: Material, label_classifier: LabelClassifier) -> list[Fi
             Fidelity(
                 finding=finding,
                 positives=int((labels["train"] >= 0.5).sum()),
+                patients=len(np.unique(material.films["test"].patients[labels["test"] >= 0.5])),
+                images=int((labels[BALANCED] >= 0.5).sum()),
                 auc_real=real,
                 auc_synthetic=synthetic,
                 strengths=STRENGTHS if means else (),

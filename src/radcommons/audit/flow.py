@@ -163,6 +163,7 @@ def run(
             trained_on_store=trained_on_store(subject, store),
             store=store.name,
             store_manifest_sha256=store.record.manifest_sha256,
+            simulated=store.simulated,
             counts=_counts(material),
             detection_limit=None if np.isnan(limit) else float(limit),
             settings=chosen,

@@ -110,7 +110,12 @@ class Diversity(RecordPart):
 class Fidelity(RecordPart):
     """Whether images drawn for a finding look so to a classifier trained on real films.
 
+    `radcommons.metrics.label_fidelity` says in a word whether the generator has learned the finding.
+
     Attributes:
+        positives: training films with the finding.
+        patients: held-out patients with it, behind `auc_real`; None in reports of earlier versions.
+        images: synthetic images drawn for it, behind `auc_synthetic`; None in reports of earlier versions.
         auc_real: the classifier's AUC on held-out films; near 0.5 `auc_synthetic` means nothing.
         auc_synthetic: its AUC on synthetic films by the label they were drawn for.
         strengths, scores: label value and mean score (a probability) of films drawn at it; empty without weights.
@@ -118,6 +123,8 @@ class Fidelity(RecordPart):
 
     finding: str
     positives: int
+    patients: int | None = None
+    images: int | None = None
     auc_real: Estimate
     auc_synthetic: Estimate
     strengths: tuple[float, ...] = ()
@@ -275,6 +282,8 @@ class AuditResults(Record):
         patients: who of the store was in the generator's training; None in reports of earlier versions.
         trained_on_store: whether the run's own checkpoint names this store; None if that cannot be known.
         store, store_manifest_sha256: the site and the films compared with.
+        simulated: whether these films are all of the phantom, so that no patient is behind them; also False in reports
+            of earlier versions.
         counts: images and patients of each part.
         detection_limit: smallest share of copied images among the synthetic ones that some test would have detected;
             None if not even a set of copies alone would have been detected.
@@ -295,6 +304,7 @@ class AuditResults(Record):
     trained_on_store: bool | None
     store: str
     store_manifest_sha256: str
+    simulated: bool = False
     counts: dict[str, int]
     detection_limit: float | None
     settings: dict[str, Any]

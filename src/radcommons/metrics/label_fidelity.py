@@ -1,0 +1,49 @@
+"""Has a generator learned a finding? A rule in words, from what a classifier of films sees in its images."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from radcommons.metrics.bootstrap import FEW_PATIENTS
+from radcommons.records import Fidelity
+
+SHARE = (
+    0.8  # of what the classifier's AUC on films has above 0.5: with this much on synthetic images, a label is learned
+)
+RULE = (
+    "A classifier trained on films is the judge. Its AUC says how often it ranks an image with the finding above one "
+    "without it; 0.5 is a guess. Learned: the whole 95% interval of its AUC on synthetic images lies above 0.5 and "
+    f"reaches at least {SHARE:.0%} of the distance from 0.5 to its AUC on held-out films. Partly learned: the interval "
+    f"lies above 0.5, but reaches below these {SHARE:.0%}. Not learned: the interval contains 0.5, or lies below it, "
+    f"and stays below these {SHARE:.0%}. Cannot tell: the interval is too wide for any of these; or the judge's own "
+    f"AUC on held-out films is not clearly above 0.5; or fewer than {FEW_PATIENTS} held-out patients have the finding."
+)
+
+
+@dataclass(frozen=True)
+class LabelVerdict:
+    """Whether a generator has learned a finding, and why, in words."""
+
+    outcome: Literal["learned", "partly learned", "not learned", "cannot tell"]
+    reason: str
+
+
+def label_verdict(found: Fidelity) -> LabelVerdict:
+    """Judge one finding by `RULE`, from the intervals of the classifier's AUC on films and on synthetic images."""
+    real, synthetic = found.auc_real, found.auc_synthetic
+    if real.low is None or synthetic.low is None or synthetic.high is None:
+        return LabelVerdict("cannot tell", "the record gives no interval")
+    films, images = real.text(".2f"), synthetic.text(".2f")
+    if found.patients is not None and found.patients < FEW_PATIENTS:
+        return LabelVerdict("cannot tell", f"only {found.patients} held-out patients have it")
+    if real.low <= 0.5:
+        reason = f"the judge cannot see it: its AUC on films is {films}, so the generator is not to blame"
+        return LabelVerdict("cannot tell", reason)
+    enough = 0.5 + SHARE * (real.value - 0.5)
+    seen = f"AUC {images} on synthetic images, {films} on films"
+    if synthetic.low >= enough:
+        return LabelVerdict("learned", f"the judge sees it about as well as in films: {seen}")
+    if synthetic.low > 0.5:
+        return LabelVerdict("partly learned", f"the judge sees it, but perhaps less well than in films: {seen}")
+    if synthetic.high < enough:
+        return LabelVerdict("not learned", f"the judge does not see it: {seen}")
+    return LabelVerdict("cannot tell", f"the synthetic images are too few: {seen}")
