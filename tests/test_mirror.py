@@ -28,6 +28,7 @@ ALSO_COVERS = {
     "data/test_views.py": "data/view_phrases data/view_words",
     "demo/test_story.py": "cli/demo demo/hub demo/page",
     "explain/test_correlate.py": "explain/matrix_drawing explain/scores",
+    "explain/test_page.py": "explain/page_tables",
     "explain/test_difference.py": "explain/latents",
     "explain/test_flow.py": "explain/finding_sets explain/summary",
     "experiments/federated/test_flow.py": "experiments/federated/report",

@@ -80,11 +80,18 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
     return [lines[0], "|" + "---|" * len(heads), *lines[1:]]
 
 
-def picture(image: Image.Image, description: str) -> Markup:
-    """An <img> of a Pillow image, embedded as PNG, as wide in CSS pixels as the image is in its own."""
+def picture(image: Image.Image, description: str, *, quality: int | None = None) -> Markup:
+    """An <img> of a Pillow image, as wide in CSS pixels as the image is in its own.
+
+    Args:
+        quality: embed it as a JPEG of this quality, which is smaller; None = PNG, with every grey level as it is.
+    """
     buffer = BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return _image("image/png", buffer.getvalue(), description, image.width)
+    if quality is None:
+        image.save(buffer, "PNG", optimize=True)
+    else:
+        image.save(buffer, "JPEG", quality=quality, subsampling=0)
+    return _image("image/png" if quality is None else "image/jpeg", buffer.getvalue(), description, image.width)
 
 
 @contextmanager

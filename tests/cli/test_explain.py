@@ -99,5 +99,7 @@ def test_correlate_names_the_common_findings_and_those_left_out(
     assert run([*arguments, "-n", "12", "--seed", "2"]) == 0
     said = capsys.readouterr().out
     assert "Effusion: " in said and "only the classifier knows Hernia; left out" in said
+    assert run([*arguments, "-n", "12", "--evaluation", str(tmp_path)]) == 2
+    assert "evaluation.json does not exist; name the folder of a finished" in capsys.readouterr().err
     assert run([*arguments, "-n", "12", "--pair", "Effusion:Edema"]) == 2
     assert "'Edema' is not known to both; known are Effusion" in capsys.readouterr().err

@@ -15,6 +15,16 @@ from radcommons.extractors import Extractor, ExtractorRecord
 from radcommons.gan import training
 from radcommons.gan.settings import TrainSettings
 from radcommons.models.generator import Generator
+from radcommons.records import (
+    AuditReport,
+    ClassifierRecord,
+    Diversity,
+    Estimate,
+    Fidelity,
+    Histogram,
+    Judgement,
+    QualityScore,
+)
 
 SIDE = 16
 
@@ -101,3 +111,114 @@ def _quick_extractor(monkeypatch: pytest.MonkeyPatch) -> None:
 def works(painter, heats, loads):
     """A generator whose labels for Effusion and Cardiomegaly do what they say, and whose others do nothing."""
     loads(painter({name: 40 * heats[name] for name in ("Effusion", "Cardiomegaly")}))
+
+
+JUDGED = ("Cardiomegaly", "Effusion", "Nodule", "Edema")
+
+
+@dataclass
+class Eye:
+    """A classifier that sees how bright the region of each finding is."""
+
+    heats: dict[str, np.ndarray]
+    findings: tuple[str, ...] = JUDGED
+    digest: str = "e" * 64
+    images: int = 0
+
+    @property
+    def record(self) -> ClassifierRecord:
+        return ClassifierRecord(
+            name="the eye", network={}, findings=self.findings, images_seen=1, validation_loss=None, thresholds={},
+            weights_sha256=self.digest,
+        )  # fmt: skip
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        self.images += len(images)
+        regions = [self.heats[f] > self.heats[f].max() / 2 for f in self.findings]
+        bright = np.stack([images[:, region].mean(axis=1) for region in regions], axis=1)
+        return (1 / (1 + np.exp(-(bright - 110) / 20))).astype(np.float32)
+
+
+@pytest.fixture
+def classifier(heats, monkeypatch: pytest.MonkeyPatch) -> Eye:
+    """Replaces every classifier that is loaded."""
+    eye = Eye(heats)
+    monkeypatch.setattr(flow.Classifier, "load", lambda reference: eye)
+    return eye
+
+
+def a_judgement(privacy: str) -> Judgement:
+    statement = "No leak was found, and one image in 200 would have been."
+    return Judgement(privacy=privacy, quality="failed", statement=statement, quality_statement="Too blurred.", lines=())
+
+
+def an_audit(generator: Generator, folder: Path, **changes: object) -> Path:
+    """The folder of a finished audit of a generator, made up of little."""
+    folder.mkdir()
+    values: dict[str, object] = {
+        "subject": "run",
+        "kind": "generator",
+        "digest": generator.digest,
+        "findings": generator.findings,
+        "resolution": 16,
+        "images_seen": 9,
+        "trained_on_store": True,
+        "store": "own",
+        "store_manifest_sha256": "0" * 64,
+        "counts": {"patients in training": 40, "patients held out": 20, "synthetic images": 100},
+        "detection_limit": 0.005,
+        "settings": {},
+        "request_sha256": "0" * 64,
+        "versions": {},
+        "quality": [
+            QualityScore(
+                images="synthetic images",
+                reference="held-out films",
+                image_count=100,
+                reference_count=50,
+                extractor="toy",
+                extractor_sha256="0" * 64,
+                resize="none",
+                fid=Estimate(value=12.3, low=11, high=14),
+            )
+        ],
+        "diversity": [
+            Diversity(
+                finding="Nodule",
+                pairs=9,
+                scales=2,
+                side=16,
+                real=0.31,
+                real_sd=0.1,
+                synthetic=0.42,
+                synthetic_sd=0.1,
+                spread=Histogram(edges=(0, 1), shares={}),
+            )
+        ],
+        "fidelity": [
+            Fidelity(
+                finding="Effusion",
+                positives=9,
+                auc_real=Estimate(value=0.81),
+                auc_synthetic=Estimate(value=0.93),
+                strengths=(),
+                scores=(),
+            )
+        ],
+        "privacy": (),
+        "controls": (),
+        "judgement": a_judgement("passed"),
+        **changes,
+    }
+    (folder / "audit.json").write_text(AuditReport(**values).to_json())
+    return folder
+
+
+@pytest.fixture
+def audited() -> Callable[..., Path]:
+    return an_audit
+
+
+@pytest.fixture
+def judgement() -> Callable[[str], Judgement]:
+    return a_judgement

@@ -1,51 +1,23 @@
 import csv
-from dataclasses import dataclass, replace
+import html
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from radcommons.errors import ClassifierRefused, FindingUnknown, PathInUse, SettingRefused
+from radcommons.errors import ClassifierRefused, FindingUnknown, PathInUse, PathMissing, SettingRefused
 from radcommons.explain import flow, scores
-from radcommons.explain.correlate import follows_training, in_training
+from radcommons.explain.correlate import follows_training, in_training, own_auc
 from radcommons.explain.flow import correlate
 from radcommons.explain.scores import score_labels
+from radcommons.explain.summary import correlation_text
 from radcommons.progress import silent
-from radcommons.records import ClassifierRecord, FindingsRecord
+from radcommons.records import Calibration, Estimate, Evaluation, FindingEvaluation, FindingsRecord
 
 FINDINGS = ("Cardiomegaly", "Effusion", "Nodule", "Edema")
-
-
-@dataclass
-class Eye:
-    """A classifier that sees how bright the region of each finding is."""
-
-    heats: dict[str, np.ndarray]
-    findings: tuple[str, ...] = FINDINGS
-    digest: str = "e" * 64
-    images: int = 0
-
-    @property
-    def record(self) -> ClassifierRecord:
-        return ClassifierRecord(
-            name="the eye", network={}, findings=self.findings, images_seen=1, validation_loss=None, thresholds={},
-            weights_sha256=self.digest,
-        )  # fmt: skip
-
-    def scores(self, images: np.ndarray) -> np.ndarray:
-        self.images += len(images)
-        regions = [self.heats[f] > self.heats[f].max() / 2 for f in self.findings]
-        bright = np.stack([images[:, region].mean(axis=1) for region in regions], axis=1)
-        return (1 / (1 + np.exp(-(bright - 110) / 20))).astype(np.float32)
-
-
-@pytest.fixture
-def classifier(heats, monkeypatch: pytest.MonkeyPatch) -> Eye:
-    """Replaces every classifier that is loaded."""
-    eye = Eye(heats)
-    monkeypatch.setattr(flow.Classifier, "load", lambda reference: eye)
-    return eye
 
 
 @pytest.fixture
@@ -105,7 +77,7 @@ def test_a_killed_run_continues_and_draws_nothing_twice(works, classifier, tmp_p
     monkeypatch.setattr(scores, "BLOCK", 64)
     whole = correlate(Path("run"), Path("eye"), tmp_path / "whole", n=150).correlation
     classifier.images = 0
-    see = Eye.scores
+    see = type(classifier).scores
 
     def see_and_die(self, images: np.ndarray) -> np.ndarray:
         if self.images >= 256:
@@ -113,7 +85,7 @@ def test_a_killed_run_continues_and_draws_nothing_twice(works, classifier, tmp_p
         return see(self, images)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Eye, "scores", see_and_die)
+        patched.setattr(type(classifier), "scores", see_and_die)
         with pytest.raises(KeyboardInterrupt):
             correlate(Path("run"), Path("eye"), tmp_path / "e", n=150)
     done = classifier.images
@@ -131,9 +103,76 @@ def test_the_page_shows_the_matrix_beside_the_interpolations(works, classifier, 
     page = (tmp_path / "e" / "explain.html").read_text()
     assert "Does a classifier of real films recognise the labels?" in page and 'id="Effusion"' in page
     assert "Only the generator knows" in page and "Edema +" in page
-    assert page.count("data:image/jpeg") == 3
+    assert page.count("data:image/jpeg") == 2 and page.count("data:image/svg+xml") == 3
+    assert "label value and classifier&#39;s probability: Effusion and Edema" in page
     with Image.open(tmp_path / "e" / "correlation" / "scatter.png") as one:
         assert one.width < 300  # a single panel
+
+
+def evaluated(folder: Path, digest: str = "e" * 64, **changes: object) -> Path:
+    """The folder of an evaluation of a classifier that sees Effusion and not Nodule."""
+    folder.mkdir()
+    empty = Calibration(predicted=(), observed=(), counts=(), expected_error=0, brier=0)
+    aucs = {"Effusion": (0.91, 0.85, 0.95, 40), "Nodule": (0.47, 0.36, 0.58, 30), "Hernia": (0.8, 0.7, 0.9, 30)}
+    found = Evaluation(
+        classifier="the eye", classifier_sha256=digest, store="site-c", images=1200, patients=300, seed=0,
+        unit="patients", bootstrap_samples=9, mean={}, mean_at={}, versions={}, **({"part": "test"} | changes),
+        findings=tuple(
+            FindingEvaluation(
+                finding=name, positives=50, negatives=900, patients_of_rarer=patients, roc=(), precision_recall=(),
+                auc=Estimate(value=value, low=low, high=high), average_precision=Estimate(value=0.5), rules={},
+                calibration=empty,
+            )
+            for name, (value, low, high, patients) in aucs.items()
+        ),
+    )  # fmt: skip
+    (folder / "evaluation.json").write_text(found.to_json())
+    return folder
+
+
+def test_an_evaluation_of_the_classifier_says_of_which_findings_it_can_judge(works, classifier, tmp_path: Path) -> None:
+    flow.explain(Path("run"), tmp_path / "e", every=True, interpolation=flow.InterpolationRequest(2, 1))
+    evaluation = evaluated(tmp_path / "evaluation")
+    result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=300, evaluation=evaluation).correlation
+    assert set(result.on_films) == {"Effusion", "Nodule"}, "those that all three know"
+    assert result.on_films["Nodule"].auc.value == 0.47 and result.on_films["Nodule"].patients == 30
+    assert result.films == "1,200 films of 300 patients, part 'test' of site-c"
+    assert "On real films, too, it may not recognise Nodule: that says nothing against" in result.statement
+    explanation = flow.explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=flow.InterpolationRequest(2, 1))
+    assert "; the classifier's own AUC on real films: 0.47 (0.36 to 0.58)" in correlation_text(explanation, tmp_path)
+    page = html.unescape((tmp_path / "e" / "explain.html").read_text())
+    assert result.films in page
+    assert "the judge cannot see it: its AUC on films is 0.47 (0.36 to 0.58), so the generator is not to blame" in page
+    first = page.partition("<table")[2].partition("</table>")[0]
+    effusion = next(row for row in first.split("<tr>") if "#Effusion" in row)
+    assert "</span> learned</span>" in effusion and "0.91 (0.85 to 0.95)" in re.sub("<[^>]*>", "", effusion)
+
+
+def test_a_labels_own_auc_is_between_images_with_it_near_1_and_near_0(works, classifier, tmp_path: Path) -> None:
+    result = correlate(Path("run"), Path("eye"), tmp_path / "e", n=300).correlation
+    with np.load(tmp_path / "e" / result.scores) as file:
+        names, strengths, probabilities = file["findings"].tolist(), file["strengths"], file["probabilities"]
+    i = names.index("Edema")
+    high, low = (probabilities[i, chosen, i] for chosen in (strengths[i] >= 0.75, strengths[i] <= 0.25))
+    by_hand = np.mean((high[:, None] > low) + 0.5 * (high[:, None] == low))
+    assert result.own_auc["Edema"].value == pytest.approx(by_hand)
+    assert result.own_auc["Cardiomegaly"].low > 0.9
+    assert result.own_auc["Nodule"].low < 0.5 < result.own_auc["Nodule"].high
+    assert own_auc(np.full(9, 0.9), np.ones(9), rng=np.random.default_rng(0)) is None
+
+
+def test_an_evaluation_of_another_classifier_or_of_films_it_has_learned_is_refused(
+    works, classifier, tmp_path: Path
+) -> None:
+    other, own = evaluated(tmp_path / "other", digest="f" * 64), evaluated(tmp_path / "own", part="train")
+    for folder, error, said in (
+        (other, SettingRefused, r"evaluates another classifier \(the eye\), not that of --classifier"),
+        (own, SettingRefused, "is of films that the classifier has learned from; evaluate it on its test part"),
+        (tmp_path, PathMissing, "name the folder of a finished 'radcommons classify eval'"),
+    ):
+        with pytest.raises(error, match=said):
+            correlate(Path("run"), Path("eye"), tmp_path / "e", n=20, evaluation=folder)
+    assert not (tmp_path / "e").exists()
 
 
 def test_training_is_read_from_the_published_combinations(works) -> None:

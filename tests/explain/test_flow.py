@@ -41,7 +41,8 @@ def test_a_collapsed_label_is_said_and_not_drawn(works, tmp_path: Path) -> None:
 def test_the_numbers_beside_a_picture_are_the_map(works, tmp_path: Path) -> None:
     explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK)
     with np.load(tmp_path / "e" / "map" / "Effusion.npz") as file:
-        assert set(file.files) == {"mean", "standard_error", "healthy", "body"}
+        assert set(file.files) == {"mean", "standard_error", "healthy", "body", "singles_without", "singles_raised"}
+        assert file["singles_raised"].shape == (2, 16, 16) and (file["singles_raised"] != file["singles_without"]).any()
         assert file["mean"].shape == (16, 16) and file["mean"].max() > 10
 
 

@@ -1,14 +1,18 @@
 import base64
+import html
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from radcommons.explain import flow
 from radcommons.explain import page as page_of
 from radcommons.explain.drawing import LONGEST
-from radcommons.explain.flow import InterpolationRequest, MapRequest, explain
+from radcommons.explain.flow import InterpolationRequest, MapRequest, correlate, explain
 from radcommons.pages import drawing, plot
 
 QUICK = MapRequest(n=24, singles=2, smoothing=0)
@@ -21,14 +25,16 @@ def test_commands_add_to_one_page_and_the_same_again_replaces(works, tmp_path: P
     found = explain(Path("run"), tmp_path / "e", ["Effusion"], map_=MapRequest(n=30, singles=0))
     assert len(found.morphs) == len(found.maps) == 1 and found.maps[0].images == 30
     page = (tmp_path / "e" / "explain.html").read_text()
-    assert page.count('<section class="finding"') == 1
+    assert page.count('<section id="Effusion"') == page.count("<h3>") == 1
     assert 'type="range"' in page and "Difference map of Effusion" in page
 
 
 def test_the_page_stands_alone_and_says_that_it_is_synthetic(works, tmp_path: Path) -> None:
     explain(Path("run"), tmp_path / "e", every=True, interpolation=SHORT, map_=QUICK)
     page = (tmp_path / "e" / "explain.html").read_text()
-    assert "Every picture here is synthetic." in page
+    assert "Every picture here is synthetic, and so were the films behind it." in page
+    assert "trained on simulated films" in page or "training on simulated films" in page
+    assert page.count("<figcaption>Synthetic, by a generator of simulated films.") == 10, "8 sliders, 2 maps"
     assert "http://" not in page and "https://" not in page and ' src="/' not in page
     assert "so the maps are not scored" in page
 
@@ -37,7 +43,8 @@ def test_the_slider_has_one_step_per_frame_and_a_sprite_as_high(works, tmp_path:
     explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=InterpolationRequest(frames=6, patients=5))
     page = (tmp_path / "e" / "explain.html").read_text()
     assert 'min="0" max="5"' in page and "background-size: 100% 600%" in page and "aspect-ratio: 3 / 2" in page
-    assert 'aria-label="Label of Effusion"' in page
+    assert '<label for="label-Effusion">Label of Effusion:</label>' in page
+    assert "<span>0: without Effusion</span><span>1: with Effusion</span>" in page
     with Image.open(tmp_path / "e" / "morph" / "Effusion.gif") as file:
         assert file.n_frames == 10
 
@@ -64,7 +71,7 @@ def test_a_sprite_of_many_latent_vectors_has_as_many_frames_as_a_picture_holds(
     monkeypatch.setattr(page_of, "LONGEST", 300)
     explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=InterpolationRequest(frames=20, patients=5))
     page = (tmp_path / "e" / "explain.html").read_text()
-    address = page.partition("data:image/jpeg;base64,")[2].partition(")")[0]
+    address = page.partition("url(data:image/jpeg;base64,")[2].partition(")")[0]
     with Image.open(io.BytesIO(base64.b64decode(address))) as sprite:
         assert sprite.size == (3 * 16, 9 * 2 * 16)
     assert "The slider has 9 of 20 frames." in page
@@ -74,18 +81,95 @@ def test_a_sprite_of_many_latent_vectors_has_as_many_frames_as_a_picture_holds(
 def test_files_that_a_kill_cut_short_are_left_out_of_the_page_and_made_again(works, tmp_path: Path, kept: int) -> None:
     whole = explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=SHORT, map_=QUICK)
     before = (tmp_path / "e" / "explain.html").read_text()
-    for name in (whole.morphs[0].frames, whole.maps[0].picture):
+    for name in (whole.morphs[0].frames, whole.maps[0].numbers):
         path = tmp_path / "e" / name
         path.write_bytes(path.read_bytes()[:kept])
     explain(Path("run"), tmp_path / "e", ["Nodule"], map_=QUICK)
     page = (tmp_path / "e" / "explain.html").read_text()
-    assert 'type="range"' not in page and "picture is missing or damaged" in page
+    assert 'type="range"' not in page and "map's numbers are missing or damaged" in page
     assert (
         "The strongest mean change is" in page
         and page.count("No map is drawn: the label does not change the image") == 1
     )
     explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=SHORT, map_=QUICK)
-    assert before.partition("<section")[2].partition("</section>")[0] in (tmp_path / "e" / "explain.html").read_text()
+    after = (tmp_path / "e" / "explain.html").read_text()
+    assert before.partition("<figure")[2].partition("</figure>")[0] in after and "missing or damaged" not in after
+
+
+def pictures(page: str) -> list[str]:
+    """What each picture of a page is said to be."""
+    return re.findall(r'<img [^>]*alt="([^"]*)"', page) + re.findall(r'role="img" aria-label="([^"]*)"', page)
+
+
+def test_every_picture_of_a_page_is_described_in_words_of_its_own(works, classifier, tmp_path: Path) -> None:
+    explain(Path("run"), tmp_path / "e", every=True, interpolation=SHORT, map_=QUICK)
+    correlate(Path("run"), Path("eye"), tmp_path / "e", n=60)
+    said = pictures((tmp_path / "e" / "explain.html").read_text())
+    assert len(said) == len(set(said)) == 8 + 8 + 2 * (3 + 2) + 3 and all(said)
+
+
+def test_a_caption_names_only_what_is_drawn(works, phantom_store, tmp_path: Path) -> None:
+    def caption(name: str, **changes: object) -> str:
+        explain(Path("run"), tmp_path / name, ["Effusion"], map_=replace(QUICK, **changes))
+        figure = (tmp_path / name / "explain.html").read_text().partition("<figure>")[2].partition("</figure>")[0]
+        return html.unescape(re.sub("<[^>]*>", "", figure))
+
+    whole = caption("whole", store=phantom_store.path, smoothing=0.02)
+    assert "outline: where Effusion sits" in whole and "Below: the same for single persons" in whole
+    assert "person 2" in whole and "person 3" not in whole and ", smoothed" in whole
+    bare = caption("bare", singles=0)
+    assert not any(word in bare for word in ("outline", "Below", "person 1", "smoothed"))
+
+
+def test_a_generator_that_does_not_say_what_it_was_trained_on_is_not_called_simulated(
+    painter, heats, loads, tmp_path: Path
+) -> None:
+    loads(replace(painter({"Effusion": 40 * heats["Effusion"]}), folder=None))
+    found = explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=SHORT)
+    page = (tmp_path / "e" / "explain.html").read_text()
+    assert not found.simulated and "simulated" not in page and "this page has no film of a patient" in page
+
+
+def test_the_first_table_has_one_row_per_finding_with_word_picture_and_place(
+    works, classifier, phantom_store, tmp_path: Path
+) -> None:
+    asked = replace(QUICK, store=phantom_store.path)
+    explain(Path("run"), tmp_path / "e", every=True, interpolation=SHORT, map_=asked)
+    page = (tmp_path / "e" / "explain.html").read_text()
+    table = page.partition("<table")[2].partition("</table>")[0]
+    rows = [html.unescape(re.sub(r"<[^>]*>|\s+", " ", row)).split() for row in table.split("<tr>")[2:]]
+    by_finding = {row[0]: " ".join(row) for row in rows}
+    assert len(by_finding) == 8
+    assert "? cannot tell" in by_finding["Effusion"] and "yes (AUROC 1.00)" in by_finding["Effusion"]
+    assert "✗ not learned the label does not change the image" in by_finding["Nodule"]
+    assert "not known" in by_finding["Nodule"]
+    assert table.count("<img") == 8 and 'href="#Effusion"' in table
+    assert "✗</span> not learned</span>: 6" in page and "?</span> cannot tell</span>: 2" in page
+
+
+def test_a_heavy_page_says_how_heavy_it_is(works, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=SHORT)
+    assert " MB: all pictures" not in (tmp_path / "e" / "explain.html").read_text()
+    monkeypatch.setattr(page_of, "HEAVY", 20_000)
+    explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=SHORT)
+    assert "This page has 0.0 MB: all pictures are in it." in (tmp_path / "e" / "explain.html").read_text()
+
+
+def test_pages_that_lie_beside_it_are_linked_and_no_other(works, audited, tmp_path: Path) -> None:
+    def links() -> set[str]:
+        explain(Path("run"), tmp_path / "e", ["Effusion"], map_=QUICK, audit=tmp_path / "audited")
+        page = (tmp_path / "e" / "explain.html").read_text()
+        return {address for address in re.findall(r'href="([^"]*)"', page) if not address.startswith("#")}
+
+    audited(flow.Generator.load("run"), tmp_path / "audited")
+    audited(flow.Generator.load("run"), tmp_path / "another", digest="0" * 64).joinpath("report.html").touch()
+    assert links() == set()
+    (tmp_path / "audited" / "report.html").touch()
+    assert links() == {"../audited/report.html"}
+    (tmp_path / "report.html").touch()
+    assert links() == {"../audited/report.html"}, "a report of something else"
+    (tmp_path / "demo.json").touch()
+    assert links() == {"../audited/report.html", "../report.html"}
 
 
 def test_the_same_numbers_give_the_same_plot_also_outside_the_style() -> None:

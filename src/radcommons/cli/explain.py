@@ -101,6 +101,9 @@ def correlate(
     options: Options,
     classifier: Path = typer.Option(..., "--classifier", help="A run of 'classify train' on real films."),
     n: int = typer.Option(5000, "-n", "--number", help="Images per label."),
+    evaluation: Path | None = typer.Option(
+        None, "--evaluation", help="Folder of this classifier's 'classify eval': which findings can it judge?"
+    ),
     pair: list[str] = typer.Option(
         [],
         "--pair",
@@ -120,6 +123,7 @@ def correlate(
         o.out,
         n=n,
         pairs=pair,
+        evaluation=evaluation,
         audit=o.audit,
         seed=o.seed,
         precision=o.precision,

@@ -9,22 +9,28 @@ from pathlib import Path
 import numpy as np
 
 from radcommons.errors import ClassifierRefused, FindingUnknown, SettingRefused, nearest_hint
+from radcommons.explain.drawing import as_picture
 from radcommons.explain.finding_sets import title
 from radcommons.explain.folder import CORRELATION, ExplainFolder
 from radcommons.explain.matrix_drawing import matrix_figure, scatter_figure
 from radcommons.explain.scores import Scores, score_labels
 from radcommons.files import put_whole, write_arrays
+from radcommons.metrics.bootstrap import auc_interval
+from radcommons.metrics.classification import area_under_roc
 from radcommons.metrics.correlation import clusters, fisher_interval, pearson, spearman, weighted_pearson
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
 from radcommons.progress import Track
-from radcommons.records import Correlation
-from radcommons.records.explain import Matrix
+from radcommons.records import Correlation, Estimate, Evaluation
+from radcommons.records.explain import JudgeOnFilms, Matrix
+from radcommons.seeds import numpy_stream
 from radcommons.settings import require_once
 
 FEWEST_IMAGES = 10  # images per label
 JOINED_AT = 0.3  # mean correlation at which findings form a block
 FOLLOWS, LITTLE = 0.5, 0.2  # rank correlation with training
+EDGE = 0.25  # labels this near to 0 and to 1 count as without and with the finding
+BOOTSTRAP_SAMPLES = 1000
 FEWEST_TO_FOLLOW = 4  # findings, and entries
 TABLE, SCORES = f"{CORRELATION}/matrix.csv", f"{CORRELATION}/scores.npz"
 
@@ -65,20 +71,23 @@ def correlate(
     n: int,
     seed: int,
     pairs: Sequence[tuple[str, str]],
+    evaluation: Evaluation | None,
     track: Track,
 ) -> None:
     """Draw, score, correlate, and write the matrix, the scatter plots and the table into the folder.
 
     Args:
         pairs: label and output of each scatter plot; if empty, the diagonal and the strongest other pairs.
+        evaluation: of the classifier, on real films; None if there is none.
     """
     findings = common_findings(generator, classifier)
     kept = folder.path / CORRELATION / ".scores"
     found = score_labels(generator, classifier, findings, n=n, seed=seed, kept=kept, track=track)
-    result = summarise(generator, classifier, findings, found, seed)
-    put_whole(folder.path / result.picture, partial(matrix_figure(result).save, optimize=True))
-    shown = list(pairs) or strongest_pairs(result)
-    put_whole(folder.path / result.scatter, partial(scatter_figure(shown, findings, found, result).save, optimize=True))
+    result = summarise(generator, classifier, findings, found, seed, evaluation)
+    result = result.model_copy(update={"pairs": tuple(pairs or strongest_pairs(result))})
+    put_whole(folder.path / result.picture, partial(as_picture(matrix_figure(result)).save, optimize=True))
+    scatter = scatter_figure(result, findings, found)
+    put_whole(folder.path / result.scatter, partial(as_picture(scatter).save, optimize=True))
     put_whole(folder.path / TABLE, lambda path: _write_table(path, result))
     write_arrays(
         folder.path / SCORES,
@@ -91,7 +100,12 @@ def correlate(
 
 
 def summarise(
-    generator: Generator, classifier: Classifier, findings: tuple[str, ...], found: Scores, seed: int
+    generator: Generator,
+    classifier: Classifier,
+    findings: tuple[str, ...],
+    found: Scores,
+    seed: int,
+    evaluation: Evaluation | None,
 ) -> Correlation:
     """The record; `found` is in the order of `findings`, the record in the order of the clusters."""
     n = found.strengths.shape[1]
@@ -109,6 +123,10 @@ def summarise(
 
     together = [tuple(findings[i] for i in order if blocks[i] == b) for b in dict.fromkeys(blocks[order])]
     follows = follows_training(linear, training)
+    areas = [
+        own_auc(found.strengths[i], found.probabilities[i, :, i], rng=numpy_stream(seed, "own AUC", finding))
+        for i, finding in enumerate(findings)
+    ]
     result = Correlation(
         findings=names,
         only_generator=tuple(f for f in generator.findings if f not in findings),
@@ -126,6 +144,13 @@ def summarise(
         training=rows(training),
         withheld=withheld,
         blocks=tuple(block for block in together if len(block) > 1),
+        own_auc={finding: area for finding, area in zip(findings, areas, strict=True) if area is not None},
+        on_films={
+            one.finding: JudgeOnFilms(auc=one.auc, patients=one.patients_of_rarer)
+            for one in (evaluation.findings if evaluation else ())
+            if one.finding in findings
+        },
+        films=films_in_words(evaluation) if evaluation else "",
         follows_training=follows,
         statement="",
         picture=f"{CORRELATION}/matrix.png",
@@ -134,6 +159,22 @@ def summarise(
         scores=SCORES,
     )
     return result.model_copy(update={"statement": statement(result)})
+
+
+def own_auc(strengths: np.ndarray, probabilities: np.ndarray, *, rng: np.random.Generator) -> Estimate | None:
+    """AUC of a finding's output, (n,), between images with its label near 1 and near 0; None if one kind is missing."""
+    present, absent = probabilities[strengths >= 1 - EDGE], probabilities[strengths <= EDGE]
+    if not len(present) or not len(absent):
+        return None
+    persons = np.arange(len(present)), np.arange(len(present), len(present) + len(absent))
+    low, high = auc_interval(present, absent, *persons, bootstrap_samples=BOOTSTRAP_SAMPLES, rng=rng)
+    return Estimate(value=area_under_roc(present, absent), low=low, high=high)
+
+
+def films_in_words(evaluation: Evaluation) -> str:
+    """The films of an evaluation."""
+    count = f"{evaluation.images:,} films of {evaluation.patients:,} patients"
+    return f"{count}, part '{evaluation.part}' of {evaluation.store}"
 
 
 def in_training(generator: Generator, findings: tuple[str, ...]) -> tuple[np.ndarray, float]:
@@ -195,9 +236,14 @@ def statement(result: Correlation) -> str:
         f"{own} of {len(diagonal)} outputs follow their own label most."
     ]
     lows = [result.pearson_low[i][i] for i in range(len(result.findings))]
-    unseen = [title((name,)) for name, low in zip(result.findings, lows, strict=True) if low is None or low <= 0]
+    unseen = [name for name, low in zip(result.findings, lows, strict=True) if low is None or low <= 0]
     if unseen:
-        text.append(f"It is not certain that the classifier sees the label of {', '.join(unseen)}.")
+        names = ", ".join(title((name,)) for name in unseen)
+        text.append(f"It is not certain that the classifier sees the label of {names}.")
+    if blind := [title((name,)) for name in unseen if _blind_to(name, result)]:
+        text.append(
+            f"On real films, too, it may not recognise {', '.join(blind)}: that says nothing against the generator."
+        )
     if result.follows_training is not None:
         told = f"(rank correlation of the other entries {result.follows_training:.2f})"
         if result.follows_training >= FOLLOWS:
@@ -210,6 +256,12 @@ def statement(result: Correlation) -> str:
         else:
             text.append(f"The correlations here have little to do with which findings occurred together {told}.")
     return " ".join(text)
+
+
+def _blind_to(finding: str, result: Correlation) -> bool:
+    """Whether the classifier's own AUC on real films is known and not clearly above 0.5."""
+    found = result.on_films.get(finding)
+    return found is not None and (found.auc.low is None or found.auc.low <= 0.5)
 
 
 def _write_table(path: Path, result: Correlation) -> None:

@@ -46,13 +46,18 @@ class Change:
     @property
     def clear(self) -> np.ndarray:
         """Where the mean difference exceeds three standard errors, mask (R, R)."""
-        clear: np.ndarray = np.abs(self.mean) > CLEAR * self.standard_error
-        return clear
+        return clear_of_chance(self.mean, self.standard_error)
 
     @property
     def collapsed(self) -> bool:
         """Whether no pixel changes by one grey level on average, so that a map would show rounding."""
         return float(np.abs(self.mean).max()) < ONE_LEVEL
+
+
+def clear_of_chance(mean: np.ndarray, standard_error: np.ndarray) -> np.ndarray:
+    """Where a mean difference exceeds three standard errors, mask of the same shape."""
+    clear: np.ndarray = np.abs(mean) > CLEAR * standard_error
+    return clear
 
 
 class RunningSums:

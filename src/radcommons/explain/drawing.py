@@ -1,7 +1,6 @@
-"""Draw what labels do: strips, animations, maps over films, sprites for the page. Arrays in, pictures out."""
+"""Draw what labels do: strips, animations, maps over films. Arrays in, pictures out."""
 
 import io
-import math
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import Stroke
 from PIL import Image, ImageDraw, ImageFont
 
 from radcommons.explain.difference import Change
@@ -25,7 +25,7 @@ LONGEST = 32_767  # largest side of a picture, pixels: viewers use 16 bits; JPEG
 FRAME_SECONDS, REST_SECONDS = 0.12, 0.9
 COLOURS = colormaps["RdBu_r"]  # red = brighter, blue = darker
 OPAQUE = 0.85  # opacity of the strongest change; no change is transparent, so the film shows
-DARK, LIGHT, OUTLINE = "#181818", "#e6e6e6", "#0a9d4f"
+DARK, LIGHT = "#181818", "#e6e6e6"
 
 
 def strip(images: np.ndarray, strengths: Sequence[float], name: str) -> Image.Image:
@@ -40,10 +40,10 @@ def strip(images: np.ndarray, strengths: Sequence[float], name: str) -> Image.Im
     page = Image.new("L", (margin + sheet.width, top + sheet.height), PAPER)
     page.paste(sheet, (margin, top))
     pen = ImageDraw.Draw(page)
-    pen.text((margin + GAP, 5), f"{name}: label from absent (0) to present (1)", fill=INK, font=font)
+    pen.text((margin + GAP, 5), f"{name}, synthetic: label from 0 (without) to 1 (with)", fill=INK, font=font)
     for column, frame in enumerate(shown):
         centre = margin + GAP + column * (side + GAP) + side // 2
-        pen.text((centre, top - 3), f"{strengths[frame]:.2g}", fill=INK, font=font, anchor="mb")
+        pen.text((centre, top - 3), f"{strengths[frame]:.2f}", fill=INK, font=font, anchor="mb")
     for row, text in enumerate(rows):
         pen.text((6, top + GAP + row * (side + GAP) + side // 2), text, fill=INK, font=font, anchor="lm")
     return page
@@ -62,7 +62,6 @@ def most_side_by_side(resolution: int) -> int:
 def moving(images: np.ndarray, strengths: Sequence[float], name: str) -> list[Image.Image]:
     """The frames of an animation: latent vectors side by side, the label's value above as text and bar."""
     side = max(MOVING_SIDE, images.shape[-1])
-    font = ImageFont.load_default(size=15)
     frames = []
     for column, strength in enumerate(strengths):
         sheet = contact_sheet([images[:, column]], side=side)
@@ -70,11 +69,17 @@ def moving(images: np.ndarray, strengths: Sequence[float], name: str) -> list[Im
         page = Image.new("L", (width, height), PAPER)
         page.paste(sheet, (0, 34))
         pen = ImageDraw.Draw(page)
-        pen.text((6, 6), f"{name} {strength:.2f}", fill=INK, font=font)
+        text = f"{name} {strength:.2f}, synthetic"
+        pen.text((6, 6), text, fill=INK, font=_fitting(text, width - 12))
         pen.rectangle((GAP, 28, width - GAP, 31), fill=70)
         pen.rectangle((GAP, 28, GAP + strength * (width - 2 * GAP), 31), fill=INK)
         frames.append(page)
     return frames
+
+
+def _fitting(text: str, width: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font in which a text is at most so wide, pixels; 15 or smaller."""
+    return ImageFont.load_default(size=min(15, 15 * width / ImageFont.load_default(size=15).getlength(text)))
 
 
 def save_animation(path: Path, frames: Sequence[Image.Image]) -> None:
@@ -100,32 +105,6 @@ def save_video(path: Path, frames: Sequence[Image.Image]) -> bool:
     if done.returncode != 0:
         path.unlink(missing_ok=True)
     return done.returncode == 0
-
-
-def sprite(images: np.ndarray, *, side: int) -> bytes:
-    """All frames, images uint8 (P, n, R, R), stacked vertically in one JPEG; a frame is a grid of P images."""
-    patients, frames, resolution, _ = images.shape
-    columns, rows = grid(patients)
-    sheet = np.full((frames, rows, resolution, columns, resolution), PAPER, np.uint8)
-    for patient in range(patients):
-        sheet[:, patient // columns, :, patient % columns] = images[patient]
-    picture = Image.fromarray(sheet.reshape(frames * rows * resolution, columns * resolution))
-    if side < resolution:
-        picture = picture.resize((columns * side, frames * rows * side), Image.Resampling.BOX)
-    return as_jpeg(picture)
-
-
-def grid(patients: int) -> tuple[int, int]:
-    """Columns and rows of a nearly square grid."""
-    columns = math.ceil(math.sqrt(patients))
-    return columns, -(-patients // columns)
-
-
-def as_jpeg(picture: Image.Image) -> bytes:
-    """A picture as JPEG bytes, small enough for a page."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
 
 
 def as_picture(figure: Figure) -> Image.Image:
@@ -172,14 +151,15 @@ def map_figure(
         upper, *lower = figure.subfigures(2 if singles else 1, 1, height_ratios=[1.6, 1] if singles else None,
                                           squeeze=False)[:, 0]  # fmt: skip
         upper.set_facecolor(DARK)
-        upper.suptitle(name, color=LIGHT, fontsize=10)
+        upper.suptitle(f"{name}, synthetic", color=LIGHT, fontsize=10)
         film, over, alone = upper.subplots(1, 3)
         _film(film, np.repeat(change.healthy[..., None] / 255, 3, axis=-1), "mean film without it")
         _film(over, overlay(change.healthy, change.mean, limit, change.clear), "mean change")
         _film(alone, COLOURS((change.mean / limit + 1) / 2)[..., :3], "the change alone")
         if region is not None:
-            alone.contour(region, levels=[0.5], colors=OUTLINE, linewidths=1.4)
-            alone.set_title("alone; green: where it sits", color=LIGHT, fontsize=9)
+            edge = alone.contour(region, levels=[0.5], colors="black", linewidths=1.4)
+            edge.set_path_effects([Stroke(linewidth=3.4, foreground="white"), Stroke()])
+            alone.set_title("alone; outline: where it sits", color=LIGHT, fontsize=9)
         _colour_bar(upper, [film, over, alone], limit, "grey levels of 255\nred: brighter, blue: darker")
         for below in lower:
             below.set_facecolor(DARK)

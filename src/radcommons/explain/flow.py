@@ -24,7 +24,7 @@ from radcommons.explain.drawing import (
     strip,
 )
 from radcommons.explain.finding_sets import FindingSet, choose, stem, title
-from radcommons.explain.folder import MAPS, MORPHS, PAGE, RECORD, UNFINISHED, ExplainFolder, read_audit
+from radcommons.explain.folder import MAPS, MORPHS, PAGE, RECORD, UNFINISHED, ExplainFolder, read_audit, read_evaluation
 from radcommons.explain.identity import IdentityCheck, mean_with_interval
 from radcommons.explain.interpolation import draw_interpolations, strengths
 from radcommons.explain.latents import draw_first
@@ -155,6 +155,7 @@ def correlate(
     *,
     n: int = 5000,
     pairs: Sequence[str] = (),
+    evaluation: Path | None = None,
     audit: Path | None = None,
     seed: int = 0,
     precision: str = "fp32",
@@ -167,20 +168,23 @@ def correlate(
         classifier: a run of ``classify train``.
         n: images per label; the default is that of the paper (section 5).
         pairs: scatter plots to draw, "LABEL:OUTPUT"; if empty, the diagonal and the strongest other pairs.
+        evaluation: folder of the classifier's evaluation on real films; says of which findings it can judge.
         audit: folder of this generator's audit; its record is added to the page.
         precision: in which to draw: "fp32", "bf16" or "auto", that of the folder or the faster one here.
     Raises:
-        SettingRefused, FindingUnknown, ClassifierRefused, PathInUse, GeneratorRefused: before anything is drawn.
+        SettingRefused, FindingUnknown, ClassifierRefused, PathMissing, PathInUse, GeneratorRefused: before anything is
+            drawn.
     """
     if n < FEWEST_IMAGES:
         raise SettingRefused(f"n is {n}; a correlation needs {FEWEST_IMAGES} or more images per label")
     generator = Generator.load(reference, precision=kept(precision, read_request(out / RECORD)), track=track)
     loaded = Classifier.load(classifier)
     shown = parse_pairs(pairs, common_findings(generator, loaded))
+    evaluated = read_evaluation(evaluation, loaded) if evaluation is not None else None
     with _folder(out, generator, audit) as folder:
         if (before := folder.explanation.correlation) is not None:
             claim(out, {"classifier": loaded.digest}, file=None, begun={"classifier": before.classifier_sha256})
-        correlate_labels(generator, loaded, folder, n=n, seed=seed, pairs=shown, track=track)
+        correlate_labels(generator, loaded, folder, n=n, seed=seed, pairs=shown, evaluation=evaluated, track=track)
     return folder.explanation
 
 
@@ -259,10 +263,11 @@ def _maps(
             numbers = {"mean": change.mean, "standard_error": change.standard_error, "healthy": change.healthy}
             if chosen in known:
                 numbers["region"] = known[chosen]
+            without, raised = (draw_first(generator, c, asked.singles, seed) for c in ((), chosen))
+            numbers |= {"singles_without": without, "singles_raised": raised}
             write_arrays(folder.path / f"{name}.npz", body=body, **numbers)
             result = _result(change, asked, regions, identity, body, seed)
             if result.picture is not None:
-                without, raised = (draw_first(generator, c, asked.singles, seed) for c in ((), chosen))
                 singles = list(zip(raised.astype(np.float64) - without, without.astype(np.float64), strict=True))
                 region = split_region(known[chosen])[0] if chosen in known else None
                 picture = map_figure(change, singles, region, title(chosen))

@@ -4,19 +4,22 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from PIL import Image
 from pydantic import ValidationError
 
 from radcommons.errors import PathInUse, PathMissing, SettingRefused
 from radcommons.files import read_arrays, write_whole
 from radcommons.folders import claim
+from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
-from radcommons.records import AuditReport, Explanation, InterpolationResult, MapResult
+from radcommons.models.generator_files import load_patients
+from radcommons.records import AuditReport, Evaluation, Explanation, InterpolationResult, MapResult
+from radcommons.records.store import PHANTOM
 
 RECORD = "explain.json"
 PAGE = "explain.html"
 AUDIT = "audit.json"  # no picture, identifier or row of a store is in it
 UNFINISHED = ".map"  # sums of an interrupted map
+EVALUATION = "evaluation.json"  # of a classifier
 MORPHS, MAPS, CORRELATION = "morph", "map", "correlation"  # subfolders
 
 
@@ -36,6 +39,32 @@ def read_audit(folder: Path, generator: Generator) -> AuditReport:
             f"{path} audits other weights ({report.subject}), not those of {generator.name}; audit {generator.name}"
         )
     return report
+
+
+def read_evaluation(folder: Path, classifier: Classifier) -> Evaluation:
+    """The record of ``radcommons classify eval --out FOLDER``.
+
+    Raises:
+        PathMissing: the folder has no finished evaluation.
+        SettingRefused: the record is damaged, or it is about another classifier.
+    """
+    path = folder / EVALUATION
+    if not path.is_file():
+        raise PathMissing(f"{path} does not exist; name the folder of a finished 'radcommons classify eval'")
+    found = Evaluation.read(path, refused=SettingRefused, remedy="evaluate the classifier again")
+    if found.classifier_sha256 != classifier.digest:
+        raise SettingRefused(
+            f"{path} evaluates another classifier ({found.classifier}), not that of --classifier; evaluate that one"
+        )
+    if found.part == "train":
+        raise SettingRefused(f"{path} is of films that the classifier has learned from; evaluate it on its test part")
+    return found
+
+
+def of_simulated_films(generator: Generator) -> bool:
+    """Whether a generator was trained on simulated films; False if it does not say."""
+    patients = load_patients(generator.folder) if generator.folder is not None else None
+    return patients is not None and patients.source == PHANTOM
 
 
 class ExplainFolder:
@@ -70,6 +99,7 @@ class ExplainFolder:
             resolution=generator.resolution,
             images_seen=generator.record.images_seen,
             findings=generator.findings,
+            simulated=of_simulated_films(generator),
             precision=generator.precision,
         )
         folder = cls(path, begun or new)
@@ -102,12 +132,6 @@ class ExplainFolder:
         arrays = read_arrays(self.path / result.frames) if result.frames else None
         return (arrays or {}).get("images")
 
-    def picture(self, name: str | None) -> Image.Image | None:
-        """A picture; None if there is none, or its file is missing or damaged."""
-        if name is None:
-            return None
-        try:
-            with Image.open(self.path / name) as file:
-                return file.convert("RGB")
-        except OSError:
-            return None
+    def numbers(self, result: MapResult) -> dict[str, np.ndarray]:
+        """Arrays of a map by name; none if the file is missing or damaged."""
+        return (read_arrays(self.path / result.numbers) if result.numbers else None) or {}

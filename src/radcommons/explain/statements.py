@@ -38,10 +38,17 @@ def _strength(result: MapResult) -> str:
     return text
 
 
+def place_in_words(score: RegionScore) -> str:
+    """Whether the change sits in the region, in few words, for a table."""
+    if in_its_region(score):
+        return "yes"
+    return "no" if score.auroc <= 0.5 else "not certain"
+
+
 def _place(name: str, score: RegionScore) -> str:
     """`name` with its verb: "Effusion sits"."""
     told = f"(AUROC {score.auroc:.2f}; 0.5 = anywhere)"
-    if _above_controls(score):
+    if in_its_region(score):
         point = ", with its strongest point" if score.points_inside else ", but its strongest point is elsewhere"
         return f"The change sits where {name} {told}{point}."
     if score.auroc <= 0.5:
@@ -54,7 +61,7 @@ def _place(name: str, score: RegionScore) -> str:
     return f"{text}."
 
 
-def _above_controls(score: RegionScore) -> bool:
+def in_its_region(score: RegionScore) -> bool:
     """Whether the region scores above chance, above the same region moved, and above other findings' regions."""
     moved = score.moves_as_high is None or score.moves_as_high <= BY_CHANCE
     others = score.auroc_others is None or score.auroc > score.auroc_others

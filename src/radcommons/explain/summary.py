@@ -27,8 +27,10 @@ def correlation_text(explanation: Explanation, page: Path) -> str:
     lines = [f"{explanation.generator}, scored by classifier {result.classifier}, {result.images:,} images per label"]
     for i, finding in enumerate(result.findings):
         value, low, high = (m[i][i] for m in (result.pearson, result.pearson_low, result.pearson_high))
-        told = "constant" if value is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
-        lines.append(f"{title((finding,))}: {told}")
+        told = "constant" if value is None else f"{value:z.2f} ({low:z.2f} to {high:z.2f})"
+        films = result.on_films.get(finding)
+        own = f"; the classifier's own AUC on real films: {films.auc.text('.2f')}" if films else ""
+        lines.append(f"{title((finding,))}: {told}{own}")
     return "\n".join([*lines, result.statement, *left_out(result), f"open {page}"])
 
 

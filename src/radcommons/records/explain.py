@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record, RecordPart
 
@@ -105,6 +107,17 @@ class MapResult(RecordPart):
 Matrix = tuple[tuple[float | None, ...], ...]
 
 
+class JudgeOnFilms(RecordPart):
+    """How well a classifier recognises one finding on real films that it has not seen.
+
+    Attributes:
+        patients: with films of the rarer class, with or without the finding.
+    """
+
+    auc: Estimate
+    patients: int
+
+
 class Correlation(RecordPart):
     """Correlation of every label of a generator with every output of a classifier (paper section 5, Fig. 5).
 
@@ -119,8 +132,11 @@ class Correlation(RecordPart):
         training: correlation of the labels in training (phi), from the combinations that the generator publishes.
         withheld: share of training images with a combination that is not published.
         blocks: findings that average linkage joins above a mean correlation of 0.3.
+        own_auc: AUC of the output of a finding, between images drawn with its label above 3/4 and below 1/4.
+        on_films: the classifier on real films, by finding; empty if it was not evaluated. `films` says which.
         follows_training: Spearman's correlation of the off-diagonal entries of `pearson`, both directions averaged,
             with those of `training`; None for fewer than four findings.
+        pairs: label and output of each scatter plot; empty in older records.
         statement: the result in words.
         picture, scatter, table, scores: files, relative to the record; the last two are not in a package.
     """
@@ -141,7 +157,11 @@ class Correlation(RecordPart):
     training: Matrix
     withheld: float
     blocks: tuple[tuple[str, ...], ...]
+    own_auc: dict[str, Estimate] = Field(default_factory=dict)
+    on_films: dict[str, JudgeOnFilms] = Field(default_factory=dict)
+    films: str = ""
     follows_training: float | None
+    pairs: tuple[tuple[str, str], ...] = ()
     statement: str
     picture: str
     scatter: str
@@ -162,6 +182,7 @@ class Explanation(Record):
     Attributes:
         generator, generator_sha256: its name and the digest of its weights.
         findings: the generator's, in label order.
+        simulated: whether all films of its training were simulated; False if that is not known.
         precision: in which it drew, "fp32" or "bf16".
         morphs, maps: label interpolations and difference maps, one per set of findings.
         correlation: labels against a classifier; None before ``explain correlate``.
@@ -172,6 +193,7 @@ class Explanation(Record):
     resolution: int
     images_seen: int
     findings: tuple[str, ...]
+    simulated: bool = False
     precision: Literal["fp32", "bf16"] = "fp32"
     morphs: tuple[InterpolationResult, ...] = ()
     maps: tuple[MapResult, ...] = ()
