@@ -24,6 +24,7 @@ STYLE = Path(__file__).parent / "style"  # folder of the style sheet
 MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, and a class of the style
     "passed": ("✓", "good"), "met": ("✓", "good"), "learned": ("✓", "good"), "right answer": ("✓", "good"),
     "failed": ("✗", "bad"), "not met": ("✗", "bad"), "not learned": ("✗", "bad"), "wrong answer": ("✗", "bad"),
+    "finished": ("✓", "good"), "broken off": ("✗", "bad"), "stopped": ("◐", "warn"), "running": ("▶", "quiet"),
     "partly learned": ("◐", "warn"), "could not detect": ("?", "warn"),
     "cannot tell": ("?", "quiet"),
 }  # fmt: skip

@@ -48,7 +48,10 @@ def test_training_prints_one_json_object_and_repeats_as_a_no_op(
 ) -> None:
     arguments = ["train", str(phantom_store.path), "--out", str(tmp_path / "run"), "--config", str(config), "--json"]
     assert run(arguments) == 0
-    first = json.loads(capsys.readouterr().out)
+    printed, page = capsys.readouterr(), tmp_path / "run" / "training.html"
+    first = json.loads(printed.out)
+    assert f"watch the training: open {page}\n" in printed.err and first["page"] == str(page)
+    assert "Training: finished" in page.read_text(encoding="utf-8")
     assert first["finished"] and first["images_seen"] == 160 and first["resolution"] == 16
     assert run(["train", str(phantom_store.path), "--out", str(tmp_path / "run"), "--json"]) == 0, "no preset needed"
     again = json.loads(capsys.readouterr().out)

@@ -56,7 +56,10 @@ def test_a_federation_ends_in_a_run_that_draws_and_knows_its_patients(
     assert len(patients.hashes) == len(set(phantom_store.manifest["patient"][phantom_store.rows("train")]))
     record = json.loads((out / "generator" / "federation.json").read_text())
     assert record["clients"] == 3 and record["rounds"] == outcome.rounds and record["privacy"] is None
-    assert record["films"] == len(phantom_store.rows("train"))
+    assert record["films"] == (films := len(phantom_store.rows("train")))
+    page = (out / "training.html").read_text(encoding="utf-8")
+    assert "Training: finished" in page and f"learns from {films} films that stay with the clients" in page
+    assert ", ".join(("No finding", *generator.findings)) in page
 
 
 def test_stopped_and_continued_gives_the_same_weights(family: str, federation: Make, tmp_path: Path) -> None:

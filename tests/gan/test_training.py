@@ -61,6 +61,18 @@ def whole_run(phantom_store: Store, tiny: Tiny, tmp_path_factory: pytest.TempPat
     return run
 
 
+def test_the_page_of_a_run_names_its_films_findings_settings_and_the_next_commands(
+    phantom_store: Store, whole_run: Path
+) -> None:
+    text = (whole_run / "training.html").read_text(encoding="utf-8")
+    films = len(phantom_store.rows("train"))
+    assert f"learns from {films} simulated films" in text and f"Training on {phantom_store.name}" in text
+    assert ", ".join(("No finding", *chosen_findings(phantom_store, load_settings(whole_run / "config.toml")))) in text
+    assert f"radcommons audit {whole_run} {phantom_store.path}" in text and "images_per_phase" in text
+    assert text.count("data:image/svg") == 5, "scores, labels, losses, gradients, speed"
+    assert (whole_run / "training.html").stat().st_mode & 0o077 == 0, "like the run, it is its owner's"
+
+
 def test_a_run_leaves_settings_log_samples_checkpoint_and_generator(whole_run: Path) -> None:
     for name in ("config.toml", "log.jsonl", "checkpoint.pt", "generator/generator.safetensors", "tensorboard"):
         assert (whole_run / name).exists(), name

@@ -6,7 +6,7 @@ from typing import Literal
 import typer
 
 from radcommons.cli import federate_deploy
-from radcommons.cli.output import AsJson, Set, bar, show
+from radcommons.cli.output import AsJson, Set, bar, say_where_to_watch, show
 from radcommons.cli.stopping import stop_after_step
 
 app = typer.Typer(no_args_is_help=True, help="Several hospitals train one generator together, without sharing films.")
@@ -43,7 +43,8 @@ def simulate(
     from radcommons.settings import read_settings
 
     settings = read_settings(SimulationSettings, "federate", config, set_)
-    outcome = simulate(settings, out, engine=engine, track=bar, should_stop=stop_after_step())
+    stop = stop_after_step()
+    outcome = simulate(settings, out, engine=engine, track=bar, should_stop=stop, watch=say_where_to_watch)
     state = "stopped and saved"
     if outcome.finished:
         state = "ended, because another round would exceed the largest epsilon" if outcome.budget_spent else "finished"

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -52,6 +53,11 @@ def seed_option(help: str) -> Any:
 def show(result: Mapping[str, Any], lines: str, as_json: bool) -> None:
     """Print the result as JSON or as text for people."""
     typer.echo(json.dumps(result, indent=2, default=str) if as_json else lines)
+
+
+def say_where_to_watch(page: Path) -> None:
+    """Name a training's page, on stderr."""
+    typer.echo(f"watch the training: open {page}", err=True)
 
 
 class _Rate(ProgressColumn):

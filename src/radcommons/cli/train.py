@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from radcommons.cli.output import AsJson, Config, Set, bar, show
+from radcommons.cli.output import AsJson, Config, Set, bar, say_where_to_watch, show
 from radcommons.cli.stopping import stop_after_step
 
 EPILOG = """
@@ -33,6 +33,7 @@ def train(
     """Train a generator on a store; the same command continues an interrupted run."""
     from radcommons.data.store import Store
     from radcommons.gan import plan, training
+    from radcommons.runs.page import PAGE
 
     settings = plan.choose_settings(out, preset=preset, config=config, overrides=set_)
     opened = Store.open(store)
@@ -40,7 +41,7 @@ def train(
         described = plan.describe(opened, settings)
         show(described.model_dump(mode="json"), plan.as_text(described), as_json)
         return
-    outcome = training.train(opened, settings, out, track=bar, should_stop=stop_after_step())
+    outcome = training.train(opened, settings, out, track=bar, should_stop=stop_after_step(), watch=say_where_to_watch)
     if not outcome.is_main:
         return
     rate = outcome.images_this_call / max(1e-9, outcome.seconds)
@@ -50,6 +51,7 @@ def train(
     show(
         {
             "run": str(outcome.run),
+            "page": str(outcome.run / PAGE),
             "images_seen": outcome.images_seen,
             "resolution": outcome.resolution,
             "finished": outcome.finished,

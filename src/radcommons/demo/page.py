@@ -1,7 +1,7 @@
 """The demo's results and page: real and synthetic films side by side, training curves, time of each step."""
 
 from collections import Counter
-from itertools import pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -15,9 +15,10 @@ from radcommons.data.store import Store
 from radcommons.demo.hub import Published
 from radcommons.experiments.report import figure
 from radcommons.models.generator import Generator
-from radcommons.pages import drawing, picture, plot, render_page
+from radcommons.pages import picture, plot, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.records import AuditReport, Control, Estimate, ExperimentResult
+from radcommons.runs.curves import draw_curves
 from radcommons.runs.log import read_log
 
 COLUMNS = 8
@@ -126,7 +127,7 @@ def render(result: DemoResult, stores: list[Store], generators: list[Generator],
             "site": site,
             "real": real_sheet(store, generator),
             "synthetic": synthetic_sheet(store, generator),
-            "curves": curves(run),
+            "curves": list(islice(draw_curves(read_log(run)), 2)),
             "store": store.name,
         }
         for site, store, generator, run in zip(result.sites, stores, generators, runs, strict=True)
@@ -164,23 +165,3 @@ def synthetic_sheet(store: Store, generator: Generator) -> Markup:
     rows = [generator.generate(COLUMNS, findings=choice, seed=3).images for choice in choices]
     sheet = contact_sheet(rows, ("No finding", *generator.findings), side=SIDE)
     return picture(sheet, f"Synthetic films from {store.name}'s generator, one row per finding")
-
-
-def curves(run: Path) -> Markup:
-    """Wasserstein estimate and label losses against images seen; dashed lines mark the stages."""
-    entries = read_log(run)
-    seen = np.array([e["images_seen"] for e in entries]) / 1000
-    with drawing(8.6, 2.7) as figure:
-        left, right = figure.subplots(1, 2)
-        left.plot(seen, [e["wasserstein"] for e in entries], color="#0b6470")
-        left.set_title("critic: real minus synthetic score")
-        right.plot(seen, [e["label_loss_real"] for e in entries], color="#0b6470", label="real")
-        right.plot(seen, [e.get("label_loss_fake", np.nan) for e in entries], color="#c2571a", label="synthetic")
-        right.set_title("label loss")
-        right.legend(frameon=False)
-        for axes in (left, right):
-            axes.set_xlabel("thousand images seen")
-            for before, after in pairwise(entries):
-                if after["resolution"] != before["resolution"]:
-                    axes.axvline(before["images_seen"] / 1000, color="0.6", linewidth=0.8, linestyle="--")
-        return plot(figure, "Training curves; dashed lines mark a doubling of the resolution")

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import shlex
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -28,7 +29,7 @@ from radcommons.folders import alone_in
 from radcommons.gan.gradients import open_compute
 from radcommons.gan.recipe import Position, Training
 from radcommons.gan.recipes import RECIPES
-from radcommons.gan.training import sample_sheet
+from radcommons.gan.training import sample_rows, sample_sheet
 from radcommons.models.generator_files import RUN_SUBFOLDER, save_generator
 from radcommons.progress import Track, silent
 from radcommons.records import ClientPrivacy, FederationRecord, FindingsRecord, PatientsRecord
@@ -36,6 +37,7 @@ from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
 from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
+from radcommons.runs.page import About
 from radcommons.seeds import numpy_stream
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ def federate(
     manifest: str = "",
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Path], None] = lambda page: None,
 ) -> FederationOutcome:
     """Train until `total_images`; the same call continues after a stop or a kill, to the same weights.
 
@@ -91,6 +94,7 @@ def federate(
         grid: Flower's way to the clients.
         out: folder of the run; a later `radcommons audit` finds in it what it finds in any run.
         patients, manifest: of the store, where all clients' films are its training part.
+        watch: is given the page on which people see how the training goes, once it is there.
     Raises:
         FederationFailed: too few clients, or too few answers that can be used, three rounds in a row.
         PathInUse, SettingRefused.
@@ -101,7 +105,7 @@ def federate(
             claim_folder(out, settings, lambda *_: (), ours=(FLOWER,))
         server.begin(compute)  # settings that do not fit the clients' films leave no folder behind
         claim_folder(out, settings, lambda *_: (), ours=(FLOWER,))
-        return server.run(track, should_stop)
+        return server.run(track, should_stop, watch)
 
 
 class _Server:
@@ -157,13 +161,14 @@ class _Server:
                 assert self._privacy.accountant is not None
                 self._privacy.accountant.load_state_dict(state["privacy"])
 
-    def run(self, track: Track, should_stop: Callable[[], bool]) -> FederationOutcome:
+    def run(self, track: Track, should_stop: Callable[[], bool], watch: Callable[[Path], None]) -> FederationOutcome:
         """The rounds that are left, and the end."""
         total, failures, spent, stopped = self.settings.train.total_images, 0, False, False
         every = self.settings.train
         with ExitStack() as stack:
-            log = RunLog(self.out, self.position.images_seen)
-            stack.callback(log.close)
+            log = stack.enter_context(RunLog(self.out, self.position.images_seen, self._about()))
+            if log.page is not None:
+                watch(log.page)
             report = stack.enter_context(track("Training together", total=total, done=self.position.images_seen))
             while self.position.images_seen < total and not spent and not stopped:
                 before, started = self.position.images_seen, time.monotonic()
@@ -184,7 +189,9 @@ class _Server:
                 failures, now = 0, self.position.images_seen
                 report(now - before)
                 self._save()
-                log.numbers({**numbers, "images_seen": now, "round": self.round, "seconds": time.monotonic() - started})
+                side = self.training.batch_at(self.position.last_step_at)[1]
+                place = {"images_seen": now, "round": self.round, "resolution": side}
+                log.numbers({**numbers, **place, "seconds": time.monotonic() - started})
                 if now // every.samples_every != before // every.samples_every or now >= total:
                     network, config = self._network()
                     log.samples(
@@ -198,6 +205,7 @@ class _Server:
             finished = spent or self.position.images_seen >= total
             if finished:
                 self._finish()
+            log.finished = finished
         return FederationOutcome(
             self.out, self.round, self.position.images_seen, finished, spent, self._federation_record()
         )
@@ -400,6 +408,20 @@ class _Server:
         return tuple(means)
 
     # ---- files ----
+
+    def _about(self) -> About:
+        """What the run's page says besides its log."""
+        settings, folder = self.settings, shlex.quote(str(self.out.resolve()))
+        return About(
+            title=f"Federated training of {settings.clients} clients",
+            films=f"The generator learns from {self.films:,} films that stay with the clients.",
+            total_images=settings.train.total_images,
+            resolution=RECIPES[settings.train.family].stages(settings.train)[-1].resolution,
+            rows=sample_rows(self.findings),
+            settings=settings.model_dump(mode="json"),
+            resume="",
+            audit=f"radcommons audit {folder} STORE --out {folder}-audit --controls",
+        )
 
     @property
     def _privacy(self) -> DifferentialPrivacyServerSideFixedClipping | None:

@@ -94,6 +94,7 @@ def simulate(
     engine: Engine = "in-turn",
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Path], None] = lambda page: None,
 ) -> FederationOutcome:
     """Train a generator as several hospitals would.
 
@@ -101,6 +102,7 @@ def simulate(
         out: folder of the run; what clients keep lies in ``clients/``.
         parts: rows of one store's films for each client; by default as the settings divide it.
         engine: "in-turn": this process alone; "ray": Flower's simulation, with several clients at once.
+        watch: is given the page on which people see how the training goes, once it is there.
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
     stores = [Store.open(path) for path in settings.stores]
@@ -119,7 +121,9 @@ def simulate(
         manifest = stores[0].record.manifest_sha256
 
     def serve(grid: Grid) -> FederationOutcome:
-        return federate(grid, settings, out, patients=patients, manifest=manifest, track=track, should_stop=should_stop)
+        return federate(
+            grid, settings, out, patients=patients, manifest=manifest, track=track, should_stop=should_stop, watch=watch
+        )
 
     return serve(InTurn(app, settings.clients)) if engine == "in-turn" else _on_ray(app, settings.clients, serve)
 

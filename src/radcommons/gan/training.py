@@ -2,9 +2,10 @@
 
 import logging
 import math
+import shlex
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
 from radcommons.runs.folder import claim_folder
 from radcommons.runs.log import RunLog
+from radcommons.runs.page import About
 from radcommons.seeds import torch_stream
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ def train(
     rows: np.ndarray | None = None,
     track: Track = silent,
     should_stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Path], None] = lambda page: None,
 ) -> Outcome:
     """Train until `total_images`; a stopped run continues from its last checkpoint.
 
@@ -82,6 +85,7 @@ def train(
         run: the run's folder.
         rows: of the films to learn from, the same at every call; by default the training part.
         should_stop: called after every step; True saves a checkpoint and returns.
+        watch: is given the page on which people see how the training goes, once it is there.
     Raises:
         PathInUse, SettingRefused, TooFewImages: before anything is changed.
         TrainingDiverged: names the last good checkpoint.
@@ -91,7 +95,7 @@ def train(
         source = open_source(store, settings, distributed, rows=rows)
         if distributed.is_main:
             claim_folder(run, settings, free_settings)
-        return _train(source, settings, run, distributed, track, should_stop)
+        return _train(source, settings, run, distributed, track, should_stop, watch)
 
 
 def open_source(
@@ -157,19 +161,24 @@ def _train(
     distributed: Distributed,
     track: Track,
     should_stop: Callable[[], bool],
+    watch: Callable[[Path], None],
 ) -> Outcome:
     started = time.monotonic()
     loaded = checkpoint.load(run, distributed.device)
     begun = loaded[0].get("precision") if loaded else None  # a run keeps it on another machine
     precision = begun or resolved(settings.precision, distributed.device, anywhere=distributed.any)
-    with open_compute(precision, distributed) as compute:
+    with open_compute(precision, distributed) as compute, ExitStack() as stack:
         # ---- networks and position ----
         training = RECIPES[settings.family].training(settings, source.batches.summary(), compute)
         state = TrainingState(settings.family, training)
         if loaded is not None:
             resume(state, source, run, distributed, *loaded)
         started_at = state.position.images_seen
-        log = RunLog(run, started_at) if distributed.is_main else None
+        log = None
+        if distributed.is_main:
+            log = stack.enter_context(RunLog(run, started_at, _about(source, settings, run)))
+            if log.page is not None:
+                watch(log.page)
         logged_at, logged = started_at, time.monotonic()
 
         # ---- the loop ----
@@ -205,17 +214,17 @@ def _train(
                     log.samples(sheet, now, config.side)
                 if distributed.is_main and (save_due or stopped):
                     save(state, source, run, precision)
-    if log is not None:
-        log.close()
-    return Outcome(
-        run=run,
-        images_seen=state.position.images_seen,
-        resolution=training.batch_at(state.position.last_step_at)[1],
-        finished=state.position.images_seen >= settings.total_images,
-        images_this_call=state.position.images_seen - started_at,
-        seconds=time.monotonic() - started,
-        is_main=distributed.is_main,
-    )
+        if log is not None:
+            log.finished = state.position.images_seen >= settings.total_images
+        return Outcome(
+            run=run,
+            images_seen=state.position.images_seen,
+            resolution=training.batch_at(state.position.last_step_at)[1],
+            finished=state.position.images_seen >= settings.total_images,
+            images_this_call=state.position.images_seen - started_at,
+            seconds=time.monotonic() - started,
+            is_main=distributed.is_main,
+        )
 
 
 def resume(
@@ -263,6 +272,11 @@ def means_of(numbers: list[dict[str, Tensor]]) -> dict[str, float]:
     return {name: float(sum(of_name)) / len(of_name) for name, of_name in values.items()}
 
 
+def sample_rows(findings: tuple[str, ...]) -> tuple[str, ...]:
+    """What the rows of a sample sheet show, from the top."""
+    return ("No finding", *findings)
+
+
 def sample_sheet(
     network: nn.Module, config: FamilyConfig, findings: tuple[str, ...], seed: int, device: torch.device
 ) -> Image.Image:
@@ -275,7 +289,23 @@ def sample_sheet(
             labels[:, position] = 1
         with torch.no_grad():
             rows.append(to_bytes(network(latents, labels))[:, 0].cpu().numpy())
-    return contact_sheet(rows, ("No finding", *findings), side=max(64, config.side))
+    return contact_sheet(rows, sample_rows(findings), side=max(64, config.side))
+
+
+def _about(source: Source, settings: TrainSettings, run: Path) -> About:
+    """What the run's page says besides its log."""
+    store, folder = shlex.quote(str(source.store.path.resolve())), shlex.quote(str(run.resolve()))
+    films = f"{len(source.batches.rows):,} {'simulated ' if source.store.simulated else ''}films"
+    return About(
+        title=f"Training on {source.store.name}",
+        films=f"The generator learns from {films} of the training part.",
+        total_images=settings.total_images,
+        resolution=RECIPES[settings.family].stages(settings)[-1].resolution,
+        rows=sample_rows(source.findings.findings),
+        settings=settings.model_dump(mode="json"),
+        resume=f"radcommons train {store} --out {folder}",
+        audit=f"radcommons audit {folder} {store} --out {folder}-audit --controls",
+    )
 
 
 def _passes(before: int, after: int, every: int) -> bool:
