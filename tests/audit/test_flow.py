@@ -134,7 +134,7 @@ def test_train_test_duplicates_fail_the_audit(
     )
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes)
     line = line_of(report, "train-test duplicates")
-    assert line.outcome == "not met" and 0.8 * count <= int(line.found.partition(",")[0]) <= count
+    assert line.outcome == "not met" and 0.8 * count <= int(line.found.partition(" ")[0]) <= count
 
 
 def test_a_generator_that_has_seen_held_out_patients_is_no_subject_of_this_store(

@@ -179,7 +179,7 @@ def test_a_test_that_would_have_missed_what_the_policy_asks_about_is_not_met_but
 ) -> None:
     assert lines_of(instead(able))[able.name].outcome == "met"
     line = lines_of(instead(blind))[blind.name]
-    assert line.outcome == "could not detect" and "; detection limit " in line.found
+    assert line.outcome == "could not detect" and "; would have detected: " in line.found
     judged = judge(results(instead(blind)), Policy())
     assert judged.privacy == "passed", "it is no leak, and the statement names it"
     assert (blind.access == "films") or f"policy asks about: {blind.name}" in judged.statement
@@ -277,7 +277,7 @@ NO_LIST = seen(0, why="it comes without patients.json")
 @pytest.mark.parametrize(
     ("patients", "this_store", "outcome", "words"),
     [
-        (seen(100), True, "met", "all 100 patients in training and none of 50 others were in this generator's"),
+        (seen(100), True, "met", "on all 100 patients in training and on none of the 30 held-out and 20 validation"),
         (seen(100, held_out=2), True, "not met", "2 of 30 held-out patients were in this generator's training"),
         (seen(100, reference=1), True, "not met", "1 of 20 validation patients was in this generator's training"),
         (seen(0), True, "not met", "none of 100 supposed training patients was in this generator's training"),
@@ -303,6 +303,17 @@ def test_the_split_is_by_patient_where_members_were_seen_and_the_others_were_not
     assert "patient-level split" not in {line.rule for line in off.lines}
 
 
+def test_what_was_found_has_its_unit_and_rounding_hides_no_rule_that_is_broken() -> None:
+    """0.0009 rounds to 0.001, which "at least 0.001" would seem to allow."""
+    tests = instead(
+        found(BLACK_BOX, 0.534, 0.0009), found("data copying", -1.26, 0.0352), found("near-duplicates", 0, 1.0)
+    )
+    lines = lines_of(tests)
+    assert (lines[BLACK_BOX].found, lines[BLACK_BOX].outcome) == ("AUC 0.53, p < 0.001", "not met")
+    assert (lines["data copying"].found, lines["data copying"].outcome) == ("z -1.3, p 0.035", "met")
+    assert lines["near-duplicates"].found == "0 images, p 1.000"
+
+
 def test_the_statement_does_not_count_a_test_whose_rule_is_off() -> None:
     statement = judge(results(), Policy(near_duplicates=None)).statement
     assert "No leak was found by the 4 tests that could detect one." in statement
@@ -311,7 +322,10 @@ def test_the_statement_does_not_count_a_test_whose_rule_is_off() -> None:
 def test_the_statement_says_what_was_tested_and_what_would_have_been_detected_and_never_more() -> None:
     clean = judge(results(), Policy())
     leaky = judge(results(instead(found("near-duplicates", 3, 0.01)), kind="set"), Policy())
-    assert "No leak was found by the 5 tests that could detect one." in clean.statement and "5.0%" in clean.statement
+    assert "No leak was found by the 5 tests that could detect one." in clean.statement
+    assert "detected from 5.0% of the images on." in clean.statement
+    counted = results(counts={**results().counts, "synthetic images": 600})
+    assert "detected from 30 in 600 images (5.0%) on." in judge(counted, Policy()).statement
     assert leaky.privacy == "failed" and "A leak was found by: near-duplicates." in leaky.statement
     assert "No differential privacy was used" in clean.statement and "not known here" in leaky.statement
     for judged in (clean, leaky):

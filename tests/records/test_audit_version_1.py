@@ -61,7 +61,9 @@ def test_a_report_of_version_2_without_distances_by_finding_is_read_and_judged()
     assert old["format_version"] == 2 and "by_finding" not in old
     report = AuditReport.read(path, refused=SettingRefused, remedy="")
     assert report.by_finding == () and {test.kind for test in report.privacy}.isdisjoint({"re-identification"})
-    assert judge(report, Policy()) == report.judgement
+    again, then = judge(report, Policy()), report.judgement
+    assert (again.privacy, again.quality) == (then.privacy, then.quality)
+    assert [(line.rule, line.outcome) for line in again.lines] == [(line.rule, line.outcome) for line in then.lines]
 
 
 def test_detection_limits_are_taken_from_the_words_of_version_1() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from radcommons.policy.privacy import privacy_lines, rule_for, split_found
 from radcommons.policy.quality import quality_lines
 from radcommons.policy.settings import Policy
-from radcommons.records import AuditResults, Judgement, PolicyLine, PrivacyTest
+from radcommons.records import AuditResults, Judgement, PolicyLine, PrivacyTest, share_text
 
 NO_GUARANTEE = {  # a set may come from anywhere
     "generator": "No differential privacy was used in training: there is no formal guarantee.",
@@ -49,13 +49,17 @@ def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Polic
     else:
         parts = [f"No leak was found by the {len(able)} tests that could detect one."]
         limit = results.detection_limit
+        copies = "" if limit is None else share_text(limit, results.counts.get("synthetic images"), "images")
         parts.append(
             "Not even a set of copies alone would have been detected."
             if limit is None
-            else f"Copies that make up {limit:.1%} of the images, or more, would have been detected."
+            else f"Copies of training films would have been detected from {copies} on."
         )
     if blind:
-        parts.append(f"Could not detect a leak of the size that the policy asks about: {_named(blind)}.")
+        parts.append(
+            "No evidence, because they could not detect a leak of the size that the policy asks about: "
+            f"{_named(blind)}."
+        )
     if others := [rule for rule in _broken(lines) if rule not in {test.name for test in leaks}]:
         parts.append(f"Not met: {', '.join(others)}.")
     outcome, found = split_found(results)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from radcommons.policy.settings import Policy
-from radcommons.records import AuditResults, Outcome, PolicyLine, PrivacyTest, PrivacyTestKind
+from radcommons.records import AuditResults, Outcome, PolicyLine, PrivacyTest, PrivacyTestKind, p_text, share_text
 
 HARDLY = 0.05  # near-duplicates expected by chance: above, their number has to be significant
 NO_NEGATIVE_CONTROL = "no negative control was run: too few validation films"
@@ -95,7 +95,7 @@ def privacy_lines(results: AuditResults, policy: Policy) -> Iterator[PolicyLine]
         limit = results.detection_limit
         met = limit is not None and limit <= policy.detection_limit
         meaning = "smallest share of copied images among the synthetic ones that the tests would have detected"
-        found = "none" if limit is None else f"{limit:.1%}"
+        found = "none" if limit is None else share_text(limit, results.counts.get("synthetic images"), "images")
         wanted = f"at most {policy.detection_limit:.0%}"
         yield _line("detection limit", meaning, wanted, found, "met" if met else "not met")
     if policy.controls and results.controls:
@@ -118,10 +118,10 @@ def split_found(results: AuditResults) -> tuple[Outcome, str]:
         members = counts["patients in training"]
         if seen.in_training < members:
             return "not met", _seen(seen.in_training, members, "supposed training")
-        others = counts["patients held out"] + counts["patients for reference"]
-        return "met", (
-            f"all {members:,} patients in training and none of {others:,} others were in this generator's training"
+        others = (
+            f"{counts['patients held out']:,} held-out and {counts['patients for reference']:,} validation patients"
         )
+        return "met", f"this generator was trained on all {members:,} patients in training and on none of the {others}"
     if results.trained_on_store is None:
         return "not tested", f"not known: {unknown}"
     named = "this store" if results.trained_on_store else "another store"
@@ -159,11 +159,15 @@ def _count(most: int | None, policy: Policy) -> Rule | None:
 def _found(test: PrivacyTest, rule: Rule, outcome: Outcome) -> str:
     if test.result is None:
         return test.skipped or ""
-    found = f"{test.result.value:.3g}" + (f", p {test.p_value:.2g}" if test.p_value is not None else "")
+    found = test.found if test.p_value is None else f"{test.found}, {p_text(test.p_value, rule.significance)}"
     if outcome != "could not detect":
         return found
-    limit = "none" if test.detection_limit is None else f"{test.detection_limit:.2f}"
-    return f"{found}; detection limit {limit}, the policy asks for {rule.detection_limit:g} or less"
+    asked = (
+        f"an AUC of {rule.detection_limit:g} or more"
+        if test.measures_auc
+        else f"copies from {rule.detection_limit:.0%} on"
+    )
+    return f"{found}; would have detected: {test.detectable}; the policy asks for {asked}"
 
 
 def _line(rule: str, meaning: str, limit: str, found: str, outcome: Outcome) -> PolicyLine:

@@ -20,7 +20,7 @@ from radcommons.records.audit import (
     Spectrum,
 )
 from radcommons.records.classifier import ClassifierRecord
-from radcommons.records.estimate import Estimate
+from radcommons.records.estimate import Estimate, p_text, share_text
 from radcommons.records.evaluation import AtThreshold, Calibration, Evaluation, FindingEvaluation
 from radcommons.records.experiment import Arm, Comparison, ExperimentResult, Verdict
 from radcommons.records.explain import Correlation, Explanation, InterpolationResult, MapResult, RegionScore
@@ -147,5 +147,7 @@ __all__ = [
     "StudyTest",
     "TimedOut",
     "Verdict",
+    "p_text",
     "sha256_file",
+    "share_text",
 ]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from radcommons.records import audit_version_1
-from radcommons.records.estimate import Estimate
+from radcommons.records.estimate import Estimate, share_text
 from radcommons.records.record import Record, RecordPart
 
 PrivacyTestKind = Literal[
@@ -200,6 +200,44 @@ class PrivacyTest(RecordPart):
     def name(self) -> str:
         """Kind and space, for people."""
         return self.kind if self.space is None else f"{self.kind}, {self.space}"
+
+    @property
+    def measures_auc(self) -> bool:
+        """Whether `result` and `detection_limit` are AUCs: 0.5 = a guess, 1 = every member is found."""
+        return self.kind.startswith(("membership inference", "sanity check"))
+
+    @property
+    def found(self) -> str:
+        """The result with its unit and interval, for people; why there is none."""
+        if self.result is None:
+            return f"not done: {self.skipped}"
+        if self.measures_auc:
+            return f"AUC {self.result.text('.2f')}"
+        if self.kind.startswith("data copying"):
+            return f"z {self.result.value:.1f}"
+        if self.kind == "distance to closest record":
+            return f"{self.result.text('.0%')} of the images"
+        count, what = self._searched
+        return f"{self.result.value:,.0f} {what}" if count is None else f"{self.result.value:,.0f} of {count:,} {what}"
+
+    @property
+    def detectable(self) -> str:
+        """The smallest leak that the test would have detected in 4 cases of 5, for people."""
+        limit = self.detection_limit
+        if limit is None:
+            return "not even a perfect attack" if self.measures_auc else "not even copies alone"
+        if self.measures_auc:
+            return f"an AUC of {limit:.2f} or more"
+        if self.kind == "data copying by finding":
+            return f"copies from {limit:.1%} of the images of a finding on"
+        return f"copies from {share_text(limit, *self._searched)} on"
+
+    @property
+    def _searched(self) -> tuple[int | None, str]:
+        """Among how many images or films copies are looked for; None if the record does not say."""
+        if self.kind != "train-test duplicates":
+            return self.counts.get("synthetic images"), "images"
+        return sum(count for name, count in self.counts.items() if name.endswith("films")) or None, "films"
 
 
 class Control(RecordPart):

@@ -40,6 +40,8 @@ def test_a_strong_attack_is_significant_with_its_tpr_at_few_false_alarms_and_the
     rate = test.details["TPR at 1.0% FPR"]
     assert test.details["TPR at 1.0% FPR, from"] <= rate <= test.details["TPR at 1.0% FPR, to"]
     assert test.curve[0][0] == 0 and test.curve[-1] == (1.0, 1.0)
+    assert not any("0.1%" in name for name in test.details), "one false alarm in 1,000 cannot be seen in 200 patients"
+    assert not any("TPR" in name for name in judged(rng.normal(2, 1, 300), rng.normal(size=78)).details)
 
 
 def test_patients_count_once_however_many_films_they_have() -> None:

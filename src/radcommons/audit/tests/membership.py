@@ -46,7 +46,8 @@ def membership_test(
     if two_sided:
         p = min(1.0, 2 * min(p, upper_p_value(1 - auc, 1 - permuted)))
     details = {"AUC by image": area_under_roc(members, others)}
-    for rate in (0.01, 0.001):
+    shown = [rate for rate in (0.01, 0.001) if rate * len(outside) >= 1]  # one false alarm at least
+    for rate in shown:
         name = f"TPR at {rate:.1%} FPR"
         details[name] = true_positive_rate_at(inside, outside, false_positive_rate=rate)
         interval = true_positive_rate_interval(
