@@ -5,6 +5,7 @@ import csv
 import itertools
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -460,6 +461,13 @@ LAID_OUT = """async () => {
   }
   return faults;
 }"""
+TEXTS = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+  for (let text; (text = walker.nextNode()); )
+    if (!text.parentElement.closest("code, pre, script, style")) found.push(text.data);
+  return found;
+}"""
+TOGETHER = re.compile(r"\w*[a-z)]\.[A-Z][a-z]+")  # the end of a sentence and the next without a space
 
 
 @pytest.fixture(scope="module")
@@ -478,8 +486,8 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def faults_of_page() -> Callable[[Any], list[str]]:
-    """What axe finds in a page, and what is too wide, clipped or off the screen: on a desktop, a tablet and a phone, in
-    light and in the dark."""
+    """What axe finds in a page, and what is too wide, clipped or off the screen, and sentences without a space between
+    them: on a desktop, a tablet and a phone, in light and in the dark."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 
     def look(page: Any) -> list[str]:
@@ -488,6 +496,7 @@ def faults_of_page() -> Callable[[Any], list[str]]:
         for size in (TABLET, DESKTOP):
             page.set_viewport_size(size)
             faults += page.evaluate(LAID_OUT)
+        faults += [f"no space in '{found}'" for text in page.evaluate(TEXTS) for found in TOGETHER.findall(text)]
         page.emulate_media(color_scheme="light")
         found = axe.Axe().run(page, options=options).response["violations"]
         page.emulate_media(color_scheme="dark")

@@ -1,10 +1,13 @@
 """Pages are escaped, accessible and whole: what all of them are built of."""
 
+from pathlib import Path
+
 import pytest
-from jinja2 import UndefinedError
+from jinja2 import FileSystemLoader, UndefinedError
 from markupsafe import Markup
 
-from radcommons.pages import MARKS, Table, component, render_page
+from radcommons import pages
+from radcommons.pages import MARKS, Table, component, render_page, render_text
 
 
 def test_a_page_is_one_file_with_its_style() -> None:
@@ -16,6 +19,14 @@ def test_a_page_is_one_file_with_its_style() -> None:
 def test_what_a_page_needs_is_never_left_out_silently() -> None:
     with pytest.raises(UndefinedError, match="title"):
         render_page("study_preview.html.j2", blocks=[], images=[])
+
+
+def test_a_sentence_after_a_condition_begins_after_a_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "page.j2").write_text("{% if true %}One.{% endif %}\nTwo.")
+    monkeypatch.setattr(pages, "PackageLoader", lambda *_: FileSystemLoader(tmp_path))
+    pages._environment.cache_clear()
+    assert render_page("page.j2") == "One.\nTwo." and render_text("page.j2") == "One.Two."
+    pages._environment.cache_clear()
 
 
 @pytest.mark.parametrize(("outcome", "colour"), [("passed", "good"), ("not met", "bad"), ("could not detect", "warn")])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from radcommons.errors import PathMissing, SettingRefused
 from radcommons.settings import Settings, chosen_values, override, preset_path, read_toml
@@ -69,6 +69,19 @@ def test_all_faults_are_told_at_once_with_the_nearest_key() -> None:
     assert "'batchsize' is not a setting; the nearest is 'batch_size'" in text
     assert "'clip' is 'often'" in text
     assert "'optimiser.learning_rat' is not a setting; the nearest is 'optimiser.learning_rate'" in text
+
+
+def test_a_path_is_told_as_text() -> None:
+    class Folders(Settings):
+        folders: tuple[Path, ...]
+
+        @field_validator("folders")
+        @classmethod
+        def _none_is_good(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+            raise ValueError("wrong")
+
+    with pytest.raises(SettingRefused, match=r"x: 'folders' is \['runs/a', 'b'\]: wrong"):
+        Folders.parse({"folders": [Path("runs/a"), "b"]}, source="x")
 
 
 def test_settings_cannot_be_changed() -> None:

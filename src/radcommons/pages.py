@@ -69,7 +69,8 @@ def component(name: str, *content: Any, **options: Any) -> Markup:
 @cache
 def _environment(*, escape: bool) -> Environment:
     loader = PackageLoader("radcommons", "templates")
-    environment = Environment(loader=loader, autoescape=escape, undefined=StrictUndefined, trim_blocks=True)
+    trim = not escape  # of text; in a page a line's end is the space between two sentences
+    environment = Environment(loader=loader, autoescape=escape, undefined=StrictUndefined, trim_blocks=trim)
     environment.filters["marked"] = lambda outcome: MARKS.get(outcome, ("–", "quiet"))
     environment.globals["style"] = Markup((STYLE / "style.css").read_text(encoding="utf-8"))
     return environment

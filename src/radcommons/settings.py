@@ -212,7 +212,14 @@ def _fault(cls: type[Settings], error: Any) -> str:
         return f"'{where}' is missing"
     if error["type"] == "value_error" and isinstance(error["input"], Mapping):
         return f"'{where}': {_reason(error)}"
-    return f"'{where}' is {error['input']!r}: {_reason(error)}"
+    return f"'{where}' is {_as_written(error['input'])}: {_reason(error)}"
+
+
+def _as_written(value: Any) -> str:
+    """A value as in a TOML file, a path as its text."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_as_written, value))}]"
+    return repr(str(value) if isinstance(value, Path) else value)
 
 
 def _reason(error: Any) -> str:

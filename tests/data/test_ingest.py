@@ -100,6 +100,12 @@ def test_the_ladder_doubles_from_4() -> None:
             ladder(refused)
 
 
+def test_a_phantom_begins_at_16_pixels_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SettingRefused, match="resolution is 8; it must be a power of two from 16 to 1024"):
+        ingest_phantoms(tmp_path / "out", patients=2, site="A", resolution=8, seed=1)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_store_holds_each_film_in_the_tables_order_with_its_labels(
     imported: Callable[..., StoreRecord], tmp_path: Path, listing: Listing
 ) -> None:

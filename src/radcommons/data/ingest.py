@@ -57,10 +57,10 @@ SPLIT_SALT = "radcommons-1"
 TRUTH_EXAMS = 40
 
 
-def ladder(resolution: int) -> tuple[int, ...]:
-    """4, 8, ... `resolution`; raises SettingRefused for anything but a power of two in 4 .. 1024."""
-    if not 4 <= resolution <= 1024 or resolution & (resolution - 1):
-        raise SettingRefused(f"resolution is {resolution}; it must be a power of two from 4 to 1024")
+def ladder(resolution: int, least: int = 4) -> tuple[int, ...]:
+    """4, 8, ... `resolution`; raises SettingRefused for anything but a power of two in `least` .. 1024."""
+    if not least <= resolution <= 1024 or resolution & (resolution - 1):
+        raise SettingRefused(f"resolution is {resolution}; it must be a power of two from {least} to 1024")
     return tuple(2**k for k in range(2, resolution.bit_length()))
 
 
@@ -163,7 +163,7 @@ def ingest_phantoms(
     ``truth.npz`` has one entry per finding: the mean mask, float32 (T, T) in [0, 1], T = min(resolution, 128), over the
     site's first TRUTH_EXAMS exams with the finding. `phantom.render` gives the mask of a single exam.
     """
-    resolutions = ladder(resolution)
+    resolutions = ladder(resolution, least=phantom.RESOLUTIONS[0])
     request = _request(
         name=f"phantom-{site}",
         source=PHANTOM,
