@@ -27,6 +27,8 @@ MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, an
     "finished": ("✓", "good"), "broken off": ("✗", "bad"), "stopped": ("◐", "warn"), "running": ("▶", "quiet"),
     "partly learned": ("◐", "warn"), "could not detect": ("?", "warn"),
     "cannot tell": ("?", "quiet"),
+    "better": ("✓", "good"), "worse": ("✗", "bad"),
+    "undecided": ("?", "warn"), "no relevant difference": ("=", "quiet"),
 }  # fmt: skip
 
 

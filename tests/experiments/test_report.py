@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from radcommons.experiments.report import as_text, composition, figure, table, write
+from radcommons.experiments.report import (
+    answer_table,
+    as_text,
+    auc_table,
+    comparison_table,
+    composition,
+    figure,
+    page,
+    table,
+    write,
+)
 from radcommons.records import Arm, Comparison, Estimate, ExperimentResult
 
 ENRICHED = {"real without": 450, "real with": 50, "synthetic without": 400, "synthetic with": 100}
@@ -42,7 +52,10 @@ def result(comparison: Callable[..., Comparison]) -> Callable[..., ExperimentRes
                 for f in findings
             ),
             relevant=0.02,
-            settings={},
+            settings={
+                "repeats": repeats, "seed": 0, "bootstrap_samples": 200,
+                "classifier": {"network": "densenet-small", "side": 32},
+            },
             versions={},
         )  # fmt: skip
 
@@ -65,11 +78,11 @@ def test_the_table_begins_with_the_sentence_and_says_what_was_tested(result: Mak
 
 def test_rows_hold_arm_composition_auc_and_diversity_then_difference_and_p(result: Make) -> None:
     text = table(result())
-    assert "| real only: what real only is | 950 + 50 real | 0.800 (0.700 to 0.900) | 0.240 ± 0.100 |" in text
-    assert "| enriched: what enriched is | 450 + 50 real, 400 + 100 synthetic | 0.800 (0.700 to 0.900) |  |" in text
+    assert "| real only | what real only is | 950 + 50 real | 0.800 (0.700 to 0.900) | 0.240 ± 0.100 |" in text
+    assert "| enriched | what enriched is | 450 + 50 real, 400 + 100 synthetic | 0.800 (0.700 to 0.900) |  |" in text
     assert (
-        "| enriched against real only | Pneumonia | +0.010 (-0.030 to +0.050) | < 0.001 | < 0.001 | < 0.001 | "
-        "< 0.001 | 0.050 | undecided |"
+        "| enriched against real only | Pneumonia | undecided | +0.010 (-0.030 to +0.050) | < 0.001 | < 0.001 | "
+        "< 0.001 | < 0.001 | 0.050 |"
     ) in text
     assert "Holm's correction covers all 1 comparisons" in text
 
@@ -80,7 +93,7 @@ def test_of_synthetic_against_real_films_the_share_above_chance_is_told(result: 
     lower = found.arms[1].auc | {"Edema": Estimate(value=0.74, low=0.7, high=0.8)}
     arms = tuple(a.model_copy(update={"auc": auc}) for a, auc in zip(found.arms, (unsure, lower), strict=True))
     found = found.model_copy(update={"arms": arms})
-    rows = [line for line in table(found).splitlines() if line.startswith("| enriched against real only")]
+    rows = [line for line in table(found).splitlines() if re.match(r"\| (Edema|Nodule) \| undecided", line)]
     assert [row.split(" | ")[-1] for row in rows] == ["80% |", "not defined |"]
     said = "share of the AUC above 0.5 that synthetic images reach: Edema 80%, Nodule not defined"
     assert said in as_text(found, Path("out"))
@@ -90,10 +103,10 @@ def test_of_synthetic_against_real_films_the_share_above_chance_is_told(result: 
 @pytest.mark.parametrize("findings", [("Pneumonia",), ("Edema", "Nodule", "Effusion", "Pneumonia")])
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(result: Make, findings: Sequence[str]) -> None:
     blocks = [b for b in table(result(findings)).split("\n\n") if b.startswith("|")]
-    assert len(blocks) == 2
+    assert len(blocks) == (2 if len(findings) == 1 else 4), "with several also the answers and the AUCs, by finding"
     for block in blocks:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
-    assert len(blocks[1].splitlines()) == 2 + len(findings)
+    assert len(blocks[-1].splitlines()) == 2 + len(findings)
 
 
 def test_composition_is_without_plus_with_or_all(result: Make) -> None:
@@ -109,6 +122,7 @@ def test_the_figure_has_a_panel_a_finding_with_every_arm_and_its_repeats(result:
     drawn = figure(result(findings))
     panels = [a for a in drawn.axes if a.get_visible()]
     assert [p.get_title() for p in panels] == list(findings)
+    assert all(p.get_xlabel() == "AUC" for p in panels)
     first = panels[0]
     assert [t.get_text() for t in first.get_yticklabels()] == [
         "real only\n950 + 50 real", "enriched\n450 + 50 real, 400 + 100 synthetic"
@@ -118,6 +132,9 @@ def test_the_figure_has_a_panel_a_finding_with_every_arm_and_its_repeats(result:
     assert [len(line.get_xdata()) for line in ticks] == [3, 3]
     intervals = [line for line in first.lines if list(line.get_xdata()) == [0.7, 0.9]]
     assert [line.get_color() for line in intervals] == ["#5c6870", "#c2571a"], "films only, with synthetic images"
+    assert [line.get_marker() for line in first.lines if list(line.get_xdata()) == [0.8]] == ["o", "D"], (
+        "not colour alone"
+    )
     assert "as good as 'real only'" in [t.get_text() for t in drawn.legends[0].get_texts()]
 
 
@@ -127,10 +144,10 @@ def test_one_repeat_has_no_marks_of_its_own(result: Make) -> None:
     assert "one repeat" not in [t.get_text() for t in drawn.legends[0].get_texts()]
 
 
-def test_all_three_files_are_written_and_the_record_is_read_back(result: Make, tmp_path: Path) -> None:
+def test_all_four_files_are_written_and_the_record_is_read_back(result: Make, tmp_path: Path) -> None:
     made = result()
     write(made, tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure.png", "result.json", "table.md"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure.png", "report.html", "result.json", "table.md"]
     assert ExperimentResult.model_validate_json((tmp_path / "result.json").read_text()) == made
     assert imread(tmp_path / "figure.png").std() > 0.02, "something is drawn"
 
@@ -140,4 +157,28 @@ def test_the_terminal_shows_sentence_arms_notes_and_where_the_files_are(result: 
     assert lines[0].startswith("These data do not show")
     assert "  real only  0.800 (0.700 to 0.900)" in lines and "  enriched   0.800 (0.700 to 0.900)" in lines
     assert "note: the key differs" in lines
-    assert lines[-1].count(str(tmp_path)) == 3
+    assert lines[-1].startswith(f"open {tmp_path / 'report.html'}") and lines[-1].count(str(tmp_path)) == 4
+
+
+def test_the_page_begins_with_question_verdict_and_sentence_and_explains_its_numbers(result: Make) -> None:
+    text = page(result())
+    order = ["<h1>Do synthetic images improve", "enriched against real only, Pneumonia: undecided", "These data do not",
+             "Test: 6,000 films", "<figure", "<table"]  # fmt: skip
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    assert '<span class="outcome warn">' in text and "a guess" in text and "The key differs." in text
+
+
+def test_a_result_of_simulated_films_says_so_everywhere(result: Make) -> None:
+    simulated = result().model_copy(update={"simulated": True})
+    assert "6,000 simulated films of 4,000 simulated patients" in table(simulated)
+    assert "simulated test films" in figure(simulated).get_suptitle()
+    assert "No patient is involved" in page(simulated)
+    assert "imulated" not in page(result()) + table(result()) + figure(result()).get_suptitle()
+
+
+def test_a_finding_of_too_few_patients_is_printed_weakly(result: Make) -> None:
+    found = result(("Edema", "Nodule")).model_copy(update={"few_patients": {"Nodule": 3}})
+    assert answer_table(found).faint == auc_table(found).faint == comparison_table(found).faint == [1]
+    assert page(found).count('<tr class="faint">') == 3 and "fewer than 10 test patients" in page(found)
+    assert "faint" not in page(result(("Edema", "Nodule"))).split("</style>")[1]

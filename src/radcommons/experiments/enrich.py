@@ -40,7 +40,7 @@ PRETRAINED_PAIRS = tuple((PRETRAINED, arm) for arm in (REAL_ONLY, ENRICHED, ADDE
 
 
 def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Track = silent) -> ExperimentResult:
-    """Train every arm as often as asked, compare all on the site's test films, and write table and figure.
+    """Train every arm as often as asked, compare all on the site's test films, and write table, figure and page.
 
     Raises:
         PatientsSeen: a generator has seen test or validation patients; status 3.
@@ -74,6 +74,7 @@ def enrich(settings: EnrichSettings, out: Path, *, workers: int = 1, track: Trac
                 None if lacking is None else f"there is no arm '{PRETRAINED}': {lacking}",
             ],
             descriptions=descriptions(settings),
+            simulated=site.store.simulated,
             workers=workers,
             track=track,
         )

@@ -28,7 +28,7 @@ PAIRS = ((MERGED, A), (MERGED_FULL, A), (REAL_B, REAL), (REAL, A))
 
 
 def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track = silent) -> ExperimentResult:
-    """Train every arm as often as asked, compare all on site A's test films, and write table and figure.
+    """Train every arm as often as asked, compare all on site A's test films, and write table, figure and page.
 
     Raises:
         PatientsSeen: a generator has seen test or validation patients; status 3.
@@ -73,6 +73,7 @@ def merge(settings: MergeSettings, out: Path, *, workers: int = 1, track: Track 
             sentence=lambda found: merge_sentence([c for c in found if (c.arm, c.against) == (MERGED, A)]),
             notes=[note for _, note in opened],
             descriptions=descriptions(n),
+            simulated=site.store.simulated,
             workers=workers,
             track=track,
         )

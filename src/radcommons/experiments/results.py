@@ -32,13 +32,14 @@ def run_experiment(
     sentence: Callable[[Sequence[Comparison]], str],
     notes: Sequence[str | None],
     descriptions: Mapping[str, str],
+    simulated: bool,
     workers: int,
     track: Track,
 ) -> ExperimentResult:
-    """Train all arms, compare them on the test films, and write the record, its table and its figure.
+    """Train all arms, compare them on the test films, and write the record, its table, its figure and its page.
 
     Args:
-        pairs: arms to compare, (one, against).
+        pairs: arms to compare, (one, against); the first ones answer the experiment's question.
         sentence: what their comparisons support.
         notes: about generators and patients; None is left out.
         descriptions: of the arms, in the order of the table.
@@ -59,11 +60,13 @@ def run_experiment(
     comparisons = aucs.comparisons(pairs)
     result = ExperimentResult(
         experiment=experiment,
+        simulated=simulated,
         sentence=sentence(comparisons),
         notes=(*aucs.notes(), *(note for note in notes if note is not None), *_notes_on_repeats(settings.repeats)),
         test_images=len(test),
         test_patients=len(np.unique(test.patients)),
         test_positives={f: int((test.labels[:, i] >= 0.5).sum()) for i, f in enumerate(test.findings)},
+        few_patients=aucs.few,
         arms=tuple(_arm(name, text, trials, results, aucs, settings) for name, text in descriptions.items()),
         comparisons=comparisons,
         relevant=RELEVANT,

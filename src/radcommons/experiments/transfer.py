@@ -26,7 +26,7 @@ REAL, SYNTHETIC = "real", "synthetic"
 
 
 def transfer(settings: TransferSettings, out: Path, *, workers: int = 1, track: Track = silent) -> ExperimentResult:
-    """Train on as many synthetic images as films, compare both on the site's test films, and write table and figure.
+    """Train on as many synthetic images as films, compare both on test films, and write table, figure and page.
 
     Raises:
         PatientsSeen: the generator has seen test or validation patients; status 3.
@@ -61,6 +61,7 @@ def transfer(settings: TransferSettings, out: Path, *, workers: int = 1, track: 
             sentence=transfer_sentence,
             notes=[note],
             descriptions={REAL: "training films of the site", SYNTHETIC: "as many images with labels as in training"},
+            simulated=site.store.simulated,
             workers=workers,
             track=track,
         )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from radcommons.records.estimate import Estimate
 from radcommons.records.record import Record, RecordPart
@@ -65,22 +65,32 @@ class ExperimentResult(Record):
     """``result.json``.
 
     Attributes:
+        simulated: whether all films of the store are simulated; None in results of earlier versions.
         experiment: "enrich", "merge" or "transfer".
         sentence: what the data support; it follows from the intervals by fixed rules.
         notes: what a reader must know: patients that could not be compared, one repeat only.
         test_images, test_patients, test_positives: of the test films of all arms; positives by finding.
+        few_patients: findings for which no difference is claimed, and their number of test patients of the rarer class.
         relevant: smallest difference of AUC that counts.
         settings: of the experiment.
     """
 
     experiment: str
+    simulated: bool | None = None
     sentence: str
     notes: tuple[str, ...]
     test_images: int
     test_patients: int
     test_positives: dict[str, int]
+    few_patients: dict[str, int] = Field(default_factory=dict)
     arms: tuple[Arm, ...]
     comparisons: tuple[Comparison, ...]
     relevant: float
     settings: dict[str, Any]
     versions: dict[str, str]
+
+    @property
+    def main(self) -> tuple[Comparison, ...]:
+        """The comparisons that answer the experiment's question, one for each finding: those of the first two arms."""
+        first = self.comparisons[0]
+        return tuple(c for c in self.comparisons if (c.arm, c.against) == (first.arm, first.against))
