@@ -7,7 +7,7 @@ from jinja2 import FileSystemLoader, UndefinedError
 from markupsafe import Markup
 
 from radcommons import pages
-from radcommons.pages import MARKS, Table, component, render_page, render_text
+from radcommons.pages import MARKS, Table, component, curve, render_page, render_text
 
 
 def test_a_page_is_one_file_with_its_style() -> None:
@@ -40,6 +40,18 @@ def test_a_verdict_is_a_heading() -> None:
     drawn = component("verdict", "Privacy", "failed", "A <copy> was found.")
     assert 'class="verdict bad"' in drawn and "<h2>" in drawn and "Privacy: failed</h2>" in drawn
     assert "A &lt;copy&gt; was found." in drawn
+
+
+def test_curves_differ_without_colour_from_their_neighbours_and_28_differ_in_all() -> None:
+    assert len({str(curve(number)) for number in range(28)}) == 28
+    assert all(curve(n)["linestyle"] != curve(n + 1)["linestyle"] for n in range(28))
+
+
+def test_an_interval_stands_under_its_number() -> None:
+    drawn = component(
+        "table", Table(caption="t", heads=("a", "AUC"), rows=[["b (c)", "0.8 (0.7 to 0.9)"]], numbers=(1,))
+    )
+    assert '<td class="number">0.8 <span class="interval">(0.7 to 0.9)</span></td>' in drawn and ">b (c)</th>" in drawn
 
 
 def test_a_table_names_its_columns_and_rows_and_repeats_the_heads_where_rows_are_stacked() -> None:

@@ -30,6 +30,9 @@ MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, an
     "better": ("✓", "good"), "worse": ("✗", "bad"),
     "undecided": ("?", "warn"), "no relevant difference": ("=", "quiet"),
 }  # fmt: skip
+# colours that also people with a colour vision deficiency tell apart (Okabe and Ito 2008), and line styles
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#56b4e9", "#e69f00")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +109,11 @@ def drawing(width: float, height: float) -> "Iterator[Figure]":
 
     with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
         yield Figure(figsize=(width, height), layout="constrained")
+
+
+def curve(number: int) -> dict[str, Any]:
+    """Colour and line style of one of many curves; the first 28 differ, and neighbours differ in both."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
 
 
 def plot(figure: "Figure", description: str) -> Markup:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from markupsafe import escape
 from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
 from radcommons.classify.evaluation import evaluate, evaluate_scores, require_common
-from radcommons.classify.evaluation_page import as_text, render, table, written
+from radcommons.classify.evaluation_page import RULES, as_text, headline, render, table, written
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
 from radcommons.classify.training_data import Examples, Mixture, open_split
@@ -305,7 +307,27 @@ def test_the_page_gives_each_rule_its_own_mean(found: tuple[Evaluation, Path]) -
     for rule, means in evaluation.mean_at.items():
         sensitivity = means["sensitivity"]
         assert sensitivity is not None
-        assert written(sensitivity).replace(" (", "\n(") in page, rule
+        assert written(sensitivity) in re.sub("<[^>]*>", "", page), rule
+        assert f"At the threshold {escape(RULES[rule])}</" in page
+
+
+def test_the_page_begins_with_the_mean_auc_and_both_ends(found: tuple[Evaluation, Path]) -> None:
+    evaluation, _ = found
+    many = tuple(f.model_copy(update={"patients_of_rarer": 10}) for f in evaluation.findings)
+    evaluation = evaluation.model_copy(update={"findings": many})
+    high, low = sorted(many, key=lambda f: -f.auc.value)
+    assert headline(evaluation) == (
+        f"Mean AUC {evaluation.mean['auc'].text()} over 2 findings; highest for {high.finding}, {high.auc.text()}, "
+        f"lowest for {low.finding}, {low.auc.text()}."
+    )
+    one = evaluation.model_copy(update={"findings": (high,)})
+    assert headline(one) == f"AUC for {high.finding} {high.auc.text()}."
+    few = high.model_copy(update={"patients_of_rarer": 9})
+    assert "highest" not in headline(evaluation.model_copy(update={"findings": (few, low)}))
+    text = render(evaluation)
+    assert text.index(headline(evaluation)) < text.index("<table") < text.index("<img")
+    assert "No patient is involved" in text and evaluation.simulated, "phantoms"
+    assert "No patient is involved" not in render(evaluation.model_copy(update={"simulated": False}))
 
 
 def test_a_measure_that_is_not_defined_is_said_to_be(films: Films, trained: Path, tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ def test_wilsons_interval_equals_statsmodels(successes: int, images: int, level:
     assert share_interval(successes, images, level) == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_interval_of_a_share_holds_the_share_for_any_number_of_images() -> None:
+    for images in range(1, 400):
+        assert share_interval(images, images)[1] == 1 and share_interval(0, images)[0] == 0
+
+
 @pytest.mark.parametrize(("share", "half_width"), [(0.5, 0.1), (0.85, 0.05), (0.99, 0.01), (1.0, 0.02), (0.9, 0.4)])
 def test_the_number_of_images_is_the_first_whose_wilson_interval_is_narrow_enough(
     share: float, half_width: float

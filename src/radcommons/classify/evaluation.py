@@ -112,7 +112,13 @@ def evaluate(
             if not has_both
         }
         evaluation = evaluation.model_copy(
-            update={"store": store.name, "part": part, "overlap": overlap, "one_class": one_class}
+            update={
+                "store": store.name,
+                "part": part,
+                "simulated": store.simulated,
+                "overlap": overlap,
+                "one_class": one_class,
+            }
         )
         put_whole(out / PREDICTIONS, predictions(store, films, scores[:, columns]).write_parquet)
         write_whole(out / TABLE, table(evaluation))

@@ -1,16 +1,21 @@
 """An evaluation as a Markdown table and as a page with curves."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from radcommons.metrics.bootstrap import FEW_PATIENTS
-from radcommons.pages import drawing, markdown_table, plot, render_page
+from radcommons.pages import Table, curve, drawing, markdown_table, plot, render_page
 from radcommons.records import Estimate, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("AUC", "average precision", "accuracy", "sensitivity", "specificity", "PPV", "NPV", "F1")
-NAMES_A_LINE, COLOURS = 6, 10  # in the legend of the plots; matplotlib's line colours
+RULES = {
+    "youden": "of Youden's rule (largest sensitivity + specificity)",
+    "closest to corner": "closest to the corner of perfect sensitivity and specificity",
+}
+NAMES_A_LINE = 6  # in the legend of the plots
 
 
 def written(estimate: Estimate | None, form: str = ".3f") -> str:
@@ -66,34 +71,83 @@ def table(evaluation: Evaluation) -> str:
     return "\n".join([*lines, *markdown_table(("finding", "films with / without", *COLUMNS), cells)]) + "\n"
 
 
+def headline(evaluation: Evaluation) -> str:
+    """The result in a sentence: the AUC, or their mean and both ends among findings of enough patients."""
+    ends = sorted((f for f in evaluation.findings if f.patients_of_rarer >= FEW_PATIENTS), key=lambda f: f.auc.value)
+    if len(evaluation.findings) == 1:
+        return f"AUC for {evaluation.findings[0].finding} {evaluation.findings[0].auc.text()}."
+    said = f"Mean AUC {evaluation.mean['auc'].text()} over {len(evaluation.findings)} findings"
+    if len(ends) > 1:
+        high, low = (f"{f.finding}, {f.auc.text()}" for f in (ends[-1], ends[0]))
+        said += f"; highest for {high}, lowest for {low}"
+    return f"{said}."
+
+
 def render(evaluation: Evaluation) -> str:
     """The page as HTML."""
     return render_page(
         "evaluation.html.j2",
         evaluation=evaluation,
-        columns=COLUMNS,
-        rules={rule: rows(evaluation, rule) for rule in evaluation.findings[0].rules},
-        curves=plot(_curves(evaluation), "ROC, precision-recall and reliability curves of each finding"),
-        written=written,
+        headline=headline(evaluation),
+        everywhere=_everywhere(evaluation),
+        rules={rule: _at_threshold(evaluation, rule) for rule in evaluation.findings[0].rules},
+        curves=plot(
+            _curves(evaluation),
+            f"ROC, precision-recall and calibration curves of {', '.join(f.finding for f in evaluation.findings)}",
+        ),
         caution=caution(evaluation),
+        few=FEW_PATIENTS,
     )
+
+
+def _everywhere(evaluation: Evaluation) -> Table:
+    """What does not depend on a threshold."""
+    table_rows = [
+        [
+            f.finding,
+            f.auc.text(),
+            f.average_precision.text(),
+            f"{f.positives:,}",
+            f"{f.negatives:,}",
+            f"{f.calibration.expected_error:.3f}",
+            f"{f.calibration.brier:.3f}",
+        ]
+        for f in evaluation.findings
+    ]
+    if len(table_rows) > 1:
+        table_rows.append(["mean", *(e.text() for e in evaluation.mean.values()), "", "", "", ""])
+    heads = ["finding", *COLUMNS[:2], "films with", "films without", "calibration error", "Brier score"]
+    return _table(evaluation, "At every threshold", heads, table_rows)
+
+
+def _at_threshold(evaluation: Evaluation, rule: str) -> Table:
+    thresholds = [f"{f.rules[rule].threshold:.3f}" for f in evaluation.findings]
+    table_rows = [
+        [name, threshold, *texts[2:]]
+        for (name, texts), threshold in zip(rows(evaluation, rule), [*thresholds, ""], strict=False)
+    ]
+    return _table(evaluation, f"At the threshold {RULES[rule]}", ["finding", "threshold", *COLUMNS[2:]], table_rows)
+
+
+def _table(evaluation: Evaluation, caption: str, heads: Sequence[str], table_rows: Sequence[Sequence[str]]) -> Table:
+    few = [i for i, f in enumerate(evaluation.findings) if f.patients_of_rarer < FEW_PATIENTS]
+    numbers = range(1, len(heads))
+    return Table(caption=caption, heads=heads, rows=table_rows, numbers=numbers, faint=few, stack=True)
 
 
 def _curves(evaluation: Evaluation) -> "Figure":
     lines = -(-len(evaluation.findings) // NAMES_A_LINE)
     with drawing(10.5, 3.5 + 0.2 * lines) as figure:
         roc, recall, calibration = figure.subplots(1, 3)
-        roc.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
-        calibration.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
+        roc.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
+        calibration.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
         for number, f in enumerate(evaluation.findings):
-            x, y = zip(*f.roc, strict=True)
-            style = "-" if number < COLOURS else "--"
-            (line,) = roc.plot(x, y, style, linewidth=1.4, label=f"{f.finding} {f.auc.value:.2f}")
-            x, y = zip(*f.precision_recall, strict=True)
-            recall.step(x, y, style, where="pre", linewidth=1.4, color=line.get_color())
+            style = {"linewidth": 1.4, **curve(number)}
+            roc.plot(*zip(*f.roc, strict=True), label=f"{f.finding} {f.auc.value:.2f}", **style)
+            recall.step(*zip(*f.precision_recall, strict=True), where="pre", **style)
             c = f.calibration
-            calibration.plot(c.predicted, c.observed, style, marker="o", markersize=3, color=line.get_color())
-        roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC")
+            calibration.plot(c.predicted, c.observed, marker="o", markersize=3, **style)
+        roc.set(xlabel="1 - specificity (false alarms)", ylabel="sensitivity", title="ROC")
         recall.set(
             xlabel="recall (sensitivity)", ylabel="precision (PPV)", title="precision and recall", ylim=(0, 1.03)
         )

@@ -118,7 +118,7 @@ def answer_table(result: ExperimentResult, mark: Callable[[str], str] = str) -> 
             c.finding,
             mark(c.verdict),
             c.difference.text("+.3f"),
-            _p(c.p_corrected),
+            p_text(c.p_corrected),
             _detectable(c.detectable),
             *([shares[c.finding]] if shares else []),
         ]
@@ -144,7 +144,7 @@ def comparison_table(result: ExperimentResult, mark: Callable[[str], str] = str)
             c.finding,
             mark(c.verdict),
             c.difference.text("+.3f"),
-            *map(_p, (c.p_value, c.p_corrected, c.p_permutation, c.p_delong)),
+            *map(p_text, (c.p_value, c.p_corrected, c.p_permutation, c.p_delong)),
             _detectable(c.detectable),
         ]
         for c in result.comparisons
@@ -263,7 +263,8 @@ def _repeats(result: ExperimentResult) -> int:
     return len(next(iter(result.arms[0].aucs.values())))
 
 
-def _p(value: float | None) -> str:
+def p_text(value: float | None) -> str:
+    """A p value for people; empty if there is none."""
     if value is None:
         return ""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -21,11 +21,14 @@ def share_interval(successes: float, images: int, level: float = 0.95) -> tuple[
         images: >= 1.
         level: e.g. 0.95.
     Returns:
-        (low, high) within [0, 1], of some width even at a share of 0 or 1.
+        (low, high) within [0, 1], around the share, of some width even at a share of 0 or 1.
     Source: Wilson 1927.
     """
-    centre, reach = _wilson(successes / images, images, level)
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    share = successes / images
+    centre, reach = _wilson(share, images, level)
+    return max(0.0, min(share, centre - reach)), min(
+        1.0, max(share, centre + reach)
+    )  # rounding leaves the share inside
 
 
 def images_for_interval(

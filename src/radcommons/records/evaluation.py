@@ -71,6 +71,7 @@ class Evaluation(Record):
         classifier: what it was trained on, in words.
         classifier_sha256: digest of its weights.
         store: name of the store; the classifier was evaluated on its `part`.
+        simulated: whether all films of the store are simulated; None in files of earlier versions.
         images, patients: of the part.
         overlap: how many of these patients were in the classifier's training or validation, in words.
         unit: what a bootstrap sample draws, "patients" or "images".
@@ -85,6 +86,7 @@ class Evaluation(Record):
     classifier_sha256: str
     store: str
     part: str
+    simulated: bool | None = None
     images: int
     patients: int
     overlap: str = ""

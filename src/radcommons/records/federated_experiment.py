@@ -78,6 +78,7 @@ class FederatedExperimentResult(Record):
     """``result.json`` of the experiment.
 
     Attributes:
+        simulated: whether all films are simulated; None in results of earlier versions.
         sentence: what the data support; it follows from the intervals by fixed rules.
         training_films, held_out_films, held_out_patients: of all stores together.
         images: synthetic images, and real films, of each measure.
@@ -85,6 +86,7 @@ class FederatedExperimentResult(Record):
         settings: of the experiment.
     """
 
+    simulated: bool | None = None
     sentence: str
     notes: tuple[str, ...]
     training_films: int

@@ -11,7 +11,7 @@ from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.errors import PathInUse, SettingRefused, TooFewImages
 from radcommons.experiments.federated.flow import compare_federated
-from radcommons.experiments.federated.report import as_text
+from radcommons.experiments.federated.report import as_text, figure
 from radcommons.experiments.federated.settings import FederatedExperimentSettings
 from radcommons.records import FederatedExperimentResult
 
@@ -58,6 +58,19 @@ def test_the_files_say_what_the_record_says(finished: tuple[FederatedExperimentR
         assert result.arms[0].points[-1].fid.text(".1f").split(" ")[0] in text
     assert page.count("<img") == 2 and "http" not in page.replace("http://www.w3.org", "")
     assert (out / "figure.png").stat().st_size > 10_000
+    assert result.simulated and "No patient is involved" in page
+    assert page.count('scope="row"') == 7 + 6, "arms and films, comparisons"
+
+
+@pytest.mark.slow
+def test_the_arms_of_the_figure_differ_in_colour_line_and_marker(
+    finished: tuple[FederatedExperimentResult, Path],
+) -> None:
+    for panel in figure(finished[0]).axes:
+        lines = [line for line in panel.lines if line.get_label() != "training films"]
+        for property in ("color", "marker"):
+            assert len({str(getattr(line, f"get_{property}")()) for line in lines}) == len(lines)
+        assert panel.get_xlabel() and "lower is better" in panel.get_ylabel()
 
 
 @pytest.mark.slow

@@ -80,6 +80,7 @@ def compare_federated(
         comparisons = compared(measured)
         rest = np.concatenate([store.rows("val"), store.rows("test")])
         result = FederatedExperimentResult(
+            simulated=all(one.simulated for one in stores),
             sentence=conclusion(arms, comparisons),
             notes=notes(settings),
             training_films=len(store.rows("train")),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radcommons.experiments.federated.conclusions import PAPER
-from radcommons.experiments.report import FIGURE, RECORD, TABLE
+from radcommons.experiments.report import FIGURE, RECORD, TABLE, p_text
 from radcommons.files import put_whole, write_whole
-from radcommons.pages import drawing, markdown_table, picture, plot, render_page
+from radcommons.pages import Table, component, curve, drawing, markdown_table, picture, plot, render_page
 from radcommons.pictures import contact_sheet
 from radcommons.records import ArmPoint, Estimate, FederatedArm, FederatedExperimentResult
 
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CSV, PAGE = "points.csv", "report.html"
-STYLES = {
-    "centralised": ("#1d2328", "-"), "one client": ("#c2571a", "-"), "federated": ("#0b6470", "-"),
-    "skewed": ("#5a9bd4", "--"), "generator shared": ("#7a5195", "--"), "pool": ("#8a9a2e", ":"),
-}  # fmt: skip
+MARKERS = {"centralised": "o", "one client": "s", "federated": "D", "skewed": "^", "generator shared": "v", "pool": "P"}
+BETTER = {"lower": "better", "higher": "worse"}  # of FID
 OWN = "its own critic's Wasserstein distance"
 Of = Callable[[ArmPoint], Estimate | None]
 MEASURES: dict[str, Of] = {
@@ -39,29 +37,61 @@ def write(result: FederatedExperimentResult, images: Mapping[str, np.ndarray], o
     write_whole(out / TABLE, table(result))
     write_whole(out / CSV, points(result))
     put_whole(out / FIGURE, partial(figure(result).savefig, dpi=150))
-    sheet = contact_sheet(list(images.values()), list(images), side=max(64, next(iter(images.values())).shape[-1]))
+    side = max(64, next(iter(images.values())).shape[-1])
+    sheet = contact_sheet(list(images.values()), list(images), side=side, stamp="SIMULATED" if result.simulated else "")
+    arms = ", ".join(arm.name for arm in result.arms)
     page = render_page(
         "federated.html.j2",
         result=result,
-        plot=plot(figure(result), "negative critic loss and FID of every arm against the number of images shown"),
-        sheet=picture(sheet, "synthetic images of every arm, below held-out films"),
-        heads=HEADS,
-        rows=[row(arm) for arm in result.arms],
-        real=real_row(result),
+        plot=plot(
+            figure(result), f"Negative critic loss and FID against the number of images shown, for the arms {arms}"
+        ),
+        sheet=picture(sheet, f"A row of held-out films, then a row of synthetic images of each arm: {arms}"),
+        arms=arm_table(result),
+        comparisons=comparison_table(result, partial(component, "mark")),
+        tested=_tested(result),
         paper=PAPER,
     )
     write_whole(out / PAGE, page)
     write_whole(out / RECORD, result.to_json())
 
 
-HEADS = ("arm", "films of each client", "FID", "negative critic loss", "precision", "recall", "coverage")
+def arm_table(result: FederatedExperimentResult) -> Table:
+    """Every arm at the end of training, and training films in place of synthetic images."""
+    heads = ("arm", "what is trained", "films of each client", "FID", "negative critic loss", "precision", "recall",
+             "coverage")  # fmt: skip
+    rows = [row(arm) for arm in result.arms]
+    return Table(
+        caption="The arms at the end of training",
+        heads=heads,
+        rows=[*rows, real_row(result)],
+        numbers=range(2, len(heads)),
+        stack=True,
+    )
+
+
+def comparison_table(result: FederatedExperimentResult, mark: Callable[[str], str] = str) -> Table | None:
+    """Differences of FID at the end; `mark` writes a verdict. None with one repeat."""
+    rows = [
+        [
+            f"{c.arm} against {c.against}",
+            mark(BETTER.get(c.verdict, c.verdict)),
+            c.difference.text("+.1f"),
+            p_text(c.p_value),
+            p_text(c.p_corrected),
+        ]
+        for c in result.comparisons
+    ]
+    heads = ("comparison", "verdict", "difference of FID", "p", "p, corrected")
+    return Table(caption="Differences of FID", heads=heads, rows=rows, numbers=(2, 3, 4), stack=True) if rows else None
 
 
 def row(arm: FederatedArm) -> list[str]:
-    """An arm at the end of training, as HEADS."""
+    """An arm at the end of training."""
     end = arm.points[-1]
     return [
-        f"{arm.name}: {arm.description}",
+        arm.name,
+        arm.description,
         _films(arm.films),
         end.fid.text(".1f"),
         end.critic_loss.text(".2f"),
@@ -70,28 +100,17 @@ def row(arm: FederatedArm) -> list[str]:
 
 
 def real_row(result: FederatedExperimentResult) -> list[str]:
-    """Training films in place of synthetic images, as HEADS."""
+    """Training films in place of synthetic images."""
     real = result.real
     measures = [f"{v:.2f}" for v in (real.critic_loss, real.precision, real.recall, real.coverage)]
-    return ["training films: in place of synthetic images", "", f"{real.fid:.1f}", *measures]
+    return ["training films", "in place of synthetic images: the best that there is", "", f"{real.fid:.1f}", *measures]
 
 
 def table(result: FederatedExperimentResult) -> str:
     """The end of training, then the comparisons, as Markdown."""
     lines = [result.sentence, "", _tested(result), ""]
-    lines += [*markdown_table(HEADS, [*(row(arm) for arm in result.arms), real_row(result)]), ""]
-    if result.comparisons:
-        rows = [
-            [
-                f"{c.arm} against {c.against}",
-                c.difference.text("+.1f"),
-                f"{c.p_value:.3f}",
-                f"{c.p_corrected:.3f}",
-                c.verdict,
-            ]
-            for c in result.comparisons
-        ]
-        lines += [*markdown_table(["comparison", "difference of FID", "p", "p, corrected", "verdict"], rows), ""]
+    for one in filter(None, (arm_table(result), comparison_table(result))):
+        lines += [*markdown_table(one.heads, one.rows), ""]
     lines += [f"Note: {note}." for note in result.notes]
     return "\n".join(lines) + "\n"
 
@@ -134,13 +153,13 @@ def figure(result: FederatedExperimentResult) -> "Figure":
     with drawing(3.6 * len(chosen), 4.0) as plotted:
         for panel, (name, of) in zip(plotted.subplots(1, len(chosen)), chosen.items(), strict=True):
             for number, arm in enumerate(result.arms):
-                _draw(panel, arm, of, number - (len(result.arms) - 1) / 2)
+                _draw(panel, arm, of, number, number - (len(result.arms) - 1) / 2)
             baseline = {"FID": result.real.fid, "negative critic loss": result.real.critic_loss}.get(name)
             if baseline is not None:
-                panel.axhline(baseline, color="0.5", linewidth=0.9, linestyle=(0, (1, 1)), label="training films")
+                panel.axhline(baseline, color="0.5", linewidth=0.9, label="training films")
             values = [e.value for arm in result.arms for p in arm.points if (e := of(p)) is not None]
             room = 0.15 * (max(values) - min(values)) or 1.0
-            panel.set(xlabel="images shown to all clients together", title=name, xlim=(0, None))
+            panel.set(xlabel="images shown to all clients together", ylabel=f"{name}; lower is better", xlim=(0, None))
             least = min([*values, *([] if baseline is None else [baseline])]) - room
             panel.set_ylim(max(0.0, least) if name == "FID" else least, max(values) + 2 * room)
         handles, labels = plotted.axes[0].get_legend_handles_labels()
@@ -149,15 +168,15 @@ def figure(result: FederatedExperimentResult) -> "Figure":
         return plotted
 
 
-def _draw(panel: "Axes", arm: FederatedArm, of: Of, place: float) -> None:
-    colour, style = STYLES[arm.name]
+def _draw(panel: "Axes", arm: FederatedArm, of: Of, number: int, place: float) -> None:
+    style = {**curve(number), "marker": MARKERS[arm.name], "markersize": 4}
     known = [(point.images_seen, e) for point in arm.points if (e := of(point)) is not None]
     seen = [images for images, _ in known]
-    panel.plot(seen, [e.value for _, e in known], style, color=colour, marker="o", markersize=3, label=arm.name)
+    panel.plot(seen, [e.value for _, e in known], label=arm.name, **style)
     if known and known[0][1].low is not None:
         shift = place * seen[-1] / 100  # beside each other, so that they can be told apart
         lows, highs = zip(*((e.low, e.high) for _, e in known), strict=True)
-        panel.vlines([x + shift for x in seen], lows, highs, color=colour, linewidth=1.3, alpha=0.55)
+        panel.vlines([x + shift for x in seen], lows, highs, color=style["color"], linewidth=1.3, alpha=0.55)
 
 
 def _repeats(result: FederatedExperimentResult) -> str:
