@@ -39,22 +39,31 @@ def test_the_papers_order_is_supported_only_by_differences_that_are_shown() -> N
     text = said(centralised=[50, 51, 49.5], one_client=[90, 91.2, 89.4], federated=[52, 49.5, 51])
     assert "Higher: one client than centralised" in text and "one client than federated" in text
     assert "No difference is shown between federated and centralised" in text
-    assert text.endswith("these differences support it.")
+    assert "by FID these differences support it" in text
 
 
 def test_the_papers_order_of_means_alone_is_called_so() -> None:
     text = said(centralised=[50, 60, 40], one_client=[60, 40, 70], federated=[51, 59, 42])
-    assert "Higher" not in text and text.endswith("as means only.")
+    assert "Higher" not in text and "by FID as means only" in text
 
 
 def test_another_order_is_said() -> None:
-    assert said(centralised=[50, 51, 52], one_client=[60, 61, 62], federated=[90, 91, 92]).endswith("not here.")
+    assert "by FID not here" in said(centralised=[50, 51, 52], one_client=[60, 61, 62], federated=[90, 91, 92])
 
 
 def test_one_repeat_compares_nothing() -> None:
     text = said(centralised=[50], one_client=[60], federated=[52])
     assert "With one repeat no difference can be told" in text and "shown between" not in text
-    assert text.endswith("as means only.")
+    assert "by FID as means only" in text
+
+
+def test_the_order_is_judged_by_the_papers_measure_too() -> None:
+    fids = {"centralised": 60.4, "one client": 69.7, "federated": 72.1}
+    losses = {"centralised": 0.06, "one client": 0.68, "federated": 0.23}
+    rest = {"images_seen": 9, "own_critic": None, "precision": 0.5, "recall": 0.1, "coverage": 0.2}
+    measured = {name: Measures(fid=fids[name], critic_loss=losses[name], **rest) for name in fids}
+    arms = [arm_result(name, "", (9,), [[one]]) for name, one in measured.items()]
+    assert conclusion(arms, []).endswith("by FID not here; by negative critic loss, its measure, as means only.")
 
 
 def test_arms_that_were_left_out_are_not_spoken_of() -> None:

@@ -108,17 +108,21 @@ def conclusion(arms: Sequence[FederatedArm], comparisons: Sequence[FidComparison
         parts.append(f"No difference is shown between {which}: see how wide the intervals are.")
     if not comparisons:
         parts.append("With one repeat no difference can be told from luck in training.")
-    at = {arm.name: arm.points[-1].fid.value for arm in arms}
-    if {"centralised", "one client", "federated"} <= at.keys():
-        near = abs(at["federated"] - at["centralised"]) < abs(at["one client"] - at["federated"])
-        same = near and at["one client"] == max(at["centralised"], at["one client"], at["federated"])
+    if {"centralised", "one client", "federated"} <= {arm.name for arm in arms}:
+        by_fid = _is_papers({arm.name: arm.points[-1].fid.value for arm in arms})
+        by_loss = _is_papers({arm.name: arm.points[-1].critic_loss.value for arm in arms})
         decided = {(c.arm, c.against): c.verdict for c in comparisons}
-        certain = (
-            same and decided.get(("one client", "federated")) == decided.get(("one client", "centralised")) == "higher"
-        )
-        how = "these differences support it" if certain else "as means only" if same else "not here"
-        parts.append(f"The paper's order ({PAPER}): {how}.")
+        certain = decided.get(("one client", "federated")) == decided.get(("one client", "centralised")) == "higher"
+        of_fid = "these differences support it" if by_fid and certain else "as means only" if by_fid else "not here"
+        of_loss = "as means only" if by_loss else "not here"
+        parts.append(f"The paper's order ({PAPER}): by FID {of_fid}; by negative critic loss, its measure, {of_loss}.")
     return " ".join(parts)
+
+
+def _is_papers(at: Mapping[str, float]) -> bool:
+    """Whether one client is worst (highest), and federated nearer to centralised than to it."""
+    near = abs(at["federated"] - at["centralised"]) < abs(at["one client"] - at["federated"])
+    return near and at["one client"] == max(at["centralised"], at["one client"], at["federated"])
 
 
 def notes(s: FederatedExperimentSettings) -> tuple[str, ...]:
