@@ -11,8 +11,8 @@ ALSO_COVERS = {
     "audit/inputs/test_privacy.py": "audit/inputs/material audit/neighbours/nearest audit/neighbours/reidentification "
     "audit/tests/sanity_checks",
     "audit/neighbours/test_ssim_search.py": "audit/neighbours/ssim_bounds audit/neighbours/ssim_kernels",
-    "audit/test_flow.py": "audit/histogram audit/page audit/quality audit/settings "
-    "audit/tests/patient_level_split cli/audit",
+    "audit/test_flow.py": "audit/histogram audit/quality audit/settings audit/tests/patient_level_split cli/audit",
+    "audit/test_page.py": "audit/figures audit/sheets audit/tables",
     "audit/tests/test_membership.py": "audit/tests/membership_black_box",
     "classify/test_evaluation.py": "classify/evaluation_page classify/intervals",
     "classify/test_robustness.py": "classify/attacked classify/gradient_masking classify/robustness_report",

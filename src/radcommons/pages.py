@@ -26,7 +26,8 @@ MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, an
     "failed": ("✗", "bad"), "not met": ("✗", "bad"), "not learned": ("✗", "bad"), "wrong answer": ("✗", "bad"),
     "finished": ("✓", "good"), "broken off": ("✗", "bad"), "stopped": ("◐", "warn"), "running": ("▶", "quiet"),
     "partly learned": ("◐", "warn"), "could not detect": ("?", "warn"),
-    "cannot tell": ("?", "quiet"),
+    "cannot tell": ("?", "quiet"), "inconclusive": ("?", "warn"),
+    "no leak found": ("✓", "good"), "leak found": ("✗", "bad"),
     "better": ("✓", "good"), "worse": ("✗", "bad"),
     "undecided": ("?", "warn"), "no relevant difference": ("=", "quiet"),
 }  # fmt: skip

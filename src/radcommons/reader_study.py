@@ -9,7 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from radcommons.errors import SettingRefused
-from radcommons.pages import render_page
+from radcommons.pages import Table, render_page
 from radcommons.records import GroupResult, PublishedResult, PublishedStudy, StudyResult, TimedOut
 from radcommons.records.study import FEWEST_READERS
 
@@ -147,7 +147,10 @@ def section(study: PublishedStudy, digest: str) -> Section:
 
 def section_html(study: PublishedStudy, digest: str) -> Markup:
     """The same for a page of HTML, with its heading."""
-    return Markup(render_page("reader_study.html.j2", section=section(study, digest)))
+    found = section(study, digest)
+    numbers = range(2, len(found.heads))
+    table = Table(caption="Reader study", heads=found.heads, rows=found.rows, numbers=numbers, stack=True)
+    return Markup(render_page("reader_study.html.j2", section=found, table=table))
 
 
 def _row(one: PublishedResult) -> tuple[str, ...]:

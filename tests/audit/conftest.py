@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from radcommons.audit import flow
 from radcommons.audit.inputs.material import Material, gather
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.inputs.subject import open_subject
@@ -37,7 +38,7 @@ def short_run(hospital: Store, tmp_path_factory: pytest.TempPathFactory, tiny: C
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sizes() -> AuditSettings:
     """An audit of seconds."""
     return AuditSettings(
@@ -54,6 +55,22 @@ def sizes() -> AuditSettings:
         inversion_steps=3,
         sheet_images=2,
     )
+
+
+@pytest.fixture(scope="session")
+def audited(
+    hospital: Store,
+    short_run: Path,
+    sizes: AuditSettings,
+    projection: Extractor,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folder of a finished audit, of which a page named ../report.html is said to lead here."""
+    out = tmp_path_factory.mktemp("audited") / "a"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "load_extractor", lambda name, *, weights=None, device="cpu": projection)
+        flow.run(short_run, hospital, out, settings=sizes, back="../report.html")
+    return out
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +102,4 @@ def inputs(gathered: Material) -> PrivacyInputs:
 
 @pytest.fixture(autouse=True)
 def _quick_extractor(projection: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
-    from radcommons.audit import flow
-
     monkeypatch.setattr(flow, "load_extractor", lambda name, *, weights=None, device="cpu": projection)

@@ -17,6 +17,7 @@ from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.sensitivity import CHANGES
 from radcommons.audit.settings import AuditSettings
+from radcommons.audit.tables import sentences
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
@@ -78,7 +79,7 @@ def test_a_run_is_audited_with_every_test_and_every_control(
     assert "stripes of 2 grey levels" in (tmp_path / "a" / "report.html").read_text()
     saved = AuditReport.model_validate_json((tmp_path / "a" / "audit.json").read_bytes())
     assert saved == report
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["audit.json", "report.html"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["audit.json", "release.html", "report.html"]
     again = audit.run(short_run, hospital, tmp_path / "a", settings=sizes, controls=True)
     assert again == report
 
@@ -101,7 +102,8 @@ def test_a_set_of_copies_fails_and_a_set_of_strangers_passes(
     assert line_of(clean, "patient-level split").outcome == "not tested"
     assert "training is not known: a set has no list of patients." in clean.judgement.statement
     page = (tmp_path / "a" / "report.html").read_text()
-    assert "stays in the hospital" in page
+    assert "SIMULATED" in page and leaky.simulated
+    assert "Do not share." in (tmp_path / "a" / "release.html").read_text()
 
 
 def test_a_few_copies_among_many_images_are_found(hospital: Store, sizes: AuditSettings, tmp_path: Path) -> None:
@@ -271,8 +273,10 @@ def test_the_page_is_self_contained_and_shows_the_verdict_and_every_rule(
 ) -> None:
     report = audit.run(short_run, hospital, tmp_path / "a", settings=sizes)
     page = Page((tmp_path / "a" / "report.html").read_text(encoding="utf-8"))
-    assert all(source.startswith(("data:image/", "#")) for source in page.sources)
-    assert report.judgement.statement in page.text and report.judgement.quality_statement in page.text
+    here = ("data:image/", "#", "release.html", "audit.json")
+    assert all(source.startswith(here) for source in page.sources)
+    assert all(sentence in page.text for sentence in sentences(report.judgement.statement))
+    assert report.judgement.quality_statement in page.text
     for line in report.judgement.lines:
         assert line.rule in page.text and line.found in page.text
     assert "anonym" not in page.text.lower()

@@ -13,9 +13,11 @@ from radcommons.policy.settings import Policy
 from radcommons.records import (
     AuditReport,
     AuditResults,
+    ClientPrivacy,
     Control,
     Diversity,
     Estimate,
+    FederationRecord,
     FindingDistance,
     Histogram,
     ImageSet,
@@ -301,6 +303,16 @@ def test_the_split_is_by_patient_where_members_were_seen_and_the_others_were_not
     assert judged.statement.startswith("No leak was found") == (outcome != "not met"), "what is invalid comes first"
     off = judge(audit, Policy(patient_level_split=False))
     assert "patient-level split" not in {line.rule for line in off.lines}
+
+
+def test_differential_privacy_of_a_federation_is_named_and_is_no_guarantee_to_one_patient() -> None:
+    bound = ClientPrivacy(epsilon=7.9, delta=1e-5, noise_multiplier=1.0, clipping_norm=5.0, releases=9)
+    shared = FederationRecord(clients=30, films=900, rounds=9, share="both", aggregation="mean", local_iterations=5)
+    private = shared.model_copy(update={"privacy": bound})
+    said = judge(results(federation=private), Policy()).statement
+    assert "differential privacy of clients: epsilon 7.9, delta 1e-05; this audit does not check it" in said
+    assert "No differential privacy was used" not in said
+    assert "No differential privacy was used" in judge(results(federation=shared), Policy()).statement
 
 
 def test_what_was_found_has_its_unit_and_rounding_hides_no_rule_that_is_broken() -> None:

@@ -11,7 +11,7 @@ from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
 from radcommons.classify.training_data import Mixture, Split, chosen_findings, of_store
 from radcommons.errors import ClassifierRefused, TooFewImages
-from radcommons.metrics.bootstrap import auc_interval
+from radcommons.metrics.bootstrap import FEW_PATIENTS, auc_interval
 from radcommons.metrics.classification import area_under_roc
 from radcommons.models.classifier import SMALLEST_SIDE
 from radcommons.models.classifier_files import Classifier
@@ -95,7 +95,7 @@ def fidelities(material: Material, label_classifier: LabelClassifier) -> list[Fi
         column, output = material.subject.findings.index(finding), classifier.findings.index(finding)
         labels = {name: material.films[name].labels[:, column] for name in ("train", "test", BALANCED)}
         counts = [count for known in labels.values() for count in ((known >= 0.5).sum(), (known < 0.5).sum())]
-        if min(counts) < settings.fewest:
+        if min(counts) < min(settings.fewest, FEW_PATIENTS):
             continue
         rng = numpy_stream(settings.seed, "fidelity", finding)
         real, synthetic = (

@@ -27,6 +27,7 @@ from radcommons.audit.inputs.material import Material, chosen_rows, gather
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.inputs.subject import Subject, open_subject
 from radcommons.audit.quality import diversities, quality_scores
+from radcommons.audit.release import RECORD, write_record
 from radcommons.audit.sensitivity import spectra
 from radcommons.audit.settings import AuditSettings
 from radcommons.audit.tests import sample_tests, store_tests, weight_tests
@@ -71,6 +72,7 @@ def run(
     controls: bool = False,
     classifier: Path | None = None,
     study: Path | None = None,
+    back: str | None = None,
     track: Track = silent,
 ) -> AuditReport:
     """Audit a generator, or a folder of synthetic images, against a store.
@@ -78,12 +80,13 @@ def run(
     Args:
         reference: a run, a generator package, or a folder with images and ``labels.csv``.
         store: the films; its training part is what must not leak, its test part is held out.
-        out: folder for ``audit.json`` and ``report.html``; the same call continues a stopped audit.
+        out: folder for ``audit.json``, ``report.html`` and ``release.html``; the same call continues a stopped audit.
         settings: sizes and seed; `AuditSettings()` by default.
         rules: the policy; `Policy()` by default.
         controls: whether to put positive and negative controls through the same tests.
         classifier: a run of `classify train` on real films, which checks the labels; by default a small one is trained.
         study: record of `study analyse` about this generator, which the page shows; also of an audit that is finished.
+        back: address of a page that leads to this audit, relative to `out`; the page has a link to it.
     Returns:
         The report, also if a verdict is "failed".
     Raises:
@@ -122,6 +125,8 @@ def run(
             claim(out, asked, begun={**begun, "sha256": done.request_sha256})
             if seen is not None:
                 page.add_study(out / PAGE, seen)
+            if not (out / RECORD).is_file():  # of an earlier version, or stopped just before
+                write_record(out)
             return done
         work = open_work(out, asked)
 
@@ -160,6 +165,7 @@ def run(
             resolution=subject.resolution,
             images_seen=subject.generator.record.images_seen if subject.generator else None,
             patients=patients_in_training(subject, store, material.rows),
+            federation=subject.federation,
             trained_on_store=trained_on_store(subject, store),
             store=store.name,
             store_manifest_sha256=store.record.manifest_sha256,
@@ -179,10 +185,11 @@ def run(
             controls=tuple(known),
         )
         report = AuditReport(**dict(results), judgement=judge(results, policy))
-        write_whole(out / PAGE, page.render(report, material, inputs))
+        write_whole(out / PAGE, page.render(report, material, inputs, back=back))
         if seen is not None:
             page.add_study(out / PAGE, seen)
         write_whole(out / REPORT, report.to_json())
+        write_record(out)
         work.finish()
         return report
 

@@ -53,6 +53,7 @@ def audit(
 ) -> None:
     """Compare synthetic images with training films and held-out films; exit 3 if the policy is not met."""
     from radcommons.audit.flow import PAGE, run
+    from radcommons.audit.release import RECORD
     from radcommons.audit.settings import AuditSettings
     from radcommons.policy.settings import Policy
     from radcommons.settings import chosen_values, preset_path
@@ -71,14 +72,15 @@ def audit(
         study=study,
         track=bar,
     )
-    page = out / PAGE
-    show({**report.model_dump(mode="json"), "report": str(page)}, as_text(report, page), as_json)
+    page, record = out / PAGE, out / RECORD
+    pages = {"report": str(page), "release": str(record)}
+    show({**report.model_dump(mode="json"), **pages}, as_text(report, page, record), as_json)
     if broken := report.judgement.broken:
         raise GateRefused(f"{subject}: the audit's policy is not met: {', '.join(broken)}; see {page}")
 
 
-def as_text(report: "AuditReport", page: Path) -> str:
-    """Both verdicts, every rule, and the path of the page."""
+def as_text(report: "AuditReport", page: Path, record: Path) -> str:
+    """Both verdicts, every rule, and the paths of the page and of the release record."""
     judged = report.judgement
     width, found = (max(len(getattr(line, part)) for line in judged.lines) for part in ("rule", "found"))
     lines = [
@@ -90,4 +92,6 @@ def as_text(report: "AuditReport", page: Path) -> str:
     lines += [
         f"{MARKS[line.outcome]}{line.rule:<{width}}  {line.found:<{found}}  {line.limit}" for line in judged.lines
     ]
-    return "\n".join([*lines, "", f"open {page} (it shows patients' films: it stays in the hospital)"])
+    films = "simulated films" if report.simulated else "patients' films: it stays in the hospital"
+    pages = [f"open {page} (it shows {films})", f"print {record} (the release record, without a film, to be signed)"]
+    return "\n".join([*lines, "", *pages])

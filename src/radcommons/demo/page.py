@@ -9,8 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from pydantic import BaseModel
 
+from radcommons.audit.figures import ATTACKS
 from radcommons.audit.flow import PAGE
-from radcommons.audit.page import ATTACKS
 from radcommons.data.store import Store
 from radcommons.demo.hub import Published
 from radcommons.experiments.report import figure

@@ -100,7 +100,15 @@ def run_demo(
         for site, run, store in zip(SITES, runs, stores, strict=True):
             folder = out / f"audit-{site.lower()}"
             report = clock.time(
-                f"audit at hospital {site}", audit.run, run, store, folder, settings=sizes, controls=True, track=track
+                f"audit at hospital {site}",
+                audit.run,
+                run,
+                store,
+                folder,
+                settings=sizes,
+                controls=True,
+                back="../report.html",
+                track=track,
             )
             audits.append(AuditResult.of(site, report, folder))
         small_site = simulate_films(out, SMALL_SITE, small_site_patients, clock, track)

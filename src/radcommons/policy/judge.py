@@ -57,7 +57,7 @@ def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Polic
         )
     if blind:
         parts.append(
-            "No evidence, because they could not detect a leak of the size that the policy asks about: "
+            "These tests are no evidence, because they could not detect a leak of the size that the policy asks about: "
             f"{_named(blind)}."
         )
     if others := [rule for rule in _broken(lines) if rule not in {test.name for test in leaks}]:
@@ -68,7 +68,16 @@ def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Polic
         parts.insert(0, f"{seen[:-1]}: these tests say nothing of the patients it was trained on.")
     else:
         parts.append(f"Who was in the generator's training is {found}." if outcome == "not tested" else seen)
-    return " ".join([*parts, NO_GUARANTEE[results.kind]])
+    return " ".join([*parts, _guarantee(results)])
+
+
+def _guarantee(results: AuditResults) -> str:
+    if results.federation is None or results.federation.privacy is None:
+        return NO_GUARANTEE[results.kind]
+    return (
+        f"The federation's record says {results.federation.privacy_statement}; this audit does not check it, and it "
+        "gives no formal guarantee to one patient beyond that of the hospital."
+    )
 
 
 def _named(tests: Sequence[PrivacyTest]) -> str:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from radcommons.records import audit_version_1
 from radcommons.records.estimate import Estimate, share_text
+from radcommons.records.federation import FederationRecord
 from radcommons.records.record import Record, RecordPart
 
 PrivacyTestKind = Literal[
@@ -318,6 +319,8 @@ class AuditResults(Record):
         subject, kind: name of what was audited; "generator" or "set".
         digest: SHA-256 of the generator's weights or of the set's images.
         patients: who of the store was in the generator's training; None in reports of earlier versions.
+        federation: how several hospitals trained the generator together; None if one did, and in reports of earlier
+            versions.
         trained_on_store: whether the run's own checkpoint names this store; None if that cannot be known.
         store, store_manifest_sha256: the site and the films compared with.
         simulated: whether these films are all of the phantom, so that no patient is behind them; also False in reports
@@ -339,6 +342,7 @@ class AuditResults(Record):
     resolution: int
     images_seen: int | None
     patients: PatientsInTraining | None = None
+    federation: FederationRecord | None = None
     trained_on_store: bool | None
     store: str
     store_manifest_sha256: str

@@ -15,10 +15,10 @@ from radcommons.data.image_set import ImageSet, is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused, TooFewImages
 from radcommons.models.generator import Batch, Generator, LabelChoice
-from radcommons.models.generator_files import load_patients
+from radcommons.models.generator_files import load_federation, load_patients
 from radcommons.models.layers import keep_kernels
 from radcommons.progress import Track
-from radcommons.records import PatientsRecord
+from radcommons.records import FederationRecord, PatientsRecord
 from radcommons.runs import checkpoint
 from radcommons.seeds import derive, numpy_stream
 
@@ -36,6 +36,7 @@ class Subject:
         labels_digest: of all else that a number of the audit follows from: labels, findings, records.
         run: the folder of the run, which may hold the critic; None for packages and sets.
         patients: who was in the generator's training, if it says.
+        federation: how several hospitals trained it together, if they did.
     """
 
     kind: Literal["generator", "set"]
@@ -48,6 +49,7 @@ class Subject:
     given: ImageSet | None = None
     run: Path | None = None
     patients: PatientsRecord | None = None
+    federation: FederationRecord | None = None
 
     @cached_property
     def critic(self) -> tuple[nn.Module, str] | None:
@@ -148,6 +150,7 @@ def _generator(reference: Path, precision: str, track: Track) -> Subject:
         generator=generator,
         run=reference if inside.is_file() else None,
         patients=patients,
+        federation=load_federation(reference),
     )
 
 
