@@ -29,7 +29,7 @@ MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, an
     "cannot tell": ("?", "quiet"), "inconclusive": ("?", "warn"),
     "no leak found": ("✓", "good"), "leak found": ("✗", "bad"),
     "better": ("✓", "good"), "worse": ("✗", "bad"),
-    "undecided": ("?", "warn"), "no relevant difference": ("=", "quiet"),
+    "next": ("→", "quiet"), "undecided": ("?", "warn"), "no relevant difference": ("=", "quiet"),
 }  # fmt: skip
 # colours that also people with a colour vision deficiency tell apart (Okabe and Ito 2008), and line styles
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#56b4e9", "#e69f00")

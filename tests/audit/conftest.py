@@ -65,11 +65,11 @@ def audited(
     projection: Extractor,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The folder of a finished audit, of which a page named ../report.html is said to lead here."""
+    """The folder of a finished audit."""
     out = tmp_path_factory.mktemp("audited") / "a"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow, "load_extractor", lambda name, *, weights=None, device="cpu": projection)
-        flow.run(short_run, hospital, out, settings=sizes, back="../report.html")
+        flow.run(short_run, hospital, out, settings=sizes)
     return out
 
 

@@ -1,6 +1,7 @@
 """The demo at a size that takes seconds, and its page."""
 
 import json
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from radcommons.audit import planted
 from radcommons.demo import hub
+from radcommons.demo import page as page_module
 from radcommons.demo import story as demo
 from radcommons.errors import PathInUse
 from radcommons.study.design import Study
@@ -37,7 +39,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "out"
-    demo.run_demo(out, patients=130, small_site_patients=SMALL_SITE, preset=PRESET)
+    demo.run_demo(out, patients=130, small_site_patients=SMALL_SITE, preset=PRESET, program="bin/radcommons")
     return out
 
 
@@ -141,18 +143,36 @@ def test_a_reader_study_is_ready_to_be_served(demo_folder: Path) -> None:
     check(study)
     assert [i.truth for i in study.images if not i.practice].count("real") == 15 and len(study.images) == 32
     page = Page((demo_folder / "report.html").read_text(encoding="utf-8"))
-    assert f"radcommons study serve {demo_folder / 'study'}" in page.text
+    assert f"bin/radcommons study serve {demo_folder / 'study'}" in page.text
 
 
 def test_the_page_is_self_contained(demo_folder: Path) -> None:
     page = Page((demo_folder / "report.html").read_text(encoding="utf-8"))
-    assert len(page.sources) == 12, (
-        "two grids, curves, explanation and audit of each hospital; the experiment, its table"
-    )
-    links = [source for source in page.sources if not source.startswith("data:image/")]
-    explained = [f"explained-{site}/explain.html" for site in "ab"]
-    assert links == [*explained, "audit-a/report.html", "audit-b/report.html", "experiment/table.md"]
-    assert all((demo_folder / source).is_file() for source in links)
+    pictures = [source for source in page.sources if source.startswith("data:image/")]
+    assert len(pictures) == 9, "two grids and two plots of each hospital; the experiment"
+    links = {source for source in page.sources if not source.startswith(("data:image/", "#"))}
+    of_site = {f"{name}-{site}" for site in "ab" for name in ("explained", "audit", "run")}
+    assert {link.partition("/")[0] for link in links} == {*of_site, "experiment", "evaluation"}
+    assert all((demo_folder / link).is_file() for link in links)
+    for link in links:
+        assert ("../report.html" in Page((demo_folder / link).read_text(encoding="utf-8")).sources) != ("run-" in link)
+
+
+def test_the_page_begins_with_four_answers_and_who_may_leave(demo_folder: Path) -> None:
+    page = Page((demo_folder / "report.html").read_text(encoding="utf-8"))
+    order = ["Does anything leak?", "Did the labels work?", "Do synthetic films help?", "What next?",
+             "bin/radcommons data import dicom", "May generator A leave hospital A?", "May generator B leave",
+             "may have missed", "The films", "Seconds of every step"]  # fmt: skip
+    places = [page.text.index(words) for words in order]
+    assert places == sorted(places)
+    assert "Every film here is of a digital phantom" in page.text
+
+
+def test_a_heavy_page_says_so(demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "This page has" not in (demo_folder / "report.html").read_text(encoding="utf-8")
+    monkeypatch.setattr(page_module, "HEAVY", 10_000)
+    demo.run_demo(demo_folder, patients=130, small_site_patients=SMALL_SITE, preset=PRESET, program="bin/radcommons")
+    assert re.search(r"This page has \d\.\d MB", (demo_folder / "report.html").read_text(encoding="utf-8"))
 
 
 def test_the_page_shows_the_numbers_of_the_result(demo_folder: Path) -> None:
@@ -162,11 +182,12 @@ def test_the_page_shows_the_numbers_of_the_result(demo_folder: Path) -> None:
     for effect in result["effects"]:
         assert f"{effect['auroc']:.2f}" in page.text
     for audit in result["audits"]:
-        assert audit["statement"] in page.text and "no formal guarantee" in audit["statement"]
+        assert "no formal guarantee" in audit["statement"]
         assert {c["name"] for c in audit["controls"]} == {
             "positive control: copies", "positive control: overfitted generator",
             "positive control: train-test duplicates", "negative control: unseen films"}  # fmt: skip
-        assert audit["quality"] == "failed" and audit["quality_statement"] in page.text, "320 images of training"
+        assert audit["quality"] == "failed" and "Quality failed" in page.text, "320 images of training"
+        assert f"The audit of generator {audit['site']} would have missed" in page.text
     experiment = result["experiment"]
     assert experiment["sentence"] in page.text and experiment["settings"]["finding"] == "Effusion"
     for arm in experiment["arms"]:
@@ -198,5 +219,5 @@ def test_every_page_of_the_demo_is_accessible_fits_every_screen_and_is_light(
 def test_running_it_again_changes_no_film_and_no_weight(demo_folder: Path) -> None:
     watched = [p for p in demo_folder.rglob("*") if p.suffix in (".npy", ".safetensors", ".pt") or "images" in p.parts]
     before = {p: p.stat().st_mtime_ns for p in watched}
-    demo.run_demo(demo_folder, patients=130, small_site_patients=SMALL_SITE, preset=PRESET)
+    demo.run_demo(demo_folder, patients=130, small_site_patients=SMALL_SITE, preset=PRESET, program="bin/radcommons")
     assert before == {p: p.stat().st_mtime_ns for p in watched}

@@ -72,7 +72,6 @@ def run(
     controls: bool = False,
     classifier: Path | None = None,
     study: Path | None = None,
-    back: str | None = None,
     track: Track = silent,
 ) -> AuditReport:
     """Audit a generator, or a folder of synthetic images, against a store.
@@ -86,7 +85,6 @@ def run(
         controls: whether to put positive and negative controls through the same tests.
         classifier: a run of `classify train` on real films, which checks the labels; by default a small one is trained.
         study: record of `study analyse` about this generator, which the page shows; also of an audit that is finished.
-        back: address of a page that leads to this audit, relative to `out`; the page has a link to it.
     Returns:
         The report, also if a verdict is "failed".
     Raises:
@@ -185,7 +183,7 @@ def run(
             controls=tuple(known),
         )
         report = AuditReport(**dict(results), judgement=judge(results, policy))
-        write_whole(out / PAGE, page.render(report, material, inputs, back=back))
+        write_whole(out / PAGE, page.render(report, material, inputs))
         if seen is not None:
             page.add_study(out / PAGE, seen)
         write_whole(out / REPORT, report.to_json())

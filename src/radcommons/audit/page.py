@@ -31,14 +31,13 @@ class Headline:
     meaning: str
 
 
-def render(report: AuditReport, material: Material, inputs: PrivacyInputs, *, back: str | None = None) -> str:
-    """The whole page as HTML; `back` is the address of a page that leads here, relative to this one."""
+def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> str:
+    """The whole page as HTML."""
     attacks = [test for test in report.privacy if test.name in figures.ATTACKS and test.curve]
     strong = [one for one in report.fidelity if one.strengths]
     return render_page(
         "audit.html.j2",
         report=report,
-        back=back,
         statement=tables.sentences(report.judgement.statement),
         headlines=list(headlines(report)),
         tables=tables,

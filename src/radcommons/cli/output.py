@@ -1,6 +1,9 @@
 """What commands print: results on stdout, progress on stderr, one JSON object with --json."""
 
 import json
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +19,7 @@ from radcommons.cluster.address import Address
 from radcommons.progress import Advance
 from radcommons.settings import checked_seed
 
+NAME = "radcommons"
 LINE_EVERY = 15.0  # seconds between progress lines where stderr is not a terminal
 
 Cluster = typer.Option(
@@ -58,6 +62,17 @@ def show(result: Mapping[str, Any], lines: str, as_json: bool) -> None:
 def say_where_to_watch(page: Path) -> None:
     """Name a training's page, on stderr."""
     typer.echo(f"watch the training: open {page}", err=True)
+
+
+def as_typed() -> str:
+    """This program with its path, as it is typed in the working folder: ``.venv/bin/radcommons``."""
+    called = Path(sys.argv[0])
+    program = called if called.name == NAME else Path(sys.executable).with_name(NAME)
+    found = shutil.which(program)
+    if found is None:
+        return f"{shlex.quote(sys.executable)} -m {NAME}"
+    path = Path(found).absolute()
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 class _Rate(ProgressColumn):

@@ -1,123 +1,38 @@
-"""The demo's results and page: real and synthetic films side by side, training curves, time of each step."""
+"""The demo's page: four answers, what they rest on, films side by side, and what to open next."""
 
 from collections import Counter
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Self
 
-import numpy as np
 from markupsafe import Markup
-from pydantic import BaseModel
 
-from radcommons.audit.figures import ATTACKS
-from radcommons.audit.flow import PAGE
 from radcommons.data.store import Store
-from radcommons.demo.hub import Published
-from radcommons.experiments.report import figure
+from radcommons.demo.answers import answers, may_leave, missed, serve_hub, serve_study
+from radcommons.demo.results import AuditResult, DemoResult
+from radcommons.experiments.report import arm_table, comparison_table, drawn, tested
+from radcommons.files import write_whole
+from radcommons.metrics.label_fidelity import RULE
 from radcommons.models.generator import Generator
-from radcommons.pages import picture, plot, render_page
+from radcommons.pages import Table, component, picture, render_page
 from radcommons.pictures import contact_sheet
-from radcommons.records import AuditReport, Control, Estimate, ExperimentResult
+from radcommons.records import Estimate, Outcome
 from radcommons.runs.curves import draw_curves
 from radcommons.runs.log import read_log
 
 COLUMNS = 8
 SHOWN_STEPS = ("signature", "images", "reference", "duplicates")  # of the gate, whose rules the page shows
 SIDE = 64  # CSS pixels of a film on the page
-
-
-class SiteResult(BaseModel):
-    """One hospital: its films and its training."""
-
-    site: str
-    images: int
-    patients: int
-    images_seen: int
-    training_seconds: float
-    generator_parameters: int
-
-
-class LabelEffect(BaseModel):
-    """Where a finding's label changes the image, compared with the simulation's known regions.
-
-    Attributes:
-        auroc: probability that a pixel where the finding sits changes more than one where it never sits; 0.5 = chance.
-        mean_change: root mean square change inside the true region, grey levels.
-        correlation: Pearson's correlation of the label with the output of a classifier of the third hospital's films;
-            None if the classifier does not know the finding.
-    """
-
-    site: str
-    finding: str
-    auroc: float
-    mean_change: float
-    correlation: float | None
-
-
-class AuditResult(BaseModel):
-    """The audit of one hospital's generator; `page` is relative to the demo's report."""
-
-    site: str
-    privacy: str
-    statement: str
-    quality: str
-    quality_statement: str
-    page: str
-    detection_limit: float | None
-    controls: list[Control]
-    attacks: dict[str, Estimate]
-
-    @classmethod
-    def of(cls, site: str, report: AuditReport, folder: Path) -> Self:
-        """The result in an audit's report."""
-        return cls(
-            site=site,
-            privacy=report.judgement.privacy,
-            statement=report.judgement.statement,
-            quality=report.judgement.quality,
-            quality_statement=report.judgement.quality_statement,
-            page=f"{folder.name}/{PAGE}",
-            detection_limit=report.detection_limit,
-            controls=list(report.controls),
-            attacks={t.name: t.result for t in report.privacy if t.name in ATTACKS and t.result is not None},
-        )
-
-
-class DemoResult(BaseModel):
-    """Everything that the page shows, and the paths of the page and the set."""
-
-    report: str
-    synthetic_set: str
-    synthetic_images: int
-    study: str
-    resolution: int
-    sites: list[SiteResult]
-    effects: list[LabelEffect]
-    audits: list[AuditResult]
-    published: list[Published]
-    experiment: ExperimentResult
-    seconds: dict[str, float]
-
-    def as_text(self) -> str:
-        """The result in a few lines."""
-        auroc = np.median([e.auroc for e in self.effects])
-        training = sum(s.training_seconds for s in self.sites)
-        lines = [
-            f"{len(self.sites)} hospitals, {sum(s.images for s in self.sites):,} films, none shared; "
-            f"{self.synthetic_images:,} synthetic films pooled in {self.synthetic_set}",
-            f"training took {training / 60:.1f} minutes; a finding's label changes the pixels where the finding sits "
-            f"with a median AUROC of {auroc:.2f} (0.5 = chance)",
-            *(f"audit at hospital {a.site}: privacy {a.privacy}. {a.statement}" for a in self.audits),
-            *(f"audit at hospital {a.site}: quality {a.quality}. {a.quality_statement}" for a in self.audits),
-            *(
-                f"hub: {p.reference.partition('@')[0]} passed the gate, {len(p.lines)} rules in {p.seconds:.0f} seconds"
-                for p in self.published
-            ),
-            f"do synthetic films help a third hospital? {self.experiment.sentence}",
-            f"can you tell? A reader study is ready: radcommons study serve {self.study}",
-            f"open {self.report}",
-        ]
-        return "\n".join(lines)
+HEAVY = 3_000_000  # bytes; a larger page says so
+FOUND: dict[Outcome | None, str] = {
+    "met": "no leak found",
+    "not met": "leak found",
+    "could not detect": "could not detect",
+    "not tested": "not tested",
+    None: "not judged",
+}
+MAIN = '<main id="main">\n'
+mark = partial(component, "mark")
 
 
 def render(result: DemoResult, stores: list[Store], generators: list[Generator], runs: list[Path]) -> str:
@@ -128,40 +43,132 @@ def render(result: DemoResult, stores: list[Store], generators: list[Generator],
             "real": real_sheet(store, generator),
             "synthetic": synthetic_sheet(store, generator),
             "curves": list(islice(draw_curves(read_log(run)), 2)),
-            "store": store.name,
         }
         for site, store, generator, run in zip(result.sites, stores, generators, runs, strict=True)
     ]
-    effects = {(e.finding, e.site): e for e in result.effects}
-    found = {(line["rule"], p.site): line for p in result.published for line in p.lines}
-    findings = dict.fromkeys(e.finding for e in result.effects)
-    return render_page(
+    fill = partial(
+        render_page,
         "demo.html.j2",
         result=result,
+        answers=answers(result),
+        leave=[may_leave(audit) for audit in result.audits],
+        missed=[missed(audit) for audit in result.audits],
+        tests=test_table(result.audits),
+        controls=control_table(result.audits),
+        labels=label_table(result),
+        rule=RULE,
+        reasons=[e for e in result.effects if e.outcome != "learned"],
+        tested=tested(result.experiment),
+        experiment=drawn(result.experiment),
+        arms=arm_table(result.experiment),
+        comparisons=comparison_table(result.experiment, mark),
         hospitals=hospitals,
-        findings=findings,
-        effects=effects,
-        rules={x["rule"]: x["limit"] for p in result.published for x in p.lines if x["step"] in SHOWN_STEPS},
+        gate=gate_table(result),
         outcomes=[(p.site, Counter(line["outcome"] for line in p.lines)) for p in result.published],
-        found=found,
-        hub=Path(result.report).parent / "hub",
-        experiment=plot(figure(result.experiment), "AUC of every arm of the experiment, with intervals"),
+        times=time_table(result),
+        study=serve_study(result),
+        hub=serve_hub(result),
     )
+    text = fill(megabytes=None)
+    size = len(text.encode())
+    return text if size <= HEAVY else fill(megabytes=f"{size / 1e6:.1f}")
+
+
+def test_table(audits: list[AuditResult]) -> Table:
+    """Of each kind of test the one that sees the smallest leak: what it found, what it would have found."""
+    sharpest = [audit.sharpest for audit in audits]
+    rows = []
+    for kind, question in {kind: test.question for tests in sharpest for kind, test in tests.items()}.items():
+        row: list[str] = [Markup('{}<br><span class="quiet">{}</span>').format(kind, question)]
+        for tests in sharpest:
+            test = tests.get(kind)
+            row += [mark(FOUND[test.outcome]), test.found, test.detectable] if test else ["", "", ""]
+        rows.append(row)
+    heads = ["test", *(h.format(a.site) for a in audits for h in ("generator {}", "{}: found", "{}: would have found"))]
+    return Table(caption="Tests for leaks", heads=heads, rows=rows, stack=True)
+
+
+def control_table(audits: list[AuditResult]) -> Table:
+    """Cases whose answer is known, and whether the tests gave it."""
+    rows = [
+        [
+            f"{audit.site}: {control.name}",
+            control.description,
+            mark("right answer" if control.behaved else "wrong answer"),
+            "; ".join(control.caught_by) or "no test",
+        ]
+        for audit in audits
+        for control in audit.controls
+    ]
+    return Table(caption="Controls", heads=["control", "what it is", "answer", "caught by"], rows=rows, stack=True)
+
+
+def label_table(result: DemoResult) -> Table:
+    """Each finding, in each generator: learned or not, where the image changes, whether a classifier sees it."""
+    effects = {(e.finding, e.site): e for e in result.effects}
+    sites = list(dict.fromkeys(e.site for e in result.effects))
+    rows = []
+    for finding in dict.fromkeys(e.finding for e in result.effects):
+        judge = next((e.on_films for e in result.effects if e.finding == finding), None)
+        row = [finding, _number(judge)]
+        for site in sites:
+            e = effects.get((finding, site))
+            row += [mark(e.outcome), f"{e.auroc:.2f}", _number(e.correlation)] if e else [mark("not learned"), "", ""]
+        rows.append(row)
+    of = ("generator {}", "{}: right pixels (AUROC)", "{}: seen by the classifier (correlation)")
+    heads = ["finding", "the classifier's AUC on films", *(head.format(s) for s in sites for head in of)]
+    numbers = [1, *(n for i in range(len(sites)) for n in (3 + 3 * i, 4 + 3 * i))]
+    return Table(caption="The labels", heads=heads, rows=rows, numbers=numbers, stack=True)
+
+
+def gate_table(result: DemoResult) -> Table:
+    """Rules of the hub's gate that it judges by itself."""
+    found = {(line["rule"], p.site): line for p in result.published for line in p.lines}
+    rules = {x["rule"]: x["limit"] for p in result.published for x in p.lines if x["step"] in SHOWN_STEPS}
+    rows = []
+    for rule, limit in rules.items():
+        lines = [found.get((rule, p.site)) for p in result.published]
+        cells = [mark(line["outcome"]) + ": " + line["found"] if line else "" for line in lines]
+        rows.append([rule, limit, *cells])
+    heads = ["rule of the gate", "limit", *(f"generator {p.site}" for p in result.published)]
+    return Table(caption="The gate's own rules", heads=heads, rows=rows, stack=True)
+
+
+def time_table(result: DemoResult) -> Table:
+    """Seconds of every step."""
+    rows = [[step, f"{seconds:,.0f}"] for step, seconds in result.seconds.items()]
+    rows.append(["all", f"{sum(result.seconds.values()):,.0f}"])
+    return Table(caption="Seconds of every step", heads=["step", "seconds"], rows=rows, numbers=(1,))
 
 
 def real_sheet(store: Store, generator: Generator) -> Markup:
-    """Simulated films of the training part: one row without finding, then one row per finding."""
+    """Films of the training part: one row without finding, then one row per finding."""
     images, labels = store.images(generator.resolution), store.labels()
     train = store.rows("train")
     rows = [train[(labels[train] == 0).all(axis=1)]]
     rows += [train[labels[train, store.findings.index(f)] == 1] for f in generator.findings]
-    sheet = contact_sheet([images[r[:COLUMNS]] for r in rows], ("No finding", *generator.findings), side=SIDE)
-    return picture(sheet, f"Films of {store.name}, one row per finding")
+    names, stamp = ("No finding", *generator.findings), "SIMULATED" if store.simulated else ""
+    sheet = contact_sheet([images[r[:COLUMNS]] for r in rows], names, side=SIDE, stamp=stamp)
+    return picture(sheet, f"Films of {store.name} in rows: {', '.join(names)}")
 
 
 def synthetic_sheet(store: Store, generator: Generator) -> Markup:
     """Synthetic films in the same layout as the real ones; each column has one latent vector."""
     choices = [{}, *({finding: 1.0} for finding in generator.findings)]
     rows = [generator.generate(COLUMNS, findings=choice, seed=3).images for choice in choices]
-    sheet = contact_sheet(rows, ("No finding", *generator.findings), side=SIDE)
-    return picture(sheet, f"Synthetic films from {store.name}'s generator, one row per finding")
+    names = ("No finding", *generator.findings)
+    sheet = contact_sheet(rows, names, side=SIDE, stamp="SYNTHETIC")
+    return picture(sheet, f"Synthetic films from {store.name}'s generator in rows: {', '.join(names)}")
+
+
+def link_back(pages: list[Path], report: Path) -> None:
+    """Put a link to the demo's report on the pages of its steps; done once."""
+    for page in pages:
+        link = f'<p class="screen"><a href="../{report.name}">Back to the demo\'s report</a></p>\n'
+        text = page.read_text(encoding="utf-8")
+        if link not in text:
+            write_whole(page, text.replace(MAIN, MAIN + link, 1))
+
+
+def _number(estimate: Estimate | None) -> str:
+    return "not known" if estimate is None else estimate.text(".2f")

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from radcommons import audit
+from radcommons.audit.flow import PAGE as AUDIT_PAGE
 from radcommons.audit.settings import AuditSettings
+from radcommons.classify.evaluation import PAGE as EVALUATION_PAGE
+from radcommons.classify.evaluation import evaluate
 from radcommons.classify.settings import ClassifierSettings
 from radcommons.classify.training import train_classifier
 from radcommons.classify.training_data import open_split
@@ -19,17 +22,20 @@ from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.demo import page
 from radcommons.demo.hub import deposit_and_draw
-from radcommons.demo.page import AuditResult, DemoResult, LabelEffect, SiteResult
+from radcommons.demo.results import AuditResult, DemoResult, LabelEffect, SiteResult
 from radcommons.experiments.enrich import enrich
+from radcommons.experiments.report import PAGE as EXPERIMENT_PAGE
 from radcommons.experiments.settings import EnrichSettings
+from radcommons.explain.evidence import evidence
 from radcommons.explain.flow import InterpolationRequest, MapRequest, correlate, explain
+from radcommons.explain.folder import PAGE as EXPLAIN_PAGE
 from radcommons.files import write_whole
 from radcommons.folders import alone_in, claim
 from radcommons.gan import training
 from radcommons.gan.recipes import load_settings
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
-from radcommons.records import Explanation
+from radcommons.records import AuditReport, Explanation
 from radcommons.settings import override, preset_path, read_toml
 from radcommons.study.design import IMAGES_RECORD, StudySettings
 from radcommons.study.making import write_study
@@ -45,6 +51,8 @@ SMALL_SITE, SMALL_SITE_PATIENTS = "C", 900  # most are test patients, or the ext
 EXPERIMENT_SIZES: tuple[str, ...] = ()  # changes to the preset demo
 EXPLAINED = 500  # latent vectors per map, and images per row of the matrix
 CLASSIFIER_SIZES: tuple[str, ...] = ("epochs=12",)  # changes to the preset small-32
+BOOTSTRAP_SAMPLES = 1_000  # of the classifier's evaluation
+PAGES_OF_SITE = {"audit": AUDIT_PAGE, "explained": EXPLAIN_PAGE}
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,6 +65,7 @@ def run_demo(
     small_site_patients: int = SMALL_SITE_PATIENTS,
     preset: str = "demo-32",
     workers: int = 1,
+    program: str = "radcommons",
 ) -> DemoResult:
     """Run all steps into folder `out`; raises PathInUse and the errors of each step.
 
@@ -65,6 +74,7 @@ def run_demo(
         small_site_patients: number in the third hospital, test patients included.
         preset: settings of the generators' training.
         workers: number of classifiers trained at the same time.
+        program: `radcommons` as it is typed here, for the commands that the page names.
     """
     settings = load_settings(preset_path("train", preset))
     with alone_in(out, private=False):  # simulated; its stores, runs and audits are private, as in a hospital
@@ -96,7 +106,7 @@ def run_demo(
                 )
             )
         sizes = AuditSettings.load(preset_path("audit", "quick"), AUDIT_SIZES)
-        audits = []
+        audits, reports = [], []
         for site, run, store in zip(SITES, runs, stores, strict=True):
             folder = out / f"audit-{site.lower()}"
             report = clock.time(
@@ -107,10 +117,10 @@ def run_demo(
                 folder,
                 settings=sizes,
                 controls=True,
-                back="../report.html",
                 track=track,
             )
-            audits.append(AuditResult.of(site, report, folder))
+            reports.append(report)
+            audits.append(AuditResult.of(site, report, f"{folder.name}/{AUDIT_PAGE}"))
         small_site = simulate_films(out, SMALL_SITE, small_site_patients, clock, track)
         pooled = out / "synthetic"
         published = clock.time(
@@ -129,10 +139,11 @@ def run_demo(
         asked = EnrichSettings.parse({**enriched, "store": small_site, "generators": runs}, source="preset demo")
         step = f"experiment at hospital {SMALL_SITE}"
         experiment = clock.time(step, enrich, asked, out / "experiment", workers=workers, track=track)
-        classifier = out / "classifier"
-        clock.time(f"classifier of hospital {SMALL_SITE}", train_small_site, small_site, classifier, track)
+        classifier, evaluation = out / "classifier", out / "evaluation"
+        step = f"classifier of hospital {SMALL_SITE}"
+        clock.time(step, train_small_site, small_site, classifier, evaluation, track)
         effects: list[LabelEffect] = []
-        for site, run, store in zip(SITES, runs, stores, strict=True):
+        for site, run, store, report in zip(SITES, runs, stores, reports, strict=True):
             folder, audited = out / f"explained-{site.lower()}", out / f"audit-{site.lower()}"
             clock.time(
                 f"what generator {site} learned",
@@ -146,9 +157,12 @@ def run_demo(
                 track=track,
             )
             step = f"labels of generator {site}"
-            explained = clock.time(step, correlate, run, classifier, folder, n=EXPLAINED, track=track)
-            effects += label_effects(explained, store)
+            explained = clock.time(
+                step, correlate, run, classifier, folder, n=EXPLAINED, evaluation=evaluation, audit=audited, track=track
+            )
+            effects += label_effects(site, explained, report)
         result = DemoResult(
+            program=program,
             report=str(out / "report.html"),
             synthetic_set=str(pooled),
             synthetic_images=POOLED_IMAGES,
@@ -163,6 +177,9 @@ def run_demo(
         )
         text = page.render(result, stores, generators, runs)
         write_whole(out / "report.html", text)
+        steps = [evaluation / EVALUATION_PAGE, out / "experiment" / EXPERIMENT_PAGE]
+        steps += [out / f"{kind}-{site.lower()}" / name for site in SITES for kind, name in PAGES_OF_SITE.items()]
+        page.link_back(steps, out / "report.html")
         write_whole(out / "demo.json", result.model_dump_json(indent=2) + "\n")
         return result
 
@@ -187,27 +204,32 @@ def make_study(folder: Path, store: Path, pooled: Path, track: Track) -> None:
         write_study(folder, settings, real_films(settings), synthetic, origins=origins, track=track)
 
 
-def train_small_site(store: Path, run: Path, track: Track) -> None:
-    """Train a classifier on the third hospital's films; it scores the labels of the other hospitals' generators."""
+def train_small_site(store: Path, run: Path, evaluation: Path, track: Track) -> None:
+    """Train and evaluate a classifier of the third hospital's films; it scores the labels of the others' generators."""
     settings = ClassifierSettings.load(preset_path("classify", "small-32"), CLASSIFIER_SIZES)
     split = open_split([store], validation=None, findings=None, side=settings.side, seed=0, track=track)
     train_classifier(split, settings, run, track=track)
+    evaluate(run, store, evaluation, bootstrap_samples=BOOTSTRAP_SAMPLES, track=track)
 
 
-def label_effects(explained: Explanation, store: Store) -> list[LabelEffect]:
-    """Where does each finding's label change the image?"""
-    correlated = explained.correlation
-    return [
-        LabelEffect(
-            site=store.name,
-            finding=found.findings[0],
-            auroc=found.score.auroc,
-            mean_change=found.score.change_inside.value,
-            correlation=correlated.own(found.findings[0]) if correlated else None,
-        )
-        for found in explained.maps
-        if found.score is not None
-    ]
+def label_effects(site: str, explained: Explanation, report: AuditReport) -> list[LabelEffect]:
+    """Was each finding learned, and where does its label change the image?"""
+    effects = []
+    for found in explained.maps:
+        if found.score is not None:
+            known = evidence(found.findings, explained, report)
+            effects.append(
+                LabelEffect(
+                    site=site,
+                    finding=found.findings[0],
+                    outcome=known.outcome,
+                    reason=known.reason,
+                    auroc=found.score.auroc,
+                    correlation=known.correlation,
+                    on_films=known.on_films,
+                )
+            )
+    return effects
 
 
 class _Clock:

@@ -1,0 +1,164 @@
+"""What the demo found: ``demo.json``."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel
+
+from radcommons.demo.hub import Published
+from radcommons.explain.evidence import Outcome as LabelOutcome
+from radcommons.records import AuditReport, Control, Estimate, ExperimentResult, Outcome, PolicyLine, PrivacyTestKind
+
+
+class SiteResult(BaseModel):
+    """One hospital: its films and its training."""
+
+    site: str
+    images: int
+    patients: int
+    images_seen: int
+    training_seconds: float
+    generator_parameters: int
+
+
+class LabelEffect(BaseModel):
+    """What a finding's label does to the images of a generator.
+
+    Attributes:
+        outcome, reason: whether the finding was learned, and why; by the rule of `metrics.label_fidelity`.
+        auroc: probability that a pixel where the simulation puts the finding changes more than one where it never sits;
+            0.5 = chance.
+        correlation: of the label with the output of a classifier of the third hospital's films; None if that does not
+            know the finding, or one of the two is constant.
+        on_films: how well that classifier recognises the finding on films, an AUC; None if it is not known.
+    """
+
+    site: str
+    finding: str
+    outcome: LabelOutcome
+    reason: str
+    auroc: float
+    correlation: Estimate | None
+    on_films: Estimate | None
+
+
+class LeakTest(BaseModel):
+    """One test for a leak.
+
+    Attributes:
+        kind, question: what is tested; several tests of a kind compare images by different features.
+        outcome: by the policy; None if it judges no such test.
+        found: the result, in words.
+        detectable, limit: the smallest leak that it would have detected, in words and as a number.
+        auc: of membership inference with what leaves the hospital; None of other tests.
+    """
+
+    name: str
+    kind: PrivacyTestKind
+    question: str
+    outcome: Outcome | None
+    found: str
+    detectable: str
+    limit: float | None
+    auc: Estimate | None
+
+
+class AuditResult(BaseModel):
+    """The audit of one hospital's generator.
+
+    Attributes:
+        page: relative to the demo's report.
+        copies: share of copies among the images that some test would have detected; None if none would have been.
+        images: synthetic images that were searched.
+    """
+
+    site: str
+    privacy: Literal["passed", "failed"]
+    statement: str
+    quality: Literal["passed", "failed", "not tested"]
+    quality_statement: str
+    page: str
+    copies: float | None
+    images: int
+    lines: list[PolicyLine]
+    tests: list[LeakTest]
+    controls: list[Control]
+
+    @classmethod
+    def of(cls, site: str, report: AuditReport, page: str) -> Self:
+        """The result in an audit's report."""
+        judgement = report.judgement
+        outcomes = {line.rule: line.outcome for line in judgement.lines if line.verdict == "privacy"}
+        return cls(
+            site=site,
+            privacy=judgement.privacy,
+            statement=judgement.statement,
+            quality=judgement.quality,
+            quality_statement=judgement.quality_statement,
+            page=page,
+            copies=report.detection_limit,
+            images=report.counts["synthetic images"],
+            lines=list(judgement.lines),
+            tests=[
+                LeakTest(
+                    name=test.name,
+                    kind=test.kind,
+                    question=test.question,
+                    outcome=outcomes.get(test.name),
+                    found=test.found,
+                    detectable=test.detectable,
+                    limit=test.detection_limit,
+                    auc=test.result if test.kind.startswith("membership inference") else None,
+                )
+                for test in sorted(report.privacy, key=lambda test: test.access == "films")
+            ],
+            controls=list(report.controls),
+        )
+
+    @property
+    def leaks(self) -> list[LeakTest]:
+        """The tests that found one."""
+        return [test for test in self.tests if test.outcome == "not met"]
+
+    @property
+    def blind(self) -> list[LeakTest]:
+        """The tests that would have missed a leak of the size that the policy asks about."""
+        return [test for test in self.tests if test.outcome == "could not detect"]
+
+    @property
+    def sharpest(self) -> dict[PrivacyTestKind, LeakTest]:
+        """Of each kind, the test that would have detected the smallest leak; one that found a leak comes first."""
+        found: dict[PrivacyTestKind, LeakTest] = {}
+        for test in sorted(self.tests, key=lambda t: (t.outcome != "not met", t.limit is None, t.limit or 0.0)):
+            found.setdefault(test.kind, test)
+        return {test.kind: found[test.kind] for test in self.tests}
+
+    @property
+    def strongest(self) -> Estimate | None:
+        """The highest AUC of the attacks that the policy judges: those with what leaves the hospital."""
+        aucs = [test.auc for test in self.tests if test.auc and test.outcome]
+        return max(aucs, key=lambda auc: auc.value, default=None)
+
+    def broken(self, verdict: Literal["privacy", "quality"]) -> list[str]:
+        """The rules of a verdict that are not met."""
+        return [line.rule for line in self.lines if line.verdict == verdict and line.outcome == "not met"]
+
+
+class DemoResult(BaseModel):
+    """Everything that the page shows, and the paths of the page, the set and the study.
+
+    Attributes:
+        program: `radcommons` as it is typed where the demo ran.
+    """
+
+    program: str
+    report: str
+    synthetic_set: str
+    synthetic_images: int
+    study: str
+    resolution: int
+    sites: list[SiteResult]
+    effects: list[LabelEffect]
+    audits: list[AuditResult]
+    published: list[Published]
+    experiment: ExperimentResult
+    seconds: dict[str, float]
