@@ -101,9 +101,9 @@ def test_the_page_shows_the_matrix_beside_the_interpolations(works, classifier, 
     flow.explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=flow.InterpolationRequest(2, 1))
     correlate(Path("run"), Path("eye"), tmp_path / "e", n=60, pairs=["Effusion:Edema"])
     page = (tmp_path / "e" / "explain.html").read_text()
-    assert "Does a classifier of real films recognise the labels?" in page and 'id="Effusion"' in page
+    assert "Does a classifier of films recognise the labels?" in page and 'id="Effusion"' in page
     assert "Only the generator knows" in page and "Edema +" in page
-    assert page.count("data:image/jpeg") == 2 and page.count("data:image/svg+xml") == 3
+    assert page.count("data:image/webp") == page.count("data:image/jpeg") == 1 and page.count("data:image/svg+xml") == 3
     assert "label value and classifier&#39;s probability: Effusion and Edema" in page
     with Image.open(tmp_path / "e" / "correlation" / "scatter.png") as one:
         assert one.width < 300  # a single panel
@@ -137,9 +137,9 @@ def test_an_evaluation_of_the_classifier_says_of_which_findings_it_can_judge(wor
     assert set(result.on_films) == {"Effusion", "Nodule"}, "those that all three know"
     assert result.on_films["Nodule"].auc.value == 0.47 and result.on_films["Nodule"].patients == 30
     assert result.films == "1,200 films of 300 patients, part 'test' of site-c"
-    assert "On real films, too, it may not recognise Nodule: that says nothing against" in result.statement
+    assert "On films, too, it may not recognise Nodule: that says nothing against" in result.statement
     explanation = flow.explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=flow.InterpolationRequest(2, 1))
-    assert "; the classifier's own AUC on real films: 0.47 (0.36 to 0.58)" in correlation_text(explanation, tmp_path)
+    assert "; the classifier's own AUC on films: 0.47 (0.36 to 0.58)" in correlation_text(explanation, tmp_path)
     page = html.unescape((tmp_path / "e" / "explain.html").read_text())
     assert result.films in page
     assert "the judge cannot see it: its AUC on films is 0.47 (0.36 to 0.58), so the generator is not to blame" in page

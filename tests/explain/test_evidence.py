@@ -51,7 +51,7 @@ def test_the_classifier_that_correlated_the_labels_is_believed_if_its_own_auc_is
 def test_without_a_classifier_tested_on_films_nothing_is_claimed(correlation: Correlation | None) -> None:
     nothing = found(correlation)
     assert nothing.outcome == "cannot tell" and nothing.on_films is None and nothing.judge == ""
-    assert "no classifier that was tested on real films" in nothing.reason
+    assert "no classifier that was tested on films" in nothing.reason
 
 
 def test_the_audits_word_counts_unless_it_cannot_tell_and_the_classifier_here_can() -> None:

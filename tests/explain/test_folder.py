@@ -42,7 +42,7 @@ def test_a_linked_audit_is_added_to_the_page_and_stays_on_it(works, audited, jud
         and "</span> Quality: failed</h2>" in section
         and "Too blurred." in section
         and "one image in 200" in section
-        and "detects copies if they are 1 in 100 synthetic images or more" in section
+        and "detects copies if they are 1 in 100 synthetic images (0.5%) or more" in section
     )
     assert all(number in section for number in ("0.81", "0.93", "0.31", "0.42", "12.3", "11.0 to 14.0"))
     report.joinpath("audit.json").unlink()

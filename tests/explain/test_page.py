@@ -2,8 +2,10 @@ import base64
 import html
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,10 +70,10 @@ def test_an_interpolation_of_thousands_of_frames_is_thinned_on_the_page_and_whol
 def test_a_sprite_of_many_latent_vectors_has_as_many_frames_as_a_picture_holds(
     works, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_of, "LONGEST", 300)
+    monkeypatch.setattr(page_of, "LONGEST_SPRITE", 300)
     explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=InterpolationRequest(frames=20, patients=5))
     page = (tmp_path / "e" / "explain.html").read_text()
-    address = page.partition("url(data:image/jpeg;base64,")[2].partition(")")[0]
+    address = page.partition("url(data:image/webp;base64,")[2].partition(")")[0]
     with Image.open(io.BytesIO(base64.b64decode(address))) as sprite:
         assert sprite.size == (3 * 16, 9 * 2 * 16)
     assert "The slider has 9 of 20 frames." in page
@@ -145,6 +147,47 @@ def test_the_first_table_has_one_row_per_finding_with_word_picture_and_place(
     assert "not known" in by_finding["Nodule"]
     assert table.count("<img") == 8 and 'href="#Effusion"' in table
     assert "✗</span> not learned</span>: 6" in page and "?</span> cannot tell</span>: 2" in page
+
+
+@pytest.fixture
+def opened(works, classifier, audited, chromium, tmp_path: Path) -> Iterator[Any]:
+    """The page of all findings on a phone."""
+    explain(Path("run"), tmp_path / "e", every=True, interpolation=SHORT, map_=QUICK)
+    audit = audited(flow.Generator.load("run"), tmp_path / "audited")
+    correlate(Path("run"), Path("eye"), tmp_path / "e", n=60, audit=audit)
+    window = chromium.new_page(viewport={"width": 390, "height": 844})
+    window.goto((tmp_path / "e" / "explain.html").as_uri())
+    yield window
+    window.close()
+
+
+def test_the_page_is_accessible_and_fits_every_screen(opened, faults_of_page) -> None:
+    opened.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert faults_of_page(opened) == []
+    inside = (
+        "[...document.querySelectorAll('.stack tbody > tr > *')].filter(cell => cell.scrollWidth > cell.clientWidth)"
+    )
+    opened.set_viewport_size({"width": 390, "height": 844})
+    assert opened.evaluate(f"{inside}.map(cell => cell.textContent)") == [], "words that leave their row"
+
+
+def test_the_line_of_a_finding_opens_its_slider_which_obeys_keys_and_is_as_high_as_a_finger(opened) -> None:
+    slider, value = opened.get_by_label("Label of Effusion:"), opened.locator("#Effusion output")
+    assert not slider.is_visible()
+    opened.locator("table").first.get_by_role("link", name="Effusion").press("Enter")
+    assert slider.is_visible() and value.inner_text() == "0.00"
+    film, box = opened.locator("#Effusion .film").bounding_box(), slider.bounding_box()
+    assert box["height"] >= 44 and box["width"] == pytest.approx(film["width"], abs=1)
+    before = opened.locator("#Effusion .film").evaluate("film => film.style.backgroundPosition")
+    slider.press("ArrowRight")
+    assert value.inner_text() == slider.get_attribute("aria-valuetext") == "0.33"
+    assert opened.locator("#Effusion .film").evaluate("film => film.style.backgroundPosition") != before
+    slider.press("End")
+    assert value.inner_text() == "1.00"
+    button = opened.get_by_role("button", name="Play Effusion from 0 to 1 and back")
+    assert button.bounding_box()["height"] >= 44
+    button.press("Enter")
+    assert opened.get_by_role("button", name="Stop Effusion").is_visible()
 
 
 def test_a_heavy_page_says_how_heavy_it_is(works, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,10 +25,10 @@ def pixels(picture: Image.Image) -> np.ndarray:
 
 
 def test_a_sprite_has_the_frames_below_each_other_and_latent_vectors_in_a_grid(tmp_path: Path) -> None:
-    path = tmp_path / "sprite.jpg"
+    path = tmp_path / "sprite.webp"
     path.write_bytes(sprite(RAMP, side=128))
     with Image.open(path) as file:
-        picture = np.asarray(file).astype(int)
+        picture = np.asarray(file.convert("L")).astype(int)
     assert picture.shape == (4 * 2 * 16, 2 * 16)
     for f in range(4):
         for p, (y, x) in enumerate([(0, 0), (0, 1), (1, 0)]):

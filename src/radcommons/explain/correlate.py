@@ -1,4 +1,4 @@
-"""Correlate every label of a generator with every output of a classifier of real films (paper section 5, Fig. 5)."""
+"""Correlate every label of a generator with every output of a classifier of films (paper section 5, Fig. 5)."""
 
 import csv
 import shutil
@@ -242,7 +242,7 @@ def statement(result: Correlation) -> str:
         text.append(f"It is not certain that the classifier sees the label of {names}.")
     if blind := [title((name,)) for name in unseen if _blind_to(name, result)]:
         text.append(
-            f"On real films, too, it may not recognise {', '.join(blind)}: that says nothing against the generator."
+            f"On films, too, it may not recognise {', '.join(blind)}: that says nothing against the generator."
         )
     if result.follows_training is not None:
         told = f"(rank correlation of the other entries {result.follows_training:.2f})"
@@ -259,7 +259,7 @@ def statement(result: Correlation) -> str:
 
 
 def _blind_to(finding: str, result: Correlation) -> bool:
-    """Whether the classifier's own AUC on real films is known and not clearly above 0.5."""
+    """Whether the classifier's own AUC on films is known and not clearly above 0.5."""
     found = result.on_films.get(finding)
     return found is not None and (found.auc.low is None or found.auc.low <= 0.5)
 

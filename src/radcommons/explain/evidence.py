@@ -24,7 +24,7 @@ class Evidence:
         reason: behind it, in words.
         judge: whose eyes are behind it; empty if nobody's.
         correlation: of the label with the classifier's output; None if it is not known, or one of them is constant.
-        on_films: the classifier's own AUC on real films; None if it is not known.
+        on_films: the classifier's own AUC on films; None if it is not known.
         films_judge: whose AUC that is: the classifier's of the correlation, or else the audit's.
         few: whether fewer than ten patients are behind `on_films`.
     """
@@ -82,7 +82,7 @@ def _verdict(
         if found is not None
     ]
     if not judged:
-        return LabelVerdict(CANNOT_TELL, "no classifier that was tested on real films has looked at its images"), ""
+        return LabelVerdict(CANNOT_TELL, "no classifier that was tested on films has looked at its images"), ""
     return next((one for one in judged if one[0].outcome != CANNOT_TELL), judged[0])
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,12 +11,13 @@ from markupsafe import Markup
 from radcommons.explain import page_tables as tables
 from radcommons.explain.correlate import strongest_pairs
 from radcommons.explain.difference import clear_of_chance
-from radcommons.explain.drawing import LONGEST, spread
+from radcommons.explain.drawing import spread
 from radcommons.explain.evidence import Evidence, counted, evidence
 from radcommons.explain.finding_sets import FindingSet, title
 from radcommons.explain.folder import AUDIT, ExplainFolder
 from radcommons.explain.matrix_drawing import one_matrix, scatter_figure
 from radcommons.explain.page_pictures import (
+    LONGEST_SPRITE,
     QUALITY,
     Person,
     at_a_glance,
@@ -34,7 +34,7 @@ from radcommons.files import read_arrays
 from radcommons.metrics.label_fidelity import RULE
 from radcommons.metrics.localisation import split_region
 from radcommons.pages import picture, plot, render_page
-from radcommons.records import AuditReport, Correlation, InterpolationResult, MapResult
+from radcommons.records import AuditReport, Correlation, InterpolationResult, MapResult, share_text
 
 SLIDER_FRAMES = 101  # one per hundredth of the label: the slider cannot show finer steps
 LARGEST_SIDE = 128  # largest side of an image in a slider, pixels; larger images are averaged down
@@ -158,9 +158,9 @@ def _shown(
 def _slider(frames: np.ndarray, result: InterpolationResult) -> Slider:
     columns, rows = grid(result.patients)
     height = rows * min(LARGEST_SIDE, frames.shape[-1])
-    shown = spread(frames.shape[1], min(SLIDER_FRAMES, LONGEST // height))
-    jpeg = base64.b64encode(sprite(frames[:, shown], side=LARGEST_SIDE)).decode("ascii")
-    url = Markup("data:image/jpeg;base64,{}").format(jpeg)
+    shown = spread(frames.shape[1], min(SLIDER_FRAMES, LONGEST_SPRITE // height))
+    webp = base64.b64encode(sprite(frames[:, shown], side=LARGEST_SIDE)).decode("ascii")
+    url = Markup("data:image/webp;base64,{}").format(webp)
     return Slider(result, url, tuple(result.strengths[frame] for frame in shown), (columns, rows))
 
 
@@ -240,5 +240,5 @@ def _audited(audit: AuditReport, findings: Sequence[str]) -> dict[str, object]:
     return {
         "audited_labels": tables.audited_labels(audit, findings),
         "audited_distances": tables.audited_distances(audit),
-        "detected": None if limit is None else f"{max(1, math.ceil(limit * images)):,} in {images:,}",
+        "detected": None if limit is None else share_text(limit, images, "synthetic images"),
     }

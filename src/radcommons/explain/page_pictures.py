@@ -14,7 +14,8 @@ from radcommons.pictures import GAP, PAPER
 
 TILE = 144  # side of a film or a map, pixels
 SMALL = 96  # the same in the first table
-QUALITY = 80  # of a JPEG
+QUALITY = 80  # of a JPEG or a WebP
+LONGEST_SPRITE = 16_383  # largest side of a WebP, pixels
 LEAST_LIMIT = 8.0  # grey levels that get full colour in the first table, even if no label changes as much
 STRONGEST = 99.5  # percentile of a change over pixels that gets full colour
 SMOOTHING = 0.02  # sigma of a single person's difference, share of the side
@@ -36,7 +37,7 @@ class Person:
 
 
 def sprite(images: np.ndarray, *, side: int) -> bytes:
-    """All frames, images uint8 (P, n, R, R), stacked vertically in one JPEG; a frame is a grid of P images."""
+    """All frames, images uint8 (P, n, R, R), stacked vertically in one WebP; a frame is a grid of P images."""
     patients, frames, resolution, _ = images.shape
     columns, rows = grid(patients)
     sheet = np.full((frames, rows, resolution, columns, resolution), PAPER, np.uint8)
@@ -46,7 +47,7 @@ def sprite(images: np.ndarray, *, side: int) -> bytes:
     if side < resolution:
         picture = picture.resize((columns * side, frames * rows * side), Image.Resampling.BOX)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
+    picture.save(buffer, "WEBP", quality=QUALITY)
     return buffer.getvalue()
 
 

@@ -38,14 +38,14 @@ def glance(
     judged = correlation is not None or any(e.on_films for _, _, e, _, _ in rows)
     shown = [pictures, correlation is not None, judged, regions]
     heads = ["without, with, and the difference", "correlation of label and classifier",
-             "classifier's own AUC on real films", "is the change in its region?"]  # fmt: skip
+             "classifier's own AUC on films", "change in its region"]  # fmt: skip
 
     shown_heads = [head for head, wanted in zip(heads, shown, strict=True) if wanted]
 
     def cells(row: tuple[str, str, Evidence, MapResult | None, Markup | None]) -> list[str]:
         name, anchor, found, one, picture = row
         word = Markup('{}: {}<br><span class="quiet">{}</span>').format(
-            link(anchor, name), component("mark", found.outcome), found.reason
+            link(anchor, name), component("mark", found.outcome), found.reason + other_judge(found)
         )
         rest = [picture or "", estimate(found.correlation), on_films(found), place(one)]
         return [word, *(cell for cell, wanted in zip(rest, shown, strict=True) if wanted)]
@@ -57,6 +57,11 @@ def glance(
         numbers=[place for place, head in enumerate(shown_heads, start=1) if head != heads[0]],
         stack=True,
     )
+
+
+def other_judge(found: Evidence) -> str:
+    """Whose word it is, if the numbers beside it are another classifier's."""
+    return f" ({found.judge})" if found.judge and found.judge != found.films_judge else ""
 
 
 def on_films(found: Evidence) -> str:
@@ -129,7 +134,7 @@ def correlations(result: Correlation, evidence: Sequence[Evidence]) -> Table:
     return Table(
         caption="Each label and its own output of the classifier",
         heads=["finding", "correlation (Pearson)", "rank correlation (Spearman)", "AUC on synthetic images",
-               "classifier's own AUC on real films", "also changes the output of"],
+               "classifier's own AUC on films", "also changes the output of"],
         rows=rows,
         numbers=(1, 2, 3, 4),
         faint=faint,
@@ -170,8 +175,8 @@ def audited_labels(audit: AuditReport, findings: Sequence[str]) -> Table:
         )
     return Table(
         caption="Labels and diversity, as the audit found them",
-        heads=["finding", "label", "AUC of the audit's classifier on real films", "on synthetic images",
-               "MS-SSIM of pairs of real films", "of synthetic images"],
+        heads=["finding", "label", "AUC of the audit's classifier on films", "on synthetic images",
+               "MS-SSIM of pairs of films", "of synthetic images"],
         rows=rows,
         numbers=(2, 3, 4, 5),
         stack=True,
@@ -190,7 +195,7 @@ def audited_distances(audit: AuditReport) -> Table:
                 estimate(s.fid, ".1f"),
             ]
             for s in audit.quality
-            if s.finding is None and s.fid
+            if s.finding is None and s.change is None and s.fid
         ],
         numbers=(1, 2),
         show_caption=True,

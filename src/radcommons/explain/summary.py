@@ -29,7 +29,7 @@ def correlation_text(explanation: Explanation, page: Path) -> str:
         value, low, high = (m[i][i] for m in (result.pearson, result.pearson_low, result.pearson_high))
         told = "constant" if value is None else f"{value:z.2f} ({low:z.2f} to {high:z.2f})"
         films = result.on_films.get(finding)
-        own = f"; the classifier's own AUC on real films: {films.auc.text('.2f')}" if films else ""
+        own = f"; the classifier's own AUC on films: {films.auc.text('.2f')}" if films else ""
         lines.append(f"{title((finding,))}: {told}{own}")
     return "\n".join([*lines, result.statement, *left_out(result), f"open {page}"])
 
