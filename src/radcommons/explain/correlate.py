@@ -241,9 +241,7 @@ def statement(result: Correlation) -> str:
         names = ", ".join(title((name,)) for name in unseen)
         text.append(f"It is not certain that the classifier sees the label of {names}.")
     if blind := [title((name,)) for name in unseen if _blind_to(name, result)]:
-        text.append(
-            f"On films, too, it may not recognise {', '.join(blind)}: that says nothing against the generator."
-        )
+        text.append(f"On films, too, it may not recognise {', '.join(blind)}: that says nothing against the generator.")
     if result.follows_training is not None:
         told = f"(rank correlation of the other entries {result.follows_training:.2f})"
         if result.follows_training >= FOLLOWS:
