@@ -64,6 +64,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             faults = "; ".join(_fault(cls, e) for e in error.errors())
             raise SettingRefused(f"{source}: {faults}") from None
+        except SettingRefused as error:  # of a table that is read by itself
+            raise SettingRefused(f"{source}: {error}") from None
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:

@@ -33,6 +33,8 @@ from radcommons.federated.deployment.client import join
 from radcommons.federated.deployment.keys import CLIENT_KEY, CLIENT_PUBLIC, new_certificate, new_client_key
 from radcommons.federated.deployment.processes import free_port
 from radcommons.federated.deployment.server import serve
+from radcommons.federated.server import require_possible
+from radcommons.federated.settings import FederatedSettings
 
 HERE = Path(__file__).parent
 SITES = ("site-a", 'site b\'s "own"', "site-c")  # names that a shell, TOML and Flower's own parser would stumble over
@@ -288,15 +290,86 @@ def test_a_server_says_what_is_missing_before_it_starts_anything(
     assert not federation.out.exists()
 
 
+PRIVACY = "noise_multiplier = 0.1\nclipping_norm = 1\ndelta = 1e-5\nlargest_epsilon = 1"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('preset = "dmeo"', "preset 'dmeo' is not known; the nearest is 'demo'"),
+        ('preset = "demo"\nclient = 3', "config.toml: 'client' is not a setting; the nearest is 'clients'"),
+        ('preset = "demo"\nclients = 0', "config.toml: 'clients' is 0: input should be greater"),
+        ('preset = "demo"\nclients = 4', "4 clients are needed, and there are the keys of 3; add keys, or lower"),
+        ('preset = "demo"\nstores = ["a"]', "config.toml: only 'radcommons federate simulate' takes stores"),
+        ("clients = 3", "config.toml: 'train' is missing"),
+        ("clients = ", "config.toml is not a TOML file"),
+        ('clients = 3\n[train]\npreset = "smal-64"', "config.toml: preset 'smal-64' is not known; the nearest is"),
+        ('preset = "demo"\n[train]\nresolution = 48', "config.toml: train: 'resolution' is 48: must be a power of two"),
+        ('preset = "demo"\n[train]\nresolution = 64', "config.toml: train: 'channels' has no entry for 64"),
+        ('preset = "demo"\n[train]\nlearning_rate = { 4 = -1 }', "train: 'learning_rate.4' is -1: input should be"),
+        (
+            'preset = "demo"\n[train]\nfindings = ["Efusion"]',
+            "finding 'Efusion' is not known; the nearest is 'Effusion'",
+        ),
+        (f'preset = "demo"\nclients = 3\n[privacy]\n{PRIVACY}', "'largest_epsilon' is 1, and one round has"),
+    ],
+)
+def test_settings_under_which_no_training_can_begin_are_refused_before_anything_is_started(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch, config: str, said: str
+) -> None:
+    refusal = refused_before_the_start(federation, monkeypatch, config)
+    assert said in refusal and "\n" not in refusal
+    assert not federation.out.exists()
+
+
+def test_the_folder_of_another_training_is_refused_before_anything_is_started(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation.out.mkdir()
+    (federation.out / "notes.txt").touch()
+    config = 'preset = "demo"\nclients = 3'
+    assert "already holds something else" in refused_before_the_start(federation, monkeypatch, config)
+    (federation.out / "notes.txt").unlink()
+    begun = FederatedSettings.parse({"clients": 3, "train": {"preset": "demo-32", "seed": 5}}, source="test")
+    begun.save(federation.out / "config.toml")
+    assert "was begun with train = " in refused_before_the_start(federation, monkeypatch, config)
+    assert [path.name for path in federation.out.iterdir()] == ["config.toml"]
+
+
+def refused_before_the_start(federation: Federation, monkeypatch: pytest.MonkeyPatch, config: str) -> str:
+    """What the server says of its settings; fails if it looks at its port or starts a process."""
+    for name in ("is_free", "running"):
+        monkeypatch.delattr(server_module, name, raising=False)
+    path = federation.folder / "config.toml"
+    path.write_text(config)
+    keys = federation.folder / "keys" / "server"
+    with pytest.raises(BadInput) as refused:
+        serve(path, federation.out, certificates=keys, clients=federation.folder / "clients", port=federation.port)
+    return str(refused.value)
+
+
+def test_a_training_that_was_begun_goes_on_with_as_many_clients_as_a_round_needs(tmp_path: Path) -> None:
+    settings = FederatedSettings.parse(
+        {"clients": 3, "minimum_clients": 2, "train": {"preset": "demo-32"}}, source="test"
+    )
+    settings.save(tmp_path / "config.toml")
+    with pytest.raises(SettingRefused, match="3 clients are needed, and there are the keys of 2"):
+        require_possible(settings, tmp_path, 2)
+    (tmp_path / "checkpoint.pt").touch()
+    require_possible(settings, tmp_path, 2)
+    with pytest.raises(SettingRefused, match="2 clients are needed, and there are the keys of 1"):
+        require_possible(settings, tmp_path, 1)
+
+
 def test_a_port_in_use_is_named(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "PORT_PATIENCE_SECONDS", 0.1)
-    (federation.folder / "config.json").write_text("{}")
+    (federation.folder / "config.toml").write_text('preset = "demo"\nclients = 3')
     with (
         socket.create_server(("127.0.0.1", federation.port)),
         pytest.raises(BadInput, match=f"port {federation.port} "),
     ):
         serve(
-            federation.folder / "config.json",
+            federation.folder / "config.toml",
             federation.out,
             certificates=federation.folder / "keys/server",
             clients=federation.folder / "clients",

@@ -35,7 +35,7 @@ from radcommons.progress import Track, silent
 from radcommons.records import ClientPrivacy, FederationRecord, FindingsRecord, PatientsRecord
 from radcommons.runs import checkpoint
 from radcommons.runs.distributed import Distributed
-from radcommons.runs.folder import claim_folder
+from radcommons.runs.folder import claim_folder, require_claimable
 from radcommons.runs.log import RunLog
 from radcommons.runs.page import About
 from radcommons.seeds import numpy_stream
@@ -101,11 +101,33 @@ def federate(
     """
     with alone_in(out, private=True), open_compute("fp32", ALONE) as compute:
         server = _Server(grid, settings, out, patients, manifest)
-        if (out / "config.toml").exists():
-            claim_folder(out, settings, lambda *_: (), ours=(FLOWER,))
+        require_claimable(out, settings, _nothing, ours=(FLOWER,))
         server.begin(compute)  # settings that do not fit the clients' films leave no folder behind
-        claim_folder(out, settings, lambda *_: (), ours=(FLOWER,))
+        claim_folder(out, settings, _nothing, ours=(FLOWER,))
         return server.run(track, should_stop, watch)
+
+
+def require_possible(settings: FederatedSettings, out: Path, keys: int) -> None:
+    """Raise what can be known to stop a training before any client is asked.
+
+    Args:
+        keys: number of clients that will be let in.
+    Raises:
+        SettingRefused: no round is within the largest epsilon, or there are fewer clients than needed.
+        PathInUse: the folder belongs to another training.
+    """
+    require_claimable(out, settings, _nothing, ours=(FLOWER,))
+    strategy_of(settings)
+    begun = checkpoint.checkpoint_file(out).exists()
+    if keys < (needed := settings.fewest_clients if begun else settings.clients):
+        raise SettingRefused(
+            f"{needed} clients are needed, and there are the keys of {keys}; add keys, or lower 'clients'"
+        )
+
+
+def _nothing(begun: FederatedSettings, asked: FederatedSettings) -> tuple[str, ...]:
+    """The settings that may change on the way."""
+    return ()
 
 
 class _Server:

@@ -10,11 +10,12 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from radcommons.errors import SettingRefused
 from radcommons.federated.deployment.apps import CONFIG_VARIABLE, OUT_VARIABLE
-from radcommons.federated.server import federate
-from radcommons.federated.settings import FederatedSettings
+from radcommons.federated.server import federate, require_possible
+from radcommons.federated.settings import FederatedSettings, SimulationSettings
 from radcommons.progress import Advance
-from radcommons.settings import read_settings
+from radcommons.settings import read_settings, read_toml
 
 app = ServerApp()
 
@@ -25,9 +26,23 @@ def main(grid: Grid, context: Context) -> None:
     del context
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
     logging.getLogger("flwr").setLevel(logging.WARNING)
-    settings = read_settings(FederatedSettings, "federate", Path(os.environ[CONFIG_VARIABLE]), ())
+    settings = _settings(Path(os.environ[CONFIG_VARIABLE]))
     outcome = federate(grid, settings, Path(os.environ[OUT_VARIABLE]), track=in_lines)
     print(f"finished after {outcome.rounds:,} rounds, {outcome.images_seen:,} images", flush=True)  # noqa: T201
+
+
+def check(config: Path, out: Path, keys: int) -> None:
+    """Raise what would stop the training before any client is asked; see `require_possible`."""
+    require_possible(_settings(config), out, keys)
+
+
+def _settings(config: Path) -> FederatedSettings:
+    of_simulations = SimulationSettings.model_fields.keys() - FederatedSettings.model_fields.keys()
+    if others := sorted(read_toml(config).keys() & of_simulations):
+        raise SettingRefused(
+            f"{config}: only 'radcommons federate simulate' takes {', '.join(others)}; here each client names its store"
+        )
+    return read_settings(FederatedSettings, "federate", config, ())
 
 
 @contextmanager

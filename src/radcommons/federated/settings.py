@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from radcommons.errors import SettingRefused
+from radcommons.errors import SettingRefused, nearest_hint
+from radcommons.findings import VOCABULARY, canonical_or_none
 from radcommons.gan.recipes import parse_settings
 from radcommons.gan.settings import TrainSettings
 from radcommons.settings import Names, Settings, preset_path, read_toml
@@ -25,7 +26,7 @@ def _training(values: Any) -> Any:
     if not isinstance(values, Mapping):
         return values
     own = {key: value for key, value in values.items() if key != "preset"}
-    begin = read_toml(preset_path("train", values["preset"])) if "preset" in values else {}
+    begin = read_toml(preset_path("train", str(values["preset"]))) if "preset" in values else {}
     return parse_settings(begin | own, source="train")
 
 
@@ -70,6 +71,10 @@ class FederatedSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for finding in self.train.findings or ():
+            if finding not in VOCABULARY:
+                known = canonical_or_none(finding) or finding
+                raise ValueError(f"finding '{finding}' is not known; {nearest_hint(known, VOCABULARY)}")
         if self.minimum_clients > self.clients_a_round:
             raise ValueError(
                 f"'minimum_clients' is {self.minimum_clients}, and {self.clients_a_round} clients take part in a round"

@@ -20,6 +20,14 @@ def claim_folder(
         free: names of the settings that may change on the way, given those begun with and those asked for.
         ours: names of files and folders that may be there before.
     """
+    require_claimable(run, settings, free, ours=ours)
+    settings.save(run / "config.toml")
+
+
+def require_claimable(
+    run: Path, settings: S, free: Callable[[S, S], Collection[str]], *, ours: Collection[str] = ()
+) -> None:
+    """Raise what `claim_folder` would, and change nothing."""
     saved = run / "config.toml"
     begun, kept = None, settings
     if saved.is_file():
@@ -30,4 +38,3 @@ def claim_folder(
         begun = kept.model_dump(mode="json")
     asked = settings.model_dump(mode="json", exclude=set(free(kept, settings)))
     claim(run, asked, file=None, begun=begun, ours=ours)
-    settings.save(saved)

@@ -3,6 +3,7 @@
 The same call goes on after a kill: the database remembers the clients, the ServerApp its last round.
 """
 
+import importlib
 import ipaddress
 import re
 import subprocess
@@ -69,7 +70,7 @@ def serve(
         host: address to listen on: 0.0.0.0 (all IPv4), :: (all IPv6), or a loopback address.
         say: is given each line that the ServerApp prints, and the keys of clients that are not let in.
     Raises:
-        BadInput: a file is missing or wrong, or the port is taken.
+        BadInput: a file or a setting is missing or wrong, or the port is taken.
         FederationFailed: the training did not end well; the message names the reason.
     """
     try:
@@ -82,6 +83,8 @@ def serve(
         if not path.is_file():
             raise PathMissing(f"{path} is not a file; certificates come from 'radcommons federate keys --host NAME'")
     keys = read_public_keys(clients)
+    module, _, check = apps.check.partition(":")
+    getattr(importlib.import_module(module), check)(config, out, len(keys))
     home = (out / FLOWER).absolute()
     log, training_log = home / LOG, home / TRAINING_LOG
     with alone_in(home, private=True):

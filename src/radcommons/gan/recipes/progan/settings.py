@@ -1,6 +1,6 @@
 """Settings of the progressive GAN's training; defaults are the paper's where it gives them."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -21,7 +21,9 @@ class ProganSettings(TrainSettings):
         0.7, gt=0, le=1, description="share of total_images up to the last fade-in's end, in equal phases"
     )
     batch_size: dict[int, int] = Field(description="images in a step at each resolution, all devices together")
-    learning_rate: dict[int, float] = Field({SMALLEST: 0.001}, description="Adam's rate from each resolution upwards")
+    learning_rate: dict[int, Annotated[float, Field(ge=0)]] = Field(
+        {SMALLEST: 0.001}, description="Adam's rate from each resolution upwards"
+    )
     adam_beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay of the mean")
     adam_beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay of the variance")
     ema_decay: float = Field(
