@@ -89,10 +89,16 @@ def test_how_sites_trained_together_goes_along(pack, tmp_path: Path, audited_run
     run = tmp_path / "run"
     shutil.copytree(audited_run.run, run)
     (run / "generator" / "federation.json").write_text(record.to_json())
-    made = pack(tmp_path / "with", run=run)
+    with pytest.raises(SettingRefused, match=r"audit\.json and federation\.json tell of different trainings; audit"):
+        pack(tmp_path / "with", run=run)
+    audit = edited_audit(audited_run, tmp_path / "audit", federation=record.model_dump(mode="json"))
+    made = pack(tmp_path / "with", run=run, audit=audit)
     assert made.federation == record and names_in(made.folder) == sorted([*NEEDED, "federation.json"])
     assert record.statement in (made.folder / "README.md").read_text()
     assert load_federation(made.folder) == record and load_federation(audited_run.run) is None
+    (made.folder / "federation.json").write_text(record.model_copy(update={"rounds": 41}).to_json())
+    with pytest.raises(PackageRefused, match=r"audit\.json and federation\.json tell of different trainings"):
+        open_package(made.folder)
     (run / "generator" / "federation.json").write_text("{}")
     with pytest.raises(GeneratorRefused, match=r"federation\.json is damaged; fetch or train the generator again"):
         pack(tmp_path / "damaged", run=run)

@@ -14,7 +14,7 @@ from radcommons.errors import GateRefused, PackageRefused, PathInUse, PathMissin
 from radcommons.files import whole_folder
 from radcommons.folders import alone_in
 from radcommons.models.generator import Generator
-from radcommons.models.generator_files import RUN_SUBFOLDER, load_federation, load_patients
+from radcommons.models.generator_files import RUN_SUBFOLDER, load_patients
 from radcommons.packages import signatures
 from radcommons.packages.card import CardWords, card
 from radcommons.packages.contents import (
@@ -105,7 +105,6 @@ def write_package(
         raise PathMissing(f"{run} has no list of patients ({PATIENTS}); leave out --patients")
     explanation = None if contents.explanation is None else explained(contents.explanation, generator)
     study = None if contents.study is None else read_study(contents.study, digest=generator.digest, name=generator.name)
-    federation = load_federation(run)
     text = card(
         contents.words,
         generator.record,
@@ -113,7 +112,6 @@ def write_package(
         report,
         explanation=explanation,
         study=study,
-        federation=federation,
         patients=patients is not None,
         own_rules=rules != shipped_rules(),
     )
@@ -128,7 +126,7 @@ def write_package(
             PATIENTS: patients,
             EXPLANATION: explanation,
             STUDY: study,
-            FEDERATION: federation,
+            FEDERATION: generator.federation,
         }
         for name, record in records.items():
             if record is not None:
@@ -157,7 +155,7 @@ def audited(folder: Path, generator: Generator, rules: Policy) -> AuditReport:
 
     Raises:
         PathMissing: the folder has no finished audit.
-        SettingRefused: it is damaged, or is about other weights.
+        SettingRefused: it is damaged, or is about other weights or another training.
     """
     path = folder / AUDIT
     if not path.is_file():
@@ -167,6 +165,8 @@ def audited(folder: Path, generator: Generator, rules: Policy) -> AuditReport:
         raise SettingRefused(
             f"{path} audits other weights ({report.subject}), not those of {generator.name}; audit {generator.name}"
         )
+    if report.federation != generator.federation:
+        raise SettingRefused(f"{path} and {FEDERATION} tell of different trainings; audit {generator.name} again")
     settings = {**without_paths(report.settings), "policy": rules.model_dump(mode="json")}
     return report.model_copy(update={"judgement": judge(report, rules), "settings": settings})
 

@@ -27,7 +27,14 @@ from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
 from radcommons.progress import silent
 from radcommons.reader_study import read_study, section_html
-from radcommons.records import AuditReport, PatientsInTraining, PolicyLine, PrivacyTestKind
+from radcommons.records import (
+    AuditReport,
+    ClientPrivacy,
+    FederationRecord,
+    PatientsInTraining,
+    PolicyLine,
+    PrivacyTestKind,
+)
 
 
 def write_set(folder: Path, films: np.ndarray, *, first: int = 0) -> Path:
@@ -280,6 +287,27 @@ def test_the_page_is_self_contained_and_shows_the_verdict_and_every_rule(
     for line in report.judgement.lines:
         assert line.rule in page.text and line.found in page.text
     assert "anonym" not in page.text.lower()
+
+
+def test_the_page_of_a_federated_generator_says_who_trained_it_and_that_other_clients_films_were_not_tested(
+    hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path
+) -> None:
+    bound = ClientPrivacy(epsilon=7.5, delta=1e-5, noise_multiplier=1.0, clipping_norm=2.0, releases=40)
+    record = FederationRecord(
+        clients=5, films=1234, rounds=40, share="generator", aggregation="mean", local_iterations=10, privacy=bound
+    )
+    run = tmp_path / "run"
+    shutil.copytree(short_run, run)
+    (run / "generator" / "federation.json").write_text(record.to_json())
+    report = audit.run(run, hospital, tmp_path / "a", settings=sizes)
+    page = Page((tmp_path / "a" / "report.html").read_text(encoding="utf-8"))
+    assert report.federation == record
+    told = f"{record.summary} {record.tested(report.counts['films in training'])}"
+    assert told in page.text and "epsilon 7.5, delta 1e-05" in told and "of the other clients were not tested" in told
+    assert "No differential privacy" not in page.text
+    (run / "generator" / "federation.json").unlink()
+    with pytest.raises(PathInUse, match="was begun with other data or settings"):
+        audit.run(run, hospital, tmp_path / "a", settings=sizes)
 
 
 def test_a_reader_study_is_put_on_the_page_of_a_finished_audit_and_of_a_new_one(

@@ -1,3 +1,4 @@
+import html
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from radcommons.errors import PathInUse, PathMissing, SettingRefused
 from radcommons.explain import flow
 from radcommons.explain.flow import InterpolationRequest, MapRequest, explain
+from radcommons.records import FederationRecord
 
 SHORT = InterpolationRequest(frames=4, patients=2)
 QUICK = MapRequest(n=24, singles=2, smoothing=0)
@@ -50,6 +52,11 @@ def test_a_linked_audit_is_added_to_the_page_and_stays_on_it(works, audited, jud
     explain(Path("run"), tmp_path / "e", ["Nodule"], map_=QUICK, audit=tmp_path / "powerless")
     page = (tmp_path / "e" / "explain.html").read_text()
     assert "Privacy: failed</h2>" in page and "The audit could not detect copies" in page
+    assert "other clients" not in page
+    record = FederationRecord(clients=5, films=900, rounds=40, share="both", aggregation="mean", local_iterations=10)
+    audited(generator, tmp_path / "together", federation=record)
+    explain(Path("run"), tmp_path / "e", ["Nodule"], map_=QUICK, audit=tmp_path / "together")
+    assert record.tested(60) in html.unescape((tmp_path / "e" / "explain.html").read_text())
 
 
 def test_an_audit_of_other_weights_is_refused_before_anything_is_written(works, audited, tmp_path: Path) -> None:

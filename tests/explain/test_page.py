@@ -16,6 +16,7 @@ from radcommons.explain import page as page_of
 from radcommons.explain.drawing import LONGEST
 from radcommons.explain.flow import InterpolationRequest, MapRequest, correlate, explain
 from radcommons.pages import drawing, plot
+from radcommons.records import FederationRecord
 
 QUICK = MapRequest(n=24, singles=2, smoothing=0)
 SHORT = InterpolationRequest(frames=4, patients=2)
@@ -39,6 +40,16 @@ def test_the_page_stands_alone_and_says_that_it_is_synthetic(works, tmp_path: Pa
     assert page.count("<figcaption>Synthetic, by a generator of simulated films.") == 10, "8 sliders, 2 maps"
     assert "http://" not in page and "https://" not in page and ' src="/' not in page
     assert "so the maps are not scored" in page
+
+
+def test_the_page_says_who_trained_the_generator_together(works, tmp_path: Path) -> None:
+    explain(Path("run"), tmp_path / "alone", ["Effusion"], interpolation=SHORT)
+    assert "Trained by" not in (tmp_path / "alone" / "explain.html").read_text()
+    record = FederationRecord(clients=5, films=900, rounds=40, share="both", aggregation="mean", local_iterations=10)
+    flow.Generator.load("run").__dict__["federation"] = record
+    explain(Path("run"), tmp_path / "e", ["Effusion"], interpolation=SHORT)
+    header, _, _ = (tmp_path / "e" / "explain.html").read_text().partition("<nav")
+    assert record.summary in header
 
 
 def test_the_slider_has_one_step_per_frame_and_a_sprite_as_high(works, tmp_path: Path) -> None:

@@ -142,7 +142,9 @@ def weights_in(run: Path) -> Weights:
     loaded = checkpoint.load(run, torch.device("cpu"))
     assert loaded is not None
     networks = [name for name in ("generator", "critic") if name in loaded[0]]
-    return {f"{n}/{key}": value.numpy() for n in networks for key, value in loaded[0][n].items()}
+    return {
+        f"{n}/{key}": value.numpy() for n in networks for key, value in loaded[0][n].items() if key != "label_means"
+    }
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from radcommons.audit.inputs.subject import open_subject
+from radcommons.audit.tests.patient_level_split import trained_on_store
 from radcommons.data.store import Store
 from radcommons.errors import SettingRefused
 from radcommons.federated.settings import SimulationSettings
@@ -15,6 +17,7 @@ from radcommons.federated.simulation import divided, simulate
 from radcommons.gan.training import train
 from radcommons.models.generator import Generator
 from radcommons.models.generator_files import load_patients
+from radcommons.progress import silent
 from radcommons.runs import checkpoint
 from radcommons.runs.log import read_log
 
@@ -109,6 +112,8 @@ def test_each_of_several_stores_gets_a_run_to_audit(federation: Make, phantom_st
         ours, all_of_them = Generator.load(folder), Generator.load(out)
         assert (ours.generate(2, seed=1).images == all_of_them.generate(2, seed=1).images).all()
     assert load_patients(out) is None
+    ours, of_all = (open_subject(run, phantom_store, track=silent) for run in (folder, out))
+    assert trained_on_store(ours, phantom_store) is True and trained_on_store(of_all, phantom_store) is None
 
 
 def test_the_division_follows_the_seed_and_needs_patients(federation: Make, phantom_store: Store) -> None:

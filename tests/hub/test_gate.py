@@ -62,6 +62,10 @@ def test_a_generator_of_several_clients_passes_and_a_wrong_record_of_them_does_n
     record = FederationRecord(clients=5, films=900, rounds=40, share="both", aggregation="mean", local_iterations=10)
     (deposit.folder / "federation.json").write_text(record.to_json())
     deposit.sign()
+    told = broken(verdict_on(deposit, rules))["one generator"].found
+    assert "audit.json and federation.json tell of different trainings" in told
+    deposit.change("audit.json", federation=record.model_dump(mode="json"))
+    deposit.sign()
     verdict = verdict_on(deposit, rules)
     assert verdict.passed and "federation.json" in {line.rule for line in verdict.lines}
     privacy = {"epsilon": None, "delta": 1e-5, "noise_multiplier": 1.0, "clipping_norm": 2.0, "releases": 40}

@@ -73,18 +73,19 @@ def test_numbers_are_those_of_the_records(written) -> None:
     assert "radiology@example.org" in text and "not claimed to be anonymous" in text
 
 
-def test_a_card_says_who_trained_together_and_whether_with_differential_privacy(written) -> None:
+def test_a_card_says_who_trained_together_and_whether_with_differential_privacy(written, audited_run) -> None:
     record = FederationRecord(clients=5, films=1234, rounds=40, share="both", aggregation="mean", local_iterations=10)
-    text = written(federation=record)
+    text = written(judged(audited_run.report, federation=record))
     assert "on the radiographs of 5 clients (site-a), which did not leave them." in text and "one site" not in text
     assert f"| How | {record.statement} |\n| Differential privacy | no differential privacy |\n" in text
     assert (
         "| Training films of all clients | 1,234 |\n| Of the client that audited it | 103, of 80 patients |\n" in text
     )
-    assert "The audit asks about 103 of the 1,234 training films: it says nothing of those of other clients." in text
+    assert record.tested(103) in text and "No differential privacy was used" in text
     privacy = ClientPrivacy(epsilon=7.501, delta=1e-5, noise_multiplier=1.0, clipping_norm=2.0, releases=40)
-    private = written(federation=record.model_copy(update={"privacy": privacy}))
+    private = written(judged(audited_run.report, federation=record.model_copy(update={"privacy": privacy})))
     assert "| Differential privacy | differential privacy of clients: epsilon 7.51, delta 1e-05 |" in private
+    assert "No differential privacy" not in private
     assert "Differential privacy" not in written() and "one site (site-a)." in written() and "client" not in written()
 
 

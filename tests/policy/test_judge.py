@@ -345,29 +345,6 @@ def test_the_statement_says_what_was_tested_and_what_would_have_been_detected_an
         assert not re.search(r"anonym|\bsafe\b|\bprivate\b|no risk", judged.statement, re.IGNORECASE)
 
 
-# ---- quality ----
-
-
-@pytest.mark.parametrize(
-    ("images", "broken"),
-    [
-        ({"precision": 0.0}, ("precision",)),
-        ({"recall": 0.0}, ("recall",)),
-        ({"coverage": 0.01}, ("coverage",)),
-        ({"fid": 91}, ("better than controls",)),
-        ({"fid": 400, "precision": 0, "recall": 0}, ("better than controls", "precision", "recall")),
-        ({"precision": 0.1, "recall": 0.1, "coverage": 0.1}, ()),
-    ],
-)  # fmt: skip
-def test_images_no_better_than_the_controls_or_far_below_real_films_fail_in_quality_only(
-    images: dict[str, float], broken: tuple[str, ...]
-) -> None:
-    judged = judge(results(quality=of_quality(**images)), Policy())
-    assert judged.broken == broken and judged.privacy == "passed"
-    assert judged.quality == ("failed" if broken else "passed")
-    assert all(rule in judged.quality_statement for rule in broken)
-
-
 def test_an_extractor_that_does_not_tell_films_from_noise_could_not_detect() -> None:
     blind = (scored("training films", 95, 0, 0.8, 0.9), *of_quality()[1:])
     lines = lines_of(quality=blind)

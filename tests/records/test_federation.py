@@ -56,3 +56,17 @@ def test_a_sentence_says_how_it_was_trained() -> None:
     other = RECORD.model_copy(update={"share": "generator", "aggregation": "krum", "rounds": 1, "local_iterations": 1})
     assert "in 1 round of 1 generator step each; only the generator travelled" in other.statement
     assert "the weights were combined by Krum" in other.statement
+
+
+def test_a_summary_says_how_it_was_trained_and_under_which_bound() -> None:
+    assert RECORD.summary == f"{RECORD.statement} No differential privacy."
+    private = RECORD.model_copy(update={"privacy": PRIVACY}).summary
+    assert private.endswith(" Differential privacy of clients: epsilon 7.5, delta 1e-05.")
+
+
+def test_an_audit_tells_that_it_asked_about_the_films_of_one_hospital_alone() -> None:
+    assert RECORD.tested(103) == (
+        "The films in training of this audit are those of the auditing hospital's store alone, 103 of 900: the films "
+        "of the other clients were not tested."
+    )
+    assert RECORD.tested(900) == "The films in training of this audit are those of all clients."

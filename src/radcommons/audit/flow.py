@@ -163,7 +163,7 @@ def run(
             resolution=subject.resolution,
             images_seen=subject.generator.record.images_seen if subject.generator else None,
             patients=patients_in_training(subject, store, material.rows),
-            federation=subject.federation,
+            federation=subject.generator.federation if subject.generator else None,
             trained_on_store=trained_on_store(subject, store),
             store=store.name,
             store_manifest_sha256=store.record.manifest_sha256,

@@ -12,7 +12,7 @@ from radcommons.folders import claim
 from radcommons.models.classifier_files import Classifier
 from radcommons.models.generator import Generator
 from radcommons.models.generator_files import load_patients
-from radcommons.records import AuditReport, Evaluation, Explanation, InterpolationResult, MapResult
+from radcommons.records import AuditReport, Evaluation, Explanation, FederationRecord, InterpolationResult, MapResult
 from radcommons.records.store import PHANTOM
 
 RECORD = "explain.json"
@@ -70,9 +70,10 @@ def of_simulated_films(generator: Generator) -> bool:
 class ExplainFolder:
     """A folder that belongs to one generator; every command adds to it or replaces its earlier results."""
 
-    def __init__(self, path: Path, explanation: Explanation) -> None:
+    def __init__(self, path: Path, explanation: Explanation, federation: FederationRecord | None) -> None:
         self.path = path
         self.explanation = explanation
+        self.federation = federation
 
     @classmethod
     def claim(cls, path: Path, generator: Generator, report: AuditReport | None) -> Self:
@@ -102,7 +103,7 @@ class ExplainFolder:
             simulated=of_simulated_films(generator),
             precision=generator.precision,
         )
-        folder = cls(path, begun or new)
+        folder = cls(path, begun or new, generator.federation)
         folder.put()
         for subfolder in (MORPHS, MAPS, CORRELATION):
             (path / subfolder).mkdir(exist_ok=True)

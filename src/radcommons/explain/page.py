@@ -96,6 +96,7 @@ def render(folder: ExplainFolder) -> str:
     mapped = [(one.title, one.anchor, one.map) for one in shown if one.map is not None]
     content = {
         "explanation": explanation,
+        "federation": folder.federation,
         "shown": shown,
         "counted": counted([one.evidence.outcome for one in shown]),
         "glance": tables.glance(

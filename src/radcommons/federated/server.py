@@ -456,6 +456,8 @@ class _Server:
             "findings": list(self.findings), "films": self.films, "label_means": list(self.label_means),
             "published": self.published.to_json(), "manifest_sha256": self.manifest,
         }  # fmt: skip
+        if "critic" in self.weights:  # whole, for the audit; what does not travel follows from the settings
+            state["critic"] = self.training.state()["critic"] | self.weights["critic"]
         if self._privacy is not None:
             assert self._privacy.accountant is not None
             state["privacy"] = self._privacy.accountant.state_dict()

@@ -22,11 +22,11 @@ from radcommons.errors import FindingUnknown, SettingRefused, nearest_hint
 from radcommons.findings import NO_FINDING
 from radcommons.models.families import FAMILIES
 from radcommons.models.families.family import Family, FamilyConfig, Sampler, bf16_sampler
-from radcommons.models.generator_files import load_generator
+from radcommons.models.generator_files import load_federation, load_generator
 from radcommons.packages.references import local_folder
 from radcommons.precision import Precision
 from radcommons.progress import Track, silent
-from radcommons.records import FindingsRecord, GeneratorRecord
+from radcommons.records import FederationRecord, FindingsRecord, GeneratorRecord
 from radcommons.seeds import numpy_stream
 from radcommons.threads import thread_map, threads_for
 
@@ -193,6 +193,11 @@ class Generator:
     def config(self) -> FamilyConfig:
         """What its network was made from."""
         return self.family.config.parse(self.record.network, source=self.name)
+
+    @cached_property
+    def federation(self) -> FederationRecord | None:
+        """How several sites trained it together; None if one site did."""
+        return None if self.folder is None else load_federation(self.folder)
 
     @property
     def digest(self) -> str:

@@ -16,7 +16,6 @@ from radcommons.records import (
     AuditReport,
     Estimate,
     Explanation,
-    FederationRecord,
     FindingsRecord,
     GeneratorRecord,
     Outcome,
@@ -92,7 +91,6 @@ def card(
     *,
     explanation: Explanation | None = None,
     study: PublishedStudy | None = None,
-    federation: FederationRecord | None = None,
     patients: bool,
     own_rules: bool = False,
 ) -> str:
@@ -102,7 +100,6 @@ def card(
         audit: judged by the rules that hold for the package.
         explanation: what goes along of one.
         study: in which readers saw its images.
-        federation: how several sites trained it together.
         patients: whether the list of patients is in the package.
         own_rules: whether these rules are not the ones that RadCommons ships.
     Raises:
@@ -126,7 +123,8 @@ def card(
         license=words.license,
         films=_count(audit, "films in training"),
         patients=_count(audit, "patients in training"),
-        federation=federation,
+        federation=audit.federation,
+        tested=audit.federation.tested(audit.counts["films in training"]) if audit.federation else "",
         images_seen=f"{config.images_seen:,}",
         digest=plain(config.weights_sha256),
         prevalence=[(plain(f), f"{s:.1%}") for f, s in zip(findings.findings, shares, strict=True)],

@@ -99,6 +99,9 @@ def open_package(folder: Path) -> Package:
         raise PackageRefused(f"{folder}: {STUDY} is about a study that showed no image of {WEIGHTS}; {REMEDY}")
     if audit.kind != "generator" or audit.findings != findings.findings or audit.resolution != config.resolution:
         raise PackageRefused(f"{folder}: {AUDIT} is about another generator than {CONFIG}; {REMEDY}")
+    federation = _read(folder, FEDERATION, FederationRecord) if (folder / FEDERATION).exists() else None
+    if audit.federation != federation:
+        raise PackageRefused(f"{folder}: {AUDIT} and {FEDERATION} tell of different trainings; {REMEDY}")
     pictures = tuple(name for name in names_in(folder) if PICTURE.fullmatch(name))
     named = set(pictures_named(explanation) if explanation else ())
     if faults := named.symmetric_difference(name for name in pictures if not name.startswith(f"{SAMPLES}/")):
@@ -113,7 +116,7 @@ def open_package(folder: Path) -> Package:
         patients=_read(folder, PATIENTS, PatientsRecord) if (folder / PATIENTS).exists() else None,
         explanation=explanation,
         study=study,
-        federation=_read(folder, FEDERATION, FederationRecord) if (folder / FEDERATION).exists() else None,
+        federation=federation,
         pictures=pictures,
     )
 

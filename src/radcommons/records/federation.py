@@ -74,6 +74,20 @@ class FederationRecord(Record):
         rounded = math.ceil(epsilon * 10**digits * (1 - 1e-12)) / 10**digits
         return f"differential privacy of clients: epsilon {rounded:.3g}, delta {delta:g}"
 
+    @property
+    def summary(self) -> str:
+        """How it was trained, and the bound or that there is none: two sentences."""
+        return f"{self.statement} {self.privacy_statement.capitalize()}."
+
+    def tested(self, films: int) -> str:
+        """Whose films an audit asked about that had so many in training, a sentence."""
+        if films == self.films:
+            return "The films in training of this audit are those of all clients."
+        return (
+            f"The films in training of this audit are those of the auditing hospital's store alone, {films:,} of "
+            f"{self.films:,}: the films of the other clients were not tested."
+        )
+
 
 def _number(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

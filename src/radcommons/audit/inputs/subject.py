@@ -15,10 +15,10 @@ from radcommons.data.image_set import ImageSet, is_image_set, open_image_set
 from radcommons.data.store import Store
 from radcommons.errors import FindingUnknown, GeneratorRefused, SettingRefused, TooFewImages
 from radcommons.models.generator import Batch, Generator, LabelChoice
-from radcommons.models.generator_files import load_federation, load_patients
+from radcommons.models.generator_files import load_patients
 from radcommons.models.layers import keep_kernels
 from radcommons.progress import Track
-from radcommons.records import FederationRecord, PatientsRecord
+from radcommons.records import PatientsRecord
 from radcommons.runs import checkpoint
 from radcommons.seeds import derive, numpy_stream
 
@@ -36,7 +36,6 @@ class Subject:
         labels_digest: of all else that a number of the audit follows from: labels, findings, records.
         run: the folder of the run, which may hold the critic; None for packages and sets.
         patients: who was in the generator's training, if it says.
-        federation: how several hospitals trained it together, if they did.
     """
 
     kind: Literal["generator", "set"]
@@ -49,7 +48,6 @@ class Subject:
     given: ImageSet | None = None
     run: Path | None = None
     patients: PatientsRecord | None = None
-    federation: FederationRecord | None = None
 
     @cached_property
     def critic(self) -> tuple[nn.Module, str] | None:
@@ -139,18 +137,17 @@ def _generator(reference: Path, precision: str, track: Track) -> Subject:
         raise GeneratorRefused(f"{reference}: weight {bad[0]} holds a value that is not a number; train it again")
     inside = reference / "config.toml"
     patients = load_patients(reference)
-    records = [generator.record.to_json(), generator.findings_record.to_json(), patients.to_json() if patients else ""]
+    records = [generator.record, generator.findings_record, patients, generator.federation]
     return Subject(
         kind="generator",
         name=generator.name,
         digest=generator.digest,
-        labels_digest=hashlib.sha256("".join(records).encode()).hexdigest(),
+        labels_digest=hashlib.sha256("".join(one.to_json() for one in records if one).encode()).hexdigest(),
         findings=generator.findings,
         resolution=generator.resolution,
         generator=generator,
         run=reference if inside.is_file() else None,
         patients=patients,
-        federation=load_federation(reference),
     )
 
 

@@ -26,5 +26,9 @@ def patients_in_training(subject: Subject, store: Store, rows: dict[Part, np.nda
 
 
 def trained_on_store(subject: Subject, store: Store) -> bool | None:
-    """Whether the subject's checkpoint names this store as its training data; None if there is no checkpoint."""
-    return None if subject.critic is None else subject.critic[1] == store.record.manifest_sha256
+    """Whether the subject's checkpoint names this store as its training data; None if there is none, or it names none.
+
+    The checkpoint of a federation's server names no store.
+    """
+    named = subject.critic[1] if subject.critic else ""
+    return named == store.record.manifest_sha256 if named else None
