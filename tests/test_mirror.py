@@ -35,8 +35,8 @@ ALSO_COVERS = {
     "extractors/test_extractor.py": "extractors/catalogue models/image_blocks",
     "extractors/test_inception.py": "models/folding",
     "federated/test_server_app.py": "federated/client_app",
-    "federated/test_deployment.py": "cli/federate_deploy federated/deployment/apps federated/deployment/client "
-    "federated/deployment/executor federated/deployment/server federated/deployment/supernode",
+    "federated/test_deployment.py": "cli/federate_deploy federated/deployment/apps "
+    "federated/deployment/executor federated/deployment/supernode",
     "gan/test_training.py": "gan/findings gan/plan gan/recipes/progan/settings gan/recipes/progan/training "
     "gan/settings runs/folder runs/log",
     "gan/recipes/rgan/test_training.py": "gan/recipes/rgan/settings",

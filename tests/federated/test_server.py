@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.server.superlink.linkstate.utils import create_message_error_unavailable_res_message
 
 from radcommons.errors import FederationFailed, PathInUse, SettingRefused
 from radcommons.federated import messages
+from radcommons.federated.messages import FINISH, TRAIN
 from radcommons.federated.server import merged_findings
 from radcommons.federated.simulation import InTurn
 from radcommons.records import FindingsRecord
@@ -42,6 +44,20 @@ class Shaky(InTurn):
         context = self._contexts.pop(old)
         context.node_id = new
         self._contexts[new] = context
+
+
+class Gone(InTurn):
+    """The third client has lost its power after the questions; the SuperLink tells so, and does not know it yet."""
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        asked, gone = list(messages), self.get_node_ids()[2]
+        for reply in (replies := super().send_and_receive(asked, timeout=timeout)):
+            if reply.metadata.src_node_id == gone and reply.metadata.message_type in (TRAIN, FINISH):
+                question = next(m for m in asked if m.metadata.dst_node_id == gone)
+                replies[replies.index(reply)] = create_message_error_unavailable_res_message(
+                    question.metadata, "node_unavail"
+                )
+        return replies
 
 
 def replaced(**arrays: np.ndarray) -> Fault:
@@ -179,6 +195,18 @@ def test_a_client_that_does_not_answer_is_left_out(
     assert made.federate(out, grid).finished
     assert [entry["clients"] for entry in read_log(out)] == [2, 3]
     assert "round 1: client-03 did not answer in time; its weights are left out" in caplog.text
+
+
+def test_a_client_that_is_gone_is_left_out_though_the_superlink_replies_in_its_place(
+    clients: Callable[..., Any], out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = clients(train={"total_images": 80})
+    grid = made.grid(Gone)
+    assert made.federate(out, grid).finished
+    assert [entry["clients"] for entry in read_log(out)] == [2, 2, 2]
+    for number in (1, 2, 3):
+        assert f"round {number}: client-03 did not answer (is no longer connected)" in caplog.text
+    assert "client-03 has not taken the generator: it did not answer (is no longer connected)" in caplog.text
 
 
 def test_a_round_with_too_few_answers_does_not_count(

@@ -1,4 +1,4 @@
-"""The command line of the package, with the toy federation instead of the real one; a program of its own."""
+"""The command line of the package, with the apps of TOY_APPS instead of the real ones; a program of its own."""
 
 import os
 
@@ -8,7 +8,7 @@ from radcommons.federated.deployment.client import join
 from radcommons.federated.deployment.server import serve
 
 if __name__ == "__main__":
-    toy = Apps("toy_apps:server", os.environ.get("TOY_CLIENT", "toy_apps:client"), "toy_apps:check")
+    apps = Apps(*os.environ.get("TOY_APPS", "toy_apps:server toy_apps:client toy_apps:check").split())
     for function in (join, serve):
-        function.__kwdefaults__["apps"] = toy
+        function.__kwdefaults__["apps"] = apps
     main()

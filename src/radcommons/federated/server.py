@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.serverapp import Grid
 from flwr.serverapp.exception import PrivacyBudgetExhausted
 from flwr.serverapp.strategy import DifferentialPrivacyServerSideFixedClipping
@@ -251,7 +252,7 @@ class _Server:
         for question in questions:
             question.content = messages.with_text(order, arrays)
             question.metadata.group_id = f"round {number}"
-        replies = list(self.grid.send_and_receive(questions, timeout=self.settings.round_seconds))
+        replies = self._replies(questions, self.settings.round_seconds)
         accepted, told, refused = self._screened(replies, chosen, given)
         for name, reason in refused.items():
             logger.warning("round %d: %s %s; its weights are left out", number, name, reason)
@@ -278,16 +279,16 @@ class _Server:
         return sorted(clients[: self.settings.clients_a_round], key=lambda client: client.number)
 
     def _screened(
-        self, replies: Iterable[Message], chosen: list[Client], given: screening.Arrays
+        self, replies: dict[int, Message], chosen: list[Client], given: screening.Arrays
     ) -> tuple[list[Message], list[Trained], dict[str, str]]:
         """The replies that can be averaged, as FedAvg takes them, and why the others are refused, by client."""
-        by_node = {client.node: client for client in chosen}
         told: dict[str, Trained] = {}
         kept: dict[str, Message] = {}
         changes: dict[str, float] = {}
         refused = {client.name: "did not answer in time" for client in chosen}
-        for reply in replies:
-            client = by_node[reply.metadata.src_node_id]
+        for client in chosen:
+            if (reply := replies.get(client.node)) is None:
+                continue
             try:
                 told[client.name] = _text(reply, Trained)
                 sent = reply.content.array_records[messages.ARRAYS]
@@ -381,12 +382,22 @@ class _Server:
         content = Asked(settings=self.settings) if kind == messages.HELLO else self.order
         asked = [Message(messages.with_text(content), node, kind, group_id="questions") for node in sorted(nodes)]
         answers: dict[int, M | FederationFailed] = {}
-        for reply in self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS) if asked else ():
+        for node, reply in self._replies(asked, QUESTION_SECONDS).items():
             try:
-                answers[reply.metadata.src_node_id] = _text(reply, answer)
+                answers[node] = _text(reply, answer)
             except FederationFailed as error:
-                answers[reply.metadata.src_node_id] = error
+                answers[node] = error
         return answers
+
+    def _replies(self, asked: list[Message], seconds: float) -> dict[int, Message]:
+        """The replies by node; the SuperLink replies itself, with an error, for a node that is gone."""
+        replies = self.grid.send_and_receive(asked, timeout=seconds) if asked else ()
+        nodes = {message.metadata.message_id: message.metadata.dst_node_id for message in asked}
+        by_node = {}
+        for reply in replies:
+            sender = reply.metadata.src_node_id
+            by_node[nodes[reply.metadata.reply_to_message_id] if sender == SUPERLINK_NODE_ID else sender] = reply
+        return by_node
 
     def _published(self) -> FindingsRecord:
         answers = self._ask(self.known, messages.FINDINGS, FindingsRecord)
@@ -487,13 +498,12 @@ class _Server:
         clients = {client.node: client.name for client in self._clients()}
         asked = [Message(content, node, messages.FINISH, group_id="the generator") for node in clients]
         missing = dict.fromkeys(self.of_all or (), "is not there") | dict.fromkeys(clients.values(), "is silent")
-        for reply in self.grid.send_and_receive(asked, timeout=QUESTION_SECONDS) if asked else ():
-            name = clients[reply.metadata.src_node_id]
+        for node, reply in self._replies(asked, QUESTION_SECONDS).items():
             try:
                 _text(reply, Trained)
-                missing.pop(name)
+                missing.pop(clients[node])
             except FederationFailed as error:
-                missing[name] = str(error)
+                missing[clients[node]] = str(error)
         for name, reason in missing.items():
             logger.warning("%s has not taken the generator: it %s; the same command offers it again", name, reason)
 
@@ -527,7 +537,9 @@ def merged_findings(records: list[FindingsRecord]) -> FindingsRecord:
 def _text(reply: Message, kind: type[M]) -> M:
     """The text of a reply; raises FederationFailed also for what Flower reports as an error."""
     if reply.has_error():
-        raise FederationFailed(f"did not answer (Flower's error {reply.error.code})")
+        gone = reply.error.code == ErrorCode.NODE_UNAVAILABLE
+        why = "is no longer connected" if gone else f"Flower's error {reply.error.code}"
+        raise FederationFailed(f"did not answer ({why})")
     return messages.text_of(reply.content, kind)
 
 

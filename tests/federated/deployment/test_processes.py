@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from radcommons.federated.deployment import processes
-from radcommons.federated.deployment.processes import Tail, free_port, is_free, running
+from radcommons.federated.deployment.processes import Tail, end_left_over, free_port, is_free, running
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -85,8 +85,27 @@ def test_flower_is_kept_from_the_network_the_home_folder_and_proxies_on_this_mac
 def test_a_port_is_free_once_nobody_listens() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
-        assert not is_free("127.0.0.1", port, patience_seconds=0.3)
-    assert is_free("127.0.0.1", port, patience_seconds=0.0)
+        assert not is_free("127.0.0.1", port)
+    assert is_free("127.0.0.1", port)
+
+
+def test_what_a_killed_command_of_this_folder_started_is_ended_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child has a session of its own and ignores the signal, as one that waits for its connections."""
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
+    name = module(tmp_path, monkeypatch, STUBBORN.replace('"])', '"], start_new_session=True)'))
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    with running(name, [], home=elsewhere, log=tmp_path / "other") as other:
+        with running(name, [], home=here, log=tmp_path / "log") as process:
+            child = int(wait_for_line(tmp_path / "log", "child").split()[1])
+            process.kill()
+            process.wait()
+            assert psutil.Process(child).status() != psutil.STATUS_ZOMBIE
+            (tmp_path / "link").symlink_to(here)
+            end_left_over(tmp_path / "link")
+            assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+        assert other.poll() is None
 
 
 def test_the_tail_of_a_log_has_whole_lines_that_came_after_it_was_opened(tmp_path: Path) -> None:

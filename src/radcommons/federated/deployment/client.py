@@ -13,7 +13,7 @@ import tomli_w
 from radcommons.errors import BadInput, FederationFailed, PathMissing
 from radcommons.federated.deployment.apps import FINISHED, FLOWER, OTHER_APP, Apps
 from radcommons.federated.deployment.keys import client_fingerprint
-from radcommons.federated.deployment.processes import NOISE, Tail, free_port, running
+from radcommons.federated.deployment.processes import NOISE, Tail, end_left_over, free_port, running
 from radcommons.files import write_whole
 from radcommons.folders import alone_in
 
@@ -69,6 +69,7 @@ def join(
     finished, log, app_log = run / FINISHED, home / LOG, home / APP_LOG
     not_let_in_since = None
     with alone_in(home, private=True):
+        end_left_over(home)
         paths = {"store": store, "run": run, "limits": limits}
         node = {name: str(path.absolute()) if path else "" for name, path in paths.items()}
         write_whole(home / NODE, tomli_w.dumps(node))
@@ -134,11 +135,12 @@ class _Connection:
             while all(process.poll() is None for process in processes):
                 if self.let_in and len(processes) == 1:
                     processes.append(stack.enter_context(executor()))
+                self._read()
                 if self._finished.exists():
-                    deadline = deadline or time.monotonic() + LEAVE_SECONDS
+                    if deadline is None:  # a server that was away before may still wait for the last reply
+                        deadline, self._lost = time.monotonic() + LEAVE_SECONDS, False
                     if self._lost or time.monotonic() > deadline:
                         break
-                self._read()
                 time.sleep(0.2)
             self._read()
             return processes[1].poll() if len(processes) > 1 else None
@@ -156,17 +158,21 @@ class _Connection:
         if found := ROUND.search(line):
             self._round = found[1]
         elif RECEIVED in line:
+            self._is_there()
             self._say(f"{self._round}: received")
         elif SENT in line:
             self._say(f"{self._round}: sent")
         elif CONNECTED in line:
             self.let_in, self._lost = True, False
             self._say(f"connected to {self._server}")
-        elif AGAIN in line and self._lost:
-            self._lost = False
-            if self.let_in:
-                self._say(f"connected to {self._server} again")
+        elif AGAIN in line:
+            self._is_there()
         elif LOST in line and not self._lost:
             if not self._finished.exists():
                 self._say(f"{self._server} does not answer; trying again until it does")
             self._lost = True
+
+    def _is_there(self) -> None:
+        if self._lost and self.let_in:
+            self._say(f"connected to {self._server} again")
+        self._lost = False

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +24,9 @@ SET_BY_US = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "PYTHONUNBUFFERED": "1",
 }
+STARTED_FOR = (
+    "RADCOMMONS_STARTED_FOR"  # in the environment of all that a command starts: the folder of its Flower files
+)
 LOOPBACK = "localhost,127.0.0.1,::1"
 PACKAGE = "radcommons.federated.deployment."
 GRACE_SECONDS = 10.0
@@ -72,20 +74,30 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_free(host: str, port: int, *, patience_seconds: float) -> bool:
-    """Whether a port can be listened on; waits a while for the processes of a command that was killed."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    deadline = time.monotonic() + patience_seconds
-    while True:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-                return True
-            except OSError:
-                if time.monotonic() > deadline:
-                    return False
-        time.sleep(0.2)
+def is_free(host: str, port: int) -> bool:
+    """Whether a port can be listened on."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def end_left_over(home: Path) -> None:
+    """End what an earlier command of this folder has started, if it was killed.
+
+    A SuperLink that is still ending would share its database with the next one, and its SuperExec would take the tasks
+    of that one.
+    The caller holds the folder, so there is no other command of it.
+    """
+    left = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(STARTED_FOR) == str(home.resolve()):
+                left.append(process)
+    _end_all(left)
 
 
 class Tail:
@@ -111,7 +123,8 @@ class Tail:
 def _environment(home: Path) -> dict[str, str]:
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     proxies = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), LOOPBACK]))
-    return {**os.environ, **SET_BY_US, "FLWR_HOME": str(home), "PATH": path, "NO_PROXY": proxies, "no_proxy": proxies}
+    own = {"FLWR_HOME": str(home), STARTED_FOR: str(home.resolve())}
+    return {**os.environ, **SET_BY_US, **own, "PATH": path, "NO_PROXY": proxies, "no_proxy": proxies}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -120,16 +133,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         children = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.terminate()
+    _end_all(children)
     try:
         process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    _, alive = psutil.wait_procs(children, timeout=GRACE_SECONDS)
-    for child in alive:
+
+
+def _end_all(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(alive, timeout=GRACE_SECONDS)

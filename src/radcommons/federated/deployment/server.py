@@ -34,12 +34,12 @@ from radcommons.errors import BadInput, FederationFailed, PathMissing
 from radcommons.federated.deployment.apps import CONFIG_VARIABLE, FLOWER, OUT_VARIABLE, Apps
 from radcommons.federated.deployment.bundle import bundle
 from radcommons.federated.deployment.keys import CA, CERTIFICATE, SERVER_KEY, fingerprint, read_public_keys
-from radcommons.federated.deployment.processes import COLOURS, NOISE, Tail, is_free, running
+from radcommons.federated.deployment.processes import COLOURS, NOISE, Tail, end_left_over, is_free, running
 from radcommons.folders import alone_in
 
 LOG, TRAINING_LOG, DATABASE = "server.log", "training.log", "state.db"
 START_SECONDS = 60.0
-PORT_PATIENCE_SECONDS = 15.0  # the processes of a killed server end sooner
+STREAM_SECONDS = 1.0  # until a broken stream of log lines is opened again
 MOST_RUNS = 1000  # that are looked through for unfinished ones
 
 FAILED = "ServerApp failed with exception: "
@@ -88,7 +88,8 @@ def serve(
     home = (out / FLOWER).absolute()
     log, training_log = home / LOG, home / TRAINING_LOG
     with alone_in(home, private=True):
-        if not is_free(host, port, patience_seconds=PORT_PATIENCE_SECONDS):
+        end_left_over(home)
+        if not is_free(host, port):
             raise BadInput(f"port {port} of {host} is used by another program; choose another --port")
         arguments = [
             *("--host", host, "--port", str(port), "--database", str(home / DATABASE)),
@@ -108,7 +109,7 @@ def serve(
             say(f"listening on {host}:{port} for {len(keys)} clients: {', '.join(keys)}")
             started = control.StartRun(StartRunRequest(fab=fab_to_proto(Fab("", bundle(apps), {}))))
             with _strangers_named(log, say):
-                _follow(control, started.run_id, training_log, say)
+                _follow(control, started.run_id, training_log, say, lambda: superlink.poll() is None)
             (run,) = (run for run in _runs(control) if run.run_id == started.run_id)
     if run.status.sub_status != SubStatus.COMPLETED:
         reason = run.status.details.removeprefix(FAILED) or run.status.sub_status
@@ -156,18 +157,32 @@ def _runs(control: ControlHttpClient) -> list[Run]:
     return list(control.ListRuns(ListRunsRequest(limit=MOST_RUNS)).run_dict.values())
 
 
-def _follow(control: ControlHttpClient, run_id: int, training_log: Path, say: Say) -> None:
-    """Pass on what the ServerApp prints until it ends; its log file gets Flower's lines and the traceback too."""
+def _follow(
+    control: ControlHttpClient, run_id: int, training_log: Path, say: Say, is_there: Callable[[], bool]
+) -> None:
+    """Pass on what the ServerApp prints until it ends; its log file gets Flower's lines and the traceback too.
+
+    Args:
+        is_there: whether the SuperLink runs; then a broken stream is opened again.
+    """
     with training_log.open("a", encoding="utf-8") as file:
-        raised = False
-        for part in control.StreamLogs(StreamLogsRequest(run_id=run_id, after_timestamp=0.0)):
-            text = COLOURS.sub("", part.log_output)
-            file.write(text)
-            file.flush()
-            for line in text.splitlines():
-                raised = raised or RAISED.match(line) is not None
-                if not raised and not NOISE.match(line):
-                    say(line)
+        raised, latest, ended = False, 0.0, False
+        while not ended:
+            try:
+                for part in control.StreamLogs(StreamLogsRequest(run_id=run_id, after_timestamp=latest)):
+                    latest = part.latest_timestamp
+                    text = COLOURS.sub("", part.log_output)
+                    file.write(text)
+                    file.flush()
+                    for line in text.splitlines():
+                        raised = raised or RAISED.match(line) is not None
+                        if not raised and not NOISE.match(line):
+                            say(line)
+                ended = True
+            except httpx.TransportError:
+                time.sleep(STREAM_SECONDS)
+                if not is_there():
+                    raise
 
 
 @contextmanager

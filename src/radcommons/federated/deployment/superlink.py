@@ -6,6 +6,7 @@ started, clients registered and the server's own tasks fetched, ask nobody who t
 
 import ipaddress
 
+from flwr.supercore import sql_mixin
 from flwr.superlink import extensions
 from flwr.superlink.cli.flower_superlink import flower_superlink
 from starlette.middleware import Middleware
@@ -13,6 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 FOR_CLIENTS = "/v1/fleet/"
+BUSY_MILLISECONDS = (
+    "60000"  # a thread waits so long for the database; after Flower's 5 s a busy machine ends the training
+)
 
 
 class ClientsOnly:
@@ -40,6 +44,7 @@ def _same_machine(scope: Scope) -> bool:
 def main() -> None:
     """Run the SuperLink with the arguments of flower-superlink."""
     extensions.get_middleware = lambda: (Middleware(ClientsOnly),)
+    sql_mixin.SQLITE_PRAGMAS = (*sql_mixin.SQLITE_PRAGMAS, ("busy_timeout", BUSY_MILLISECONDS))  # type: ignore[attr-defined, assignment]
     flower_superlink()
 
 
