@@ -33,6 +33,8 @@ def test_a_run_becomes_a_labelled_set(trained: Path, tmp_path: Path, capsys: pyt
     assert provenance["seed"] == 4 and provenance["generators"][0]["digest"] == said["generator_digest"]
     style = json.loads((out / "dataset.json").read_text())
     assert len(style["labels"]) == 12
+    page = Path(said["contact_sheet"]).read_text(encoding="utf-8")
+    assert "Labels: balanced over findings" in page and ": 12 images</h3>" in page
 
 
 def test_given_labels_reach_the_table(trained: Path, tmp_path: Path) -> None:

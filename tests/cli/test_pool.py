@@ -34,6 +34,8 @@ def test_a_specification_becomes_a_labelled_set(spec: Path, tmp_path: Path, caps
     said = json.loads(capsys.readouterr().out)
     assert said["images"] == said["drawn_now"] == 12 and said["seed"] == 4
     assert [each["images"] for each in said["generators"]] == [7, 5]
+    page = Path(said["contact_sheet"]).read_text(encoding="utf-8")
+    assert "7 images (58%)" in page and "5 images (42%)" in page
     found = SyntheticSet.open(tmp_path / "set")
     assert list(found.findings) == said["findings"]
     assert int(found.labels[7:, found.findings.index("Effusion")].sum()) == 3
@@ -42,6 +44,7 @@ def test_a_specification_becomes_a_labelled_set(spec: Path, tmp_path: Path, caps
 def test_the_same_command_again_draws_nothing(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["pool", str(spec), "--out", str(tmp_path / "set")]
     assert run(command) == 0
+    assert f"open {tmp_path / 'set' / 'contact_sheet.html'}" in capsys.readouterr().out
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "set").rglob("*")}
     assert run(command) == 0
     assert "(already there)" in capsys.readouterr().out

@@ -40,6 +40,7 @@ def generate(
 ) -> None:
     """Draw labelled synthetic radiographs; without --label and --balanced, with labels as frequent as in training."""
     from radcommons.models.generator import Generator, LabelChoice
+    from radcommons.synthetic.contact_sheet import SHEET
     from radcommons.synthetic.dicom import read_study_date
     from radcommons.synthetic.sampling import write_set
     from radcommons.synthetic.writing import begun_precision
@@ -58,6 +59,7 @@ def generate(
     show(
         {
             "out": str(out),
+            "contact_sheet": str(out / SHEET),
             "images": n,
             "drawn_now": drawn,
             "resolution": opened.resolution,
@@ -69,7 +71,7 @@ def generate(
             "generator_digest": opened.digest,
         },
         f"{out}: {n:,} synthetic images of {opened.resolution} x {opened.resolution} pixels, labels {choice.describe()}"
-        + ("" if drawn else " (already there)"),
+        + (f"\nopen {out / SHEET}" if drawn else " (already there)"),
         as_json,
     )
 

@@ -28,6 +28,7 @@ def pool(
     """Draw one labelled set from several generators; what a generator does not know stays unknown."""
     from radcommons.pool.pool import Pool
     from radcommons.pool.settings import PoolSettings
+    from radcommons.synthetic.contact_sheet import SHEET
     from radcommons.synthetic.dicom import read_study_date
 
     if cluster:
@@ -50,10 +51,12 @@ def pool(
             f"knows {len(each['findings'])} of the findings"
             for each in generators
         ),
+        *([f"open {out / SHEET}"] if drawn else []),
     ]
     show(
         {
             "out": str(out),
+            "contact_sheet": None if dry_run else str(out / SHEET),
             "images": len(opened),
             "drawn_now": drawn,
             "resolution": side,

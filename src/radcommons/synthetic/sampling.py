@@ -15,6 +15,7 @@ from radcommons.folders import alone_in
 from radcommons.models.generator import Batch, Generator, LabelChoice
 from radcommons.progress import Track, silent
 from radcommons.synthetic.cluster import batches_on_cluster
+from radcommons.synthetic.contact_sheet import Block, write_contact_sheet
 from radcommons.synthetic.dicom import StudyDate
 from radcommons.synthetic.tables import Format
 from radcommons.synthetic.writing import SetWriter
@@ -154,7 +155,15 @@ def write_plan(
                         writer.write(plan.fitted(share, batch))
                         advance(len(batch.images))
         writer.finish()
+        if already < plan.count:
+            write_contact_sheet(out, [_block(plan, share) for share in plan.shares])
         return plan.count - already
+
+
+def _block(plan: SetPlan, share: Share) -> Block:
+    """What the contact sheet says of a share."""
+    known = [plan.findings[column] for column in share.columns]
+    return Block(share.generator.name, share.first, share.stop, known, share.choice.describe())
 
 
 def provenance_entry(generator: Generator) -> dict[str, Any]:
