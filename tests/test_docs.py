@@ -113,6 +113,7 @@ COMMANDS = {" ".join(("radcommons", *path)): command for path, command in walk(r
 PAGE_OF_VERB = {
     "radcommons": "guide",
     "verify": "package",
+    "compare": "audit",
     "keys": "package",
     "federate": "federation",
 }  # others have a page of their own

@@ -17,6 +17,7 @@ ALSO_COVERS = {
     "classify/test_evaluation.py": "classify/evaluation_page classify/intervals",
     "classify/test_robustness.py": "classify/attacked classify/gradient_masking classify/robustness_report",
     "cli/test_data.py": "cli/data_import cli/label_table cli/option_groups",
+    "compare/test_page.py": "cli/compare",
     "data/phantom/test_exams.py": "data/phantom/anatomy data/phantom/bones data/phantom/film data/phantom/findings "
     "data/phantom/shapes data/phantom/sites data/phantom/thorax",
     "data/sources/test_file_names.py": "data/sources/image_files",

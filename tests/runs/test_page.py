@@ -1,5 +1,5 @@
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,18 @@ from PIL import Image
 from radcommons.errors import TrainingDiverged
 from radcommons.pictures import contact_sheet
 from radcommons.runs import page
-from radcommons.runs.log import RunLog
-from radcommons.runs.page import FIRST_SECONDS, SHARE, WIDEST, About, TrainingPage, in_words, newest_grid, recent_rate
+from radcommons.runs.log import RunLog, read_log
+from radcommons.runs.page import (
+    FIRST_SECONDS,
+    SHARE,
+    WIDEST,
+    About,
+    State,
+    TrainingPage,
+    in_words,
+    newest_grid,
+    recent_rate,
+)
 
 ABOUT = About(
     title="Training on site-a",
@@ -149,3 +159,37 @@ def test_the_newest_grid_is_shown_and_a_large_one_made_smaller(tmp_path: Path) -
     log.close()
     assert at == 1100 and int(drawn.partition('width="')[2].partition('"')[0]) <= WIDEST
     assert 'alt="Synthetic images, one row each for: No finding, Effusion"' in drawn
+
+
+def test_a_running_and_a_finished_page_are_accessible_fit_every_screen_and_ask_nobody(
+    tmp_path: Path, chromium: Any, faults_of_page: Callable[[Any], list[str]]
+) -> None:
+    window = chromium.new_page()
+    asked: set[str] = set()
+    window.on("request", lambda request: asked.add(request.url.partition(":")[0]))
+    with RunLog(tmp_path, 0, ABOUT) as log:
+        log.samples(sheet(), 0, 16)
+        for seen in range(100, 600, 100):
+            log.numbers(entry(seen, wasserstein=1.0, generator_loss=2.0))
+    state: State
+    for state in ("running", "finished"):
+        TrainingPage(tmp_path, ABOUT).draw(read_log(tmp_path), state)
+        window.goto((tmp_path / "training.html").as_uri())
+        window.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert f"Training: {state}" in window.inner_text("h2:first-of-type") and faults_of_page(window) == []
+    assert asked <= {"file", "data"}
+
+
+def test_a_reader_can_switch_the_reloading_off(tmp_path: Path, chromium: Any) -> None:
+    window = chromium.new_page()
+    TrainingPage(tmp_path, ABOUT).draw([], "running")
+    window.clock.install()
+    window.goto((tmp_path / "training.html").as_uri())
+    window.evaluate("window.here = true")
+    window.get_by_label("load this page again every 30 seconds").uncheck()
+    window.clock.run_for(120_000)
+    assert window.evaluate("window.here"), "the page was not loaded again"
+    window.get_by_label("load this page again every 30 seconds").check()
+    with window.expect_navigation():
+        window.clock.run_for(31_000)
+    assert not window.evaluate("window.here")

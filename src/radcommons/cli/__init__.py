@@ -12,6 +12,7 @@ from radcommons import __version__
 from radcommons.cli import (
     audit,
     classify,
+    compare,
     data,
     demo,
     experiment,
@@ -48,6 +49,7 @@ app.command("train", epilog=train.EPILOG)(train.train)
 app.command("generate", epilog=generate.EPILOG)(generate.generate)
 app.command("pool", epilog=pool.EPILOG)(pool.pool)
 app.command("audit", epilog=audit.EPILOG)(audit.audit)
+app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("package", epilog=package.EPILOG)(package.package)
 app.command("verify", epilog=package.VERIFY_EPILOG)(package.verify)
 app.add_typer(package.keys, name="keys")

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from radcommons.pages import drawing, plot
+from radcommons.pages import curve, drawing, plot
 
 FEWEST_POINTS = 4  # of a curve
 MOST_POINTS = 300  # of a curve; more log lines are averaged in groups
-STYLES = (("#0b6470", "-"), ("#c2571a", "--"))
 NOT_DRAWN = frozenset(  # where a run is and how fast; what its schedule says
     {"images_seen", "resolution", "fade", "seconds", "learning_rate", "gamma", "label_strength", "round", "clients"}
     | {"bytes_a_client", "slowest_client_seconds"}
@@ -122,8 +121,8 @@ def _draw(group: Group, points: Sequence[Mapping[str, float]], doubled: Sequence
     unit, words = (1e6, "millions") if points[-1]["images_seen"] > 3e6 else (1e3, "thousands")
     with drawing(4.2, 2.7) as figure:
         axes = figure.subplots()
-        for (label, (x, y)), (colour, style) in zip(lines.items(), STYLES, strict=False):
-            axes.plot(x / unit, y, style, color=colour, linewidth=1.4, label=label)
+        for number, (label, (x, y)) in enumerate(lines.items()):
+            axes.plot(x / unit, y, **curve(number), linewidth=1.4, label=label)
         for at in doubled:
             axes.axvline(at / unit, color="0.4", linewidth=0.9, linestyle=(0, (5, 4)))
         axes.set(xlabel=f"images seen, {words}", ylabel=group.axis)

@@ -1,0 +1,1 @@
+"""Audits of several generators beside each other; it never reads a film."""
