@@ -118,13 +118,18 @@ def curve(number: int) -> dict[str, Any]:
 
 
 def plot(figure: "Figure", description: str) -> Markup:
-    """An <img> of a matplotlib figure, embedded as SVG; the same numbers give the same SVG."""
+    """An <img> of a matplotlib figure, embedded as SVG."""
+    return _image("image/svg+xml", svg(figure), description, None)
+
+
+def svg(figure: "Figure") -> bytes:
+    """A matplotlib figure as an SVG file; the same numbers give the same bytes."""
     import matplotlib
 
     buffer = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "radcommons"}):
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return _image("image/svg+xml", buffer.getvalue(), description, None)
+    return buffer.getvalue()
 
 
 def _image(kind: str, content: bytes, description: str, width: int | None) -> Markup:

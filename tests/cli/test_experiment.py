@@ -68,10 +68,10 @@ def test_enrich_prints_one_json_object_and_leaves_table_and_figure(
     said = json.loads(capsys.readouterr().out)
     assert said["experiment"] == "enrich" and len(said["arms"]) == 9 and said["settings"]["real_images"] == 16
     assert said == json.loads((tmp_path / "out" / "result.json").read_text())
-    assert {"table.md", "figure.png"} < {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"table.md", "figure.svg"} < {p.name for p in (tmp_path / "out").iterdir()}
     assert run(arguments) == 0, "again, from what is there"
     text = capsys.readouterr().out
-    assert text.startswith(said["sentence"]) and "Nodule: AUC" in text and "figure.png" in text
+    assert text.startswith(said["sentence"]) and "Nodule: AUC" in text and "figure.svg" in text
     assert run([*arguments, "--set", "seed=2"]) == 2
     assert "was begun with seed = 0, not 2; use those, or choose another --out" in refusal(capsys)
 

@@ -329,7 +329,7 @@ def test_the_files_are_strict_json_a_table_and_a_picture(finished: tuple[Experim
 
     json.loads((out / "result.json").read_text(), parse_constant=refuse)
     assert (out / "table.md").read_text().startswith(result.sentence)
-    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (out / "figure.svg").read_text()
 
 
 def test_notes_say_what_the_intervals_leave_out(finished: tuple[ExperimentResult, Path]) -> None:

@@ -103,4 +103,4 @@ def test_several_findings_are_compared_each_and_corrected_together(finished: tup
     assert "Nodule" in result.sentence and "Cardiomegaly" in result.sentence
     assert any("other pseudonym key" in note for note in result.notes)
     assert ExperimentResult.model_validate(json.loads((out / "result.json").read_text())) == result
-    assert (out / "figure.png").is_file()
+    assert (out / "figure.svg").is_file()

@@ -249,7 +249,7 @@ def test_an_analysis_is_written_once_per_folder_and_the_same_again(
     path = write_answers(simulate({"experts": [EXPERT] * 2, "coins": [COIN] * 2}, images=20))
     out = tmp_path / "study"
     analyse(path, out, bootstrap_samples=100)
-    names = {"study.json", "study.html", "table.md", "table.csv", "figure.png", "imrmc.csv", "request.json"}
+    names = {"study.json", "study.html", "table.md", "table.csv", "figure.svg", "imrmc.csv", "request.json"}
     assert {p.name for p in out.iterdir()} == names
     before = {p.name: p.read_bytes() for p in out.iterdir()}
     analyse(path, out, bootstrap_samples=100)

@@ -81,7 +81,7 @@ def _by_finding(result: RobustComparison, findings: tuple[str, ...]) -> list[str
 def robustness_figure(comparison: RobustComparison) -> "Figure":
     """Curves of all networks; bands are the intervals of 0.95 over patients, a failed check is named in the legend.
 
-    `radcommons.pages.plot` embeds it; ``figure.savefig(path)`` writes PNG or SVG.
+    `radcommons.pages.plot` embeds it, `svg` makes a file of it; ``figure.savefig(path)`` writes others.
     """
     from matplotlib.ticker import MaxNLocator
 

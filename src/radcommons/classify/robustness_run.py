@@ -1,7 +1,6 @@
-"""A run's classifier attacked on the films of a store: ``robustness.json``, ``table.md``, ``figure.png``."""
+"""A run's classifier attacked on the films of a store: ``robustness.json``, ``table.md``, ``figure.svg``."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,16 @@ from radcommons.classify.robustness_report import robustness_figure, table
 from radcommons.data.listing import Part
 from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused
-from radcommons.files import put_whole, write_whole
+from radcommons.files import write_whole
 from radcommons.folders import alone_in, claim
 from radcommons.models.classifier_files import Classifier
+from radcommons.pages import svg
 from radcommons.progress import Track, silent
 from radcommons.records import AttackedClassifier, Robustness
 from radcommons.seeds import numpy_stream
 from radcommons.versions import versions
 
-RECORD, TABLE, FIGURE = "robustness.json", "table.md", "figure.png"
+RECORD, TABLE, FIGURE = "robustness.json", "table.md", "figure.svg"
 EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 CPU_BATCH, GPU_BATCH = 32, 64
 
@@ -130,7 +130,7 @@ def attack_run(
             result=result,
             versions=versions("torch", "monai", "numpy"),
         )
-        put_whole(out / FIGURE, partial(robustness_figure(result).savefig, dpi=150))
+        write_whole(out / FIGURE, svg(robustness_figure(result)))
         write_whole(out / TABLE, table(robustness))
         write_whole(out / RECORD, robustness.to_json())
         return robustness

@@ -1,4 +1,4 @@
-"""The files of an experiment: ``result.json``, ``table.md``, ``figure.png``, ``report.html``."""
+"""The files of an experiment: ``result.json``, ``table.md``, ``figure.svg``, ``report.html``."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from radcommons.experiments.compare import PERMUTATIONS, POWER, share_above_chance
-from radcommons.files import put_whole, write_whole
+from radcommons.files import write_whole
 from radcommons.metrics.bootstrap import FEW_PATIENTS
-from radcommons.pages import Table, component, drawing, markdown_table, plot, render_page
+from radcommons.pages import Table, component, drawing, markdown_table, plot, render_page, svg
 from radcommons.records import Arm, ExperimentResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RECORD, TABLE, FIGURE, PAGE = "result.json", "table.md", "figure.png", "report.html"
+RECORD, TABLE, FIGURE, PAGE = "result.json", "table.md", "figure.svg", "report.html"
 P_VALUES = ("p", "p, corrected", "p, permutation", "p, DeLong")
 SHARE = "share of the AUC above 0.5"
 REAL, SYNTHETIC = ("#5c6870", "o"), ("#c2571a", "D")  # colour and marker of arms without and with synthetic images
@@ -30,7 +30,7 @@ QUESTIONS = {
 def write(result: ExperimentResult, out: Path) -> None:
     """Write all four."""
     write_whole(out / TABLE, table(result))
-    put_whole(out / FIGURE, partial(figure(result).savefig, dpi=150))
+    write_whole(out / FIGURE, svg(figure(result)))
     write_whole(out / PAGE, page(result))
     write_whole(out / RECORD, result.to_json())
 

@@ -1,15 +1,14 @@
 """The files of a reader study: the page, the paper's table, the picture, and an export for other programs."""
 
 import csv
-from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radcommons.files import put_whole, write_whole
-from radcommons.pages import drawing, markdown_table, plot, render_page
+from radcommons.files import write_whole
+from radcommons.pages import drawing, markdown_table, plot, render_page, svg
 from radcommons.reader_study import WAYS
 from radcommons.records import Estimate, GroupResult, ReaderResult, StudyResult
 from radcommons.study.answers import TIMED_OUT, Answers
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RECORD, PAGE, TABLE, TABLE_CSV, FIGURE, IMRMC = (
-    "study.json", "study.html", "table.md", "table.csv", "figure.png", "imrmc.csv",
+    "study.json", "study.html", "table.md", "table.csv", "figure.svg", "imrmc.csv",
 )  # fmt: skip
 MEASURES = ("accuracy", "sensitivity", "specificity", "AUC", "s per image", "timed out")
 NUMBERS = (
@@ -38,7 +37,7 @@ def write(result: StudyResult, out: Path) -> None:
     text += [*markdown_table(heads, rows), "", *test_lines(result), *(f"Note: {note}." for note in result.notes)]
     write_whole(out / TABLE, "\n".join(text).rstrip() + "\n")
     write_whole(out / TABLE_CSV, csv_table(result))
-    put_whole(out / FIGURE, partial(accuracy_figure(result).savefig, dpi=150))
+    write_whole(out / FIGURE, svg(accuracy_figure(result)))
     write_whole(out / PAGE, render(result))
 
 

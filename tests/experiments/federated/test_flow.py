@@ -57,7 +57,7 @@ def test_the_files_say_what_the_record_says(finished: tuple[FederatedExperimentR
         assert result.sentence in text.replace("&#39;", "'")
         assert result.arms[0].points[-1].fid.text(".1f").split(" ")[0] in text
     assert page.count("<img") == 2 and "http" not in page.replace("http://www.w3.org", "")
-    assert (out / "figure.png").stat().st_size > 10_000
+    assert (out / "figure.svg").stat().st_size > 10_000
     assert result.simulated and "No patient is involved" in page
     assert page.count('scope="row"') == 7 + 6, "arms and films, comparisons"
 

@@ -1,4 +1,4 @@
-"""The files of the experiment: ``result.json``, ``table.md``, ``points.csv``, ``figure.png``, ``report.html``."""
+"""The files of the experiment: ``result.json``, ``table.md``, ``points.csv``, ``figure.svg``, ``report.html``."""
 
 import csv
 import io
@@ -11,8 +11,8 @@ import numpy as np
 
 from radcommons.experiments.federated.conclusions import PAPER
 from radcommons.experiments.report import FIGURE, RECORD, TABLE, p_text
-from radcommons.files import put_whole, write_whole
-from radcommons.pages import Table, component, curve, drawing, markdown_table, picture, plot, render_page
+from radcommons.files import write_whole
+from radcommons.pages import Table, component, curve, drawing, markdown_table, picture, plot, render_page, svg
 from radcommons.pictures import contact_sheet
 from radcommons.records import ArmPoint, Estimate, FederatedArm, FederatedExperimentResult
 
@@ -36,7 +36,7 @@ def write(result: FederatedExperimentResult, images: Mapping[str, np.ndarray], o
     """Write all five; `images`: some of each arm, uint8 (n, R, R)."""
     write_whole(out / TABLE, table(result))
     write_whole(out / CSV, points(result))
-    put_whole(out / FIGURE, partial(figure(result).savefig, dpi=150))
+    write_whole(out / FIGURE, svg(figure(result)))
     side = max(64, next(iter(images.values())).shape[-1])
     sheet = contact_sheet(list(images.values()), list(images), side=side, stamp="SIMULATED" if result.simulated else "")
     arms = ", ".join(arm.name for arm in result.arms)
