@@ -66,6 +66,8 @@ def test_between_processes_as_in_a_simulation(
             process.kill()
     assert [process.returncode for process in running] == [0, 0, 0], said
     assert "Training together: 32 of 48 images" in said[2] and "finished after" in said[2]
+    page = tmp_path / "served" / "training.html"
+    assert f"watch the training: open {page}" in said[2] and "Training: finished" in page.read_text(encoding="utf-8")
     assert "round 1: received" in said[0] and str(phantom_store.path) not in said[2]
     served, simulated = (checkpoint.load(tmp_path / run, torch.device("cpu")) for run in ("served", "simulated"))
     assert served is not None and simulated is not None

@@ -27,7 +27,7 @@ def main(grid: Grid, context: Context) -> None:
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
     logging.getLogger("flwr").setLevel(logging.WARNING)
     settings = _settings(Path(os.environ[CONFIG_VARIABLE]))
-    outcome = federate(grid, settings, Path(os.environ[OUT_VARIABLE]), track=in_lines)
+    outcome = federate(grid, settings, Path(os.environ[OUT_VARIABLE]), track=in_lines, watch=name_page)
     print(f"finished after {outcome.rounds:,} rounds, {outcome.images_seen:,} images", flush=True)  # noqa: T201
 
 
@@ -43,6 +43,11 @@ def _settings(config: Path) -> FederatedSettings:
             f"{config}: only 'radcommons federate simulate' takes {', '.join(others)}; here each client names its store"
         )
     return read_settings(FederatedSettings, "federate", config, ())
+
+
+def name_page(page: Path) -> None:
+    """A line that names the training's page."""
+    print(f"watch the training: open {page}", flush=True)  # noqa: T201
 
 
 @contextmanager

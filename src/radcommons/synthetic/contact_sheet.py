@@ -69,10 +69,8 @@ def rows_with(drawn: SyntheticSet, block: Block, name: str) -> np.ndarray:
     labels = drawn.labels[block.first : block.stop]
     columns = [drawn.findings.index(finding) for finding in block.findings]
     if name in block.findings:  # also "No Finding", where it is a label
-        shows = labels[:, drawn.findings.index(name)] >= 0.5
-    else:
-        shows = (labels[:, columns] < 0.5).all(axis=1)
-    return block.first + np.flatnonzero(shows)
+        return block.first + np.flatnonzero(labels[:, drawn.findings.index(name)] >= 0.5)
+    return block.first + np.flatnonzero((labels[:, columns] < 0.5).all(axis=1))
 
 
 def _sheet(drawn: SyntheticSet, block: Block, found: dict[str, np.ndarray], side: int) -> str:
