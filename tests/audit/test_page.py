@@ -41,6 +41,7 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attributes)))
+        self.words += "" if tag in ("a", "b", "code", "span") else "\n"
 
     def handle_data(self, data: str) -> None:
         self.words += data
@@ -78,7 +79,7 @@ def test_simulated_films_are_stamped_and_a_hospital_s_page_says_that_it_stays(
 ) -> None:
     assert report.simulated and "no patient is behind them" in page.render(report, gathered, inputs)
     real = page.render(report.model_copy(update={"simulated": False}), gathered, inputs)
-    assert "This page shows films of patients and stays in the hospital." in real and "no patient is" not in real
+    assert "This page shows films of patients and stays in the hospital." in real and "no patient is behind" not in real
     assert sheets.stamp(gathered.store) == "SIMULATED" and sheets.stamp(SimpleNamespace(simulated=False)) == ""  # type: ignore[arg-type]
 
 
@@ -100,6 +101,7 @@ def test_a_sheet_shows_the_most_alike_first_and_both_ends_of_the_scale(
     nearest = [float(strip[1][1]) for strip in shown]
     assert nearest == sorted(nearest, reverse=True)
     assert float(sheet.held_out[0][1][1]) == pytest.approx(inputs.neighbours[space].held_to_train.best.max(), abs=6e-4)
+    assert sheet.tells_copies == inputs.neighbours[space].tells_copies
     assert float(sheet.copies[0][1][1]) == pytest.approx(np.median(inputs.copies[space].to_train.best), abs=0.02)
 
 

@@ -74,7 +74,7 @@ def attack_name(test: PrivacyTest) -> str:
 def spectrum_plot(spectra: Sequence[Spectrum]) -> Markup:
     """Power by spatial frequency over that of held-out films."""
     colours = {"training films": REAL, "synthetic images": SYNTHETIC}
-    with drawing(3.9, 2.8) as figure:
+    with drawing(3.8, 3.1) as figure:
         axes = figure.subplots()
         for one in spectra:
             colour = colours[one.images]
@@ -93,7 +93,7 @@ def spectrum_plot(spectra: Sequence[Spectrum]) -> Markup:
         axes.set_yscale("log", base=2)
         axes.set_ylim(min(0.45, *ratios), max(2.2, *ratios))
         axes.yaxis.set_major_formatter("{x:g}")
-        _legend_above(axes, columns=3)
+        _legend_above(axes)
         return plot(
             figure, "Power by spatial frequency over that of held-out films, of training films and synthetic images"
         )
@@ -109,7 +109,7 @@ def diversity_plot(found: Sequence[Diversity]) -> Markup:
             axes.errorbar(means, places + shift, xerr=deviations, fmt=marker, markersize=4, color=colour, label=name)
         axes.set_yticks(places, [one.finding.replace("_", " ") for one in found])
         axes.set(xlabel="MS-SSIM of two images with the finding; right = alike", ylabel="finding")
-        _legend_above(axes, columns=2)
+        _legend_above(axes)
         return plot(
             figure, "MS-SSIM of pairs of images with the same finding, mean and standard deviation, real and synthetic"
         )
@@ -128,5 +128,5 @@ def strength_plot(found: Sequence[Fidelity]) -> Markup:
         return plot(figure, "Mean score of each finding against the value of its label")
 
 
-def _legend_above(axes: "Axes", *, columns: int = 1) -> None:
-    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
+def _legend_above(axes: "Axes") -> None:
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))

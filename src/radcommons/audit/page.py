@@ -1,6 +1,7 @@
 """The page of an audit: verdicts first, then pictures, then every number. It shows patients' films and stays inside."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,13 +70,30 @@ def add_study(page: Path, section: Markup) -> None:
 
 def headlines(report: AuditReport) -> Iterator[Headline]:
     """What a data-protection officer and a data scientist need first."""
-    limit, drawn = report.detection_limit, report.counts["synthetic images"]
-    share = ("none", "") if limit is None else share_text(limit, drawn, "images").rsplit(" ", 1)
-    yield Headline(share[0], share[1], "copies of training films would have been detected from here on")
+    limit, counts = report.detection_limit, report.counts
+    share = "none" if limit is None else share_text(limit, counts["synthetic images"], "images")
+    value, bracket, percent = share.partition(" (")
+    yield Headline(
+        value, (bracket + percent).strip(), "from here on, copies of training films would have been detected"
+    )
     copies = [test for test in report.privacy if test.kind == "near-duplicates" and test.result is not None]
     if copies:
         best = min(copies, key=lambda test: 1.0 if test.detection_limit is None else test.detection_limit)
         yield Headline(best.found, "", f"are a training film, slightly changed (compared by {best.space})")
+    yield from _strongest_attack(report)
+    others = f"{counts['patients held out']:,} held out, {counts['patients for reference']:,} for validation"
+    meaning = f"patients in training; {others}; no patient is in two parts"
+    yield Headline(f"{counts['patients in training']:,}", "", meaning)
+    yield from _distance_to_films(report)
+    if report.findings:
+        learned = Counter(one.outcome for one in tables.label_verdicts(report).values())
+        rest = ", ".join(f"{count} {outcome}" for outcome, count in learned.items() if outcome != "learned")
+        yield Headline(
+            f"{learned['learned']} of {learned.total()}", "", f"findings learned; {rest or 'none is missing'}"
+        )
+
+
+def _strongest_attack(report: AuditReport) -> Iterator[Headline]:
     attacks = [
         (test.result, test)
         for test in report.privacy
@@ -88,11 +106,9 @@ def headlines(report: AuditReport) -> Iterator[Headline]:
         counted = " and ".join(f"{count:,} {name}" for name, count in strongest.counts.items() if "patients" in name)
         meaning = f"of the strongest attack on who was in training ({how}; {counted}); 0.5 = a guess"
         yield Headline(f"AUC {value}", interval, meaning)
-    counts = report.counts
-    parts = f"{counts['patients held out']:,} held out, {counts['patients for reference']:,} for validation"
-    yield Headline(
-        f"{counts['patients in training']:,}", "patients in training", f"{parts}; no patient is in two parts"
-    )
+
+
+def _distance_to_films(report: AuditReport) -> Iterator[Headline]:
     rows = {score.images: score for score in tables.main_scores(report)}
     ours, real = rows["synthetic images"], rows["training films"]
     if ours.fid is not None and real.fid is not None:
@@ -102,13 +118,6 @@ def headlines(report: AuditReport) -> Iterator[Headline]:
             f"{ours.extractor}; training films in their place: {real.fid.text('.1f')}"
         )
         yield Headline(f"FID {value}", interval, meaning)
-    if report.findings:
-        learned = [one.outcome for one in tables.label_verdicts(report).values()]
-        rest = ", ".join(
-            f"{learned.count(outcome)} {outcome}" for outcome in ("partly learned", "not learned", "cannot tell")
-            if outcome in learned
-        )  # fmt: skip
-        yield Headline(f"{learned.count('learned')} of {len(learned)}", "findings learned", rest)
 
 
 def _distances(inputs: PrivacyInputs, space: Space) -> Markup:

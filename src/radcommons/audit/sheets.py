@@ -91,12 +91,14 @@ class NeighbourSheet:
         first, more: synthetic images, the most similar first.
         held_out: held-out films, likewise: how like a training film a film of another patient can be.
         copies: slightly changed training films: what a copy would look like.
+        tells_copies: whether this space tells copies of a film from films of other patients.
     """
 
     first: list[Strip]
     more: list[Strip]
     held_out: list[Strip]
     copies: list[Strip]
+    tells_copies: bool
 
 
 def neighbour_sheet(material: Material, inputs: PrivacyInputs, space: Space) -> NeighbourSheet:
@@ -116,6 +118,7 @@ def neighbour_sheet(material: Material, inputs: PrivacyInputs, space: Space) -> 
         more=strips[FIRST:],
         held_out=_strips(material, films, "held out", to_train, space, word),
         copies=_strips(material, copies, "copy", copied.take(middle), space, word),
+        tells_copies=inputs.neighbours[space].tells_copies,
     )
 
 
