@@ -47,9 +47,13 @@ def test_no_leak_is_told_with_what_would_have_been_found_and_the_best_attack() -
     answer = leaks([audit(), weaker])
     assert (answer.outcome, answer.mark) == ("no leak found", "passed")
     assert answer.sentence == (
-        "No test found a leak; copies of training films would have been found from 6 in 600 images (1.0%) on, and the "
-        "best guess at who was in training has an AUC of 0.53 (0.43 to 0.63); 0.5 is chance."
+        "Copies of training films would have been found from 6 in 600 images (1.0%) on, and the best attack on who was "
+        "in training has an AUC of 0.53 (0.43 to 0.63), where 0.5 is chance."
     ), "the weaker of both audits; not the critic, which stays in the hospital"
+    blind = audit("B", tests=[leak_test(BLACK, "could not detect"), leak_test(WHITE), leak_test(CRITIC, None)])
+    assert leaks([audit(), blind]).sentence.endswith(
+        "; but 1 of 2 tests would have missed a leak of the size that the policy asks about."
+    )
 
 
 def test_a_leak_names_generator_test_and_number() -> None:
@@ -88,7 +92,7 @@ def test_a_generator_may_leave_only_if_privacy_and_quality_passed_and_blind_test
     assert (poor.outcome, poor.mark) == ("not yet", "partly learned")
     assert "Quality failed: precision and recall not met." in poor.sentence
     blind = may_leave(audit(tests=[leak_test("near-duplicates"), leak_test(WHITE, "could not detect", 0.74)]))
-    assert "But 1 of 2 tests would have missed what the policy asks about." in blind.sentence
+    assert "But 1 of 2 tests would have missed a leak of the size that" in blind.sentence
 
 
 def test_what_an_audit_would_have_missed_is_the_least_that_any_test_of_a_kind_would_have_found() -> None:
@@ -125,7 +129,14 @@ def effect(outcome: str, auroc: float = 0.9, finding: str = "Nodule", site: str 
 def test_labels_are_counted(outcomes: list[str], answer: tuple[str, str], told: str) -> None:
     found = labels([effect(outcome, 0.6 + 0.1 * i) for i, outcome in enumerate(outcomes)])
     assert (found.outcome, found.mark) == answer
-    assert found.sentence.startswith(f"Of {len(outcomes)} labels, {told}; ") and "from 0.60 to 0." in found.sentence
+    assert f"f {len(outcomes)} labels, {told}; " in found.sentence and "from 0.60 to 0." in found.sentence
+
+
+def test_the_findings_that_were_learned_are_named_with_their_generators() -> None:
+    effects = [effect("learned", finding=f, site=s) for f in ("Edema", "Mass") for s in "AB"]
+    effects += [effect("learned"), effect("not learned", site="B"), effect("cannot tell", finding="Hernia")]
+    named = "Learned: Edema (A and B), Mass (A and B) and Nodule (A); of 7 labels, 5 learned, 1 not learned, "
+    assert labels(effects).sentence.startswith(named)
 
 
 @pytest.fixture

@@ -88,10 +88,12 @@ def leaks(audits: Sequence[AuditResult]) -> Answer:
         sentence = f"No test found a leak, but nothing is proved about generator {named}."
     else:
         worst = max(audits, key=lambda a: a.copies or 0.0)
-        sentence = f"No test found a leak; copies of training films would have been found from {_copies(worst)} on"
+        sentence = f"Copies of training films would have been found from {_copies(worst)} on"
         if strongest := [a.strongest for a in audits if a.strongest]:
             auc = max(strongest, key=lambda one: one.value).text(".2f")
-            sentence += f", and the best guess at who was in training has an AUC of {auc}; 0.5 is chance"
+            sentence += f", and the best attack on who was in training has an AUC of {auc}, where 0.5 is chance"
+        if (blindest := max(audits, key=lambda a: len(a.blind))).blind:
+            sentence += f"; but {_blind(blindest)}"
         sentence += "."
     return Answer("Does anything leak?", outcome, mark, sentence, "#leaks", "What was tested, and what it would miss")
 
@@ -106,8 +108,7 @@ def may_leave(audit: AuditResult) -> Answer:
     else:
         sentence = f"Privacy passed: no test found a leak, and copies would have been found from {_copies(audit)} on."
         if audit.blind:
-            judged = [test for test in audit.tests if test.outcome in ("met", "could not detect")]
-            sentence += f" But {len(audit.blind)} of {len(judged)} tests would have missed what the policy asks about."
+            sentence += f" But {_blind(audit)}."
         if audit.quality == "failed":
             outcome, mark = "not yet", "partly learned"
             sentence += f" Quality failed: {_listed(audit.broken('quality'))} not met. It is not worth sharing."
@@ -142,10 +143,15 @@ def labels(effects: Sequence[LabelEffect]) -> Answer:
     elif learned > len(effects) / 2:
         outcome = "most"
     told = ", ".join(f"{count} {one}" for one, count in counted([effect.outcome for effect in effects]))
+    by: dict[str, set[str]] = {}
+    for effect in effects:
+        by.setdefault(effect.finding, set()).update({effect.site} if effect.outcome == "learned" else ())
+    known = [f"{finding} ({_listed(sorted(sites))})" for finding, sites in by.items() if sites]
     aurocs = [effect.auroc for effect in effects]
     sentence = (
-        f"Of {len(effects)} labels, {told}; the right pixels change with a median AUROC of {np.median(aurocs):.2f}, "
-        f"from {min(aurocs):.2f} to {max(aurocs):.2f}; 0.5 is chance."
+        f"{f'Learned: {_listed(known)}; of' if known else 'Of'} {len(effects)} labels, {told}; the right pixels change "
+        f"with a median AUROC of {np.median(aurocs):.2f}, from {min(aurocs):.2f} to {max(aurocs):.2f}, where 0.5 is "
+        "chance."
     )
     return Answer("Did the labels work?", outcome, mark, sentence, "#labels", "Finding by finding")
 
@@ -175,6 +181,11 @@ def next_step(audits: Sequence[AuditResult], program: str) -> Answer:
 def _copies(audit: AuditResult) -> str:
     assert audit.copies is not None
     return share_text(audit.copies, audit.images, "images")
+
+
+def _blind(audit: AuditResult) -> str:
+    done = [test for test in audit.tests if test.outcome in ("met", "could not detect")]
+    return f"{len(audit.blind)} of {len(done)} tests would have missed a leak of the size that the policy asks about"
 
 
 def _found(audit: AuditResult) -> str:
