@@ -73,6 +73,6 @@ def test_the_pictures_are_the_first_images_of_each_finding(drawn: SyntheticSet) 
 
 
 def test_a_page_of_one_generator_has_no_shares(drawn: SyntheticSet) -> None:
-    write_contact_sheet(drawn.path, [Block("site-a", 0, 16, ("Effusion",), "as in training")])
+    write_contact_sheet(drawn.path, [Block("site-a", 0, 16, ("Effusion", "Mass"), "as in training")])
     page = (drawn.path / SHEET).read_text(encoding="utf-8")
     assert "site-a: 16 images</h3>" in page and "together" not in page and "never told" not in page
