@@ -349,6 +349,7 @@ def test_the_list_is_narrowed_by_the_gate_and_every_privacy_verdict_says_what_it
 
 # ---- by keyboard ----
 
+A_FIELD_HAS_THE_FOCUS = "document.activeElement.tagName === 'INPUT'"  # by itself, some frames after the page was loaded
 FOCUSED = """() => {
   const at = document.activeElement, style = getComputedStyle(at), box = at.getBoundingClientRect();
   const label = at.labels && at.labels.length ? at.labels[0].innerText : at.innerText;
@@ -422,11 +423,13 @@ def test_a_visitor_filters_the_list_and_draws_films_by_keyboard_alone(
 def test_a_member_sets_a_password_makes_a_token_and_revokes_it_by_keyboard_alone(opened: Any, site: Any) -> None:
     page = opened()
     page.goto(site["link"])
-    page.keyboard.type(PASSWORD)  # the field has the focus
+    page.wait_for_function(A_FIELD_HAS_THE_FOCUS)
+    page.keyboard.type(PASSWORD)
     press(page, "Tab")
     page.keyboard.type(PASSWORD)
     press(page, "Enter")
     page.wait_for_url("**/login")
+    page.wait_for_function(A_FIELD_HAS_THE_FOCUS)
     page.keyboard.type("carla")
     press(page, "Tab")
     page.keyboard.type(PASSWORD)
