@@ -83,12 +83,12 @@ def test_the_attack_is_saved_with_the_run(split: Split, tmp_path: Path) -> None:
 
 
 def test_a_densenet_keeps_more_of_its_auc_where_it_was_trained_under_attack(split: Split, tmp_path: Path) -> None:
-    """Each of six seeds gave 0 for the plain one and 0.81 to 0.96 for the other."""
+    """0 for the plain one and 0.85 for the other; after five epochs 0.58 to 0.96, which depends on the processor."""
     held_out = marked(40, seed=3)
     films = films_to_attack(held_out, side=held_out.images.shape[-1])
     auc = {}
     for name, adversarial in (("plain", "off"), ("robust", {"epsilon": 8, "steps": 2})):
-        train_classifier(split, settings(epochs=5, epoch_images=None, adversarial=adversarial), tmp_path / name)
+        train_classifier(split, settings(epochs=8, epoch_images=None, adversarial=adversarial), tmp_path / name)
         network = Classifier.load(tmp_path / name, device="cpu").network
         curve = compare({name: network}, films, [], AttackSettings(epsilon=8, steps=6), bootstrap_samples=100).curves[
             name
