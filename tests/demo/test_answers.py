@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from radcommons.demo.answers import answers, as_text, helps, labels, leaks, may_leave, missed, next_step
+from radcommons.demo.answers import answers, as_text, helps, labels, leaks, may_leave, next_step
 from radcommons.demo.results import AuditResult, DemoResult, LabelEffect, LeakTest
 from radcommons.experiments.conclusions import enrich_sentence
 from radcommons.records import Arm, Comparison, Estimate, ExperimentResult, PolicyLine
@@ -36,7 +36,8 @@ def rule(name: str, verdict: str = "privacy", outcome: str = "not met") -> Polic
 def audit(site: str = "A", **changes: Any) -> AuditResult:
     values: dict[str, Any] = {
         "site": site, "privacy": "passed", "statement": "", "quality": "passed", "quality_statement": "",
-        "page": f"audit-{site.lower()}/report.html", "copies": 0.005, "images": 600, "lines": [], "controls": [],
+        "page": f"audit-{site.lower()}/report.html", "release": f"audit-{site.lower()}/release.html", "copies": 0.005,
+        "images": 600, "undetected": [], "lines": [], "controls": [],
         "tests": [leak_test("near-duplicates"), leak_test(BLACK, auc=0.53)],
     }  # fmt: skip
     return AuditResult.model_validate({**values, **changes})
@@ -48,7 +49,7 @@ def test_no_leak_is_told_with_what_would_have_been_found_and_the_best_attack() -
     assert (answer.outcome, answer.mark) == ("no leak found", "passed")
     assert answer.sentence == (
         "Copies of training films would have been found from 6 in 600 images (1.0%) on, and the best attack on who was "
-        "in training has an AUC of 0.53 (0.43 to 0.63), where 0.5 is chance."
+        "in training is right in 53 of 100 cases (43 to 63), a guess in 50."
     ), "the weaker of both audits; not the critic, which stays in the hospital"
     blind = audit("B", tests=[leak_test(BLACK, "could not detect"), leak_test(WHITE), leak_test(CRITIC, None)])
     assert leaks([audit(), blind]).sentence.endswith(
@@ -93,21 +94,6 @@ def test_a_generator_may_leave_only_if_privacy_and_quality_passed_and_blind_test
     assert "Quality failed: precision and recall not met." in poor.sentence
     blind = may_leave(audit(tests=[leak_test("near-duplicates"), leak_test(WHITE, "could not detect", 0.74)]))
     assert "But 1 of 2 tests would have missed a leak of the size that" in blind.sentence
-
-
-def test_what_an_audit_would_have_missed_is_the_least_that_any_test_of_a_kind_would_have_found() -> None:
-    tests = [
-        leak_test(BLACK, limit=0.7),
-        leak_test(BLACK, limit=0.64),
-        leak_test(BLACK, limit=None),
-        leak_test(WHITE, limit=None),
-    ]
-    assert missed(audit(tests=tests)) == (
-        "The audit of generator A would have missed copies, if they are fewer than 3 in 600 images (0.5%); who "
-        "was in training, from the images, unless an attack reaches an AUC of 0.64 or more; every kind of leak that no "
-        "test looks for."
-    )
-    assert "missed any number of copies;" in missed(audit(copies=None))
 
 
 def effect(outcome: str, auroc: float = 0.9, finding: str = "Nodule", site: str = "A") -> LabelEffect:

@@ -11,11 +11,8 @@ import numpy as np
 
 from radcommons.demo.results import AuditResult, DemoResult, LabelEffect
 from radcommons.explain.evidence import counted
-from radcommons.records import ExperimentResult, PrivacyTestKind, Verdict, share_text
+from radcommons.records import ExperimentResult, Verdict, share_text
 
-ATTACKED: dict[PrivacyTestKind, str] = {
-    "membership inference: black-box": "images", "membership inference: white-box": "weights",
-}  # fmt: skip
 HELP: dict[Verdict, str] = {
     "better": "yes",
     "worse": "no, they harm",
@@ -90,8 +87,9 @@ def leaks(audits: Sequence[AuditResult]) -> Answer:
         worst = max(audits, key=lambda a: a.copies or 0.0)
         sentence = f"Copies of training films would have been found from {_copies(worst)} on"
         if strongest := [a.strongest for a in audits if a.strongest]:
-            auc = max(strongest, key=lambda one: one.value).text(".2f")
-            sentence += f", and the best attack on who was in training has an AUC of {auc}, where 0.5 is chance"
+            auc = max(strongest, key=lambda one: one.value).text(".0%").replace("%", "")
+            cases = " of 100 cases ".join(auc.split(" ", 1))
+            sentence += f", and the best attack on who was in training is right in {cases}, a guess in 50"
         if (blindest := max(audits, key=lambda a: len(a.blind))).blind:
             sentence += f"; but {_blind(blindest)}"
         sentence += "."
@@ -117,18 +115,6 @@ def may_leave(audit: AuditResult) -> Answer:
             sentence += " The rules are no guarantee: a person has to decide."
     question = f"May generator {audit.site} leave hospital {audit.site}?"
     return Answer(question, outcome, mark, sentence, audit.page, f"The audit of generator {audit.site}")
-
-
-def missed(audit: AuditResult) -> str:
-    """What an audit would have missed, in a sentence."""
-    smaller = "any number of copies" if audit.copies is None else f"copies, if they are fewer than {_copies(audit)}"
-    attacks = [
-        f"who was in training, from the {what}, unless an attack reaches {test.detectable}"
-        for kind, test in audit.sharpest.items()
-        if (what := ATTACKED.get(kind)) and test.limit is not None
-    ]
-    kinds = "every kind of leak that no test looks for"
-    return f"The audit of generator {audit.site} would have missed {'; '.join([smaller, *attacks, kinds])}."
 
 
 def labels(effects: Sequence[LabelEffect]) -> Answer:

@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from radcommons.data.store import Store
-from radcommons.demo.answers import answers, may_leave, missed, serve_hub, serve_study
+from radcommons.demo.answers import answers, may_leave, serve_hub, serve_study
 from radcommons.demo.results import AuditResult, DemoResult
 from radcommons.experiments.report import arm_table, comparison_table, drawn, tested
 from radcommons.files import write_whole
@@ -27,7 +27,7 @@ HEAVY = 3_000_000  # bytes; a larger page says so
 FOUND: dict[Outcome | None, str] = {
     "met": "no leak found",
     "not met": "leak found",
-    "could not detect": "could not detect",
+    "could not detect": "inconclusive",
     "not tested": "not tested",
     None: "not judged",
 }
@@ -52,7 +52,6 @@ def render(result: DemoResult, stores: list[Store], generators: list[Generator],
         result=result,
         answers=answers(result),
         leave=[may_leave(audit) for audit in result.audits],
-        missed=[missed(audit) for audit in result.audits],
         tests=test_table(result.audits),
         controls=control_table(result.audits),
         labels=label_table(result),

@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel
 
+from radcommons.audit.flow import PAGE
+from radcommons.audit.release import RECORD, undetected
 from radcommons.demo.hub import Published
 from radcommons.explain.evidence import Outcome as LabelOutcome
 from radcommons.records import AuditReport, Control, Estimate, ExperimentResult, Outcome, PolicyLine, PrivacyTestKind
@@ -66,9 +68,10 @@ class AuditResult(BaseModel):
     """The audit of one hospital's generator.
 
     Attributes:
-        page: relative to the demo's report.
+        page, release: the audit's page and its release record, relative to the demo's report.
         copies: share of copies among the images that some test would have detected; None if none would have been.
         images: synthetic images that were searched.
+        undetected: what a leak could look like that the audit would have missed, in words; the plainest first.
     """
 
     site: str
@@ -77,15 +80,17 @@ class AuditResult(BaseModel):
     quality: Literal["passed", "failed", "not tested"]
     quality_statement: str
     page: str
+    release: str
     copies: float | None
     images: int
+    undetected: list[str]
     lines: list[PolicyLine]
     tests: list[LeakTest]
     controls: list[Control]
 
     @classmethod
-    def of(cls, site: str, report: AuditReport, page: str) -> Self:
-        """The result in an audit's report."""
+    def of(cls, site: str, report: AuditReport, folder: str) -> Self:
+        """The result in an audit's report; `folder` is the name of its folder."""
         judgement = report.judgement
         outcomes = {line.rule: line.outcome for line in judgement.lines if line.verdict == "privacy"}
         return cls(
@@ -94,9 +99,11 @@ class AuditResult(BaseModel):
             statement=judgement.statement,
             quality=judgement.quality,
             quality_statement=judgement.quality_statement,
-            page=page,
+            page=f"{folder}/{PAGE}",
+            release=f"{folder}/{RECORD}",
             copies=report.detection_limit,
             images=report.counts["synthetic images"],
+            undetected=list(undetected(report)),
             lines=list(judgement.lines),
             tests=[
                 LeakTest(

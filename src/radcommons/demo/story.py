@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from radcommons import audit
 from radcommons.audit.flow import PAGE as AUDIT_PAGE
+from radcommons.audit.release import RECORD as RELEASE_RECORD
 from radcommons.audit.settings import AuditSettings
 from radcommons.classify.evaluation import PAGE as EVALUATION_PAGE
 from radcommons.classify.evaluation import evaluate
@@ -52,7 +53,7 @@ EXPERIMENT_SIZES: tuple[str, ...] = ()  # changes to the preset demo
 EXPLAINED = 500  # latent vectors per map, and images per row of the matrix
 CLASSIFIER_SIZES: tuple[str, ...] = ("epochs=12",)  # changes to the preset small-32
 BOOTSTRAP_SAMPLES = 1_000  # of the classifier's evaluation
-PAGES_OF_SITE = {"audit": AUDIT_PAGE, "explained": EXPLAIN_PAGE}
+PAGES_OF_SITE = (("audit", AUDIT_PAGE), ("audit", RELEASE_RECORD), ("explained", EXPLAIN_PAGE))
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ def run_demo(
                 track=track,
             )
             reports.append(report)
-            audits.append(AuditResult.of(site, report, f"{folder.name}/{AUDIT_PAGE}"))
+            audits.append(AuditResult.of(site, report, folder.name))
         small_site = simulate_films(out, SMALL_SITE, small_site_patients, clock, track)
         pooled = out / "synthetic"
         published = clock.time(
@@ -178,7 +179,7 @@ def run_demo(
         text = page.render(result, stores, generators, runs)
         write_whole(out / "report.html", text)
         steps = [evaluation / EVALUATION_PAGE, out / "experiment" / EXPERIMENT_PAGE]
-        steps += [out / f"{kind}-{site.lower()}" / name for site in SITES for kind, name in PAGES_OF_SITE.items()]
+        steps += [out / f"{kind}-{site.lower()}" / name for site in SITES for kind, name in PAGES_OF_SITE]
         page.link_back(steps, out / "report.html")
         write_whole(out / "demo.json", result.model_dump_json(indent=2) + "\n")
         return result
