@@ -29,7 +29,7 @@ from typer.testing import CliRunner
 import radcommons
 from radcommons.cli import federate
 from radcommons.data.store import Store
-from radcommons.errors import BadInput, KeyRefused, PathMissing, SettingRefused
+from radcommons.errors import BadInput, KeyRefused, PathInUse, PathMissing, SettingRefused, StoreRefused
 from radcommons.federated.deployment import server as server_module
 from radcommons.federated.deployment.client import join
 from radcommons.federated.deployment.keys import CLIENT_KEY, CLIENT_PUBLIC, new_certificate, new_client_key
@@ -217,7 +217,10 @@ def test_three_clients_train_with_a_server_that_lets_in_no_other_and_all_say_whe
     federation.nothing_is_left()
     again = federation.client(SITES[0])
     assert again.ends() == 0
-    assert again.output.strip() == f"{federation.run_of(SITES[0])}: the training is finished"
+    assert (
+        again.output.strip()
+        == f"{federation.run_of(SITES[0])}: the training is finished; another one needs another --out"
+    )
     assert not (Path.home() / ".flwr" / "apps").exists() or "radcommons" not in str(
         list((Path.home() / ".flwr" / "apps").iterdir())
     )
@@ -262,7 +265,7 @@ def test_the_training_goes_on_after_a_client_and_then_the_server_are_killed_in_t
     federation.nothing_is_left()
 
 
-REAL_APPS = "radcommons.federated.server_app:app slow_apps:client radcommons.federated.server_app:check"
+REAL_APPS = "radcommons.federated.server_app:app slow_apps:client"
 TRAINING = {
     "family": "rgan", "total_images": 176, "resolution": 16, "latent_size": 5, "channels": {"4": 6, "8": 5, "16": 4},
     "noise": [16], "batch_size": 8, "checkpoint_every": 48, "samples_every": 48, "log_every": 16,
@@ -316,7 +319,7 @@ def test_a_client_trusts_no_other_server_or_program_and_a_training_that_fails_is
 ) -> None:
     (federation.folder / "stores" / SITES[1] / "number.json").write_text("{}")  # its app will miss its number
     server = federation.server(clients=2, rounds=1)
-    other = federation.client(SITES[0], TOY_APPS="toy_apps:server toy_apps:other_client")
+    other = federation.client(SITES[0], TOY_APPS="toy_apps:server toy_apps:other_client toy_apps:check toy_apps:check")
     failing = federation.client(SITES[1])
     new_certificate(federation.folder / "keys" / "impostor", ["localhost"])
     elsewhere = federation.client(SITES[2], server="impostor")
@@ -454,7 +457,24 @@ def test_a_client_says_what_is_missing_before_it_starts_anything(federation: Fed
         join(store, run, server="localhost:1", certificate=ca, key=ca)
     with pytest.raises(BadInput, match="--server is localhost; it must be HOST:PORT"):
         join(store, run, server="localhost", certificate=ca, key=key)
+    with pytest.raises(StoreRefused, match="is not a store"):
+        join(store, run, server="localhost:1", certificate=ca, key=key)
     assert not run.exists()
+
+
+def test_a_client_leaves_a_folder_alone_that_is_not_its_own_and_names_a_wrong_limit(
+    federation: Federation, phantom_store: Store
+) -> None:
+    run, ca = federation.run_of(SITES[0]), federation.folder / "keys/server/ca.pem"
+    key = federation.folder / "keys" / SITES[0] / CLIENT_KEY
+    (run / "generator").mkdir(parents=True)
+    with pytest.raises(PathInUse, match="already holds something else; choose another --out"):
+        join(phantom_store.path, run, server="localhost:1", certificate=ca, key=key)
+    limits = federation.folder / "limits.toml"
+    limits.write_text("largest_image = 5")
+    with pytest.raises(SettingRefused, match=r"limits\.toml: 'largest_image' is not a setting; the nearest is"):
+        join(phantom_store.path, run, server="localhost:1", certificate=ca, key=key, limits=limits)
+    assert [path.name for path in run.iterdir()] == ["generator"]
 
 
 def test_the_command_makes_keys_for_a_server_or_a_client_and_says_who_gets_them(tmp_path: Path) -> None:

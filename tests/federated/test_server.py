@@ -338,12 +338,14 @@ def test_more_clients_than_the_settings_say_are_refused(clients: Callable[..., A
 
 
 def test_a_training_begins_when_all_clients_are_there(
-    clients: Callable[..., Any], out: Path, monkeypatch: pytest.MonkeyPatch
+    clients: Callable[..., Any], out: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     looked: list[int] = []
     monkeypatch.setattr(Shaky, "nodes", staticmethod(lambda grid: looked.append(1) or [1, 2, 3][: len(looked)]))
     made = clients()
     assert made.federate(out, made.grid(Shaky)).federation.clients == 3
+    told = [record.getMessage() for record in caplog.records if "are there" in record.getMessage()]
+    assert told == ["1 of 3 clients are there", "2 of 3 clients are there"]
     monkeypatch.setattr(Shaky, "nodes", staticmethod(lambda grid: [1, 2]))
     with pytest.raises(FederationFailed, match="2 clients are there and 3 are needed"):
         made.federate(out.with_name("other"), made.grid(Shaky))
@@ -367,7 +369,7 @@ def test_a_first_question_that_gets_lost_is_asked_again(clients: Callable[..., A
          "no client has a film with a finding that all of them label; with films are: none"),
         ({"films": (1, 1, 1), "train": {"findings": ["Nodule"]}}, "no client has a film with Nodule; .*: none"),
         ({"films": (20, 7, 3)}, r"a batch has 8 films, more than client-02 \(7\), client-03 \(3\); lower batch_size"),
-        ({"sides": (32, 8, 32)}, "resolution is 16, and a client has films of 8 pixels"),
+        ({"sides": (32, 8, 32)}, r"resolution is 16, more than the films of client-02 \(8\); lower it"),
     ],
 )  # fmt: skip
 def test_films_that_do_not_fit_the_settings_are_refused(

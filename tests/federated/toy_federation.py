@@ -8,7 +8,7 @@ from radcommons.federated.deployment.client import join
 from radcommons.federated.deployment.server import serve
 
 if __name__ == "__main__":
-    apps = Apps(*os.environ.get("TOY_APPS", "toy_apps:server toy_apps:client toy_apps:check").split())
+    apps = Apps(*os.environ.get("TOY_APPS", "toy_apps:server toy_apps:client toy_apps:check toy_apps:check").split())
     for function in (join, serve):
         function.__kwdefaults__["apps"] = apps
     main()

@@ -76,7 +76,9 @@ def test_numbers_are_those_of_the_records(written) -> None:
 def test_a_card_says_who_trained_together_and_whether_with_differential_privacy(written, audited_run) -> None:
     record = FederationRecord(clients=5, films=1234, rounds=40, share="both", aggregation="mean", local_iterations=10)
     text = written(judged(audited_run.report, federation=record))
-    assert "on the radiographs of 5 clients (site-a), which did not leave them." in text and "one site" not in text
+    assert "on the radiographs of 5 clients, which did not leave them." in text and "one site" not in text
+    assert f"| Audited by | {audited_run.report.store} |" in text and "| Site |" not in text
+    assert f"name: Held-out films of {audited_run.report.store}" in text
     assert f"| How | {record.statement} |\n| Differential privacy | no differential privacy |\n" in text
     assert (
         "| Training films of all clients | 1,234 |\n| Of the client that audited it | 103, of 80 patients |\n" in text

@@ -18,4 +18,11 @@ def answer(message: Message, context: Context) -> Message:
     return Site(name, Store.open(Path(str(node["store"]))), Path(str(node["run"])), limits=limits).answer(message)
 
 
+def check(store: Path, limits: Path | None) -> None:
+    """Raise what would stop every answer: the store or the limits cannot be read."""
+    Store.open(store)
+    if limits is not None:
+        ClientLimits.load(limits)
+
+
 app = answering(answer)

@@ -331,11 +331,14 @@ class _Server:
 
     def _wait_for(self, number: int) -> None:
         """Ask new nodes who they are, until so many clients are there."""
-        begun = time.monotonic()
+        begun, said = time.monotonic(), None
         while True:
             self._meet(set(self.grid.get_node_ids()))
             if (there := len(self._clients())) >= number:
                 return
+            if there != said:
+                logger.warning("%d of %d clients are there", there, number)
+                said = there
             if time.monotonic() - begun > self.settings.round_seconds:
                 raise FederationFailed(
                     f"{there} clients are there and {number} are needed; start the others, and the same command goes on"
@@ -423,10 +426,9 @@ class _Server:
                 f"no client has a film with {', '.join(absent) if asked else 'a finding that all of them label'}; "
                 f"with films are: {', '.join(present) or 'none'}"
             )
-        if (least := min(h.largest_resolution for h in hellos)) < self.settings.train.resolution:
-            raise SettingRefused(
-                f"resolution is {self.settings.train.resolution}, and a client has films of {least} pixels"
-            )
+        resolution = self.settings.train.resolution
+        if small := [f"{h.name} ({h.largest_resolution})" for h in hellos if h.largest_resolution < resolution]:
+            raise SettingRefused(f"resolution is {resolution}, more than the films of {', '.join(small)}; lower it")
         largest = max(stage.batch_size for stage in RECIPES[self.settings.train.family].stages(self.settings.train))
         if few := [f"{hello.name} ({hello.films})" for hello in hellos if hello.films < largest]:
             raise SettingRefused(f"a batch has {largest} films, more than {', '.join(few)}; lower batch_size")

@@ -116,6 +116,7 @@ def card(
         "card.md.j2",
         name=plain(words.name),
         site=plain(config.name),
+        store=plain(audit.store),
         family=plain(config.architecture),
         side=config.resolution,
         findings=findings.findings,
@@ -150,7 +151,8 @@ def card(
         patients_words=WITH_LIST if patients else NO_LIST,
         contact=plain(words.contact),
     )
-    return f"---\n{_head(words, config, findings, synthetic)}\n---\n\n{body}\n"
+    held_out = audit.store if audit.federation else config.name
+    return f"---\n{_head(words, config, findings, synthetic, held_out)}\n---\n\n{body}\n"
 
 
 def compared(audit: AuditReport) -> tuple[QualityScore, QualityScore]:
@@ -197,10 +199,12 @@ def figures(score: QualityScore) -> dict[str, float | None]:
     }
 
 
-def _head(words: CardWords, config: GeneratorRecord, findings: FindingsRecord, score: QualityScore) -> str:
+def _head(
+    words: CardWords, config: GeneratorRecord, findings: FindingsRecord, score: QualityScore, held_out: str
+) -> str:
     dataset: dict[str, Any] = {
         "dataset_type": "held-out-films",
-        "dataset_name": f"Held-out films of {one_line(config.name)}",
+        "dataset_name": f"Held-out films of {one_line(held_out)}",
     }
     results = [
         EvalResult("unconditional-image-generation", metric_type=kind, metric_value=round(value, 4), **dataset)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import tomli_w
 
-from radcommons.errors import BadInput, FederationFailed, PathMissing
-from radcommons.federated.deployment.apps import FINISHED, FLOWER, OTHER_APP, Apps
+from radcommons.errors import BadInput, FederationFailed, PathInUse, PathMissing
+from radcommons.federated.deployment.apps import FINISHED, FLOWER, OTHER_APP, Apps, loaded
 from radcommons.federated.deployment.keys import client_fingerprint
 from radcommons.federated.deployment.processes import NOISE, Tail, end_left_over, free_port, running
 from radcommons.files import write_whole
-from radcommons.folders import alone_in
+from radcommons.folders import alone_in, holds_other_than
 
 LOG, APP_LOG, NODE, SECRET = "client.log", "app.log", "node.toml", "secret"
 POLL = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2"}  # seconds; 0.05 costs a twelfth of a core
@@ -56,7 +56,8 @@ def join(
         key: the client's private key.
         say: is given each line that the ClientApp prints, and what happens to the connection.
     Raises:
-        BadInput: a file is missing or wrong, the server is another one, or it does not know the key.
+        BadInput: a file is missing or wrong, the run's folder holds something else, the server is another one, or it
+            does not know the key.
         FederationFailed: the server sends another program, or this one cannot run.
     """
     if not re.fullmatch(r".+:\d+", server):
@@ -65,8 +66,14 @@ def join(
         if not path.is_file():
             raise PathMissing(f"{path} is not a file")
     own = client_fingerprint(key)
+    loaded(apps.check_client)(store, limits)
     home = (run / FLOWER).absolute()
     finished, log, app_log = run / FINISHED, home / LOG, home / APP_LOG
+    if not (home / NODE).exists() and holds_other_than(run):
+        raise PathInUse(f"{run} already holds something else; choose another --out")
+    if finished.exists():
+        say(f"{run}: the training is finished; another one needs another --out")
+        return
     not_let_in_since = None
     with alone_in(home, private=True):
         end_left_over(home)

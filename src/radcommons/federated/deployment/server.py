@@ -3,7 +3,6 @@
 The same call goes on after a kill: the database remembers the clients, the ServerApp its last round.
 """
 
-import importlib
 import ipaddress
 import re
 import subprocess
@@ -31,7 +30,7 @@ from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.fab import Fab
 
 from radcommons.errors import BadInput, FederationFailed, PathMissing
-from radcommons.federated.deployment.apps import CONFIG_VARIABLE, FLOWER, OUT_VARIABLE, Apps
+from radcommons.federated.deployment.apps import CONFIG_VARIABLE, FLOWER, OUT_VARIABLE, Apps, loaded
 from radcommons.federated.deployment.bundle import bundle
 from radcommons.federated.deployment.keys import CA, CERTIFICATE, SERVER_KEY, fingerprint, read_public_keys
 from radcommons.federated.deployment.processes import COLOURS, NOISE, Tail, end_left_over, is_free, running
@@ -83,8 +82,7 @@ def serve(
         if not path.is_file():
             raise PathMissing(f"{path} is not a file; certificates come from 'radcommons federate keys --host NAME'")
     keys = read_public_keys(clients)
-    module, _, check = apps.check.partition(":")
-    getattr(importlib.import_module(module), check)(config, out, len(keys))
+    loaded(apps.check_server)(config, out, len(keys))
     home = (out / FLOWER).absolute()
     log, training_log = home / LOG, home / TRAINING_LOG
     with alone_in(home, private=True):
