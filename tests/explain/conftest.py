@@ -165,7 +165,12 @@ def an_audit(generator: Generator, folder: Path, **changes: object) -> Path:
         "trained_on_store": True,
         "store": "own",
         "store_manifest_sha256": "0" * 64,
-        "counts": {"patients in training": 40, "patients held out": 20, "synthetic images": 100},
+        "counts": {
+            "films in training": 60,
+            "patients in training": 40,
+            "patients held out": 20,
+            "synthetic images": 100,
+        },
         "detection_limit": 0.005,
         "settings": {},
         "request_sha256": "0" * 64,
