@@ -242,10 +242,13 @@ def main() -> None:
             return
         size = "quick" if arguments.quick else "whole"
         side = 32 if arguments.quick else 128
-        ingest_phantoms(folder / "store", patients=60 if arguments.quick else 300, site="A", resolution=side, seed=3)
+        ingest_phantoms(folder / "store", patients=60 if arguments.quick else 1000, site="A", resolution=side, seed=3)
         store = Store.open(folder / "store")
         counts = (2, 4) if arguments.quick else (4, 20)
-        rows = [times(store, size, clients, folder / str(clients), ROUNDS) for clients in counts]
+        rows = []
+        for clients in counts:
+            rows.append(times(store, size, clients, folder / str(clients), ROUNDS))
+            print(rows[-1], flush=True)
         sent, held = transfers(store, size), memory_rows(size, (5, 10) if arguments.quick else (5, 10, 20))
     print_table("Bytes of one client and round each way", sent)
     print_table("Memory that a round adds to the server", held)

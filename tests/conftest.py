@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import cv2
 import numpy as np
@@ -508,6 +508,31 @@ def faults_of_page() -> Callable[[Any], list[str]]:
             *(f"{page.url} {fault}" for fault in faults),
             *(f"{page.url} {rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]),
         ]
+
+    return look
+
+
+HEAVY = 3_000_000  # bytes of a page that has to say that it is heavy
+
+
+@pytest.fixture
+def faults_of_file(chromium: Any, faults_of_page: Callable[[Any], list[str]]) -> Callable[[Path], list[str]]:
+    """`faults_of_page` of a page that is a file, with all that is folded opened; that it has one heading and a title,
+    asks nobody for anything, and says so if it is heavy."""
+
+    def look(path: Path) -> list[str]:
+        window = chromium.new_page()
+        asked: set[str] = set()
+        window.on("request", lambda request: asked.add(urlsplit(request.url).scheme))
+        window.goto(path.as_uri())
+        window.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        faults = faults_of_page(window)
+        if window.locator("h1").count() != 1 or not window.title():
+            faults.append(f"{path} has not one heading and a title")
+        if path.stat().st_size > HEAVY and "MB" not in window.inner_text("main"):
+            faults.append(f"{path} has {path.stat().st_size:,} bytes and does not say so")
+        window.close()
+        return faults + [f"{path} asks by {scheme}" for scheme in asked - {"file", "data"}]
 
     return look
 

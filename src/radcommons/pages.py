@@ -4,6 +4,7 @@ The style and the components (verdict, table, figure, folded detail) are also th
 """
 
 import base64
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,8 +79,14 @@ def _environment(*, escape: bool) -> Environment:
     trim = not escape  # of text; in a page a line's end is the space between two sentences
     environment = Environment(loader=loader, autoescape=escape, undefined=StrictUndefined, trim_blocks=trim)
     environment.filters["marked"] = lambda outcome: MARKS.get(outcome, ("–", "quiet"))
+    environment.filters["sentences"] = sentences
     environment.globals["style"] = Markup((STYLE / "style.css").read_text(encoding="utf-8"))
     return environment
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; a verdict of several is one of the first, and a list of the others."""
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", text)
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -17,12 +17,12 @@ from radcommons.audit.inputs.subject import open_subject
 from radcommons.audit.planted import slightly_changed
 from radcommons.audit.sensitivity import CHANGES
 from radcommons.audit.settings import AuditSettings
-from radcommons.audit.tables import sentences
 from radcommons.cli import run as command
 from radcommons.data.ingest import ingest_phantoms
 from radcommons.data.store import Store
 from radcommons.errors import ClassifierRefused, PathInUse, PathMissing, SettingRefused, TooFewImages
 from radcommons.extractors import Extractor
+from radcommons.pages import sentences
 from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
 from radcommons.progress import silent

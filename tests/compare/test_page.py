@@ -111,7 +111,7 @@ def test_the_command_writes_one_page_and_says_what_it_says(
 
 
 def test_the_page_is_accessible_and_fits_every_screen(
-    audited_run: Any, audit: Audit, tmp_path: Path, chromium: Any, faults_of_page: Callable[[Any], list[str]]
+    audited_run: Any, audit: Audit, tmp_path: Path, faults_of_file: Callable[[Path], list[str]]
 ) -> None:
     generator = Generator.load(audited_run.run, device="cpu")
     other = audit(fid=(90.0, 80.0, 99.0), by_finding=())
@@ -121,7 +121,4 @@ def test_the_page_is_accessible_and_fits_every_screen(
         Compared("C: site-c", audit(), None),
     )
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    window = chromium.new_page()
-    window.goto((tmp_path / "page.html").as_uri())
-    window.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    assert faults_of_page(window) == []
+    assert faults_of_file(tmp_path / "page.html") == []

@@ -222,8 +222,6 @@ def test_pages_that_lie_beside_it_are_linked_and_no_other(works, audited, tmp_pa
     assert links() == {"../audited/report.html"}
     (tmp_path / "report.html").touch()
     assert links() == {"../audited/report.html"}, "a report of something else"
-    (tmp_path / "demo.json").touch()
-    assert links() == {"../audited/report.html", "../report.html"}
 
 
 def test_the_same_numbers_give_the_same_plot_also_outside_the_style() -> None:

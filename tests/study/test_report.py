@@ -22,7 +22,7 @@ def result(simulate: Simulate, write_answers: Write) -> StudyResult:
 
 def test_the_table_has_the_papers_layout(result: StudyResult) -> None:
     heads, rows = paper_table(result)
-    assert heads == ["", "256", "512"]
+    assert heads == ["group", "256", "512"]
     assert [row[0] for row in rows] == ["computer vision", "<radiologists>", "all readers"]
     first = result.results[0].model_copy(update={"standard_error": 0.049})
     first = first.model_copy(update={"accuracy": first.accuracy.model_copy(update={"value": 0.6})})
@@ -52,6 +52,13 @@ def test_the_page_loads_nothing_escapes_names_and_has_every_reader_and_test(resu
     for test in result.tests:
         assert test.what.replace("<", "&lt;").replace(">", "&gt;") in page
     assert page.count("data:image/svg+xml") == 2
+
+
+def test_the_page_is_accessible_and_fits_every_screen(
+    result: StudyResult, tmp_path: Path, faults_of_file: Callable[[Path], list[str]]
+) -> None:
+    (tmp_path / "study.html").write_text(render(result), encoding="utf-8")
+    assert faults_of_file(tmp_path / "study.html") == []
 
 
 def test_a_page_without_confidence_and_with_one_reader_can_be_made(simulate: Simulate, write_answers: Write) -> None:
@@ -92,4 +99,4 @@ def test_the_markdown_table_begins_with_the_sentence_and_ends_with_the_notes(
     found = analyse(path, tmp_path / "out", bootstrap_samples=100)
     text = (tmp_path / "out" / "table.md").read_text()
     assert text.startswith(found.sentence) and f"Note: {found.notes[-1]}." in text
-    assert "|  | 256 |" in text and "| against chance | a, 256: accuracy against 0.5 |" in text
+    assert "| group | 256 |" in text and "| against chance | a, 256: accuracy against 0.5 |" in text

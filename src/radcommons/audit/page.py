@@ -39,7 +39,6 @@ def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> st
     return render_page(
         "audit.html.j2",
         report=report,
-        statement=tables.sentences(report.judgement.statement),
         headlines=list(headlines(report)),
         tables=tables,
         judged_count=sum(test.p_value is not None and test.name in tables.outcomes(report) for test in report.privacy),

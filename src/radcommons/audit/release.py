@@ -109,7 +109,6 @@ def render(report: AuditReport, *, audited_on: str, audit_sha256: str) -> str:
         "release.html.j2",
         report=report,
         audited_on=audited_on,
-        statement=tables.sentences(report.judgement.statement),
         next_steps=next_steps(report),
         tested=tested(report, audited_on, audit_sha256),
         questions=questions(report),

@@ -1,6 +1,5 @@
 """The tables of an audit's page, from its record alone."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
@@ -36,11 +35,6 @@ SHARES = ("precision", "recall", "density", "coverage")
 def words(finding: str) -> str:
     """A finding's name for people."""
     return finding.replace("_", " ")
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a statement."""
-    return re.split(r"(?<=\.)\s+(?=[A-Z])", text)
 
 
 def number(value: float) -> str:

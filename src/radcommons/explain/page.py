@@ -39,7 +39,7 @@ from radcommons.records import AuditReport, Correlation, InterpolationResult, Ma
 SLIDER_FRAMES = 101  # one per hundredth of the label: the slider cannot show finer steps
 LARGEST_SIDE = 128  # largest side of an image in a slider, pixels; larger images are averaged down
 HEAVY = 3e6  # bytes; a larger page says how large it is
-AUDIT_PAGE, DEMO_RECORD, DEMO_PAGE = "report.html", "demo.json", "report.html"
+AUDIT_PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,6 @@ def render(folder: ExplainFolder) -> str:
         "audit": audit,
         **(_audited(audit, explanation.findings) if audit is not None else {}),
         "audit_page": audit_page(folder) if audit is not None else None,
-        "demo_page": demo_page(folder),
     }
     page = render_page("explain.html.j2", **content, megabytes=None)
     if (size := len(page.encode())) <= HEAVY:
@@ -128,12 +127,6 @@ def audit_page(folder: ExplainFolder) -> str | None:
         if json.loads(record.read_bytes()).get("digest") == folder.explanation.generator_sha256:
             return f"../{record.parent.name}/{AUDIT_PAGE}"
     return None
-
-
-def demo_page(folder: ExplainFolder) -> str | None:
-    """Address of the demo's report, relative to the page; None if the folder is not of a demo."""
-    above = folder.path.resolve().parent
-    return f"../{DEMO_PAGE}" if (above / DEMO_RECORD).is_file() and (above / DEMO_PAGE).is_file() else None
 
 
 def _shown(

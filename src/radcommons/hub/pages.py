@@ -14,6 +14,7 @@ from radcommons.hub.hugging_face import SORTS, listed, rows_of, searched
 from radcommons.hub.members import is_member
 from radcommons.hub.models import Generator, LogEntry, Revision, SigningKey
 from radcommons.hub.package_texts import card_of, explanation_of, study_of
+from radcommons.pages import sentences
 from radcommons.records import Estimate
 
 A_PAGE = 24
@@ -99,6 +100,7 @@ def generator(request: HttpRequest, organisation: str, name: str) -> HttpRespons
             "revisions": revisions,
             "files": files,
             "measures": [(words, *measured(revision, name, form)) for words, name, form in MEASURES],
+            "privacy": sentences(revision.summary["privacy_statement"]),
             "card": card_of(digests),
             "study": study_of(digests, revision.weights_sha256),
             "effects": effects,

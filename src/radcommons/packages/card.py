@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from radcommons.errors import ExtraMissing, SettingRefused
-from radcommons.pages import markdown_table, render_text
+from radcommons.pages import markdown_table, render_text, sentences
 from radcommons.reader_study import section
 from radcommons.records import (
     AuditReport,
@@ -134,7 +134,7 @@ def card(
         held_out_films=_count(audit, "films held out"),
         held_out_patients=_count(audit, "patients held out"),
         privacy=judged.privacy,
-        privacy_sentences=sentences(judged.statement),
+        privacy_sentences=[plain(sentence) for sentence in sentences(judged.statement)],
         quality=judged.quality,
         quality_statement=plain(judged.quality_statement),
         broken=plain(", ".join(judged.broken)),
@@ -177,11 +177,6 @@ def plain(text: str) -> str:
     """Text without what Markdown, HTML or a table would take for markup, on one line."""
     kept = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*\[\]|#~$])", r"\\\1", kept)
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a statement, each plain."""
-    return [plain(sentence) for sentence in re.split(r"(?<=\.)\s+(?=[A-Z])", text)]
 
 
 def _count(audit: AuditReport, of: str) -> str:
@@ -267,8 +262,8 @@ def _study_lines(study: PublishedStudy, digest: str) -> list[str]:
     """The section about a reader study."""
     found = section(study, digest)
     table = markdown_table(found.heads, [[plain(cell) for cell in row] for row in found.rows])
-    sentences = [f"- {plain(sentence)}" for sentence in found.sentences]
-    return [plain(found.lead), "", *sentences, "", *table, "", plain(found.note)]
+    said = [f"- {plain(sentence)}" for sentence in found.sentences]
+    return [plain(found.lead), "", *said, "", *table, "", plain(found.note)]
 
 
 def read_head(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radcommons.files import write_whole
-from radcommons.pages import drawing, markdown_table, plot, render_page, svg
+from radcommons.pages import COLOURS, Table, curve, drawing, markdown_table, plot, render_page, svg
 from radcommons.reader_study import WAYS
 from radcommons.records import Estimate, GroupResult, ReaderResult, StudyResult
 from radcommons.study.answers import TIMED_OUT, Answers
@@ -26,6 +26,7 @@ NUMBERS = (
     "accuracy", "accuracy_low", "accuracy_high", "standard_error", "standard_deviation",
     "sensitivity", "specificity", "auc", "kappa", "kappa_low", "kappa_high", "seconds",
 )  # fmt: skip
+NARROW = 4  # columns of a table that a phone has room for
 TABLE_HEAD = "accuracy ± SE among readers, % (Fleiss' kappa)"
 
 
@@ -48,7 +49,7 @@ def paper_table(result: StudyResult) -> tuple[list[str], list[list[str]]]:
         [group, *(table_cell(by_place[group, b]) if (group, b) in by_place else "" for b in result.blocks)]
         for group in dict.fromkeys(r.group for r in result.results)
     ]
-    return ["", *result.blocks], rows
+    return ["group", *result.blocks], rows
 
 
 def table_cell(r: GroupResult) -> str:
@@ -130,19 +131,27 @@ def render(result: StudyResult) -> str:
         [r.group, r.block, *(_percent(r.accuracy_if.get(way)) for way in WAYS), _percent(r.bootstrap)]
         for r in result.results
     ]
+    detail, tests = detail_table(result), test_table(result)
+    readers = ["reader", "group", "block", "images", *MEASURES]
+    ways = ["group", "block", "timed out = half", "= wrong", "= excluded", "bootstrap"]
     return render_page(
         "study.html.j2",
         study=result,
-        table=paper_table(result),
+        paper=_table("Accuracy and agreement by group and block", *paper_table(result), first_number=1),
         table_head=TABLE_HEAD,
-        detail=detail_table(result),
-        tests=test_table(result),
-        readers=(["reader", "group", "block", "images", *MEASURES], readers_rows),
-        ways=(["group", "block", "timed out = half", "= wrong", "= excluded", "bootstrap"], ways_rows),
+        detail=_table("Every measure of each group and block", *detail, first_number=2),
+        tests=_table("Tests", *tests, first_number=2),
+        readers=_table("Every measure of each reader", readers, readers_rows, first_number=3),
+        ways=_table("Accuracy, by how a timed-out answer counts", ways, ways_rows, first_number=2),
         timed_out=WAYS[result.timed_out],
         accuracy=plot(accuracy_figure(result), "Accuracy of each reader and group with 95% intervals, by block"),
         more=plot(_more(result), "ROC curves by confidence, and accuracy in each quarter of the order"),
     )
+
+
+def _table(caption: str, heads: list[str], rows: list[list[str]], *, first_number: int) -> Table:
+    numbers = range(first_number, len(heads))
+    return Table(caption=caption, heads=heads, rows=rows, numbers=numbers, stack=len(heads) > NARROW)
 
 
 def accuracy_figure(result: StudyResult) -> "Figure":
@@ -164,7 +173,7 @@ def _accuracies(panel: "Axes", result: StudyResult, groups: list[str], block: st
     place = 0
     panel.axhline(0.5, color="0.4", linewidth=1, linestyle="--", label="chance")
     for number, group in enumerate(groups):
-        colour = f"C{number}"
+        colour = COLOURS[number % len(COLOURS)]
         for r in (r for r in result.by_reader if r.block == block and r.group == group):
             if r.accuracy is not None:
                 panel.plot([place, place], _ends(r.accuracy), color=colour, linewidth=1, alpha=0.6)
@@ -187,11 +196,11 @@ def _more(result: StudyResult) -> "Figure":
         roc, order = figure.subplots(1, 2)
         roc.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
         order.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
-        for r in whole:
-            (line,) = order.plot(range(1, len(r.quarters) + 1), np.array(r.quarters, float),
-                                 marker="o", markersize=4, label=r.block)  # fmt: skip
+        for number, r in enumerate(whole):
+            quarters = np.array(r.quarters, float)
+            order.plot(range(1, len(quarters) + 1), quarters, marker="o", markersize=4, label=r.block, **curve(number))
             if r.roc:
-                roc.plot(*np.transpose(r.roc), marker=".", color=line.get_color())
+                roc.plot(*np.transpose(r.roc), marker=".", **curve(number))
         roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC, by confidence", aspect="equal")
         order.set(xlabel="quarter of the order", ylabel="accuracy", title="learning or tiring", ylim=(0, 1.02))
         order.set_xticks(range(1, len(whole[0].quarters) + 1))

@@ -63,6 +63,13 @@ def test_the_files_say_what_the_record_says(finished: tuple[FederatedExperimentR
 
 
 @pytest.mark.slow
+def test_the_page_is_accessible_and_fits_every_screen(
+    finished: tuple[FederatedExperimentResult, Path], faults_of_file: Callable[[Path], list[str]]
+) -> None:
+    assert faults_of_file(finished[1] / "report.html") == []
+
+
+@pytest.mark.slow
 def test_the_arms_of_the_figure_differ_in_colour_line_and_marker(
     finished: tuple[FederatedExperimentResult, Path],
 ) -> None:
