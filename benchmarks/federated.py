@@ -179,7 +179,7 @@ def memory(size: str, clients: int, aggregation: str, folder: Path) -> dict[str,
             content = messages.with_text(
                 Hello(
                     name=f"c{number}",
-                    films=10,
+                    films=1000,
                     findings=findings,
                     positives=(5, 5),
                     known=(10, 10),
@@ -245,11 +245,11 @@ def main() -> None:
         ingest_phantoms(folder / "store", patients=60 if arguments.quick else 1000, site="A", resolution=side, seed=3)
         store = Store.open(folder / "store")
         counts = (2, 4) if arguments.quick else (4, 20)
+        sent, held = transfers(store, size), memory_rows(size, (5, 10) if arguments.quick else (5, 10, 20))
         rows = []
         for clients in counts:
             rows.append(times(store, size, clients, folder / str(clients), ROUNDS))
             print(rows[-1], flush=True)
-        sent, held = transfers(store, size), memory_rows(size, (5, 10) if arguments.quick else (5, 10, 20))
     print_table("Bytes of one client and round each way", sent)
     print_table("Memory that a round adds to the server", held)
     if not arguments.quick:

@@ -145,7 +145,7 @@ def swaps(store: Store, images: int, seed: int, out: Path, quick: bool) -> list[
     rows = []
     for count in SWAPPED:
         settings = settings_of(store, images, seed)
-        run = trained(settings, store, out / f"swapped-{count}-{seed}", swapped=count)
+        run = trained(settings, store, out / (f"swapped-{count}-{seed}" if count else f"0-{seed}"), swapped=count)
         found = {one.finding: one for one in fidelities(_material(store, run, quick), judge)}  # type: ignore[arg-type]
         row: dict[str, object] = {"clients that swap": f"{count} of {CLIENTS}"}
         for name in names:
