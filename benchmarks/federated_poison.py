@@ -9,7 +9,7 @@ mean; median or Krum should stay within 20% of it, the plain mean should not. Th
 The second table swaps two findings on the films of some of the ten clients, and puts the generator through the audit's
 test of labels: the AUC of a classifier, trained on the films as they are, for the labels that images were drawn for.
 
-    python benchmarks/federated_poison.py [--quick] [--out FOLDER] [--seed 0 --seed 1]
+    python benchmarks/federated_poison.py [--quick] [--out FOLDER] [--processes 2] [--seed 0 --seed 1]
 
 With --out every generator is kept, and the same command goes on where it was stopped.
 """
@@ -17,11 +17,17 @@ With --out every generator is kept, and the same command goes on where it was st
 import argparse
 import logging
 import tempfile
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 from flwr.app import Context, Message
 from support.measuring import print_table, save
 
@@ -56,11 +62,51 @@ class Swapped(Store):
 
     columns: tuple[int, int]
 
+    @classmethod
+    def choose(cls, store: Store) -> Store:
+        """Decide for the two findings with the most films."""
+        positives = np.nansum(store.labels(store.rows("train")), axis=0)
+        first, second = sorted(int(n) for n in np.argsort(-positives)[:2])
+        cls.columns = (first, second)
+        return store
+
     def labels(self, rows: np.ndarray | None = None) -> np.ndarray:
         labels = super().labels(rows).copy()
         first, second = type(self).columns
         labels[:, [first, second]] = labels[:, [second, first]]
         return labels
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One federation: how weights are combined, what client `WRONG` turns round, how many clients swap labels."""
+
+    averaging: str = "mean"
+    attack: str = "none"
+    swapped: int = 0
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def folder(self, out: Path, seed: int) -> Path:
+        words = [self.averaging, self.attack, str(self.swapped), *(str(value) for _, value in self.changes)]
+        return out / f"{seed}-{'-'.join(words).replace(' ', '_')}"
+
+
+CLEAN = Arm()
+OFF, BF16 = (("largest_update", "off"),), (("transfer", "bf16"),)
+
+
+def poisoned(ways: Sequence[str]) -> tuple[Arm, ...]:
+    """Each way clean and with each attack; the plain mean with its limit of a change; a clean mean in bf16."""
+    return (
+        *(Arm(way) for way in ways),
+        *(Arm(way, "change") for way in ways),
+        *(Arm(way, "weights", changes=OFF) for way in ways),
+        Arm("mean", "weights"),
+        Arm(changes=BF16),
+    )
+
+
+SWAPPING = tuple(Arm(swapped=count) for count in SWAPPED)
 
 
 def settings_of(store: Store, images: int, seed: int, **changes: Any) -> SimulationSettings:
@@ -73,29 +119,38 @@ def settings_of(store: Store, images: int, seed: int, **changes: Any) -> Simulat
     return SimulationSettings.parse(values | changes, source="benchmark")
 
 
-def trained(settings: SimulationSettings, store: Store, out: Path, *, attack: str = "none", swapped: int = 0) -> Path:
-    """The run of a federation whose client `WRONG` attacks, or in which the first `swapped` clients swap labels."""
-    parts = divided(settings, store)
-    films = [Swapped.open(store.path) if number < swapped else store for number in range(CLIENTS)]
-    sites = [Site(f"client-{n:02d}", films[n], out / f"client-{n}", parts[n]) for n in range(CLIENTS)]
+def train(arm: Arm, store: Store, images: int, seed: int, out: Path) -> Path:
+    """The run of an arm; one that is finished is not begun again."""
+    settings = settings_of(store, images, seed, aggregation=arm.averaging, **dict(arm.changes))
+    parts, folder = divided(settings, store), arm.folder(out, seed)
+    films = [Swapped.open(store.path) if number < arm.swapped else store for number in range(CLIENTS)]
+    sites = [Site(f"client-{n:02d}", films[n], folder / f"client-{n}", parts[n]) for n in range(CLIENTS)]
 
     def answer(message: Message, context: Context) -> Message:
         number = int(context.node_config["partition-id"])
         reply = sites[number].answer(message)
-        if message.metadata.message_type == messages.TRAIN and number == WRONG and attack != "none":
+        if message.metadata.message_type == messages.TRAIN and number == WRONG and arm.attack != "none":
             given = messages.to_numpy(message.content.array_records[messages.ARRAYS])
             own = messages.to_numpy(reply.content.array_records[messages.ARRAYS])
             wrong = {
                 name: -own[name]
-                if attack == "weights"
+                if arm.attack == "weights"
                 else given[name] - np.float32(LONGER) * (own[name] - given[name])
                 for name in own
             }
             reply.content[messages.ARRAYS] = messages.record_of(wrong)
         return reply
 
-    federate(InTurn(answering(answer), CLIENTS), settings, out / "server")
-    return out / "server"
+    federate(InTurn(answering(answer), CLIENTS), settings, folder / "server")
+    return folder / "server"
+
+
+def train_beside(task: tuple[Arm, Path, int, int, Path]) -> None:
+    """`train` in a process of its own, on one core."""
+    arm, path, images, seed, out = task
+    torch.set_num_threads(1)
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    train(arm, Swapped.choose(Store.open(path)), images, seed, out)
 
 
 def distance(run: Path, store: Store, extractor: Extractor) -> float:
@@ -107,26 +162,19 @@ def distance(run: Path, store: Store, extractor: Extractor) -> float:
     return frechet_distance(*(extract(extractor, each).values for each in (films, images)))
 
 
-def poison(store: Store, images: int, seeds: list[int], out: Path) -> list[dict[str, object]]:
+def poison(arms: Sequence[Arm], store: Store, images: int, seeds: list[int], out: Path) -> list[dict[str, object]]:
     """A row for each way of averaging and attack; FID over that of the clean mean, mean over the seeds."""
     extractor = load_extractor("efficientnet-lite0")
-    arms: list[tuple[str, str, dict[str, Any]]] = [(way, "none", {"aggregation": way}) for way in WAYS]
-    arms += [(way, "change", {"aggregation": way}) for way in WAYS]
-    arms += [(way, "weights", {"aggregation": way, "largest_update": "off"}) for way in WAYS]
-    arms += [("mean", "weights", {"aggregation": "mean"}), ("mean, bf16", "none", {"transfer": "bf16"})]
     rows: list[dict[str, object]] = []
     clean = [1.0] * len(seeds)
-    for place, (way, attack, changes) in enumerate(arms):
-        found = []
-        for seed in seeds:
-            run = trained(settings_of(store, images, seed, **changes), store, out / f"{place}-{seed}", attack=attack)
-            found.append(distance(run, store, extractor))
-        clean = found if not rows else clean
+    for arm in arms:
+        found = [distance(train(arm, store, images, seed, out), store, extractor) for seed in seeds]
+        clean = found if arm == CLEAN else clean
         rows.append(
             {
-                "averaging": way,
-                "wrong client turns": attack,
-                "largest_update": changes.get("largest_update", 10),
+                "averaging": arm.averaging + (", bf16" if arm.changes == BF16 else ""),
+                "wrong client turns": arm.attack,
+                "largest_update": dict(arm.changes).get("largest_update", 10),
                 "FID": float(np.mean(found)),
                 "over the clean mean": float(np.mean(np.divide(found, clean))),
             }
@@ -137,17 +185,13 @@ def poison(store: Store, images: int, seeds: list[int], out: Path) -> list[dict[
 
 def swaps(store: Store, images: int, seed: int, out: Path, quick: bool) -> list[dict[str, object]]:
     """AUC of the audit's test of labels for the two findings, by number of clients that swap them."""
-    positives = np.nansum(store.labels(store.rows("train")), axis=0)
-    first, second = sorted(int(n) for n in np.argsort(-positives)[:2])
-    Swapped.columns = (first, second)
-    names = [store.findings[first], store.findings[second]]
+    names = [store.findings[column] for column in Swapped.columns]
     judge = _classifier(store, out / "classifier", quick)
     rows = []
-    for count in SWAPPED:
-        settings = settings_of(store, images, seed)
-        run = trained(settings, store, out / (f"swapped-{count}-{seed}" if count else f"0-{seed}"), swapped=count)
+    for arm in SWAPPING:
+        run = train(arm, store, images, seed, out)
         found = {one.finding: one for one in fidelities(_material(store, run, quick), judge)}  # type: ignore[arg-type]
-        row: dict[str, object] = {"clients that swap": f"{count} of {CLIENTS}"}
+        row: dict[str, object] = {"clients that swap": f"{arm.swapped} of {CLIENTS}"}
         for name in names:
             row[f"{name}, films"] = found[name].auc_real.text(".2f") if name in found else "-"
             row[f"{name}, images"] = found[name].auc_synthetic.text(".2f") if name in found else "-"
@@ -191,16 +235,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for the generators")
     parser.add_argument("--seed", type=int, action="append", help="of a training; several are averaged")
     parser.add_argument("--images", type=int, default=56_000, help="films shown in each training")
+    parser.add_argument("--averaging", action="append", choices=WAYS, help="these ways only; the mean comes first")
+    parser.add_argument("--processes", type=int, default=1, help="trainings at once, each on one core")
     arguments = parser.parse_args()
     logging.getLogger("flwr").setLevel(logging.WARNING)
+    arms = poisoned(arguments.averaging or WAYS)
     images, seeds = (800 if arguments.quick else arguments.images), arguments.seed or [0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.out or Path(temporary)
         if not (folder / "store" / "store.json").exists():
             patients = 300 if arguments.quick else 800
             ingest_phantoms(folder / "store", patients=patients, site="A", resolution=32, seed=3)
-        store = Store.open(folder / "store")
-        rows = poison(store, images, seeds, folder)
+        store = Swapped.choose(Store.open(folder / "store"))
+        if arguments.processes > 1:
+            tasks = [
+                (arm, store.path, images, seed, folder) for seed in seeds for arm in dict.fromkeys((*arms, *SWAPPING))
+            ]
+            with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
+                deque(pool.map(train_beside, tasks), maxlen=0)
+        rows = poison(arms, store, images, seeds, folder)
         labels = swaps(store, images, seeds[0], folder, arguments.quick)
     print_table("Labels of two findings swapped: AUC of a classifier on real films and on images", labels)
     if arguments.quick:
