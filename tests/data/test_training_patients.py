@@ -94,9 +94,7 @@ def test_under_another_key_nothing_is_found_and_that_is_not_called_unseen(import
     record, other = listed(imported("first")), imported("second", key="other.key")
     seen = patients_seen(record, other, other.rows("train"))
     assert seen.patients == 0 and not seen.comparable
-    assert seen.describe("training").endswith(
-        "could not be compared with those of this generator's training: other pseudonym key"
-    )
+    assert seen.describe("training").endswith(": their pseudonyms were made with another key")
 
 
 def test_a_store_without_a_fingerprint_is_known_by_the_key_inside_it(imported: Callable[..., Store]):
@@ -148,7 +146,7 @@ def test_phantom_patients_are_the_same_where_site_and_seed_are(tmp_path: Path):
     for out, site, seed in (("site", "B", 1), ("seed", "A", 2)):  # of another seed: the same names, other patients
         other = hospital(out, site, seed)
         seen = patients_seen(record, other, other.rows("train"))
-        assert seen.patients == 0 and seen.incomparable == "other pseudonym key"
+        assert seen.patients == 0 and seen.incomparable == "their pseudonyms were made with another key"
 
 
 # --- the list itself -------------------------------------------------------------------------------------------------
@@ -205,7 +203,7 @@ def test_the_gate_tells_what_it_could_not_compare_from_what_it_has_compared(
 ):
     store, other = imported("store"), imported("other", key="other.key")
     seen = require_unseen(publish(tmp_path / "g", listed(store)), other, other.rows("train"))
-    assert seen.incomparable == "other pseudonym key"
+    assert seen.incomparable == "their pseudonyms were made with another key"
     bare = require_unseen(publish(tmp_path / "bare", None), store, store.rows("train"))
     assert bare.incomparable == "it comes without patients.json" and bare.of == people(store, store.rows("train"))
 
@@ -224,8 +222,9 @@ def test_a_damaged_list_does_not_open_the_gate(imported: Callable[..., Store], t
         (Seen(12, 255), "12 of 255 test patients were in this generator's training"),
         (Seen(1, 1_255), "1 of 1,255 test patients was in this generator's training"),
         (Seen(0, 255), "none of 255 test patients was in this generator's training"),
-        (Seen(0, 255, "other pseudonym key"),
-         "the 255 test patients could not be compared with those of this generator's training: other pseudonym key"),
+        (Seen(0, 255, "their pseudonyms were made with another key"),
+         "it is not known whether any of the 255 test patients was in this generator's training: their pseudonyms "
+         "were made with another key"),
         (Seen(2, 255, "unknown pseudonym key"), "2 of 255 test patients were in this generator's training"),
     ],
 )  # fmt: skip

@@ -49,12 +49,19 @@ def test_no_leak_is_told_with_what_would_have_been_found_and_the_best_attack() -
     assert (answer.outcome, answer.mark) == ("no leak found", "passed")
     assert answer.sentence == (
         "Copies of training films would have been found from 6 in 600 images (1.0%) on, and the best attack on who was "
-        "in training is right in 53 of 100 cases (43 to 63), a guess in 50."
+        "in training (generator A) is right in 53 of 100 cases (43 to 63), a guess in 50."
     ), "the weaker of both audits; not the critic, which stays in the hospital"
     blind = audit("B", tests=[leak_test(BLACK, "could not detect"), leak_test(WHITE), leak_test(CRITIC, None)])
-    assert leaks([audit(), blind]).sentence.endswith(
-        "; but 1 of 2 tests would have missed a leak of the size that the policy asks about."
+    half = leaks([audit(), blind])
+    assert half.outcome == "no leak found" and half.sentence.endswith(
+        "; but 1 of 2 tests would have missed a leak of the size that the policy asks about (generator B)."
     )
+
+
+def test_no_leak_is_not_good_news_if_most_tests_would_have_missed_one() -> None:
+    tests = [leak_test("near-duplicates"), *(leak_test(kind, "could not detect") for kind in (BLACK, WHITE))]
+    answer = leaks([audit(), audit("B", tests=tests)])
+    assert (answer.outcome, answer.mark) == ("no leak found, but most tests were too weak", "could not detect")
 
 
 def test_a_leak_names_generator_test_and_number() -> None:
@@ -97,7 +104,7 @@ def test_a_generator_may_leave_only_if_privacy_and_quality_passed_and_blind_test
 
 
 def effect(outcome: str, auroc: float = 0.9, finding: str = "Nodule", site: str = "A") -> LabelEffect:
-    values = {"outcome": outcome, "auroc": auroc, "finding": finding, "site": site, "reason": "it is so"}
+    values = {"outcome": outcome, "auroc": auroc, "finding": finding, "site": site, "reason": "it is so", "judge": ""}
     return LabelEffect.model_validate({**values, "correlation": None, "on_films": None})
 
 
@@ -173,7 +180,7 @@ def test_the_next_command_has_its_full_path_and_what_may_not_be_shared_is_named(
     found = next_step([audit(quality="failed", lines=[rule("recall", "quality")]), audit("B")], ".venv/bin/radcommons")
     assert found.commands[0].startswith(".venv/bin/radcommons data import dicom ")
     assert all(command.startswith(".venv/bin/radcommons ") for command in found.commands)
-    assert found.sentence.startswith("Do not share generator A. ")
+    assert found.sentence.startswith("Do not share generator A yet: what to do first is in the release records. ")
     assert "Do not share" not in next_step([audit(), audit("B")], "radcommons").sentence
 
 

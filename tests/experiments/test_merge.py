@@ -101,6 +101,6 @@ def test_several_findings_are_compared_each_and_corrected_together(finished: tup
     assert [a.images for a in result.arms][2:4] == [{"synthetic all": 200}, {"real all": 100}]
     assert result.sentence.startswith("Merging ('A + B' against 'A')")
     assert "Nodule" in result.sentence and "Cardiomegaly" in result.sentence
-    assert any("other pseudonym key" in note for note in result.notes)
+    assert any("their pseudonyms were made with another key" in note for note in result.notes)
     assert ExperimentResult.model_validate(json.loads((out / "result.json").read_text())) == result
     assert (out / "figure.svg").is_file()

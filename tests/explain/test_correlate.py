@@ -142,7 +142,7 @@ def test_an_evaluation_of_the_classifier_says_of_which_findings_it_can_judge(wor
     assert "; the classifier's own AUC on films: 0.47 (0.36 to 0.58)" in correlation_text(explanation, tmp_path)
     page = html.unescape((tmp_path / "e" / "explain.html").read_text())
     assert result.films in page
-    assert "the judge cannot see it: its AUC on films is 0.47 (0.36 to 0.58), so the generator is not to blame" in page
+    assert "its AUC on films is 0.47 (0.36 to 0.58), so it cannot tell what the generator learned" in page
     first = page.partition("<table")[2].partition("</table>")[0]
     effusion = next(row for row in first.split("<tr>") if "#Effusion" in row)
     assert "</span> learned</span>" in effusion and "0.91 (0.85 to 0.95)" in re.sub("<[^>]*>", "", effusion)

@@ -43,7 +43,7 @@ def test_the_classifier_that_correlated_the_labels_is_believed_if_its_own_auc_is
     assert seen.outcome == "learned" and seen.judge == seen.films_judge == "the classifier of this page"
     assert seen.correlation == Estimate(value=0.6, low=0.5, high=0.7) and seen.on_films == GOOD and not seen.few
     blind = found(correlated(UNSEEN, BLIND))
-    assert blind.outcome == "cannot tell" and "so the generator is not to blame" in blind.reason
+    assert blind.outcome == "cannot tell" and "so it cannot tell what the generator learned" in blind.reason
     assert found(correlated(GOOD, GOOD, patients=9)).few
 
 

@@ -33,7 +33,7 @@ def test_a_judge_who_cannot_see_the_finding_in_films_says_nothing_of_the_generat
     for images in ((0.99, 0.98, 1.0), (0.5, 0.46, 0.54)):
         verdict = label_verdict(found((0.47, 0.36, 0.58), images))
         assert verdict.outcome == "cannot tell"
-        assert "its AUC on films is 0.47 (0.36 to 0.58), so the generator is not to blame" in verdict.reason
+        assert "its AUC on films is 0.47 (0.36 to 0.58), so it cannot tell what the generator learned" in verdict.reason
 
 
 def test_fewer_than_ten_held_out_patients_are_too_few_and_an_unknown_number_is_not() -> None:

@@ -13,6 +13,7 @@ from radcommons.audit.histogram import histogram
 from radcommons.audit.inputs.material import Material
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.neighbours.nearest import SPACES
+from radcommons.audit.release import next_steps
 from radcommons.errors import PathMissing
 from radcommons.files import write_whole
 from radcommons.metrics.label_fidelity import RULE
@@ -40,6 +41,7 @@ def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> st
         "audit.html.j2",
         report=report,
         headlines=list(headlines(report)),
+        next_steps=next_steps(report),
         tables=tables,
         judged_count=sum(test.p_value is not None and test.name in tables.outcomes(report) for test in report.privacy),
         label_rule=RULE,
@@ -87,9 +89,8 @@ def headlines(report: AuditReport) -> Iterator[Headline]:
     if report.findings:
         learned = Counter(one.outcome for one in tables.label_verdicts(report).values())
         rest = ", ".join(f"{count} {outcome}" for outcome, count in learned.items() if outcome != "learned")
-        yield Headline(
-            f"{learned['learned']} of {learned.total()}", "", f"findings learned; {rest or 'none is missing'}"
-        )
+        of = f"{learned['learned']} of {learned.total()}"
+        yield Headline(of, "", f"labels were learned; {rest or 'none is missing'}")
 
 
 def _strongest_attack(report: AuditReport) -> Iterator[Headline]:

@@ -68,6 +68,10 @@ QUESTIONS: dict[PrivacyTestKind, str] = {
     "membership inference: black-box": "Can somebody who has the images tell whose films were in training?",
     "membership inference: white-box": "Can somebody who has the generator tell whose films were in training?",
 }
+WITH: dict[PrivacyTestKind, str] = {
+    "membership inference: black-box": "with the images alone",
+    "membership inference: white-box": "with the generator's weights",
+}
 LEAK_WORDS: dict[Outcome, str] = {  # the worst first, then the most that can be said
     "not met": "leak found",
     "met": "no leak found",
@@ -166,7 +170,7 @@ def tested(report: AuditReport, audited_on: str, audit_sha256: str) -> Table:
     )
     rows = [
         [report.kind, f"{report.subject}, {report.resolution} x {report.resolution} pixels{seen}"],
-        ["SHA-256 of it", report.digest],
+        [f"SHA-256 of the {report.kind}", report.digest],
         ["findings", ", ".join(map(tables.words, report.findings)) or "none"],
         ["films", f"{report.store}{' (simulated)' if report.simulated else ''}: {films}"],
         ["images", f"{counts['synthetic images']:,} synthetic images with labels as in training, and "
@@ -174,7 +178,7 @@ def tested(report: AuditReport, audited_on: str, audit_sha256: str) -> Table:
         ["date", audited_on],
         ["software", ", ".join(f"{name} {version}" for name, version in report.versions.items())],
         ["policy", policy_words(Policy.model_validate(rules))],
-        ["SHA-256 of it", hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()],
+        ["SHA-256 of the policy", hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()],
         ["SHA-256 of audit.json", audit_sha256],
     ]  # fmt: skip
     return Table(caption="What was tested", heads=("what", "value"), rows=rows, stack=True)
@@ -203,7 +207,7 @@ def questions(report: AuditReport) -> Table:
             test = min(judged, key=lambda test: _decides(test, outcomes[test.name]))
             outcome = outcomes[test.name]
             detectable = test.detectable if outcome in ("met", "could not detect") else tables.NOTHING
-            rows.append([question, component("mark", LEAK_WORDS[outcome]), _beside_chance(test), detectable])
+            rows.append([question, component("mark", LEAK_WORDS[outcome]), beside_chance(test), detectable])
     return Table(
         caption="What an outsider could ask of the generator or its images",
         heads=("question", "answer", "found (without a leak)", "would have been detected"),
@@ -212,7 +216,7 @@ def questions(report: AuditReport) -> Table:
     )
 
 
-def _beside_chance(test: PrivacyTest) -> str:
+def beside_chance(test: PrivacyTest) -> str:
     """What a test found, and what it would have found without a leak."""
     if test.result is None or test.expected is None:
         return test.found
@@ -234,7 +238,7 @@ def in_guesses(report: AuditReport) -> str | None:
     value, _, interval = strongest.text(".0%").replace("%", "").partition(" ")
     return (
         f"Shown one patient in training and one who was not, the strongest of these attacks says in {value} of 100 "
-        f"cases {interval}{' ' if interval else ''}who is who; a guess does so in 50."
+        f"cases {interval}{' ' if interval else ''}which of them was in training; a guess does so in 50."
     )
 
 
@@ -245,10 +249,12 @@ def undetected(report: AuditReport) -> Iterator[str]:
         yield "Any leak: not even a set of copies alone would have been detected."
     else:
         yield f"Fewer copies of films than {share_text(limit, report.counts['synthetic images'], 'images')}."
-    able = [test.detection_limit for test in report.privacy if test.kind in QUESTIONS and test.measures_auc]
-    known = [limit for limit in able if limit is not None]
-    if known:
-        yield f"An attack on who was in training that is right in fewer than {100 * min(known):.0f} of 100 such cases."
+    for kind, means in WITH.items():
+        able = [test.detection_limit for test in report.privacy if test.kind == kind]
+        known = [limit for limit in able if limit is not None]
+        if known:
+            right = f"right in fewer than {100 * min(known):.0f} of 100 such cases"
+            yield f"An attack {means} on who was in training that is {right}."
     outcomes = tables.outcomes(report)
     for kind, tests in tables.by_kind(report).items():
         blind = [test for test in tests if outcomes.get(test.name) == "could not detect"]
@@ -256,7 +262,12 @@ def undetected(report: AuditReport) -> Iterator[str]:
             best = min(blind, key=lambda test: _decides(test, "could not detect"))
             where = ", ".join(test.space for test in blind if test.space)
             name = f"{kind[0].upper()}{kind[1:]}{f' ({where})' if where else ''}"
-            yield f"{name}: inconclusive; would have detected, at best, {best.detectable}."
+            would = (
+                f"would not have detected {best.detectable}"
+                if best.detection_limit is None
+                else f"would have detected, at best, {best.detectable}"
+            )
+            yield f"{name}: inconclusive; {would.replace('not have detected not even', 'not have detected even')}."
         for test in tests:
             if test.result is None:
                 yield f"{test.name[0].upper()}{test.name[1:]}: {test.found}."

@@ -41,7 +41,7 @@ class Seen:
         """The result in words: "12 of 255 test patients were in this generator's training"."""
         if self.incomparable is not None and not self.patients:
             return (
-                f"the {self.of:,} {what} patients could not be compared with those of {training}: {self.incomparable}"
+                f"it is not known whether any of the {self.of:,} {what} patients was in {training}: {self.incomparable}"
             )
         count = f"{self.patients:,}" if self.patients else "none"
         were = "was" if self.patients <= 1 else "were"
@@ -84,7 +84,7 @@ def patients_seen(record: PatientsRecord | None, store: Store, rows: np.ndarray)
         return Seen(0, len(asked), "it comes without patients.json")
     own = key_fingerprint(store)
     if own is not None and record.key_fingerprint is not None and own != record.key_fingerprint:
-        return Seen(0, len(asked), "other pseudonym key")
+        return Seen(0, len(asked), "their pseudonyms were made with another key")
     matches = count_seen(record, asked)
     if own is None or record.key_fingerprint is None:
         return Seen(matches, len(asked), "unknown pseudonym key")

@@ -74,6 +74,9 @@ def serve_hub(result: DemoResult) -> str:
 def leaks(audits: Sequence[AuditResult]) -> Answer:
     """Does anything leak?"""
     outcome, mark = "no leak found", "passed"
+    blindest = max(audits, key=lambda a: len(a.blind))
+    if 2 * len(blindest.blind) > len(blindest.judged):
+        outcome, mark = "no leak found, but most tests were too weak", "could not detect"
     leaking = [a for a in audits if a.leaks]
     unsure = [a for a in audits if a.privacy == "failed" or a.copies is None]
     if leaking:
@@ -86,12 +89,13 @@ def leaks(audits: Sequence[AuditResult]) -> Answer:
     else:
         worst = max(audits, key=lambda a: a.copies or 0.0)
         sentence = f"Copies of training films would have been found from {_copies(worst)} on"
-        if strongest := [a.strongest for a in audits if a.strongest]:
-            auc = max(strongest, key=lambda one: one.value).text(".0%").replace("%", "")
-            cases = " of 100 cases ".join(auc.split(" ", 1))
-            sentence += f", and the best attack on who was in training is right in {cases}, a guess in 50"
-        if (blindest := max(audits, key=lambda a: len(a.blind))).blind:
-            sentence += f"; but {_blind(blindest)}"
+        if strongest := [(a.strongest, a.site) for a in audits if a.strongest]:
+            best, site = max(strongest, key=lambda one: one[0].value)
+            cases = " of 100 cases ".join(best.text(".0%").replace("%", "").split(" ", 1))
+            attack = f"the best attack on who was in training (generator {site})"
+            sentence += f", and {attack} is right in {cases}, a guess in 50"
+        if blindest.blind:
+            sentence += f"; but {_blind(blindest)} (generator {blindest.site})"
         sentence += "."
     return Answer("Does anything leak?", outcome, mark, sentence, "#leaks", "What was tested, and what it would miss")
 
@@ -155,7 +159,8 @@ def next_step(audits: Sequence[AuditResult], program: str) -> Answer:
     stopped = [a.site for a in audits if may_leave(a).mark != "passed"]
     sentence = "Do the same with your own films; nothing leaves your machine."
     if stopped:
-        sentence = f"Do not share generator{'s' if len(stopped) > 1 else ''} {_listed(stopped)}. {sentence}"
+        named = f"Do not share generator{'s' if len(stopped) > 1 else ''} {_listed(stopped)} yet"
+        sentence = f"{named}: what to do first is in the release records. {sentence}"
     commands = (
         f"{program} data import dicom /path/to/export --labels labels.csv --out stores/own",
         f"{program} train stores/own --out runs/own --preset small-64",
@@ -170,8 +175,8 @@ def _copies(audit: AuditResult) -> str:
 
 
 def _blind(audit: AuditResult) -> str:
-    done = [test for test in audit.tests if test.outcome in ("met", "could not detect")]
-    return f"{len(audit.blind)} of {len(done)} tests would have missed a leak of the size that the policy asks about"
+    blind = f"{len(audit.blind)} of {len(audit.judged)} tests"
+    return f"{blind} would have missed a leak of the size that the policy asks about"
 
 
 def _found(audit: AuditResult) -> str:

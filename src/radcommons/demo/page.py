@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from radcommons.data.store import Store
 from radcommons.demo.answers import answers, may_leave, serve_hub, serve_study
-from radcommons.demo.results import AuditResult, DemoResult
+from radcommons.demo.results import AuditResult, DemoResult, LabelEffect
 from radcommons.experiments.report import arm_table, comparison_table, drawn, tested
+from radcommons.explain.evidence import THIS_CLASSIFIER
 from radcommons.files import write_whole
 from radcommons.metrics.label_fidelity import RULE
 from radcommons.models.generator import Generator
@@ -112,12 +113,17 @@ def label_table(result: DemoResult) -> Table:
         row = [finding, _number(judge)]
         for site in sites:
             e = effects.get((finding, site))
-            row += [mark(e.outcome), f"{e.auroc:.2f}", _number(e.correlation)] if e else [mark("not learned"), "", ""]
+            row += [_judged(e), f"{e.auroc:.2f}", _number(e.correlation)] if e else [mark("not learned"), "", ""]
         rows.append(row)
     of = ("generator {}", "{}: right pixels (AUROC)", "{}: seen by the classifier (correlation)")
     heads = ["finding", "the classifier's AUC on films", *(head.format(s) for s in sites for head in of)]
     numbers = [1, *(n for i in range(len(sites)) for n in (3 + 3 * i, 4 + 3 * i))]
     return Table(caption="The labels", heads=heads, rows=rows, numbers=numbers, stack=True)
+
+
+def _judged(effect: LabelEffect) -> Markup:
+    by_c = Markup('<br><span class="quiet">judge: C</span>') if effect.judge == THIS_CLASSIFIER else ""
+    return mark(effect.outcome) + by_c
 
 
 def gate_table(result: DemoResult) -> Table:

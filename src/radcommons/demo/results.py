@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from radcommons.audit.flow import PAGE
-from radcommons.audit.release import RECORD, undetected
+from radcommons.audit.release import RECORD, beside_chance, undetected
 from radcommons.demo.hub import Published
 from radcommons.explain.evidence import Outcome as LabelOutcome
 from radcommons.records import AuditReport, Control, Estimate, ExperimentResult, Outcome, PolicyLine, PrivacyTestKind
@@ -29,6 +29,7 @@ class LabelEffect(BaseModel):
         outcome, reason: whether the finding was learned, and why; by the rule of `metrics.label_fidelity`.
         auroc: probability that a pixel where the simulation puts the finding changes more than one where it never sits;
             0.5 = chance.
+        judge: whose eyes are behind the outcome; empty if nobody's.
         correlation: of the label with the output of a classifier of the third hospital's films; None if that does not
             know the finding, or one of the two is constant.
         on_films: how well that classifier recognises the finding on films, an AUC; None if it is not known.
@@ -38,6 +39,7 @@ class LabelEffect(BaseModel):
     finding: str
     outcome: LabelOutcome
     reason: str
+    judge: str
     auroc: float
     correlation: Estimate | None
     on_films: Estimate | None
@@ -49,7 +51,7 @@ class LeakTest(BaseModel):
     Attributes:
         kind, question: what is tested; several tests of a kind compare images by different features.
         outcome: by the policy; None if it judges no such test.
-        found: the result, in words.
+        found: the result, in words; in brackets, if it is known, what would be found without a leak.
         detectable, limit: the smallest leak that it would have detected, in words and as a number.
         auc: of membership inference with what leaves the hospital; None of other tests.
     """
@@ -111,7 +113,7 @@ class AuditResult(BaseModel):
                     kind=test.kind,
                     question=test.question,
                     outcome=outcomes.get(test.name),
-                    found=test.found,
+                    found=beside_chance(test),
                     detectable=test.detectable,
                     limit=test.detection_limit,
                     auc=test.result if test.kind.startswith("membership inference") else None,
@@ -130,6 +132,11 @@ class AuditResult(BaseModel):
     def blind(self) -> list[LeakTest]:
         """The tests that would have missed a leak of the size that the policy asks about."""
         return [test for test in self.tests if test.outcome == "could not detect"]
+
+    @property
+    def judged(self) -> list[LeakTest]:
+        """The tests without a leak that the policy judges, whether they could have detected one or not."""
+        return [test for test in self.tests if test.outcome in ("met", "could not detect")]
 
     @property
     def sharpest(self) -> dict[PrivacyTestKind, LeakTest]:

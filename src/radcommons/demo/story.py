@@ -37,10 +37,12 @@ from radcommons.gan.recipes import load_settings
 from radcommons.models.generator import Generator
 from radcommons.progress import Track, silent
 from radcommons.records import AuditReport, Explanation
+from radcommons.runs.page import PAGE as TRAINING_PAGE
 from radcommons.settings import override, preset_path, read_toml
 from radcommons.study.design import IMAGES_RECORD, StudySettings
 from radcommons.study.making import write_study
 from radcommons.study_films import real_films, synthetic_films
+from radcommons.synthetic.contact_sheet import SHEET as CONTACT_SHEET
 
 SITES = ("A", "B")
 PATIENTS = 400
@@ -53,7 +55,7 @@ EXPERIMENT_SIZES: tuple[str, ...] = ()  # changes to the preset demo
 EXPLAINED = 500  # latent vectors per map, and images per row of the matrix
 CLASSIFIER_SIZES: tuple[str, ...] = ("epochs=12",)  # changes to the preset small-32
 BOOTSTRAP_SAMPLES = 1_000  # of the classifier's evaluation
-PAGES_OF_SITE = (("audit", AUDIT_PAGE), ("audit", RELEASE_RECORD), ("explained", EXPLAIN_PAGE))
+PAGES_OF_SITE = (("audit", AUDIT_PAGE), ("audit", RELEASE_RECORD), ("explained", EXPLAIN_PAGE), ("run", TRAINING_PAGE))
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -178,7 +180,7 @@ def run_demo(
         )
         text = page.render(result, stores, generators, runs)
         write_whole(out / "report.html", text)
-        steps = [evaluation / EVALUATION_PAGE, out / "experiment" / EXPERIMENT_PAGE]
+        steps = [evaluation / EVALUATION_PAGE, out / "experiment" / EXPERIMENT_PAGE, pooled / CONTACT_SHEET]
         steps += [out / f"{kind}-{site.lower()}" / name for site in SITES for kind, name in PAGES_OF_SITE]
         page.link_back(steps, out / "report.html")
         write_whole(out / "demo.json", result.model_dump_json(indent=2) + "\n")
@@ -225,6 +227,7 @@ def label_effects(site: str, explained: Explanation, report: AuditReport) -> lis
                     finding=found.findings[0],
                     outcome=known.outcome,
                     reason=known.reason,
+                    judge=known.judge,
                     auroc=found.score.auroc,
                     correlation=known.correlation,
                     on_films=known.on_films,

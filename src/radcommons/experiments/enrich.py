@@ -100,7 +100,7 @@ def descriptions(s: EnrichSettings) -> dict[str, str]:
         FEWER_REAL: "the films of the enriched set, without its synthetic images",
         OVERSAMPLED: f"local films repeated to as many as the enriched set, {share:.0%} with the finding",
         REWEIGHTED: f"local films, those with the finding weighted as if they were {share:.0%}",
-        AUGMENTED: "local films, moved and recoloured a little each time",
+        AUGMENTED: "local films, each time moved a little, with another brightness and contrast",
         ENRICHED: f"fewer films and synthetic images, {share:.0%} with the finding",
         ADDED: "all local films and the synthetic images",
         **({PRETRAINED: pretrained} if _pretrains(s) else {}),

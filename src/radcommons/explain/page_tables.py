@@ -161,12 +161,12 @@ def audited_labels(audit: AuditReport, findings: Sequence[str]) -> Table:
     rows = []
     for finding in findings:
         f, d = fidelity.get(finding), diversity.get(finding)
-        if f is None and d is None:
+        if finding not in audit.findings:
             continue
         rows.append(
             [
                 title((finding,)),
-                component("mark", label_verdict(f).outcome if f else "not tested"),
+                component("mark", label_verdict(f).outcome if f else "cannot tell"),
                 estimate(f.auc_real) if f else "",
                 estimate(f.auc_synthetic) if f else "",
                 f"{d.real:.2f}" if d else "",

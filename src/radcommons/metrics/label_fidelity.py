@@ -11,11 +11,11 @@ SHARE = (
 )
 RULE = (
     "A classifier trained on films is the judge. Its AUC says how often it ranks an image with the finding above one "
-    "without it; 0.5 is a guess. Learned: the whole 95% interval of its AUC on synthetic images lies above 0.5 and "
-    f"reaches at least {SHARE:.0%} of the distance from 0.5 to its AUC on held-out films. Partly learned: the interval "
-    f"lies above 0.5, but reaches below these {SHARE:.0%}. Not learned: the interval contains 0.5, or lies below it, "
-    f"and stays below these {SHARE:.0%}. Cannot tell: the interval is too wide for any of these; or the judge's own "
-    f"AUC on held-out films is not clearly above 0.5; or fewer than {FEW_PATIENTS} held-out patients have the finding."
+    f"without it; 0.5 is a guess. The mark is {SHARE:.0%} of the way from 0.5 to its AUC on held-out films. Learned: "
+    "the 95% interval of its AUC on synthetic images begins at the mark or above. Partly learned: it begins above 0.5, "
+    "but below the mark. Not learned: it begins at 0.5 or below, and ends below the mark. Cannot tell: the interval is "
+    "too wide for any of these; or the judge's own AUC on held-out films is not clearly above 0.5; or fewer than "
+    f"{FEW_PATIENTS} held-out patients have the finding."
 )
 
 
@@ -36,7 +36,7 @@ def label_verdict(found: Fidelity) -> LabelVerdict:
     if found.patients is not None and found.patients < FEW_PATIENTS:
         return LabelVerdict("cannot tell", f"only {found.patients} held-out patients have it")
     if real.low <= 0.5:
-        reason = f"the judge cannot see it: its AUC on films is {films}, so the generator is not to blame"
+        reason = f"the judge cannot see it: its AUC on films is {films}, so it cannot tell what the generator learned"
         return LabelVerdict("cannot tell", reason)
     enough = 0.5 + SHARE * (real.value - 0.5)
     seen = f"AUC {images} on synthetic images, {films} on films"

@@ -149,7 +149,8 @@ def _required_line(results: AuditResults, outcomes: dict[PrivacyTestKind, set[Ou
         found, outcome = f"not done: {', '.join(missing)}", "not met"
     elif blind:
         found, outcome = f"could not detect: {', '.join(blind)}", "could not detect"
-    return _line("required tests", "without these tests there is no verdict", ", ".join(wanted), found, outcome)
+    meaning = "each must have been made; each has lines of its own on what it could detect"
+    return _line("required tests", meaning, ", ".join(wanted), found, outcome)
 
 
 def _count(most: int | None, policy: Policy) -> Rule | None:
