@@ -1,4 +1,5 @@
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ ABOUT = About(
     total_images=1000,
     resolution=32,
     rows=("No finding", "Effusion"),
-    settings={"seed": 3, "findings": None},
+    settings={"seed": 3, "findings": None, "batch_size": {4: 16, 8: 8}, "noise": []},
     resume="radcommons train stores/a --out runs/a",
     audit="radcommons audit runs/a stores/a --out runs/a-audit --controls",
 )
@@ -67,6 +68,14 @@ def test_the_page_needs_no_other_file_and_no_network(tmp_path: Path) -> None:
     text = (tmp_path / "training.html").read_text(encoding="utf-8")
     assert 'src="data:image/png' in text and 'src="data:image/svg' in text
     assert text.count("src=") == text.count('src="data:') and "href=" not in text.replace('href="#main"', "")
+
+
+def test_settings_are_written_as_a_person_would(tmp_path: Path) -> None:
+    with RunLog(tmp_path, 0, ABOUT) as log:
+        log.numbers(entry(300))
+    text = (tmp_path / "training.html").read_text(encoding="utf-8")
+    for name, words in (("batch_size", "4: 16, 8: 8"), ("noise", "none"), ("findings", "off"), ("seed", "3")):
+        assert re.search(rf">{name}</th>\s*<td[^>]*>{words}</td>", text), name
 
 
 def test_a_stopped_training_says_how_to_go_on_and_a_broken_one_why_it_ended(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def render(
         table=Table(
             caption="Settings of the training",
             heads=("setting", "value"),
-            rows=[[name, "off" if value is None else str(value)] for name, value in about.settings.items()],
+            rows=[[name, _in_words(value)] for name, value in about.settings.items()],
         ),
     )
 
@@ -150,3 +150,12 @@ def _reason(error: BaseException | None) -> str:
     if error is None:
         return ""
     return str(error) if isinstance(error, RadCommonsError) else type(error).__name__
+
+
+def _in_words(value: Any) -> str:
+    """A setting as a person would write it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_in_words(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value)) or "none"
+    return "off" if value is None else str(value)
