@@ -51,7 +51,8 @@ from radcommons.models.generator import Generator
 from radcommons.progress import silent
 from radcommons.settings import preset_path
 
-CLIENTS, WRONG, BATCH = 10, 0, 4
+CLIENTS, WRONG = 10, 0
+TOGETHER, ALONE = {"batch_size": 4}, {"batch_size": 16, "clients_share": 0.1}  # all in a round, or one
 WAYS = ("mean", "median", "trimmed mean", "krum")
 LONGER = 9.0  # below the 10 of `largest_update`
 SWAPPED = (0, 1, 3, 5)  # clients whose labels are swapped
@@ -79,15 +80,20 @@ class Swapped(Store):
 
 @dataclass(frozen=True)
 class Arm:
-    """One federation: how weights are combined, what client `WRONG` turns round, how many clients swap labels."""
+    """One federation: how weights are combined, what client `WRONG` turns round, how many clients swap labels.
+
+    Labels are learned after thousands of steps only, so there one client at a time takes its turn, with larger batches.
+    """
 
     averaging: str = "mean"
     attack: str = "none"
     swapped: int = 0
     changes: tuple[tuple[str, Any], ...] = ()
+    one_by_one: bool = False
 
     def folder(self, out: Path, seed: int) -> Path:
         words = [self.averaging, self.attack, str(self.swapped), *(str(value) for _, value in self.changes)]
+        words += ["one-by-one"] if self.one_by_one else []
         return out / f"{seed}-{'-'.join(words).replace(' ', '_')}"
 
 
@@ -106,22 +112,26 @@ def poisoned(ways: Sequence[str]) -> tuple[Arm, ...]:
     )
 
 
-SWAPPING = tuple(Arm(swapped=count) for count in SWAPPED)
+SWAPPING = tuple(Arm(swapped=count, one_by_one=True) for count in SWAPPED)
 
 
-def settings_of(store: Store, images: int, seed: int, **changes: Any) -> SimulationSettings:
-    """The demo's networks, in ten clients; small batches, for all clients together show ten at a time."""
+def settings_of(store: Store, arm: Arm, images: int, seed: int) -> SimulationSettings:
+    """The demo's networks, in ten clients."""
+    turns = ALONE if arm.one_by_one else TOGETHER
     train = {
         "preset": "demo-32", "total_images": images, "seed": seed, "samples_every": 10**9,
-        "batch_size": dict.fromkeys((4, 8, 16, 32), BATCH),
+        "batch_size": dict.fromkeys((4, 8, 16, 32), turns["batch_size"]),
     }  # fmt: skip
-    values = {"stores": [str(store.path)], "clients": CLIENTS, "local_iterations": 10, "train": train}
-    return SimulationSettings.parse(values | changes, source="benchmark")
+    values = {
+        "stores": [str(store.path)], "clients": CLIENTS, "local_iterations": 10, "train": train,
+        "clients_share": turns.get("clients_share", 1.0), "aggregation": arm.averaging, **dict(arm.changes),
+    }  # fmt: skip
+    return SimulationSettings.parse(values, source="benchmark")
 
 
 def train(arm: Arm, store: Store, images: int, seed: int, out: Path) -> Path:
     """The run of an arm; one that is finished is not begun again."""
-    settings = settings_of(store, images, seed, aggregation=arm.averaging, **dict(arm.changes))
+    settings = settings_of(store, arm, images, seed)
     parts, folder = divided(settings, store), arm.folder(out, seed)
     films = [Swapped.open(store.path) if number < arm.swapped else store for number in range(CLIENTS)]
     sites = [Site(f"client-{n:02d}", films[n], folder / f"client-{n}", parts[n]) for n in range(CLIENTS)]
@@ -235,12 +245,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for the generators")
     parser.add_argument("--seed", type=int, action="append", help="of a training; several are averaged")
     parser.add_argument("--images", type=int, default=56_000, help="films shown in each training")
+    parser.add_argument("--label-images", type=int, default=28_000, help="the same, where labels are swapped")
     parser.add_argument("--averaging", action="append", choices=WAYS, help="these ways only; the mean comes first")
     parser.add_argument("--processes", type=int, default=1, help="trainings at once, each on one core")
     arguments = parser.parse_args()
     logging.getLogger("flwr").setLevel(logging.WARNING)
     arms = poisoned(arguments.averaging or WAYS)
-    images, seeds = (800 if arguments.quick else arguments.images), arguments.seed or [0]
+    images, label_images = (800, 800) if arguments.quick else (arguments.images, arguments.label_images)
+    seeds = arguments.seed or [0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.out or Path(temporary)
         if not (folder / "store" / "store.json").exists():
@@ -249,17 +261,28 @@ def main() -> None:
         store = Swapped.choose(Store.open(folder / "store"))
         if arguments.processes > 1:
             tasks = [
-                (arm, store.path, images, seed, folder) for seed in seeds for arm in dict.fromkeys((*arms, *SWAPPING))
+                (arm, store.path, label_images if arm.one_by_one else images, seed, folder)
+                for seed in seeds
+                for arm in dict.fromkeys((*arms, *SWAPPING))
             ]
             with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
                 deque(pool.map(train_beside, tasks), maxlen=0)
         rows = poison(arms, store, images, seeds, folder)
-        labels = swaps(store, images, seeds[0], folder, arguments.quick)
+        labels = swaps(store, label_images, seeds[0], folder, arguments.quick)
     print_table("Labels of two findings swapped: AUC of a classifier on real films and on images", labels)
     if arguments.quick:
         print_table("One wrong client of ten", rows)
     else:
-        save("federated_poison", __doc__.partition("\n")[0], rows, "flwr", swapped=labels, images=images, seeds=seeds)
+        save(
+            "federated_poison",
+            __doc__.partition("\n")[0],
+            rows,
+            "flwr",
+            swapped=labels,
+            images=images,
+            label_images=label_images,
+            seeds=seeds,
+        )
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def test_the_dashboard_counts_images_without_those_for_practice_and_tells_nothin
     clock.wait(31)
     browser.ask("state")
     page = coordinator().get("/").content.decode()
-    assert "5/12" in page and re.search(r'<td class="number">1</td>', page)
+    assert "5/12" in page and re.search(r'data-head="Timed out">1</td>', page)
     assert "right" not in page and "accuracy" not in page
 
 

@@ -207,7 +207,14 @@ def questions(report: AuditReport) -> Table:
             test = min(judged, key=lambda test: _decides(test, outcomes[test.name]))
             outcome = outcomes[test.name]
             detectable = test.detectable if outcome in ("met", "could not detect") else tables.NOTHING
-            rows.append([question, component("mark", LEAK_WORDS[outcome]), beside_chance(test), detectable])
+            rows.append(
+                [
+                    question,
+                    component("mark", LEAK_WORDS[outcome]),
+                    f"{test.found} ({chance})" if (chance := by_chance(test)) else test.found,
+                    detectable,
+                ]
+            )
     return Table(
         caption="What an outsider could ask of the generator or its images",
         heads=("question", "answer", "found (without a leak)", "would have been detected"),
@@ -216,12 +223,12 @@ def questions(report: AuditReport) -> Table:
     )
 
 
-def beside_chance(test: PrivacyTest) -> str:
-    """What a test found, and what it would have found without a leak."""
+def by_chance(test: PrivacyTest) -> str | None:
+    """What a test would have found without a leak; None if that is not known."""
     if test.result is None or test.expected is None:
-        return test.found
+        return None
     form = ".0%" if test.kind == "distance to closest record" else ".2f" if test.measures_auc else ".1f"
-    return f"{test.found} ({test.expected:{form}})"
+    return f"{test.expected:{form}}"
 
 
 def _decides(test: PrivacyTest, outcome: Outcome) -> tuple[int, float]:

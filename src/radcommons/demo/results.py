@@ -5,10 +5,19 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from radcommons.audit.flow import PAGE
-from radcommons.audit.release import RECORD, beside_chance, undetected
+from radcommons.audit.release import RECORD, by_chance, undetected
 from radcommons.demo.hub import Published
 from radcommons.explain.evidence import Outcome as LabelOutcome
-from radcommons.records import AuditReport, Control, Estimate, ExperimentResult, Outcome, PolicyLine, PrivacyTestKind
+from radcommons.records import (
+    AuditReport,
+    Control,
+    Estimate,
+    ExperimentResult,
+    Outcome,
+    PolicyLine,
+    PrivacyTest,
+    PrivacyTestKind,
+)
 
 
 class SiteResult(BaseModel):
@@ -51,7 +60,7 @@ class LeakTest(BaseModel):
     Attributes:
         kind, question: what is tested; several tests of a kind compare images by different features.
         outcome: by the policy; None if it judges no such test.
-        found: the result, in words; in brackets, if it is known, what would be found without a leak.
+        found: the result, in words, and for distances what would be found without a leak.
         detectable, limit: the smallest leak that it would have detected, in words and as a number.
         auc: of membership inference with what leaves the hospital; None of other tests.
     """
@@ -113,7 +122,7 @@ class AuditResult(BaseModel):
                     kind=test.kind,
                     question=test.question,
                     outcome=outcomes.get(test.name),
-                    found=beside_chance(test),
+                    found=_found(test),
                     detectable=test.detectable,
                     limit=test.detection_limit,
                     auc=test.result if test.kind.startswith("membership inference") else None,
@@ -176,3 +185,8 @@ class DemoResult(BaseModel):
     published: list[Published]
     experiment: ExperimentResult
     seconds: dict[str, float]
+
+
+def _found(test: PrivacyTest) -> str:
+    compares = test.kind in ("data copying", "data copying by finding", "distance to closest record")
+    return f"{test.found}; {by_chance(test)} without a leak" if compares and by_chance(test) else test.found
