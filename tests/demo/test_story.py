@@ -159,7 +159,7 @@ def test_the_page_begins_with_four_answers_and_who_may_leave(demo_folder: Path) 
     page = Page((demo_folder / "report.html").read_text(encoding="utf-8"))
     order = ["Does anything leak?", "Did the labels work?", "Do synthetic films help?", "What next?",
              "bin/radcommons data import dicom", "May generator A leave hospital A?", "May generator B leave",
-             "would have missed", "The films", "Seconds of every step"]  # fmt: skip
+             "a leak like one of these", "The films", "Seconds of every step"]  # fmt: skip
     places = [page.text.index(words) for words in order]
     assert places == sorted(places)
     assert "Every film here is of a digital phantom" in page.text
