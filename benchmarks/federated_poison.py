@@ -52,7 +52,10 @@ from radcommons.progress import silent
 from radcommons.settings import preset_path
 
 CLIENTS, WRONG = 10, 0
-TOGETHER, ALONE = {"batch_size": 4}, {"batch_size": 16, "clients_share": 0.1}  # all in a round, or one
+TOGETHER, ALONE = (
+    {"batch_size": 4, "clients_share": 1.0},
+    {"batch_size": 16, "clients_share": 0.1},
+)  # all in a round, or one
 WAYS = ("mean", "median", "trimmed mean", "krum")
 LONGER = 9.0  # below the 10 of `largest_update`
 SWAPPED = (0, 1, 3, 5)  # clients whose labels are swapped
@@ -124,7 +127,7 @@ def settings_of(store: Store, arm: Arm, images: int, seed: int) -> SimulationSet
     }  # fmt: skip
     values = {
         "stores": [str(store.path)], "clients": CLIENTS, "local_iterations": 10, "train": train,
-        "clients_share": turns.get("clients_share", 1.0), "aggregation": arm.averaging, **dict(arm.changes),
+        "clients_share": turns["clients_share"], "aggregation": arm.averaging, **dict(arm.changes),
     }  # fmt: skip
     return SimulationSettings.parse(values, source="benchmark")
 
@@ -246,11 +249,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, action="append", help="of a training; several are averaged")
     parser.add_argument("--images", type=int, default=56_000, help="films shown in each training")
     parser.add_argument("--label-images", type=int, default=28_000, help="the same, where labels are swapped")
-    parser.add_argument("--averaging", action="append", choices=WAYS, help="these ways only; the mean comes first")
+    parser.add_argument("--averaging", action="append", choices=WAYS, help="these ways only, beside the mean")
     parser.add_argument("--processes", type=int, default=1, help="trainings at once, each on one core")
     arguments = parser.parse_args()
     logging.getLogger("flwr").setLevel(logging.WARNING)
-    arms = poisoned(arguments.averaging or WAYS)
+    arms = poisoned(tuple(dict.fromkeys(("mean", *(arguments.averaging or WAYS)))))
     images, label_images = (800, 800) if arguments.quick else (arguments.images, arguments.label_images)
     seeds = arguments.seed or [0]
     with tempfile.TemporaryDirectory() as temporary:

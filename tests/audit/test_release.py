@@ -135,3 +135,15 @@ def test_it_is_tied_to_the_record_of_the_audit_which_has_no_date(
     again = record.stat().st_mtime_ns
     audit.run(short_run, hospital, audited, settings=sizes)
     assert record.stat().st_mtime_ns == again, "one that may be signed is not written again"
+
+
+def test_what_would_have_been_missed_is_said_of_images_and_of_weights_apart(report: AuditReport) -> None:
+    limits = {"membership inference: black-box": 0.64, "membership inference: white-box": 0.74, "data copying": None}
+    tests = tuple(
+        test.model_copy(update={"detection_limit": limits[test.kind]}) if test.kind in limits else test
+        for test in report.privacy
+    )
+    said = list(release.undetected(judged(report, privacy=tests)))
+    attack = "An attack with {} on who was in training that is right in fewer than {} of 100 such cases."
+    assert attack.format("the images alone", 64) in said and attack.format("the generator's weights", 74) in said
+    assert any(s.startswith("Data copying (") and "; would not have detected even copies alone." in s for s in said)

@@ -269,12 +269,10 @@ def undetected(report: AuditReport) -> Iterator[str]:
             best = min(blind, key=lambda test: _decides(test, "could not detect"))
             where = ", ".join(test.space for test in blind if test.space)
             name = f"{kind[0].upper()}{kind[1:]}{f' ({where})' if where else ''}"
-            would = (
-                f"would not have detected {best.detectable}"
-                if best.detection_limit is None
-                else f"would have detected, at best, {best.detectable}"
-            )
-            yield f"{name}: inconclusive; {would.replace('not have detected not even', 'not have detected even')}."
+            would = f"would have detected, at best, {best.detectable}"
+            if best.detection_limit is None:
+                would = f"would not have detected {best.detectable.removeprefix('not ')}"
+            yield f"{name}: inconclusive; {would}."
         for test in tests:
             if test.result is None:
                 yield f"{test.name[0].upper()}{test.name[1:]}: {test.found}."

@@ -189,4 +189,5 @@ class DemoResult(BaseModel):
 
 def _found(test: PrivacyTest) -> str:
     compares = test.kind in ("data copying", "data copying by finding", "distance to closest record")
-    return f"{test.found}; {by_chance(test)} without a leak" if compares and by_chance(test) else test.found
+    chance = by_chance(test) if compares else None
+    return f"{test.found}; {chance} without a leak" if chance else test.found
