@@ -29,7 +29,7 @@ def test_a_sentence_after_a_condition_begins_after_a_space(monkeypatch: pytest.M
     pages._environment.cache_clear()
 
 
-@pytest.mark.parametrize(("outcome", "colour"), [("passed", "good"), ("not met", "bad"), ("could not detect", "warn")])
+@pytest.mark.parametrize(("outcome", "colour"), [("passed", "good"), ("not met", "bad"), ("inconclusive", "warn")])
 def test_an_outcome_is_a_sign_and_a_word_as_well_as_a_colour(outcome: str, colour: str) -> None:
     drawn = component("mark", outcome)
     assert f'class="outcome {colour}"' in drawn and outcome in drawn and f">{MARKS[outcome][0]}<" in drawn

@@ -35,7 +35,7 @@ from radcommons.packages.contents import (
     open_package,
     pictures_named,
 )
-from radcommons.pictures import contact_sheet
+from radcommons.pictures import SYNTHETIC, contact_sheet
 from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
 from radcommons.progress import Track, silent
@@ -238,8 +238,8 @@ def _draw_samples(generator: Generator, folder: Path, track: Track) -> None:
             rows.append(generator.generate(2 * COLUMNS, findings=asked, seed=0).images)
             advance(2 * COLUMNS)
     shown = [name.replace("_", " ") for name in names]
-    overview = contact_sheet([images[:COLUMNS] for images in rows], shown, side=side)
+    overview = contact_sheet([images[:COLUMNS] for images in rows], shown, side=side, title=SYNTHETIC)
     overview.save(folder / "overview.png", optimize=True)
     for name, images in zip(names, rows, strict=True):
-        sheet = contact_sheet([images[:COLUMNS], images[COLUMNS:]], side=side)
+        sheet = contact_sheet([images[:COLUMNS], images[COLUMNS:]], side=side, title=SYNTHETIC)
         sheet.save(folder / f"{re.sub(r'[^A-Za-z0-9+-]', '_', name)}.png", optimize=True)

@@ -26,8 +26,7 @@ MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, an
     "passed": ("✓", "good"), "met": ("✓", "good"), "learned": ("✓", "good"), "right answer": ("✓", "good"),
     "failed": ("✗", "bad"), "not met": ("✗", "bad"), "not learned": ("✗", "bad"), "wrong answer": ("✗", "bad"),
     "finished": ("✓", "good"), "broken off": ("✗", "bad"), "stopped": ("◐", "warn"), "running": ("▶", "quiet"),
-    "partly learned": ("◐", "warn"), "could not detect": ("?", "warn"),
-    "cannot tell": ("?", "quiet"), "inconclusive": ("?", "warn"),
+    "partly learned": ("◐", "warn"), "cannot tell": ("?", "quiet"), "inconclusive": ("?", "warn"),
     "no leak found": ("✓", "good"), "leak found": ("✗", "bad"),
     "better": ("✓", "good"), "worse": ("✗", "bad"),
     "next": ("→", "quiet"), "undecided": ("?", "warn"), "no relevant difference": ("=", "quiet"),
@@ -124,9 +123,13 @@ def curve(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
 
 
-def plot(figure: "Figure", description: str) -> Markup:
-    """An <img> of a matplotlib figure, embedded as SVG."""
-    return _image("image/svg+xml", svg(figure), description, None)
+def plot(figure: "Figure", description: str, *, on_a_phone: "Figure | None" = None) -> Markup:
+    """An <img> of a matplotlib figure, embedded as SVG; `on_a_phone` is a narrow one of the same numbers."""
+    image = _image("image/svg+xml", svg(figure), description, None)
+    if on_a_phone is None:
+        return image
+    narrow = _data("image/svg+xml", svg(on_a_phone))
+    return Markup('<picture><source media="(max-width: 40rem)" srcset="{}">{}</picture>').format(narrow, image)
 
 
 def svg(figure: "Figure") -> bytes:
@@ -140,6 +143,9 @@ def svg(figure: "Figure") -> bytes:
 
 
 def _image(kind: str, content: bytes, description: str, width: int | None) -> Markup:
-    data = base64.b64encode(content).decode("ascii")
     size = Markup(' width="{}"').format(width) if width else ""
-    return Markup('<img src="data:{};base64,{}" alt="{}"{}>').format(kind, data, description, size)
+    return Markup('<img src="{}" alt="{}"{}>').format(_data(kind, content), description, size)
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -7,10 +7,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 GAP = 2  # pixels between images
 PAPER, INK = 24, 230  # grey levels of page and text
+SYNTHETIC = "SYNTHETIC"  # title of every sheet that a generator drew
 
 
 def contact_sheet(
-    rows: Sequence[np.ndarray], names: Sequence[str] = (), *, side: int | None = None, stamp: str = ""
+    rows: Sequence[np.ndarray], names: Sequence[str] = (), *, side: int | None = None, stamp: str = "", title: str = ""
 ) -> Image.Image:
     """A sheet with one row per array.
 
@@ -19,15 +20,20 @@ def contact_sheet(
         names: text before each row; may be empty.
         side: side of each image on the sheet, pixels; images are enlarged by repetition or averaged down.
         stamp: a word across the foot of each image, e.g. SIMULATED, so that nobody takes it for a patient's.
+        title: words above all images, which stay with the sheet where it is copied.
     """
     side = side or rows[0].shape[-1]
-    font = ImageFont.load_default(size=max(10, min(16, side // 5)))
+    letters = max(10, min(16, side // 5))
+    font = ImageFont.load_default(size=letters)
     margin = 8 + max((round(font.getlength(name)) for name in names), default=-8)
     columns = max(len(row) for row in rows)
-    sheet = Image.new("L", (margin + columns * (side + GAP) + GAP, len(rows) * (side + GAP) + GAP), PAPER)
+    head = 2 * letters if title else 0
+    width, height = margin + columns * (side + GAP) + GAP, head + len(rows) * (side + GAP) + GAP
+    sheet = Image.new("L", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
+    pen.text((margin + GAP, head // 2), title, fill=INK, font=font, anchor="lm")
     for y, row in enumerate(rows):
-        top = GAP + y * (side + GAP)
+        top = head + GAP + y * (side + GAP)
         if names:
             pen.text((4, top + side // 2), names[y], fill=INK, font=font, anchor="lm")
         for x, image in enumerate(row):

@@ -12,7 +12,7 @@ from radcommons.data.store import Store
 from radcommons.errors import BadInput
 from radcommons.policy.judge import judge
 from radcommons.policy.settings import Policy
-from radcommons.records import AuditReport, sha256_file
+from radcommons.records import AuditReport, PrivacyTest, sha256_file
 
 DAY = 1_796_000_000  # 2026-11-30, seconds since 1970
 
@@ -102,6 +102,24 @@ def test_the_best_test_of_a_kind_answers_and_a_leak_before_it(report: AuditRepor
     assert "no leak found" in row[1] and row[2].startswith("0 of 150 images")
     leaky = release.questions(with_p(report, "data copying")).rows
     assert "leak found" in next(row for row in leaky if row[0] == release.QUESTIONS["data copying"])[1]
+
+
+def test_a_higher_count_of_another_comparison_is_told_beside_the_test_that_answers(report: AuditReport) -> None:
+    kind, others = "re-identification", ("SSIM", "extractor features")
+
+    def with_count(test: PrivacyTest) -> PrivacyTest:
+        if test.kind != kind or not test.result:
+            return test
+        limit, value = (0.1, 3.0) if test.space in others else (0.01, 0.0)
+        return test.model_copy(
+            update={"detection_limit": limit, "result": test.result.model_copy(update={"value": value})}
+        )
+
+    counted = report.model_copy(update={"privacy": tuple(map(with_count, report.privacy))})
+    found = next(row[2] for row in release.questions(counted).rows if row[0] == release.QUESTIONS[kind])
+    assert found.startswith("0 of ") and found.endswith("; by SSIM: 3")
+    found = next(row[2] for row in release.questions(report).rows if row[0] == release.QUESTIONS["data copying"])
+    assert " by " not in found, "z values of different features do not compare"
 
 
 def test_a_set_is_handed_over_as_it_is(report: AuditReport) -> None:

@@ -19,6 +19,7 @@ def leak_test(kind: str, outcome: str | None = "met", limit: float | None = 0.6,
             "name": f"{kind}, SSIM",
             "kind": kind,
             "question": "Does it?",
+            "is_attack": kind not in (CRITIC, "train-test duplicates"),
             "outcome": outcome,
             "found": f"what {kind} found",
             "detectable": f"an AUC of {limit} or more",
@@ -51,17 +52,19 @@ def test_no_leak_is_told_with_what_would_have_been_found_and_the_best_attack() -
         "Copies of training films would have been found from 6 in 600 images (1.0%) on, and the best attack on who was "
         "in training (generator A) is right in 53 of 100 cases (43 to 63), a guess in 50."
     ), "the weaker of both audits; not the critic, which stays in the hospital"
-    blind = audit("B", tests=[leak_test(BLACK, "could not detect"), leak_test(WHITE), leak_test(CRITIC, None)])
+    films = leak_test("train-test duplicates", "inconclusive")  # no attack
+    blind = audit("B", tests=[leak_test(BLACK, "inconclusive"), leak_test(WHITE), leak_test(CRITIC, None), films])
     half = leaks([audit(), blind])
     assert half.outcome == "no leak found" and half.sentence.endswith(
-        "; but 1 of 2 tests would have missed a leak of the size that the policy asks about (generator B)."
+        "; but 1 of 2 tests is inconclusive: it would have missed a leak of the size that the policy asks about "
+        "(generator B)."
     )
 
 
 def test_no_leak_is_not_good_news_if_most_tests_would_have_missed_one() -> None:
-    tests = [leak_test("near-duplicates"), *(leak_test(kind, "could not detect") for kind in (BLACK, WHITE))]
+    tests = [leak_test("near-duplicates"), *(leak_test(kind, "inconclusive") for kind in (BLACK, WHITE))]
     answer = leaks([audit(), audit("B", tests=tests)])
-    assert (answer.outcome, answer.mark) == ("no leak found, but most tests were too weak", "could not detect")
+    assert (answer.outcome, answer.mark) == ("no leak found, but most tests are inconclusive", "inconclusive")
 
 
 def test_a_leak_names_generator_test_and_number() -> None:
@@ -86,7 +89,7 @@ def test_a_leak_names_generator_test_and_number() -> None:
 def test_an_audit_that_proves_nothing_is_no_pass(changes: dict[str, Any], why: str) -> None:
     unsure = audit("B", **changes)
     answer = leaks([audit(), unsure])
-    assert (answer.outcome, answer.mark) == ("not known", "could not detect")
+    assert (answer.outcome, answer.mark) == ("not known", "inconclusive")
     assert answer.sentence == f"No test found a leak, but nothing is proved about generator B ({why})."
     assert may_leave(unsure).outcome == "no" and why in may_leave(unsure).sentence
 
@@ -99,8 +102,8 @@ def test_a_generator_may_leave_only_if_privacy_and_quality_passed_and_blind_test
     poor = may_leave(audit(quality="failed", lines=[rule("precision", "quality"), rule("recall", "quality")]))
     assert (poor.outcome, poor.mark) == ("not yet", "partly learned")
     assert "Quality failed: precision and recall not met." in poor.sentence
-    blind = may_leave(audit(tests=[leak_test("near-duplicates"), leak_test(WHITE, "could not detect", 0.74)]))
-    assert "But 1 of 2 tests would have missed a leak of the size that" in blind.sentence
+    blind = may_leave(audit(tests=[leak_test("near-duplicates"), leak_test(WHITE, "inconclusive", 0.74)]))
+    assert "But 1 of 2 tests is inconclusive: it would have missed a leak" in blind.sentence
 
 
 def effect(outcome: str, auroc: float = 0.9, finding: str = "Nodule", site: str = "A") -> LabelEffect:

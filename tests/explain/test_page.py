@@ -186,7 +186,8 @@ def test_the_line_of_a_finding_opens_its_slider_which_obeys_keys_and_is_as_high_
     slider, value = opened.get_by_label("Label of Effusion:"), opened.locator("#Effusion output")
     assert not slider.is_visible()
     opened.locator("table").first.get_by_role("link", name="Effusion").press("Enter")
-    assert slider.is_visible() and value.inner_text() == "0.00"
+    slider.wait_for()  # the browser tells the page of its new address in its own time
+    assert value.inner_text() == "0.00"
     film, box = opened.locator("#Effusion .film").bounding_box(), slider.bounding_box()
     assert box["height"] >= 44 and box["width"] == pytest.approx(film["width"], abs=1)
     before = opened.locator("#Effusion .film").evaluate("film => film.style.backgroundPosition")
@@ -198,7 +199,7 @@ def test_the_line_of_a_finding_opens_its_slider_which_obeys_keys_and_is_as_high_
     button = opened.get_by_role("button", name="Play Effusion from 0 to 1 and back")
     assert button.bounding_box()["height"] >= 44
     button.press("Enter")
-    assert opened.get_by_role("button", name="Stop Effusion").is_visible()
+    opened.get_by_role("button", name="Stop Effusion").wait_for()
 
 
 def test_a_heavy_page_says_how_heavy_it_is(works, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

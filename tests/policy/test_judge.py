@@ -176,15 +176,15 @@ def test_a_strong_attack_on_few_patients_that_may_be_chance_is_no_leak() -> None
     ],
     ids=lambda test: f"{test.kind} {test.detection_limit}",
 )
-def test_a_test_that_would_have_missed_what_the_policy_asks_about_is_not_met_but_could_not_detect(
+def test_a_test_that_would_have_missed_what_the_policy_asks_about_is_not_met_but_inconclusive(
     blind: PrivacyTest, able: PrivacyTest
 ) -> None:
     assert lines_of(instead(able))[able.name].outcome == "met"
     line = lines_of(instead(blind))[blind.name]
-    assert line.outcome == "could not detect" and "; would have detected: " in line.found
+    assert line.outcome == "inconclusive" and "; would have detected: " in line.found
     judged = judge(results(instead(blind)), Policy())
     assert judged.privacy == "passed", "it is no leak, and the statement names it"
-    assert (blind.access == "films") or f"policy asks about: {blind.name}" in judged.statement
+    assert (blind.access == "films") or f"missed such a leak: {blind.name}" in judged.statement
 
 
 def test_a_test_that_could_hardly_detect_anything_and_still_did_is_a_leak() -> None:
@@ -208,7 +208,7 @@ def test_a_required_test_that_was_not_done_fails_the_policy() -> None:
 def test_a_required_test_that_could_not_detect_in_any_space_is_named() -> None:
     blind, able = found(CLOSEST, 0.5, limit=0.9), found(CLOSEST, 0.5).model_copy(update={"space": "SSIM"})
     line = lines_of(instead(blind))["required tests"]
-    assert line.outcome == "could not detect" and CLOSEST in line.found
+    assert line.outcome == "inconclusive" and CLOSEST in line.found
     assert lines_of(instead(blind, able))["required tests"].outcome == "met", "one space is enough"
 
 
@@ -328,13 +328,13 @@ def test_what_was_found_has_its_unit_and_rounding_hides_no_rule_that_is_broken()
 
 def test_the_statement_does_not_count_a_test_whose_rule_is_off() -> None:
     statement = judge(results(), Policy(near_duplicates=None)).statement
-    assert "No leak was found by the 4 tests that could detect one." in statement
+    assert "No leak was found. 4 of 4 tests would have found a leak" in statement
 
 
 def test_the_statement_says_what_was_tested_and_what_would_have_been_detected_and_never_more() -> None:
     clean = judge(results(), Policy())
     leaky = judge(results(instead(found("near-duplicates", 3, 0.01)), kind="set"), Policy())
-    assert "No leak was found by the 5 tests that could detect one." in clean.statement
+    assert "No leak was found. 5 of 5 tests would have found a leak" in clean.statement
     assert "detected from 5.0% of the images on." in clean.statement
     counted = results(counts={**results().counts, "synthetic images": 600})
     assert "detected from 30 in 600 images (5.0%) on." in judge(counted, Policy()).statement
@@ -348,7 +348,7 @@ def test_the_statement_says_what_was_tested_and_what_would_have_been_detected_an
 def test_an_extractor_that_does_not_tell_films_from_noise_could_not_detect() -> None:
     blind = (scored("training films", 95, 0, 0.8, 0.9), *of_quality()[1:])
     lines = lines_of(quality=blind)
-    assert lines["better than controls"].outcome == lines["precision"].outcome == "could not detect"
+    assert lines["better than controls"].outcome == lines["precision"].outcome == "inconclusive"
 
 
 def test_a_report_without_controls_is_not_tested_against_them() -> None:

@@ -16,7 +16,7 @@ from radcommons.errors import PathInUse
 from radcommons.files import write_whole
 from radcommons.pages import Table, component, render_page
 from radcommons.policy.settings import Policy
-from radcommons.records import AuditReport, Outcome, PrivacyTest, PrivacyTestKind, sha256_file, share_text
+from radcommons.records import LEAK_WORDS, AuditReport, Outcome, PrivacyTest, PrivacyTestKind, sha256_file, share_text
 from radcommons.settings import preset_path
 
 RECORD = "release.html"
@@ -72,14 +72,6 @@ WITH: dict[PrivacyTestKind, str] = {
     "membership inference: black-box": "with the images alone",
     "membership inference: white-box": "with the generator's weights",
 }
-LEAK_WORDS: dict[Outcome, str] = {  # the worst first, then the most that can be said
-    "not met": "leak found",
-    "met": "no leak found",
-    "could not detect": "inconclusive",
-    "not tested": "not tested",
-}
-
-
 PARTS = {"in training": "in training", "held out": "held out", "for reference": "for validation"}  # names of counts
 
 
@@ -206,15 +198,10 @@ def questions(report: AuditReport) -> Table:
         if judged:
             test = min(judged, key=lambda test: _decides(test, outcomes[test.name]))
             outcome = outcomes[test.name]
-            detectable = test.detectable if outcome in ("met", "could not detect") else tables.NOTHING
-            rows.append(
-                [
-                    question,
-                    component("mark", LEAK_WORDS[outcome]),
-                    f"{test.found} ({chance})" if (chance := by_chance(test)) else test.found,
-                    detectable,
-                ]
-            )
+            detectable = test.detectable if outcome in ("met", "inconclusive") else tables.NOTHING
+            found = f"{test.found} ({chance})" if (chance := by_chance(test)) else test.found
+            found += tables.higher_count(test, report)
+            rows.append([question, component("mark", LEAK_WORDS[outcome]), found, detectable])
     return Table(
         caption="What an outsider could ask of the generator or its images",
         heads=("question", "answer", "found (without a leak)", "would have been detected"),
@@ -264,9 +251,9 @@ def undetected(report: AuditReport) -> Iterator[str]:
             yield f"An attack {means} on who was in training that is {right}."
     outcomes = tables.outcomes(report)
     for kind, tests in tables.by_kind(report).items():
-        blind = [test for test in tests if outcomes.get(test.name) == "could not detect"]
+        blind = [test for test in tests if outcomes.get(test.name) == "inconclusive"]
         if blind:
-            best = min(blind, key=lambda test: _decides(test, "could not detect"))
+            best = min(blind, key=lambda test: _decides(test, "inconclusive"))
             where = ", ".join(test.space for test in blind if test.space)
             name = f"{kind[0].upper()}{kind[1:]}{f' ({where})' if where else ''}"
             would = f"would have detected, at best, {best.detectable}"

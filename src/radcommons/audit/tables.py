@@ -9,6 +9,7 @@ from radcommons.metrics.bootstrap import FEW_PATIENTS
 from radcommons.metrics.label_fidelity import LabelVerdict, label_verdict
 from radcommons.pages import Table, component
 from radcommons.records import (
+    LEAK_WORDS,
     AuditReport,
     Estimate,
     Outcome,
@@ -28,6 +29,7 @@ LEAKS: dict[PrivacyTestKind, str] = {  # attacks with images alone: what they me
     "re-identification": "images that would be taken for a patient in training; more = leak",
     "membership inference: black-box": "AUC over patients; 0.5 = a guess, higher = leak",
 }
+COUNTING = ("near-duplicates", "re-identification")  # the tests that count images
 UNJUDGED = LabelVerdict("cannot tell", "no classifier that knows it looked at the images")
 SHARES = ("precision", "recall", "density", "coverage")
 
@@ -48,6 +50,15 @@ def p_value(test: PrivacyTest, report: AuditReport) -> str:
     """The p value of a test in words that agree with its outcome."""
     significance = report.settings["policy"]["significance"]
     return NOTHING if test.p_value is None else p_text(test.p_value, significance).removeprefix("p ")
+
+
+def higher_count(test: PrivacyTest, report: AuditReport) -> str:
+    """If another way to compare images counted more than this test, how many; else ""."""
+    if test.kind not in COUNTING or test.result is None:
+        return ""
+    counts = {o.space: o.result.value for o in report.privacy if o.kind == test.kind and o.result}
+    space, count = max(counts.items(), key=lambda item: item[1])
+    return f"; by {space}: {count:,.0f}" if count > test.result.value else ""
 
 
 def outcomes(report: AuditReport) -> dict[str, Outcome]:
@@ -114,7 +125,8 @@ def other_tests(report: AuditReport) -> Table:
 
 
 def _mark(test: PrivacyTest, report: AuditReport) -> Markup:
-    return component("mark", outcomes(report).get(test.name, "not judged"))
+    judged = outcomes(report).get(test.name)
+    return component("mark", LEAK_WORDS[judged] if judged else "not judged")
 
 
 def test_details(report: AuditReport) -> list[tuple[str, Table]]:

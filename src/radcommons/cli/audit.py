@@ -11,7 +11,7 @@ from radcommons.errors import GateRefused
 if TYPE_CHECKING:
     from radcommons.records import AuditReport
 
-MARKS = {"met": "  ", "not met": "! ", "not tested": "- ", "could not detect": "? "}
+MARKS = {"met": "  ", "not met": "! ", "not tested": "- ", "inconclusive": "? "}
 
 EPILOG = """
 radcommons audit runs/site-a stores/site-a --out audits/site-a --controls

@@ -11,7 +11,7 @@ from radcommons.findings import NO_FINDING
 from radcommons.metrics.label_fidelity import label_verdict
 from radcommons.models.generator import Generator
 from radcommons.pages import COLOURS, Table, component, drawing, picture, plot, render_page
-from radcommons.pictures import contact_sheet
+from radcommons.pictures import SYNTHETIC, contact_sheet
 from radcommons.records import AuditReport, PolicyLine
 
 COLUMNS = 6  # of a contact sheet
@@ -197,4 +197,5 @@ def draw_sheet(generator: Generator, name: str, rows: Sequence[str], side: int) 
         known = row == NO_FINDING or row in generator.findings
         labels = {} if row == NO_FINDING or not known else {row: 1.0}
         images.append(generator.generate(COLUMNS, findings=labels, seed=0).images[: COLUMNS if known else 0])
-    return picture(contact_sheet(images, rows, side=side), f"Synthetic images of {name}, one row per finding")
+    sheet = contact_sheet(images, rows, side=side, title=SYNTHETIC)
+    return picture(sheet, f"Synthetic images of {name}, one row per finding")

@@ -76,14 +76,14 @@ def leaks(audits: Sequence[AuditResult]) -> Answer:
     outcome, mark = "no leak found", "passed"
     blindest = max(audits, key=lambda a: len(a.blind))
     if 2 * len(blindest.blind) > len(blindest.judged):
-        outcome, mark = "no leak found, but most tests were too weak", "could not detect"
+        outcome, mark = "no leak found, but most tests are inconclusive", "inconclusive"
     leaking = [a for a in audits if a.leaks]
     unsure = [a for a in audits if a.privacy == "failed" or a.copies is None]
     if leaking:
         outcome, mark = "yes", "failed"
         sentence = f"A leak was found in {'; '.join(f'generator {a.site} by {_found(a)}' for a in leaking)}."
     elif unsure:
-        outcome, mark = "not known", "could not detect"
+        outcome, mark = "not known", "inconclusive"
         named = "; ".join(f"{a.site} ({_why_unsure(a)})" for a in unsure)
         sentence = f"No test found a leak, but nothing is proved about generator {named}."
     else:
@@ -175,8 +175,9 @@ def _copies(audit: AuditResult) -> str:
 
 
 def _blind(audit: AuditResult) -> str:
-    blind = f"{len(audit.blind)} of {len(audit.judged)} tests"
-    return f"{blind} would have missed a leak of the size that the policy asks about"
+    are, they = ("is", "it") if len(audit.blind) == 1 else ("are", "they")
+    blind = f"{len(audit.blind)} of {len(audit.judged)} tests {are} inconclusive"
+    return f"{blind}: {they} would have missed a leak of the size that the policy asks about"
 
 
 def _found(audit: AuditResult) -> str:

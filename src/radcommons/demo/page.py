@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from radcommons.data.store import Store
 from radcommons.demo.answers import answers, may_leave, serve_hub, serve_study
-from radcommons.demo.results import AuditResult, DemoResult, LabelEffect
+from radcommons.demo.results import AuditResult, DemoResult, LabelEffect, LeakTest
 from radcommons.experiments.report import arm_table, comparison_table, drawn, tested
 from radcommons.explain.evidence import THIS_CLASSIFIER
 from radcommons.files import write_whole
@@ -17,7 +17,7 @@ from radcommons.metrics.label_fidelity import RULE
 from radcommons.models.generator import Generator
 from radcommons.pages import Table, component, picture, render_page
 from radcommons.pictures import contact_sheet
-from radcommons.records import Estimate, Outcome
+from radcommons.records import LEAK_WORDS, Estimate
 from radcommons.runs.curves import draw_curves
 from radcommons.runs.log import read_log
 
@@ -25,13 +25,6 @@ COLUMNS = 8
 SHOWN_STEPS = ("signature", "images", "reference", "duplicates")  # of the gate, whose rules the page shows
 SIDE = 64  # CSS pixels of a film on the page
 HEAVY = 3_000_000  # bytes; a larger page says so
-FOUND: dict[Outcome | None, str] = {
-    "met": "no leak found",
-    "not met": "leak found",
-    "could not detect": "inconclusive",
-    "not tested": "not tested",
-    None: "not judged",
-}
 MAIN = '<main id="main">\n'
 mark = partial(component, "mark")
 
@@ -82,10 +75,14 @@ def test_table(audits: list[AuditResult]) -> Table:
         row: list[str] = [Markup('{}<br><span class="quiet">{}</span>').format(kind, question)]
         for tests in sharpest:
             test = tests.get(kind)
-            row += [mark(FOUND[test.outcome]), test.found, test.detectable] if test else ["", "", ""]
+            row += [_answer(test), test.found, test.detectable] if test else ["", "", ""]
         rows.append(row)
     heads = ["test", *(h.format(a.site) for a in audits for h in ("generator {}", "{}: found", "{}: would have found"))]
     return Table(caption="Tests for leaks", heads=heads, rows=rows, stack=True)
+
+
+def _answer(test: LeakTest) -> Markup:
+    return mark(LEAK_WORDS[test.outcome] if test.outcome else "not judged")
 
 
 def control_table(audits: list[AuditResult]) -> Table:

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from radcommons.audit.flow import PAGE
 from radcommons.audit.release import RECORD, by_chance, undetected
+from radcommons.audit.tables import higher_count
 from radcommons.demo.hub import Published
 from radcommons.explain.evidence import Outcome as LabelOutcome
 from radcommons.records import (
@@ -59,6 +60,7 @@ class LeakTest(BaseModel):
 
     Attributes:
         kind, question: what is tested; several tests of a kind compare images by different features.
+        is_attack: whether it needs nothing but what leaves the hospital.
         outcome: by the policy; None if it judges no such test.
         found: the result, in words, and for distances what would be found without a leak.
         detectable, limit: the smallest leak that it would have detected, in words and as a number.
@@ -68,6 +70,7 @@ class LeakTest(BaseModel):
     name: str
     kind: PrivacyTestKind
     question: str
+    is_attack: bool
     outcome: Outcome | None
     found: str
     detectable: str
@@ -121,8 +124,9 @@ class AuditResult(BaseModel):
                     name=test.name,
                     kind=test.kind,
                     question=test.question,
+                    is_attack=test.is_attack,
                     outcome=outcomes.get(test.name),
-                    found=_found(test),
+                    found=_found(test) + higher_count(test, report),
                     detectable=test.detectable,
                     limit=test.detection_limit,
                     auc=test.result if test.kind.startswith("membership inference") else None,
@@ -139,13 +143,13 @@ class AuditResult(BaseModel):
 
     @property
     def blind(self) -> list[LeakTest]:
-        """The tests that would have missed a leak of the size that the policy asks about."""
-        return [test for test in self.tests if test.outcome == "could not detect"]
+        """The attacks that would have missed a leak of the size that the policy asks about."""
+        return [test for test in self.judged if test.outcome == "inconclusive"]
 
     @property
     def judged(self) -> list[LeakTest]:
-        """The tests without a leak that the policy judges, whether they could have detected one or not."""
-        return [test for test in self.tests if test.outcome in ("met", "could not detect")]
+        """The attacks without a leak that the policy judges, whether they could have detected one or not."""
+        return [test for test in self.tests if test.is_attack and test.outcome in ("met", "inconclusive")]
 
     @property
     def sharpest(self) -> dict[PrivacyTestKind, LeakTest]:

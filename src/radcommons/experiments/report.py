@@ -57,7 +57,8 @@ def page(result: ExperimentResult) -> str:
 def drawn(result: ExperimentResult) -> Markup:
     """The figure with its caption, for any page."""
     arms = ", ".join(arm.name for arm in result.arms)
-    content = plot(figure(result), f"AUC of {', '.join(result.test_positives)} on the test films for the arms {arms}")
+    description = f"AUC of {', '.join(result.test_positives)} on the test films for the arms {arms}"
+    content = plot(figure(result), description, on_a_phone=figure(result, narrow=True))
     said = [
         "Right is better; 0.5 is a guess. A mark is an arm's mean AUC and its line the 95% interval: circles learned "
         "from films alone, diamonds also or only from synthetic images.",
@@ -213,13 +214,17 @@ def composition(arm: Arm) -> str:
     return ", ".join(parts)
 
 
-def figure(result: ExperimentResult) -> "Figure":
-    """AUC of every arm with its interval, and one stroke per repeat; one panel per finding."""
+def figure(result: ExperimentResult, *, narrow: bool = False) -> "Figure":
+    """AUC of every arm with its interval, and one stroke per repeat; one panel per finding.
+
+    Args:
+        narrow: for a phone: the panels below each other, and the name of an arm above its mark.
+    """
     findings = list(result.test_positives)
-    columns = min(2, len(findings))
+    columns = 1 if narrow else min(2, len(findings))
     rows = -(-len(findings) // columns)
-    height = 0.9 + 0.42 * len(result.arms)
-    with drawing(9.6, rows * height + 0.5) as plotted:
+    height = 0.9 + (0.7 if narrow else 0.42) * len(result.arms)
+    with drawing(4.2 if narrow else 9.6, rows * height + 0.5) as plotted:
         axes = plotted.subplots(rows, columns, squeeze=False, sharey=True)
         for panel in axes.flat[len(findings) :]:
             panel.set_visible(False)
@@ -235,16 +240,19 @@ def figure(result: ExperimentResult) -> "Figure":
                 if len(arm.aucs[finding]) > 1:
                     above = [place - 0.25] * len(arm.aucs[finding])
                     panel.plot(arm.aucs[finding], above, "|", color=colour, markersize=5)
-            panel.set_yticks(range(len(result.arms)), [f"{arm.name}\n{composition(arm)}" for arm in result.arms])
-            panel.set_ylim(len(result.arms) - 0.5, -0.5)
+            names = [f"{arm.name}\n{composition(arm)}" for arm in result.arms]
+            panel.set_yticks([] if narrow else range(len(names)), [] if narrow else names)
+            panel.set_ylim(len(names) - 0.5, -0.95 if narrow else -0.5)
+            for place, name in enumerate(names if narrow else []):
+                panel.text(0.02, place - 0.4, name, transform=panel.get_yaxis_transform(), fontsize=8)
             panel.set(title=finding, xlabel="AUC")
         films = "simulated test films" if result.simulated else "test films"
         plotted.suptitle(f"AUC on {result.test_images:,} {films} of {result.test_patients:,} patients", fontsize=10)
-        _legend(plotted, result)
+        _legend(plotted, result, columns=1 if narrow else 2)
         return plotted
 
 
-def _legend(plotted: "Figure", result: ExperimentResult) -> None:
+def _legend(plotted: "Figure", result: ExperimentResult, *, columns: int) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Line2D] = [
@@ -256,7 +264,7 @@ def _legend(plotted: "Figure", result: ExperimentResult) -> None:
     )
     if _repeats(result) > 1:
         handles.append(Line2D([], [], color="0.4", marker="|", linestyle="", label="one repeat"))
-    plotted.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    plotted.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 
 def _repeats(result: ExperimentResult) -> int:

@@ -27,7 +27,7 @@ from radcommons.gan.settings import TrainSettings, free_settings
 from radcommons.models.families.family import FamilyConfig
 from radcommons.models.generator_files import RUN_SUBFOLDER, is_saved, save_generator
 from radcommons.models.grey_levels import to_bytes
-from radcommons.pictures import contact_sheet
+from radcommons.pictures import SYNTHETIC, contact_sheet
 from radcommons.precision import Precision, resolved
 from radcommons.progress import Track, silent
 from radcommons.records import FindingsRecord, PatientsRecord
@@ -289,7 +289,7 @@ def sample_sheet(
             labels[:, position] = 1
         with torch.no_grad():
             rows.append(to_bytes(network(latents, labels))[:, 0].cpu().numpy())
-    return contact_sheet(rows, sample_rows(findings), side=max(64, config.side))
+    return contact_sheet(rows, sample_rows(findings), side=max(64, config.side), title=SYNTHETIC)
 
 
 def _about(source: Source, settings: TrainSettings, run: Path) -> About:

@@ -68,7 +68,7 @@ def queue() -> "QuerySet[DBTaskResult]":
 @task(queue_name=QUEUE)
 def draw(revision_id: int, labels: dict[str, float], seed: int) -> None:
     """Draw and keep eight films; nothing if the generator was withdrawn meanwhile."""
-    from radcommons.pictures import contact_sheet
+    from radcommons.pictures import SYNTHETIC, contact_sheet
 
     revision = Revision.objects.select_related("generator").filter(pk=revision_id).first()
     if revision is None or revision.generator.withdrawn is not None:
@@ -77,7 +77,8 @@ def draw(revision_id: int, labels: dict[str, float], seed: int) -> None:
     if default_storage.exists(name):
         return
     images = _loaded(revision.pk).generate(FILMS, findings=labels, seed=seed).images
-    sheet = contact_sheet([images[: FILMS // 2], images[FILMS // 2 :]], side=max(128, revision.resolution))
+    side = max(128, revision.resolution)
+    sheet = contact_sheet([images[: FILMS // 2], images[FILMS // 2 :]], side=side, title=SYNTHETIC)
     buffer = BytesIO()
     sheet.save(buffer, "PNG")
     default_storage.save(name, ContentFile(buffer.getvalue()))

@@ -13,12 +13,12 @@ from radcommons.errors import ExtraMissing, SettingRefused
 from radcommons.pages import markdown_table, render_text, sentences
 from radcommons.reader_study import section
 from radcommons.records import (
+    LEAK_WORDS,
     AuditReport,
     Estimate,
     Explanation,
     FindingsRecord,
     GeneratorRecord,
-    Outcome,
     PrivacyTest,
     PrivacyTestKind,
     PublishedStudy,
@@ -46,13 +46,6 @@ WITH_LIST = (
 LICENSE_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}", re.ASCII)
 OTHER = "other"  # a license of one's own
 HOLDERS = {"samples": "synthetic images", "weights": "the generator"}  # what an outsider has, by `access`
-WORST_FIRST: tuple[Outcome, ...] = ("not met", "met", "could not detect", "not tested")
-IN_WORDS: dict[Outcome, str] = {
-    "not met": "**leak found**",
-    "met": "no leak found",
-    "could not detect": "inconclusive",
-    "not tested": "not tested",
-}
 SHARES = ("precision", "recall", "density", "coverage")
 
 
@@ -249,7 +242,8 @@ def _privacy_rows(audit: AuditReport) -> Iterator[tuple[str, ...]]:
             kinds.setdefault(test.kind, []).append(test)
     for kind, tests in kinds.items():
         found = {outcomes[test.name] for test in tests if test.name in outcomes}
-        outcome = next((IN_WORDS[one] for one in WORST_FIRST if one in found), "not judged")
+        outcome = next((words for one, words in LEAK_WORDS.items() if one in found), "not judged")
+        outcome = f"**{outcome}**" if "not met" in found else outcome
         lowest = min((test.p_value for test in tests if test.p_value is not None), default=None)
         limit = min((test.detection_limit for test in tests if test.detection_limit is not None), default=None)
         able = (

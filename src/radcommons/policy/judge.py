@@ -14,14 +14,13 @@ NO_GUARANTEE = {  # a set may come from anywhere
     "generator": "No differential privacy was used in training: there is no formal guarantee.",
     "set": "Whether differential privacy was used in training is not known here: there is no formal guarantee.",
 }
-ATTACKS = ("samples", "weights")  # what an attacker may have outside the hospital
 
 
 def judge(results: AuditResults, policy: Policy) -> Judgement:
     """Every rule, whether privacy and quality pass, and what that means in words.
 
-    A verdict fails if one of its rules is not met. A rule that was not tested, or a test that could not detect, does
-    not fail it; the statement names the tests that could not.
+    A verdict fails if one of its rules is not met. A rule that was not tested, or a test that is inconclusive, does not
+    fail it; the statement names the inconclusive tests.
     """
     privacy, quality = list(privacy_lines(results, policy)), list(quality_lines(results, policy))
     tested = any(line.outcome in ("met", "not met") for line in quality)
@@ -39,15 +38,18 @@ def _broken(lines: Sequence[PolicyLine]) -> list[str]:
 
 
 def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Policy) -> str:
-    attacks = [test for test in results.privacy if test.access in ATTACKS]
-    judged = [(test, rule.outcome(test)) for test in attacks if (rule := rule_for(test.kind, policy))]
+    rules = [(test, rule_for(test.kind, policy)) for test in results.privacy if test.is_attack]
+    judged = [(test, rule.outcome(test)) for test, rule in rules if rule]
     able, leaks, blind = (
-        [test for test, outcome in judged if outcome == wanted] for wanted in ("met", "not met", "could not detect")
+        [test for test, outcome in judged if outcome == wanted] for wanted in ("met", "not met", "inconclusive")
     )
     if leaks:
         parts = [f"A leak was found by: {_named(leaks)}."]
     else:
-        parts = [f"No leak was found by the {len(able)} tests that could detect one."]
+        parts = [
+            f"No leak was found. {len(able)} of {len(able) + len(blind)} tests would have found a leak of the size "
+            "that the policy asks about."
+        ]
         limit = results.detection_limit
         copies = "" if limit is None else share_text(limit, results.counts.get("synthetic images"), "images")
         parts.append(
@@ -56,10 +58,7 @@ def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Polic
             else f"Copies of training films would have been detected from {copies} on."
         )
     if blind:
-        parts.append(
-            "These tests are no evidence, because they could not detect a leak of the size that the policy asks about: "
-            f"{_named(blind)}."
-        )
+        parts.append(f"Inconclusive, because they would have missed such a leak: {_named(blind)}.")
     if others := [rule for rule in _broken(lines) if rule not in {test.name for test in leaks}]:
         parts.append(f"Not met: {', '.join(others)}.")
     outcome, found = split_found(results)

@@ -16,7 +16,7 @@ class Rule:
     """When a test of one kind is positive, and how large a leak it must be able to detect.
 
     Attributes:
-        detection_limit: a test whose own limit is above it could not detect.
+        detection_limit: a test whose own limit is above it is inconclusive.
         most: highest number of near-duplicates; None for tests that count none.
         highest_auc: of membership inference, where the interval excludes a guess; None for other tests.
     """
@@ -51,7 +51,7 @@ class Rule:
         if self.is_positive(test):
             return "not met"
         able = test.detection_limit is not None and test.detection_limit <= self.detection_limit
-        return "met" if able else "could not detect"
+        return "met" if able else "inconclusive"
 
 
 def rule_for(kind: PrivacyTestKind, policy: Policy) -> Rule | None:
@@ -134,7 +134,7 @@ def _seen(count: int, of: int, what: str) -> str:
 
 
 def _required_line(results: AuditResults, outcomes: dict[PrivacyTestKind, set[Outcome]], policy: Policy) -> PolicyLine:
-    """Tests that must have been done; "could not detect" if one of them could not in any space."""
+    """Tests that must have been done; "inconclusive" if one of them could not in any space."""
     wanted: list[PrivacyTestKind] = list(policy.require)
     if policy.require_weights and results.kind == "generator":
         wanted.append("membership inference: white-box")
@@ -142,13 +142,13 @@ def _required_line(results: AuditResults, outcomes: dict[PrivacyTestKind, set[Ou
         wanted.append("train-test duplicates")
     done = {test.kind for test in results.privacy if test.result is not None}
     missing = [kind for kind in wanted if kind not in done]
-    blind = [kind for kind in wanted if kind in outcomes and outcomes[kind] <= {"not tested", "could not detect"}]
+    blind = [kind for kind in wanted if kind in outcomes and outcomes[kind] <= {"not tested", "inconclusive"}]
     found = "all done"
     outcome: Outcome = "met"
     if missing:
         found, outcome = f"not done: {', '.join(missing)}", "not met"
     elif blind:
-        found, outcome = f"could not detect: {', '.join(blind)}", "could not detect"
+        found, outcome = f"inconclusive: {', '.join(blind)}", "inconclusive"
     meaning = "each must have been made; each has lines of its own on what it could detect"
     return _line("required tests", meaning, ", ".join(wanted), found, outcome)
 
@@ -161,7 +161,7 @@ def _found(test: PrivacyTest, rule: Rule, outcome: Outcome) -> str:
     if test.result is None:
         return test.skipped or ""
     found = test.found if test.p_value is None else f"{test.found}, {p_text(test.p_value, rule.significance)}"
-    if outcome != "could not detect":
+    if outcome != "inconclusive":
         return found
     asked = (
         f"an AUC of {rule.detection_limit:g} or more"

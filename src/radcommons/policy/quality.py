@@ -42,7 +42,7 @@ def _controls_line(rows: dict[ImageSet, QualityScore]) -> PolicyLine:
         nearest_control = min(fid["noise"], fid["blurred training films"])
         found = "FID " + ", ".join(f"{name} {value:.3g}" for name, value in fid.items())
         if fid["training films"] >= nearest_control:
-            outcome = "could not detect"  # the extractor does not tell films from noise
+            outcome = "inconclusive"  # the extractor does not tell films from noise
         else:
             outcome = "met" if fid["synthetic images"] < nearest_control else "not met"
     return _line("better than controls", meaning, limit, found, outcome)
@@ -54,7 +54,7 @@ def _share_line(measure: str, meaning: str, least: float, real: float | None, ou
     outcome: Outcome = "not tested"
     if real is not None and ours is not None:
         found = f"{ours:.2f}, baseline {real:.2f}"
-        outcome = "could not detect" if real == 0 else "met" if ours >= least * real else "not met"
+        outcome = "inconclusive" if real == 0 else "met" if ours >= least * real else "not met"
     return _line(measure, meaning, f"at least {least:.0%} of the baseline", found, outcome)
 
 

@@ -17,7 +17,7 @@ class Policy(Settings):
         gt=0.5,
         le=1,
         description="highest AUC of membership inference, if its interval excludes 0.5; a test that detects only "
-        "a higher AUC could not detect",
+        "a higher AUC is inconclusive",
     )
     near_duplicates: int | None = Field(
         0, ge=0, description="highest number of synthetic images that are near-duplicates of a film; off = not judged"
@@ -45,7 +45,7 @@ class Policy(Settings):
         0.5,
         gt=0,
         le=1,
-        description="share of copied images that a single test must be able to detect; otherwise it could not detect",
+        description="share of copied images that a single test must be able to detect; otherwise it is inconclusive",
     )
     controls: bool = Field(True, description="controls that were run must have given the known answer")
     better_than_controls: bool = Field(

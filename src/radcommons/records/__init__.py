@@ -1,6 +1,7 @@
 """Records that RadCommons writes and reads as JSON, each with its format version: no torch, no disk layout."""
 
 from radcommons.records.audit import (
+    LEAK_WORDS,
     AuditReport,
     AuditResults,
     Control,
@@ -72,6 +73,7 @@ from radcommons.records.study import (
 )
 
 __all__ = [
+    "LEAK_WORDS",
     "Arm",
     "ArmPoint",
     "AtThreshold",

@@ -1,8 +1,8 @@
 """The record of an audit: quality scores, privacy tests, controls, and how a policy judges them."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from radcommons.records import audit_version_1
 from radcommons.records.estimate import Estimate, share_text
@@ -33,7 +33,16 @@ ImageSet = Literal[
     "training films, equal counts per finding",
     "synthetic images, equal counts per finding",
 ]
-Outcome = Literal["met", "not met", "not tested", "could not detect"]
+Outcome = Annotated[
+    Literal["met", "not met", "not tested", "inconclusive"],
+    BeforeValidator(lambda word: "inconclusive" if word == "could not detect" else word),  # of earlier versions
+]
+LEAK_WORDS: dict[Outcome, str] = {  # of a test for leaks: the worst first, then the most that can be said
+    "not met": "leak found",
+    "met": "no leak found",
+    "inconclusive": "inconclusive",
+    "not tested": "not tested",
+}
 
 
 class QualityScore(RecordPart):
@@ -203,6 +212,11 @@ class PrivacyTest(RecordPart):
         return self.kind if self.space is None else f"{self.kind}, {self.space}"
 
     @property
+    def is_attack(self) -> bool:
+        """Whether it needs nothing but what leaves the hospital."""
+        return self.access in ("samples", "weights")
+
+    @property
     def measures_auc(self) -> bool:
         """Whether `result` and `detection_limit` are AUCs: 0.5 = a guess, 1 = every member is found."""
         return self.kind.startswith(("membership inference", "sanity check"))
@@ -265,7 +279,7 @@ class PolicyLine(RecordPart):
 
     Attributes:
         verdict: which of the two verdicts the rule belongs to.
-        outcome: "could not detect" if the test would have missed the leak that the policy asks about.
+        outcome: "inconclusive" if the test would have missed the leak that the policy asks about.
     """
 
     rule: str

@@ -9,7 +9,7 @@ import numpy as np
 from radcommons.files import write_whole
 from radcommons.findings import NO_FINDING
 from radcommons.pages import Table, picture, render_page
-from radcommons.pictures import contact_sheet
+from radcommons.pictures import SYNTHETIC, contact_sheet
 from radcommons.synthetic.reading import SyntheticSet
 
 SHEET = "contact_sheet.html"
@@ -76,7 +76,7 @@ def rows_with(drawn: SyntheticSet, block: Block, name: str) -> np.ndarray:
 def _sheet(drawn: SyntheticSet, block: Block, found: dict[str, np.ndarray], side: int) -> str:
     """The first images of each finding that occurs."""
     rows = {name: [drawn.image(int(i)) for i in rows[:COLUMNS]] for name, rows in found.items() if len(rows)}
-    sheet = contact_sheet([np.stack(images) for images in rows.values()], list(rows), side=side)
+    sheet = contact_sheet([np.stack(images) for images in rows.values()], list(rows), side=side, title=SYNTHETIC)
     return picture(sheet, f"Synthetic images of {block.name}, one row per finding")
 
 

@@ -2,7 +2,7 @@
 
 To add a test:
 
-1. Write a module here whose `tests` yields a `PrivacyTest` with a `detection_limit` (else it "could not detect").
+1. Write a module here whose `tests` yields a `PrivacyTest` with a `detection_limit` (else it "inconclusive").
    Name it last in one of the functions below: the tests of a space share one random stream, in this order.
 2. Add its kind to `PrivacyTestKind` in `records/audit.py`.
 3. Add the rule for this kind to `rule_for` in `policy/privacy.py`; mypy and a test fail until it is there.
