@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo
 
-.PHONY: install demo test check bench gpu clean
+.PHONY: install demo test test-all check bench gpu clean
 
 install: .venv/installed
 
@@ -16,7 +16,11 @@ install: .venv/installed
 demo: install
 	$(BIN)/radcommons demo --out $(OUT)
 
+# All tests but those of more than ten seconds.
 test: install
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: install
 	$(BIN)/pytest -n 2 --dist worksteal
 
 check: install

@@ -277,9 +277,9 @@ def test_samples_have_a_row_for_each_finding_and_one_bar(audited_run, tmp_path: 
     packing._draw_samples(generator, tmp_path / "samples", track)
     assert opened == [48]
     with Image.open(tmp_path / "samples" / "overview.png") as overview:
-        assert overview.height == 3 * 130 + 2
+        assert overview.height == 32 + 3 * 130 + 2, "the title and three rows"
     with Image.open(tmp_path / "samples" / "Effusion.png") as picture:
-        assert picture.size == (8 * 130 + 2, 2 * 130 + 2)
+        assert picture.size == (8 * 130 + 2, 32 + 2 * 130 + 2)
 
 
 def test_a_finding_cannot_name_a_file_elsewhere(audited_run, tmp_path: Path) -> None:

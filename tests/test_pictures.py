@@ -42,6 +42,13 @@ def test_a_film_itself_is_not_changed() -> None:
     assert (film == 50).all()
 
 
+def test_a_title_stands_above_the_films_and_moves_them_down() -> None:
+    bare = np.asarray(contact_sheet([flat(100, side=64)], side=64))
+    titled = np.asarray(contact_sheet([flat(100, side=64)], side=64, title="SYNTHETIC"))
+    head = titled.shape[0] - bare.shape[0]
+    assert (titled[head:] == bare).all() and (titled[:head] > 150).any()
+
+
 def test_a_stamp_is_written_across_the_foot_of_every_film_and_nothing_else_changes() -> None:
     films = flat(100, 110, side=32)
     plain, stamped = (np.asarray(contact_sheet([films], side=64, stamp=word)) for word in ("", "SIMULATED"))

@@ -180,6 +180,7 @@ def test_it_samples_into_memory_and_into_a_set(run: Path, tmp_path: Path) -> Non
     assert written is not None and len(list((tmp_path / "set" / "images").iterdir())) == 12
 
 
+@pytest.mark.slow
 def test_it_is_explained(run: Path, hospital: Store, tmp_path: Path) -> None:
     asked = MapRequest(n=24, singles=2, smoothing=0, store=hospital.path)
     found = explain(

@@ -52,6 +52,7 @@ def line_of(report: AuditReport, rule: str) -> PolicyLine:
     return next(line for line in report.judgement.lines if line.rule.partition(",")[0] == rule)
 
 
+@pytest.mark.slow
 def test_a_run_is_audited_with_every_test_and_every_control(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_run_is_audited_with_every_test_and_every_control(
     assert again == report
 
 
+@pytest.mark.slow
 def test_a_set_of_copies_fails_and_a_set_of_strangers_passes(
     hospital: Store, sizes: AuditSettings, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_set_of_copies_fails_and_a_set_of_strangers_passes(
     assert "Do not share." in (tmp_path / "a" / "release.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_few_copies_among_many_images_are_found(hospital: Store, sizes: AuditSettings, tmp_path: Path) -> None:
     films = np.asarray(hospital.images(32)[hospital.rows("train")[:5]])
     ingest_phantoms(tmp_path / "others", patients=80, site="A", resolution=32, seed=99)
@@ -146,6 +149,7 @@ def test_train_test_duplicates_fail_the_audit(
     assert line.outcome == "not met" and 0.8 * count <= int(line.found.partition(" ")[0]) <= count
 
 
+@pytest.mark.slow
 def test_a_generator_that_has_seen_held_out_patients_is_no_subject_of_this_store(
     short_run: Path, sizes: AuditSettings, tmp_path: Path
 ) -> None:
@@ -166,6 +170,7 @@ def test_a_generator_that_has_seen_held_out_patients_is_no_subject_of_this_store
         audit.run(package, again, tmp_path / "a", settings=sizes)
 
 
+@pytest.mark.slow
 def test_a_generator_of_another_hospital_is_a_negative_control_where_the_policy_lets_it_be(
     short_run: Path, sizes: AuditSettings, tmp_path: Path
 ) -> None:
@@ -180,6 +185,7 @@ def test_a_generator_of_another_hospital_is_a_negative_control_where_the_policy_
     assert judged.privacy == "passed", judged.statement
 
 
+@pytest.mark.slow
 def test_a_stopped_audit_goes_on_and_ends_as_if_it_had_not_been_stopped(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +254,7 @@ def test_a_classifier_of_other_findings_is_refused_before_anything_is_written(
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_the_report_that_leaves_holds_no_patient(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path
 ) -> None:
@@ -289,6 +296,7 @@ def test_the_page_is_self_contained_and_shows_the_verdict_and_every_rule(
     assert "anonym" not in page.text.lower()
 
 
+@pytest.mark.slow
 def test_the_page_of_a_federated_generator_says_who_trained_it_and_that_other_clients_films_were_not_tested(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path
 ) -> None:
@@ -310,6 +318,7 @@ def test_the_page_of_a_federated_generator_says_who_trained_it_and_that_other_cl
         audit.run(run, hospital, tmp_path / "a", settings=sizes)
 
 
+@pytest.mark.slow
 def test_a_reader_study_is_put_on_the_page_of_a_finished_audit_and_of_a_new_one(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, studied
 ) -> None:
@@ -353,6 +362,7 @@ def test_too_few_patients_and_too_few_permutations_are_refused_before_anything_i
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_3_where_the_policy_is_not_met(
     hospital: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -366,6 +376,7 @@ def test_the_command_ends_with_3_where_the_policy_is_not_met(
     assert "the audit's policy is not met: near-duplicates, re-identification features" in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_without_a_validation_part_the_tests_that_need_it_are_left_out_and_say_so(
     hospital: Store, short_run: Path, sizes: AuditSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

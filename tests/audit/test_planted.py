@@ -1,6 +1,7 @@
 """Planted leaks: copies that are still the same film, and a generator that draws nothing but what it has learned."""
 
 import numpy as np
+import pytest
 
 from radcommons.audit.planted import overfitted_generator, slightly_changed
 from radcommons.data.store import Store
@@ -23,6 +24,7 @@ def test_the_same_stream_changes_films_in_the_same_way(phantom_store: Store) -> 
     assert np.array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_the_overfitted_generator_draws_its_films_and_no_others(phantom_store: Store) -> None:
     films = np.asarray(phantom_store.images(16)[:40])
     drawn = overfitted_generator(films[:20], seed=0).draw(60, seed=1)

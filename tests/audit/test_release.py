@@ -43,11 +43,21 @@ LAX = Policy(precision=None, recall=None, coverage=None, better_than_controls=Fa
 
 def test_a_record_of_what_passed_says_how_to_share_what_was_not_seen_and_who_signs(report: AuditReport) -> None:
     text = text_of(judged(report, LAX))
-    assert "Privacy: passed</h2>" in text and "No rule forbids to share. The decision is yours." in text
+    assert "Privacy: passed" in text and "No rule forbids to share. The decision is yours." in text
     assert "radcommons package RUN --audit AUDIT" in text and "--allow-failed" not in text
     for part in ("What could not be detected", "What remains if it is shared", "no formal guarantee", "Signatures"):
         assert part in text
     assert "the hospital&#39;s own rules: better_than_controls False (shipped: True)" in text
+
+
+def test_a_pass_is_no_good_news_where_most_attacks_are_inconclusive(report: AuditReport) -> None:
+    text = text_of(report)
+    assert report.mostly_inconclusive
+    assert "Privacy: passed, but most tests are inconclusive</h2>" in text and 'class="verdict good"' not in text
+    able = [t.model_copy(update={"detection_limit": 0.51 if t.measures_auc else 0.001}) for t in report.privacy]
+    strong = judged(report, privacy=tuple(able))
+    assert not strong.mostly_inconclusive and strong.judgement.privacy == "passed"
+    assert "Privacy: passed</h2>" in text_of(strong) and 'class="verdict good"' in text_of(strong)
 
 
 def test_a_record_of_what_fails_in_quality_alone_says_so_and_shares_only_with_the_fact_on_the_card(

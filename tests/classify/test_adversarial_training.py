@@ -82,6 +82,7 @@ def test_the_attack_is_saved_with_the_run(split: Split, tmp_path: Path) -> None:
     assert ClassifierSettings.load(tmp_path / "run" / "config.toml") == asked
 
 
+@pytest.mark.slow
 def test_a_densenet_keeps_more_of_its_auc_where_it_was_trained_under_attack(split: Split, tmp_path: Path) -> None:
     """0 for the plain one and 0.85 for the other; after five epochs 0.58 to 0.96, which depends on the processor."""
     held_out = marked(40, seed=3)

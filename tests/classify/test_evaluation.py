@@ -388,6 +388,7 @@ def test_scores_of_a_split_of_two_sources_are_those_of_the_films(films: Films, t
     np.testing.assert_allclose(classifier.logits(part.images), logits, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_test_patients_that_the_classifier_has_seen_are_refused(
     run: Path, clinic: Store, found: tuple[Evaluation, Path], tmp_path: Path
 ) -> None:

@@ -117,6 +117,7 @@ def tables() -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_no_cell_of_a_table_is_printed_by_data_import_table(tmp_path: Path, printed: Callable[..., str]) -> None:
     (tmp_path / "films").mkdir()
     for name in ("filmofMueller.png", "Mueller.png"):
@@ -128,6 +129,7 @@ def test_no_cell_of_a_table_is_printed_by_data_import_table(tmp_path: Path, prin
         assert_none(said, (text, options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS[:2], ids=str)
 def test_no_cell_of_a_table_is_printed_by_the_other_imports(
     options: list[str], tmp_path: Path, printed: Callable[..., str]

@@ -118,6 +118,7 @@ def test_a_difference_as_large_as_the_detectable_one_is_found_in_four_of_five_st
     assert np.mean([c.verdict == "better" for c in made]) == pytest.approx(0.8, abs=3 * np.sqrt(0.16 / studies))
 
 
+@pytest.mark.slow
 def test_where_all_arms_are_equal_hardly_any_study_claims_a_difference() -> None:
     pairs = [(ENRICHED, REAL_ONLY), *((ENRICHED, c) for c in CONTROLS), (ALL_REAL, REAL_ONLY)]
     names = (REAL_ONLY, ENRICHED, *CONTROLS, ALL_REAL)

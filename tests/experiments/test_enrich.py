@@ -163,6 +163,7 @@ def test_pre_training_and_fine_tuning_together_are_shown_as_many_images_as_anoth
     assert then == plain.model_copy(update={"epochs": epochs - epochs // 2, "learning_rate": 0.00025})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -339,6 +340,7 @@ def test_notes_say_what_the_intervals_leave_out(finished: tuple[ExperimentResult
     assert "one repeat: the intervals do not include luck in training the classifiers" in notes
 
 
+@pytest.mark.slow
 def test_stopped_after_some_trainings_and_called_again_it_ends_in_the_same_bytes(
     finished: tuple[ExperimentResult, Path], enrich_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,20 @@ def test_the_figure_has_a_panel_a_finding_with_every_arm_and_its_repeats(result:
     assert "as good as 'real only'" in [t.get_text() for t in drawn.legends[0].get_texts()]
 
 
+def test_on_a_phone_the_panels_stand_below_each_other_and_a_name_above_its_mark(result: Make) -> None:
+    made = result(("Edema", "Nodule"))
+    wide, narrow = figure(made), figure(made, narrow=True)
+    assert narrow.get_figwidth() < 4.5 < wide.get_figwidth()
+    first, second = narrow.axes
+    assert first.get_position().x0 == second.get_position().x0 and first.get_position().y0 > second.get_position().y0
+    names = [(text.get_text(), text.get_position()[1]) for text in first.texts]
+    assert [name.partition("\n")[0] for name, _ in names] == ["real only", "enriched"]
+    assert all(place - 0.5 < y < place for place, (_, y) in enumerate(names)), "above the mark and its strokes"
+    values = [[line.get_xdata().tolist() for line in drawn.axes[0].lines[1:]] for drawn in (wide, narrow)]
+    assert values[0] == values[1], "the same numbers"
+    assert '<source media="(max-width: 40rem)" srcset="data:image/svg+xml;base64,' in page(made)
+
+
 def test_one_repeat_has_no_marks_of_its_own(result: Make) -> None:
     drawn = figure(result(repeats=1))
     assert not [line for line in drawn.axes[0].lines if line.get_marker() == "|"]

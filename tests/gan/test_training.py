@@ -168,6 +168,7 @@ run(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_kill_without_warning_resumes_from_the_last_checkpoint_to_the_same_bits(
     phantom_store: Store, tiny: Tiny, tmp_path: Path, start: Callable[..., Any]
 ) -> None:

@@ -391,6 +391,7 @@ def test_the_first_stop_skips_to_the_content(opened: Any) -> None:
     assert page.evaluate(FOCUSED)["name"] == "Name"
 
 
+@pytest.mark.slow
 def test_a_visitor_filters_the_list_and_draws_films_by_keyboard_alone(
     opened: Any, site: dict[str, Any], begun: Callable[..., Any]
 ) -> None:

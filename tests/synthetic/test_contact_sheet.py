@@ -67,7 +67,7 @@ def test_the_pictures_are_the_first_images_of_each_finding(drawn: SyntheticSet) 
     encoded = page.partition("base64,")[2].partition('"')[0]
     sheet = np.array(Image.open(BytesIO(base64.b64decode(encoded))))
     first = sheet.shape[1] - COLUMNS * 66  # where the images begin; each has 64 pixels and a gap
-    middles = sheet[33::66, first + 32 :: 66]
+    middles = sheet[24 + 33 :: 66, first + 32 :: 66]  # the title has 24 pixels
     assert middles[1].tolist() == [50 + 10 * i for i in range(8)], "the ninth effusion has no place"
     assert middles[0, :3].tolist() == [140, 150, 160] and middles[2, 0] == 50
 

@@ -385,3 +385,11 @@ class AuditReport(AuditResults):
 
     UPGRADES: ClassVar = {1: audit_version_1.upgraded}
     judgement: Judgement
+
+    @property
+    def mostly_inconclusive(self) -> bool:
+        """Whether privacy passed though most attacks would have missed a leak of the size the policy asks about."""
+        outcomes = {line.rule: line.outcome for line in self.judgement.lines}
+        judged = [outcomes[test.name] for test in self.privacy if test.is_attack and test.name in outcomes]
+        inconclusive = judged.count("inconclusive")
+        return self.judgement.privacy == "passed" and inconclusive > judged.count("met")

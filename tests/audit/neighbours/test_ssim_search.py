@@ -59,6 +59,7 @@ def always_landmarks(monkeypatch: pytest.MonkeyPatch, landmarks: int) -> Iterato
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [7, 8, 9, 13, 32, 64, 70])
 def test_neighbours_are_those_of_comparing_every_pair_by_scikit_image(side: int) -> None:
     queries, references = smooth(4, side), np.concatenate([smooth(15, side, seed=1), noise(4, side)])

@@ -10,6 +10,7 @@ from radcommons.data.store import Store
 from radcommons.metrics.classification import area_under_roc
 
 
+@pytest.mark.slow
 def test_inversion_rebuilds_memorised_films_better_than_others(phantom_store: Store) -> None:
     films = np.asarray(phantom_store.images(16)[:40])
     fitted = overfitted_generator(films[:20], seed=0)
