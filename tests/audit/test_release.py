@@ -127,14 +127,30 @@ def test_a_higher_count_of_another_comparison_is_told_beside_the_test_that_answe
 
     counted = report.model_copy(update={"privacy": tuple(map(with_count, report.privacy))})
     found = next(row[2] for row in release.questions(counted).rows if row[0] == release.QUESTIONS[kind])
-    assert found.startswith("0 of ") and found.endswith("; by SSIM: 3")
+    assert found.startswith("0 of ") and found.endswith('<span class="quiet">by SSIM: 3</span>')
     found = next(row[2] for row in release.questions(report).rows if row[0] == release.QUESTIONS["data copying"])
-    assert " by " not in found, "z values of different features do not compare"
+    assert "by SSIM" not in found, "z values of different features do not compare"
+
+
+def test_a_row_says_how_the_other_ways_to_compare_images_ended(report: AuditReport) -> None:
+    kind = "data copying"
+
+    def changed(test: PrivacyTest) -> PrivacyTest:
+        limits = {"SSIM": 0.2, "extractor features": 0.9, "re-identification features": 0.8}
+        p = {"SSIM": 0.4, "extractor features": 0.03, "re-identification features": 0.6}
+        if test.kind != kind or test.space is None:
+            return test
+        return test.model_copy(update={"detection_limit": limits[test.space], "p_value": p[test.space]})
+
+    found = release.questions(judged(report, privacy=tuple(map(changed, report.privacy)))).rows
+    row = next(row for row in found if row[0] == release.QUESTIONS[kind])
+    assert "no leak found" in row[1]
+    assert "inconclusive by 2 of 3 ways, no leak found by 1 of 3 ways; lowest p 0.030" in row[2]
 
 
 def test_a_set_is_handed_over_as_it_is(report: AuditReport) -> None:
     steps = release.next_steps(judged(report, LAX, kind="set"))
-    assert steps.command is None and "folder of images with audit.json" in steps.steps[1]
+    assert steps.command is None and "folder of images with audit.json" in steps.steps[2]
 
 
 def test_no_film_no_identifier_and_no_path_is_on_it_and_it_claims_nothing(

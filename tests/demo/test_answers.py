@@ -22,6 +22,7 @@ def leak_test(kind: str, outcome: str | None = "met", limit: float | None = 0.6,
             "is_attack": kind not in (CRITIC, "train-test duplicates"),
             "outcome": outcome,
             "found": f"what {kind} found",
+            "all_ways": "",
             "detectable": f"an AUC of {limit} or more",
             "limit": limit,
             "auc": None if auc is None else Estimate(value=auc, low=auc - 0.1, high=auc + 0.1),
@@ -38,7 +39,7 @@ def audit(site: str = "A", **changes: Any) -> AuditResult:
     values: dict[str, Any] = {
         "site": site, "privacy": "passed", "statement": "", "quality": "passed", "quality_statement": "",
         "page": f"audit-{site.lower()}/report.html", "release": f"audit-{site.lower()}/release.html", "copies": 0.005,
-        "images": 600, "undetected": [], "lines": [], "controls": [],
+        "images": 600, "leak_size": "an AUC of 0.6", "undetected": [], "lines": [], "controls": [],
         "tests": [leak_test("near-duplicates"), leak_test(BLACK, auc=0.53)],
     }  # fmt: skip
     return AuditResult.model_validate({**values, **changes})
@@ -50,14 +51,14 @@ def test_no_leak_is_told_with_what_would_have_been_found_and_the_best_attack() -
     assert (answer.outcome, answer.mark) == ("no leak found", "passed")
     assert answer.sentence == (
         "Copies of training films would have been found from 6 in 600 images (1.0%) on, and the best attack on who was "
-        "in training (generator A) is right in 53 of 100 cases (43 to 63), a guess in 50."
+        "in training, with images or weights (generator A) is right in 53 of 100 cases (43 to 63), a guess in 50."
     ), "the weaker of both audits; not the critic, which stays in the hospital"
     films = leak_test("train-test duplicates", "inconclusive")  # no attack
     blind = audit("B", tests=[leak_test(BLACK, "inconclusive"), leak_test(WHITE), leak_test(CRITIC, None), films])
     half = leaks([audit(), blind])
     assert half.outcome == "no leak found" and half.sentence.endswith(
-        "; but 1 of 2 tests is inconclusive: it would have missed a leak of the size that the policy asks about "
-        "(generator B)."
+        "; but in generator B 1 of 2 tests is inconclusive: it would have missed a leak of the size that the policy asks "
+        "about (an AUC of 0.6)."
     )
 
 

@@ -43,7 +43,7 @@ def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> st
         headlines=list(headlines(report)),
         next_steps=next_steps(report),
         tables=tables,
-        judged_count=sum(test.p_value is not None and test.name in tables.outcomes(report) for test in report.privacy),
+        with_p=[t for t in report.privacy if t.p_value is not None and t.name in tables.outcomes(report)],
         label_rule=RULE,
         findings=tables.findings_table(report, sheets.finding_pairs(material)),
         real=sheets.film_grid(material),
@@ -104,7 +104,9 @@ def _strongest_attack(report: AuditReport) -> Iterator[Headline]:
         value, _, interval = result.text(".2f").partition(" ")
         how = figures.attack_name(strongest) + (f", {strongest.space}" if strongest.space else "")
         counted = " and ".join(f"{count:,} {name}" for name, count in strongest.counts.items() if "patients" in name)
-        meaning = f"of the strongest attack on who was in training ({how}; {counted}); 0.5 = a guess"
+        meaning = (
+            f"of the strongest attack with images or weights on who was in training ({how}; {counted}); 0.5 = a guess"
+        )
         yield Headline(f"AUC {value}", interval, meaning)
 
 

@@ -35,6 +35,10 @@ SANITY = (
     "Training and held-out patients differ for another reason than a leak, so no test here is valid. Import the films "
     "again with the split that RadCommons makes, train and audit again."
 )
+INCONCLUSIVE = (
+    "Most tests are inconclusive: they would have missed the leak that the policy asks about. Only more held-out "
+    "patients and more images (--set images=...) can settle them; with few films some stay open whatever you do."
+)
 QUALITY = (
     "The images are not good enough for the policy. Train longer or with more films. Whether they help a classifier "
     "all the same is what 'radcommons experiment' measures."
@@ -133,17 +137,20 @@ def next_steps(report: AuditReport) -> NextSteps:
     command: str | None = PACKAGE
     if report.kind == "set":
         share, command = "Share the folder of images with audit.json beside it.", None
+    weak = (INCONCLUSIVE,) if report.mostly_inconclusive else ()
     if judged.quality == "failed":
         again = f"If you share all the same, the card says that the rules are not met. {share}"
         allowed = command and f"{command} --allow-failed"
         return NextSteps(
-            "Do not share yet: the rules of privacy are met, those of quality are not.",
-            (*remedies, again, ask),
+            f"Do not share yet: no leak was found{', but most tests are inconclusive' if weak else ''}, and the rules "
+            "of quality are not met.",
+            (*remedies, *weak, again, ask),
             allowed,
         )
     return NextSteps(
         "No rule forbids to share. The decision is yours.",
         (
+            *weak,
             "Read below what could not be detected and what remains, and decide whether that is little enough.",
             share,
             "Share nothing else: films, store, run (it holds the critic) and the audit's page of films stay.",
@@ -199,12 +206,12 @@ def questions(report: AuditReport) -> Table:
             test = min(judged, key=lambda test: _decides(test, outcomes[test.name]))
             outcome = outcomes[test.name]
             detectable = test.detectable if outcome in ("met", "inconclusive") else tables.NOTHING
-            found = f"{test.found} ({chance})" if (chance := by_chance(test)) else test.found
-            found += tables.higher_count(test, report)
+            found = f"{test.found}; {chance} without a leak" if (chance := by_chance(test)) else test.found
+            found = tables.two_lines(found, tables.all_ways(test, report))
             rows.append([question, component("mark", LEAK_WORDS[outcome]), found, detectable])
     return Table(
         caption="What an outsider could ask of the generator or its images",
-        heads=("question", "answer", "found (without a leak)", "would have been detected"),
+        heads=("question", "answer", "found", "would have been detected"),
         rows=rows,
         stack=True,
     )
@@ -231,7 +238,8 @@ def in_guesses(report: AuditReport) -> str | None:
     strongest = max(attacks, key=lambda result: result.value)
     value, _, interval = strongest.text(".0%").replace("%", "").partition(" ")
     return (
-        f"Shown one patient in training and one who was not, the strongest of these attacks says in {value} of 100 "
+        "Shown one patient in training and one who was not, the strongest of these attacks (with images or weights) "
+        f"says in {value} of 100 "
         f"cases {interval}{' ' if interval else ''}which of them was in training; a guess does so in 50."
     )
 
@@ -242,7 +250,8 @@ def undetected(report: AuditReport) -> Iterator[str]:
     if limit is None:
         yield "Any leak: not even a set of copies alone would have been detected."
     else:
-        yield f"Fewer copies of films than {share_text(limit, report.counts['synthetic images'], 'images')}."
+        fewest = share_text(limit, report.counts["synthetic images"], "images")
+        yield f"Fewer copies of films than {fewest}: no fewer were planted to try it."
     for kind, means in WITH.items():
         able = [test.detection_limit for test in report.privacy if test.kind == kind]
         known = [limit for limit in able if limit is not None]

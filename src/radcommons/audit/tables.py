@@ -1,5 +1,6 @@
 """The tables of an audit's page, from its record alone."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
@@ -52,13 +53,22 @@ def p_value(test: PrivacyTest, report: AuditReport) -> str:
     return NOTHING if test.p_value is None else p_text(test.p_value, significance).removeprefix("p ")
 
 
-def higher_count(test: PrivacyTest, report: AuditReport) -> str:
-    """If another way to compare images counted more than this test, how many; else ""."""
-    if test.kind not in COUNTING or test.result is None:
-        return ""
-    counts = {o.space: o.result.value for o in report.privacy if o.kind == test.kind and o.result}
-    space, count = max(counts.items(), key=lambda item: item[1])
-    return f"; by {space}: {count:,.0f}" if count > test.result.value else ""
+def all_ways(test: PrivacyTest, report: AuditReport) -> str:
+    """How all ways to compare images ended, where one test answers for several; "" if it is the only one."""
+    judged, alike = outcomes(report), [o for o in report.privacy if o.kind == test.kind and o.result]
+    lines = []
+    if test.kind in COUNTING and test.result:
+        space, count = max(((o.space, o.result.value) for o in alike if o.result), key=lambda one: one[1])
+        if count > test.result.value:
+            lines.append(f"by {space}: {count:,.0f}")
+    if len(alike) > 1:
+        ended = Counter(LEAK_WORDS[judged[o.name]] for o in alike if o.name in judged)
+        if len(ended) > 1:
+            lines.append(", ".join(f"{words} by {count} of {len(alike)} ways" for words, count in ended.items()))
+        lowest = min((o.p_value for o in alike if o.p_value is not None), default=None)
+        if lowest is not None and test.p_value is not None and lowest < test.p_value:
+            lines.append(f"lowest {p_text(lowest, report.settings['policy']['significance'])}")
+    return "; ".join(lines)
 
 
 def outcomes(report: AuditReport) -> dict[str, Outcome]:
@@ -83,7 +93,7 @@ def findings_table(report: AuditReport, pictures: Mapping[str, Markup]) -> Table
             faint.append(place)
         if one is not None and one.patients is not None:
             counted = f"with it: {one.patients:,} held-out patients, {one.images:,} synthetic images"
-            why = _two_lines(verdict.reason, f"{counted}, {one.positives:,} films in training")
+            why = two_lines(verdict.reason, f"{counted}, {one.positives:,} films in training")
         shown = [pictures[finding]] if pictures else []
         rows.append([words(finding), component("mark", verdict.outcome), *shown, why])
     heads = ["finding", "label", *(["without, with it"] if pictures else []), "why"]
@@ -94,7 +104,7 @@ def attack_matrix(report: AuditReport) -> Table:
     """Every attack with images alone, in each space."""
     tests = {(test.kind, test.space): test for test in report.privacy}
     rows = [
-        [_two_lines(kind, unit), *(_cell(tests.get((kind, space)), report) for space in SPACES)]
+        [two_lines(kind, unit), *(_cell(tests.get((kind, space)), report) for space in SPACES)]
         for kind, unit in LEAKS.items()
     ]
     heads = ["attack", *(space[0].upper() + space[1:] for space in SPACES)]
@@ -107,15 +117,15 @@ def _cell(test: PrivacyTest | None, report: AuditReport) -> Markup | str:
         return NOTHING
     if test.result is None:
         return _mark(test, report)
-    return Markup("{}<br>{}").format(_mark(test, report), _two_lines(test.found, f"p {p_value(test, report)}"))
+    return Markup("{}<br>{}").format(_mark(test, report), two_lines(test.found, f"p {p_value(test, report)}"))
 
 
 def other_tests(report: AuditReport) -> Table:
     """The attacks with weights or critic, and the checks of the store itself."""
     rows = [
-        [_two_lines(test.kind, test.question), _mark(test, report), test.found, p_value(test, report), test.detectable]
+        [two_lines(test.kind, test.question), _mark(test, report), test.found, p_value(test, report), test.detectable]
         if test.result is not None
-        else [_two_lines(test.kind, test.question), _mark(test, report), test.found, NOTHING, NOTHING]
+        else [two_lines(test.kind, test.question), _mark(test, report), test.found, NOTHING, NOTHING]
         for test in report.privacy
         if test.kind not in LEAKS
     ]
@@ -149,10 +159,10 @@ def _details(kind: PrivacyTestKind, tests: Sequence[PrivacyTest], report: AuditR
         if test.result is None:
             rows.append([compared, test.found, *[NOTHING] * 4])
             continue
-        measured = _two_lines(test.measure, ", ".join(f"{count:,} {name}" for name, count in test.counts.items()))
+        measured = two_lines(test.measure, ", ".join(f"{count:,} {name}" for name, count in test.counts.items()))
         expected = NOTHING if test.expected is None else number(test.expected)
         further = "; ".join(f"{name} {number(value)}" for name, value in test.details.items())
-        found = _two_lines(test.found, measured)
+        found = two_lines(test.found, measured)
         rows.append([compared, found, expected, p_value(test, report), test.detection, further or NOTHING])
     heads = ["compared by", "found", "without a leak", "p", "would have detected", "further numbers"]
     return Table(caption=f"Details of {kind}", heads=heads, rows=rows, stack=True)
@@ -160,7 +170,7 @@ def _details(kind: PrivacyTestKind, tests: Sequence[PrivacyTest], report: AuditR
 
 def rules_table(lines: Iterable[PolicyLine], caption: str) -> Table:
     """Rules of the policy with their outcome."""
-    rows = [[_two_lines(x.rule, x.meaning), component("mark", x.outcome), x.found, x.limit] for x in lines]
+    rows = [[two_lines(x.rule, x.meaning), component("mark", x.outcome), x.found, x.limit] for x in lines]
     return Table(caption=caption, heads=["rule", "outcome", "found", "limit"], rows=rows, stack=True)
 
 
@@ -168,7 +178,7 @@ def controls_table(report: AuditReport) -> Table:
     """Cases whose answer is known."""
     rows = [
         [
-            _two_lines(control.name, control.description),
+            two_lines(control.name, control.description),
             component("mark", "right answer" if control.behaved else "wrong answer"),
             "caught" if control.must_be_caught else "passed",
             _by_kind(control.caught_by),
@@ -212,12 +222,12 @@ def quality_table(scores: Sequence[QualityScore], caption: str, *, beside: bool 
         against = f"against {score.reference}; {score.image_count:,} and {score.reference_count:,}"
         shares = (getattr(score, share) for share in SHARES)
         rows.append([
-            _two_lines(name, against) if beside else name, interval(score.fid, ".1f"),
+            two_lines(name, against) if beside else name, interval(score.fid, ".1f"),
             interval(score.kid, ".1f", times=1000),
             *(NOTHING if share is None else f"{share:.2f}" for share in shares),
         ])  # fmt: skip
     heads = ["images", "FID", "1000 x KID", *SHARES]
-    return Table(caption=caption, heads=heads, rows=rows, numbers=range(1, len(heads)), show_caption=True)
+    return Table(caption=caption, heads=heads, rows=rows, numbers=range(1, len(heads)), stack=True, show_caption=True)
 
 
 def finding_distances_table(report: AuditReport) -> Table:
@@ -245,6 +255,7 @@ def finding_distances_table(report: AuditReport) -> Table:
         rows=rows,
         numbers=range(1, len(heads)),
         faint=faint,
+        stack=True,
     )
 
 
@@ -292,5 +303,6 @@ def interval(estimate: Estimate | None, form: str = ".2f", *, times: float = 1) 
     return f"{value} ({ends[0]} to {ends[1]})" if None not in ends else str(value)
 
 
-def _two_lines(first: str, second: str) -> Markup:
-    return Markup('{}<br><span class="quiet">{}</span>').format(first, second)
+def two_lines(first: str, second: str) -> Markup:
+    """A cell of a table, with a second line that is printed weakly if there is one."""
+    return Markup.escape(first) if not second else Markup('{}<br><span class="quiet">{}</span>').format(first, second)

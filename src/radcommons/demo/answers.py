@@ -1,6 +1,5 @@
 """The demo's results as answers to the questions of somebody who has five minutes. They follow by fixed rules."""
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -92,10 +91,10 @@ def leaks(audits: Sequence[AuditResult]) -> Answer:
         if strongest := [(a.strongest, a.site) for a in audits if a.strongest]:
             best, site = max(strongest, key=lambda one: one[0].value)
             cases = " of 100 cases ".join(best.text(".0%").replace("%", "").split(" ", 1))
-            attack = f"the best attack on who was in training (generator {site})"
+            attack = f"the best attack on who was in training, with images or weights (generator {site})"
             sentence += f", and {attack} is right in {cases}, a guess in 50"
         if blindest.blind:
-            sentence += f"; but {_blind(blindest)} (generator {blindest.site})"
+            sentence += f"; but in generator {blindest.site} {_blind(blindest)}"
         sentence += "."
     return Answer("Does anything leak?", outcome, mark, sentence, "#leaks", "What was tested, and what it would miss")
 
@@ -113,7 +112,8 @@ def may_leave(audit: AuditResult) -> Answer:
             sentence += f" But {_blind(audit)}."
         if audit.quality == "failed":
             outcome, mark = "not yet", "partly learned"
-            sentence += f" Quality failed: {_listed(audit.broken('quality'))} not met. It is not worth sharing."
+            sentence += f" Quality failed: {_listed(audit.broken('quality'))} not met."
+            sentence += " By the rules the images are not good enough to share."
         else:
             outcome, mark = "yes, by the rules", "passed"
             sentence += " The rules are no guarantee: a person has to decide."
@@ -139,19 +139,17 @@ def labels(effects: Sequence[LabelEffect]) -> Answer:
     known = [f"{finding} ({_listed(sorted(sites))})" for finding, sites in by.items() if sites]
     aurocs = [effect.auroc for effect in effects]
     sentence = (
-        f"{f'Learned: {_listed(known)}; of' if known else 'Of'} {len(effects)} labels, {told}; the right pixels change "
-        f"with a median AUROC of {np.median(aurocs):.2f}, from {min(aurocs):.2f} to {max(aurocs):.2f}, where 0.5 is "
-        "chance."
+        f"{f'Learned: {_listed(known)}; of' if known else 'Of'} {len(effects)} labels, {told}; the change sits in the "
+        f"right pixels with a median AUROC of {np.median(aurocs):.2f}, from {min(aurocs):.2f} to {max(aurocs):.2f}, "
+        "where 0.5 is chance."
     )
     return Answer("Did the labels work?", outcome, mark, sentence, "#labels", "Finding by finding")
 
 
 def helps(experiment: ExperimentResult) -> Answer:
-    """Do synthetic films help? In the experiment's own words: its first sentence, and the cause of a gain."""
-    verdict = experiment.main[0].verdict
-    sentences = re.split(r"(?<=\.) (?=[A-Z])", experiment.sentence)
-    sentence = " ".join(sentences[: 2 if verdict == "better" else 1])
-    return Answer("Do synthetic films help?", HELP[verdict], verdict, sentence, "#help", "Every arm of the experiment")
+    """Do synthetic films help? In the experiment's own words."""
+    verdict, said = experiment.main[0].verdict, experiment.sentence
+    return Answer("Do synthetic films help?", HELP[verdict], verdict, said, "#help", "Every arm of the experiment")
 
 
 def next_step(audits: Sequence[AuditResult], program: str) -> Answer:
@@ -177,7 +175,7 @@ def _copies(audit: AuditResult) -> str:
 def _blind(audit: AuditResult) -> str:
     are, they = ("is", "it") if len(audit.blind) == 1 else ("are", "they")
     blind = f"{len(audit.blind)} of {len(audit.judged)} tests {are} inconclusive"
-    return f"{blind}: {they} would have missed a leak of the size that the policy asks about"
+    return f"{blind}: {they} would have missed a leak of the size that the policy asks about ({audit.leak_size})"
 
 
 def _found(audit: AuditResult) -> str:

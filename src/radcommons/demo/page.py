@@ -7,6 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from radcommons.audit.tables import two_lines
 from radcommons.data.store import Store
 from radcommons.demo.answers import answers, may_leave, serve_hub, serve_study
 from radcommons.demo.results import AuditResult, DemoResult, LabelEffect, LeakTest
@@ -75,7 +76,7 @@ def test_table(audits: list[AuditResult]) -> Table:
         row: list[str] = [Markup('{}<br><span class="quiet">{}</span>').format(kind, question)]
         for tests in sharpest:
             test = tests.get(kind)
-            row += [_answer(test), test.found, test.detectable] if test else ["", "", ""]
+            row += [_answer(test), two_lines(test.found, test.all_ways), test.detectable] if test else ["", "", ""]
         rows.append(row)
     heads = ["test", *(h.format(a.site) for a in audits for h in ("generator {}", "{}: found", "{}: would have found"))]
     return Table(caption="Tests for leaks", heads=heads, rows=rows, stack=True)
@@ -113,7 +114,7 @@ def label_table(result: DemoResult) -> Table:
             row += [_judged(e), f"{e.auroc:.2f}", _number(e.correlation)] if e else [mark("not learned"), "", ""]
         rows.append(row)
     of = ("generator {}", "{}: right pixels (AUROC)", "{}: seen by the classifier (correlation)")
-    heads = ["finding", "the classifier's AUC on films", *(head.format(s) for s in sites for head in of)]
+    heads = ["finding", "AUC of hospital C's classifier on films", *(head.format(s) for s in sites for head in of)]
     numbers = [1, *(n for i in range(len(sites)) for n in (3 + 3 * i, 4 + 3 * i))]
     return Table(caption="The labels", heads=heads, rows=rows, numbers=numbers, stack=True)
 

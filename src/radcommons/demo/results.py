@@ -6,9 +6,10 @@ from pydantic import BaseModel
 
 from radcommons.audit.flow import PAGE
 from radcommons.audit.release import RECORD, by_chance, undetected
-from radcommons.audit.tables import higher_count
+from radcommons.audit.tables import all_ways
 from radcommons.demo.hub import Published
 from radcommons.explain.evidence import Outcome as LabelOutcome
+from radcommons.policy.settings import Policy
 from radcommons.records import (
     AuditReport,
     Control,
@@ -63,6 +64,7 @@ class LeakTest(BaseModel):
         is_attack: whether it needs nothing but what leaves the hospital.
         outcome: by the policy; None if it judges no such test.
         found: the result, in words, and for distances what would be found without a leak.
+        all_ways: how all ways to compare images ended; empty if there is one.
         detectable, limit: the smallest leak that it would have detected, in words and as a number.
         auc: of membership inference with what leaves the hospital; None of other tests.
     """
@@ -73,6 +75,7 @@ class LeakTest(BaseModel):
     is_attack: bool
     outcome: Outcome | None
     found: str
+    all_ways: str
     detectable: str
     limit: float | None
     auc: Estimate | None
@@ -85,6 +88,7 @@ class AuditResult(BaseModel):
         page, release: the audit's page and its release record, relative to the demo's report.
         copies: share of copies among the images that some test would have detected; None if none would have been.
         images: synthetic images that were searched.
+        leak_size: what the policy asks of a single test, in words.
         undetected: what a leak could look like that the audit would have missed, in words; the plainest first.
     """
 
@@ -97,6 +101,7 @@ class AuditResult(BaseModel):
     release: str
     copies: float | None
     images: int
+    leak_size: str
     undetected: list[str]
     lines: list[PolicyLine]
     tests: list[LeakTest]
@@ -117,6 +122,7 @@ class AuditResult(BaseModel):
             release=f"{folder}/{RECORD}",
             copies=report.detection_limit,
             images=report.counts["synthetic images"],
+            leak_size=Policy.model_validate(report.settings["policy"]).leak_size,
             undetected=list(undetected(report)),
             lines=list(judgement.lines),
             tests=[
@@ -126,7 +132,8 @@ class AuditResult(BaseModel):
                     question=test.question,
                     is_attack=test.is_attack,
                     outcome=outcomes.get(test.name),
-                    found=_found(test) + higher_count(test, report),
+                    found=_found(test),
+                    all_ways=all_ways(test, report),
                     detectable=test.detectable,
                     limit=test.detection_limit,
                     auc=test.result if test.kind.startswith("membership inference") else None,

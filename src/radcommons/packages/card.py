@@ -126,7 +126,7 @@ def card(
         smallest_cell=findings.smallest_cell,
         held_out_films=_count(audit, "films held out"),
         held_out_patients=_count(audit, "patients held out"),
-        privacy=judged.privacy,
+        privacy=audit.privacy_words,
         privacy_sentences=[plain(sentence) for sentence in sentences(judged.statement)],
         quality=judged.quality,
         quality_statement=plain(judged.quality_statement),

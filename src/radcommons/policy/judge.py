@@ -48,7 +48,7 @@ def _statement(results: AuditResults, lines: Sequence[PolicyLine], policy: Polic
     else:
         parts = [
             f"No leak was found. {len(able)} of {len(able) + len(blind)} tests would have found a leak of the size "
-            "that the policy asks about."
+            f"that the policy asks about: {policy.leak_size}."
         ]
         limit = results.detection_limit
         copies = "" if limit is None else share_text(limit, results.counts.get("synthetic images"), "images")

@@ -70,3 +70,10 @@ class Policy(Settings):
     ms_ssim_excess: float | None = Field(
         0.2, ge=0, le=1, description="highest excess of synthetic over real MS-SSIM, mean over findings"
     )
+
+    @property
+    def leak_size(self) -> str:
+        """The smallest leak that a test has to be able to detect, in words."""
+        return (
+            f"an AUC of {self.membership_auc:g}, or copies that make up {self.test_detection_limit:.0%} of the images"
+        )

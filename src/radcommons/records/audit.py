@@ -393,3 +393,8 @@ class AuditReport(AuditResults):
         judged = [outcomes[test.name] for test in self.privacy if test.is_attack and test.name in outcomes]
         inconclusive = judged.count("inconclusive")
         return self.judgement.privacy == "passed" and inconclusive > judged.count("met")
+
+    @property
+    def privacy_words(self) -> str:
+        """The verdict of privacy, for people."""
+        return f"{self.judgement.privacy}{', but most tests are inconclusive' if self.mostly_inconclusive else ''}"

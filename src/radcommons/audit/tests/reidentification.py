@@ -60,7 +60,7 @@ def tests(
         result=Estimate(value=float(counts.found)),
         expected=expected,
         p_value=counts.p_value(),
-        detection=f"{value:.0f} images {detected(significance, limit)}",
+        detection=f"more than {int(value)} images {detected(significance, limit)}",
         detection_limit=limit,
         counts={"synthetic images": images, "films": len(films.patients)},
         details={
