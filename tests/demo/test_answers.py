@@ -109,7 +109,7 @@ def test_a_generator_may_leave_only_if_privacy_and_quality_passed_and_blind_test
 
 def effect(outcome: str, auroc: float = 0.9, finding: str = "Nodule", site: str = "A") -> LabelEffect:
     values = {"outcome": outcome, "auroc": auroc, "finding": finding, "site": site, "reason": "it is so", "judge": ""}
-    return LabelEffect.model_validate({**values, "correlation": None, "on_films": None})
+    return LabelEffect.model_validate({**values, "on_images": None, "on_films": None})
 
 
 @pytest.mark.parametrize(

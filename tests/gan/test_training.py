@@ -420,7 +420,7 @@ def test_two_damaged_checkpoints_say_so(phantom_store: Store, tiny: Tiny, tmp_pa
 def test_a_sample_sheet_has_one_row_per_finding(whole_run: Path) -> None:
     generator = Generator.load(whole_run)
     sheet = training.sample_sheet(generator.network, generator.config, generator.findings, 0, CPU)
-    assert sheet.height == (len(generator.findings) + 1) * 66 + 2
+    assert sheet.height == 24 + (len(generator.findings) + 1) * 66 + 2, "the title and its rows"
 
 
 def test_a_run_is_for_its_owner_only(whole_run: Path) -> None:

@@ -18,7 +18,7 @@ from radcommons.metrics.label_fidelity import RULE
 from radcommons.models.generator import Generator
 from radcommons.pages import Table, component, picture, render_page
 from radcommons.pictures import contact_sheet
-from radcommons.records import LEAK_WORDS, Estimate
+from radcommons.records import LEAK_WORDS
 from radcommons.runs.curves import draw_curves
 from radcommons.runs.log import read_log
 
@@ -107,16 +107,21 @@ def label_table(result: DemoResult) -> Table:
     sites = list(dict.fromkeys(e.site for e in result.effects))
     rows = []
     for finding in dict.fromkeys(e.finding for e in result.effects):
-        judge = next((e.on_films for e in result.effects if e.finding == finding), None)
-        row = [finding, _number(judge)]
+        row: list[str] = [finding]
         for site in sites:
             e = effects.get((finding, site))
-            row += [_judged(e), f"{e.auroc:.2f}", _number(e.correlation)] if e else [mark("not learned"), "", ""]
+            row += [_judged(e), _aucs(e), f"{e.auroc:.2f}"] if e else [mark("not learned"), "", ""]
         rows.append(row)
-    of = ("generator {}", "{}: right pixels (AUROC)", "{}: seen by the classifier (correlation)")
-    heads = ["finding", "AUC of hospital C's classifier on films", *(head.format(s) for s in sites for head in of)]
-    numbers = [1, *(n for i in range(len(sites)) for n in (3 + 3 * i, 4 + 3 * i))]
+    of = ("generator {}", "{}: AUC of the judge", "{}: right pixels (AUROC)")
+    heads = ["finding", *(head.format(s) for s in sites for head in of)]
+    numbers = [3 + 3 * i for i in range(len(sites))]
     return Table(caption="The labels", heads=heads, rows=rows, numbers=numbers, stack=True)
+
+
+def _aucs(effect: LabelEffect) -> Markup | str:
+    if effect.on_images is None or effect.on_films is None:
+        return ""
+    return two_lines(f"{effect.on_images.text('.2f')}", f"on films {effect.on_films.value:.2f}")
 
 
 def _judged(effect: LabelEffect) -> Markup:
@@ -171,7 +176,3 @@ def link_back(pages: list[Path], report: Path) -> None:
         text = page.read_text(encoding="utf-8")
         if link not in text:
             write_whole(page, text.replace(MAIN, MAIN + link, 1))
-
-
-def _number(estimate: Estimate | None) -> str:
-    return "not known" if estimate is None else estimate.text(".2f")

@@ -41,9 +41,8 @@ class LabelEffect(BaseModel):
         auroc: probability that a pixel where the simulation puts the finding changes more than one where it never sits;
             0.5 = chance.
         judge: whose eyes are behind the outcome; empty if nobody's.
-        correlation: of the label with the output of a classifier of the third hospital's films; None if that does not
-            know the finding, or one of the two is constant.
-        on_films: how well that classifier recognises the finding on films, an AUC; None if it is not known.
+        on_images, on_films: how well the judge tells images, and films, with the finding from those without it, AUCs;
+            None if nobody judged.
     """
 
     site: str
@@ -52,7 +51,7 @@ class LabelEffect(BaseModel):
     reason: str
     judge: str
     auroc: float
-    correlation: Estimate | None
+    on_images: Estimate | None
     on_films: Estimate | None
 
 

@@ -229,8 +229,8 @@ def label_effects(site: str, explained: Explanation, report: AuditReport) -> lis
                     reason=known.reason,
                     judge=known.judge,
                     auroc=found.score.auroc,
-                    correlation=known.correlation,
-                    on_films=known.on_films,
+                    on_images=known.judged.auc_synthetic if known.judged else None,
+                    on_films=known.judged.auc_real if known.judged else None,
                 )
             )
     return effects

@@ -23,6 +23,7 @@ class Evidence:
         outcome: one word, by the rule of `metrics.label_fidelity`; "not judged" of several labels together.
         reason: behind it, in words.
         judge: whose eyes are behind it; empty if nobody's.
+        judged: the judge's AUCs on synthetic images and on films; None without a judge.
         correlation: of the label with the classifier's output; None if it is not known, or one of them is constant.
         on_films: the classifier's own AUC on films; None if it is not known.
         films_judge: whose AUC that is: the classifier's of the correlation, or else the audit's.
@@ -32,6 +33,7 @@ class Evidence:
     outcome: Outcome
     reason: str
     judge: str = ""
+    judged: Fidelity | None = None
     correlation: Estimate | None = None
     on_films: Estimate | None = None
     films_judge: str = ""
@@ -48,12 +50,13 @@ def evidence(chosen: FindingSet, explanation: Explanation, audit: AuditReport | 
     correlated = by_correlation(finding, correlation) if correlation is not None else None
     maps = [one for one in explanation.maps if one.findings == chosen]
     changes_nothing = any(one.collapsed for one in maps)
-    verdict, judge = _verdict(audited, correlated, changes_nothing=changes_nothing)
+    verdict, judge, judged = _verdict(audited, correlated, changes_nothing=changes_nothing)
     shown, shown_judge = (correlated, THIS_CLASSIFIER) if correlated else (audited, THAT_OF_THE_AUDIT)
     return Evidence(
         outcome=verdict.outcome,
         reason=verdict.reason + _doubt(verdict.outcome, next((m.score for m in maps if m.score), None)),
         judge=judge,
+        judged=judged,
         correlation=own_correlation(finding, correlation) if correlation is not None else None,
         on_films=shown.auc_real if shown is not None else None,
         films_judge=shown_judge if shown else "",
@@ -72,17 +75,17 @@ def _doubt(outcome: Outcome, score: RegionScore | None) -> str:
 
 def _verdict(
     audited: Fidelity | None, correlated: Fidelity | None, *, changes_nothing: bool
-) -> tuple[LabelVerdict, str]:
+) -> tuple[LabelVerdict, str, Fidelity | None]:
     """The audit's word, which its page has too, unless it cannot tell and the classifier here can; and the judge."""
     if changes_nothing:
-        return LabelVerdict("not learned", "the label does not change the image"), ""
+        return LabelVerdict("not learned", "the label does not change the image"), "", None
     judged = [
-        (label_verdict(found), judge)
+        (label_verdict(found), judge, found)
         for found, judge in ((audited, THAT_OF_THE_AUDIT), (correlated, THIS_CLASSIFIER))
         if found is not None
     ]
     if not judged:
-        return LabelVerdict(CANNOT_TELL, "no classifier that was tested on films has looked at its images"), ""
+        return LabelVerdict(CANNOT_TELL, "no classifier that was tested on films has looked at its images"), "", None
     return next((one for one in judged if one[0].outcome != CANNOT_TELL), judged[0])
 
 
