@@ -53,6 +53,7 @@ def test_verdicts_are_headings_then_come_the_numbers_then_the_findings(audited: 
     text = (audited / "report.html").read_text()
     places = [text.index(part) for part in ("Privacy: passed", "Quality: failed</h2>", "to know first", "learned")]
     assert places == sorted(places)
+    assert text.count("rule by rule</a>") == 2, "one for privacy, one for quality"
     links = [attributes["href"] for attributes in Elements(text).all("a")]
     assert {"release.html", "audit.json"} <= set(links)
 

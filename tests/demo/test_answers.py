@@ -57,8 +57,8 @@ def test_no_leak_is_told_with_what_would_have_been_found_and_the_best_attack() -
     blind = audit("B", tests=[leak_test(BLACK, "inconclusive"), leak_test(WHITE), leak_test(CRITIC, None), films])
     half = leaks([audit(), blind])
     assert half.outcome == "no leak found" and half.sentence.endswith(
-        "; but in generator B 1 of 2 tests is inconclusive: it would have missed a leak of the size that the policy asks "
-        "about (an AUC of 0.6)."
+        "; but in generator B 1 of 2 tests is inconclusive: it would have missed a leak of the size that the policy "
+        "asks about (an AUC of 0.6)."
     )
 
 
