@@ -28,6 +28,7 @@ MARKS = {  # of an outcome: a sign, for colour alone does not tell everybody, an
     "finished": ("✓", "good"), "broken off": ("✗", "bad"), "stopped": ("◐", "warn"), "running": ("▶", "quiet"),
     "partly learned": ("◐", "warn"), "cannot tell": ("?", "quiet"), "inconclusive": ("?", "warn"),
     "no leak found": ("✓", "good"), "leak found": ("✗", "bad"),
+    "passed, but most tests are inconclusive": ("?", "warn"),
     "better": ("✓", "good"), "worse": ("✗", "bad"),
     "next": ("→", "quiet"), "undecided": ("?", "warn"), "no relevant difference": ("=", "quiet"),
 }  # fmt: skip

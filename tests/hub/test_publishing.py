@@ -179,3 +179,17 @@ def test_what_no_database_keeps_is_left_out_of_the_verdict(
     deposit = Deposit.objects.get()
     assert deposit.state == "refused" and "is not what was signed" in " ".join(deposit.verdict["reasons"])
     assert next(line["found"] for line in deposit.verdict["lines"] if line["rule"] == "license") == "ab"
+
+
+def test_a_pass_of_mostly_inconclusive_tests_is_published_as_that(hub_data: Path, package) -> None:
+    from radcommons.hub.publishing import fields_of
+    from radcommons.policy.judge import judge
+    from radcommons.policy.settings import Policy
+
+    assert fields_of(package, PASSED)["summary"]["privacy"] == "passed"
+    blind = [test.model_copy(update={"detection_limit": None}) for test in package.audit.privacy]
+    audit = package.audit.model_copy(update={"privacy": tuple(blind)})
+    audit = audit.model_copy(update={"judgement": judge(audit, Policy())})
+    assert audit.judgement.privacy == "passed"
+    told = fields_of(replace(package, audit=audit), PASSED)["summary"]["privacy"]
+    assert told == "passed, but most tests are inconclusive"

@@ -124,7 +124,7 @@ def fields_of(package: Package, verdict: dict[str, Any]) -> dict[str, Any]:
                 "films": audit.counts.get("films in training"),
                 "patients": audit.counts.get("patients in training"),
                 "images_seen": package.config.images_seen,
-                "privacy": audit.judgement.privacy,
+                "privacy": audit.privacy_words,
                 "privacy_statement": audit.judgement.statement,
                 "quality": audit.judgement.quality,
                 "quality_statement": audit.judgement.quality_statement,

@@ -397,4 +397,4 @@ class AuditReport(AuditResults):
     @property
     def privacy_words(self) -> str:
         """The verdict of privacy, for people."""
-        return f"{self.judgement.privacy}{', but most tests are inconclusive' if self.mostly_inconclusive else ''}"
+        return "passed, but most tests are inconclusive" if self.mostly_inconclusive else self.judgement.privacy
