@@ -57,7 +57,7 @@ def test_no_leak_is_told_with_what_would_have_been_found_and_the_best_attack() -
     blind = audit("B", tests=[leak_test(BLACK, "inconclusive"), leak_test(WHITE), leak_test(CRITIC, None), films])
     half = leaks([audit(), blind])
     assert half.outcome == "no leak found" and half.sentence.endswith(
-        "; but in generator B 1 of 2 tests is inconclusive: it would have missed a leak of the size that the policy "
+        "; but in generator B 1 of 2 tests is inconclusive: alone, each would have missed the leak that the policy "
         "asks about (an AUC of 0.6)."
     )
 
@@ -104,7 +104,7 @@ def test_a_generator_may_leave_only_if_privacy_and_quality_passed_and_blind_test
     assert (poor.outcome, poor.mark) == ("not yet", "partly learned")
     assert "Quality failed: precision and recall not met." in poor.sentence
     blind = may_leave(audit(tests=[leak_test("near-duplicates"), leak_test(WHITE, "inconclusive", 0.74)]))
-    assert "But 1 of 2 tests is inconclusive: it would have missed a leak" in blind.sentence
+    assert "But 1 of 2 tests is inconclusive: alone, each would have missed the leak" in blind.sentence
 
 
 def effect(outcome: str, auroc: float = 0.9, finding: str = "Nodule", site: str = "A") -> LabelEffect:

@@ -36,12 +36,13 @@ SANITY = (
     "again with the split that RadCommons makes, train and audit again."
 )
 INCONCLUSIVE = (
-    "Most tests are inconclusive: they would have missed the leak that the policy asks about. Only more held-out "
-    "patients and more images (--set images=...) can settle them; with few films some stay open whatever you do."
+    "Most tests are inconclusive: alone, each would have missed the leak that the policy asks about. More held-out "
+    "patients can settle them, and 'radcommons audit' with more images (--set images=...) and, for the attack with "
+    "weights, more films (--set inverted_films=...); with few films some stay open whatever you do."
 )
 QUALITY = (
-    "The images are not good enough for the policy. Train longer or with more films. Whether they help a classifier "
-    "all the same is what 'radcommons experiment' measures."
+    "The images are not good enough for the policy. Train longer or with more films, and audit again. Whether they "
+    "help a classifier all the same is what 'radcommons experiment' measures."
 )
 REMEDIES = {  # by the rule that is not met
     "near-duplicates": COPYING,
@@ -251,12 +252,15 @@ def undetected(report: AuditReport) -> Iterator[str]:
         yield "Any leak: not even a set of copies alone would have been detected."
     else:
         fewest = share_text(limit, report.counts["synthetic images"], "images")
-        yield f"Fewer copies of films than {fewest}: no fewer were planted to try it."
+        yield f"Perhaps fewer copies of films than {fewest}: no fewer were planted to try it."
     for kind, means in WITH.items():
-        able = [test.detection_limit for test in report.privacy if test.kind == kind]
-        known = [limit for limit in able if limit is not None]
+        known = [(test.detection_limit, test) for test in report.privacy if test.kind == kind and test.detection_limit]
         if known:
-            right = f"right in fewer than {100 * min(known):.0f} of 100 such cases"
+            least, test = min(known, key=lambda one: one[0])
+            tried = ", ".join(f"{count:,} {name}" for name, count in test.counts.items() if "patients" in name)
+            right = (
+                f"right in fewer than {100 * least:.0f} of 100 such cases{f' (tried with {tried})' if tried else ''}"
+            )
             yield f"An attack {means} on who was in training that is {right}."
     outcomes = tables.outcomes(report)
     for kind, tests in tables.by_kind(report).items():

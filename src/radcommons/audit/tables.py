@@ -58,9 +58,10 @@ def all_ways(test: PrivacyTest, report: AuditReport) -> str:
     judged, alike = outcomes(report), [o for o in report.privacy if o.kind == test.kind and o.result]
     lines = []
     if test.kind in COUNTING and test.result:
-        space, count = max(((o.space, o.result.value) for o in alike if o.result), key=lambda one: one[1])
-        if count > test.result.value:
-            lines.append(f"by {space}: {count:,.0f}")
+        most = max(alike, key=lambda other: other.result.value if other.result else 0.0)
+        if most.result and most.result.value > test.result.value:
+            chance = "" if most.expected is None else f" ({most.expected:.1f} by chance)"
+            lines.append(f"by {most.space}: {most.result.value:,.0f}{chance}")
     if len(alike) > 1:
         ended = Counter(LEAK_WORDS[judged[o.name]] for o in alike if o.name in judged)
         if len(ended) > 1:

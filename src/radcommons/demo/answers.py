@@ -173,9 +173,8 @@ def _copies(audit: AuditResult) -> str:
 
 
 def _blind(audit: AuditResult) -> str:
-    are, they = ("is", "it") if len(audit.blind) == 1 else ("are", "they")
-    blind = f"{len(audit.blind)} of {len(audit.judged)} tests {are} inconclusive"
-    return f"{blind}: {they} would have missed a leak of the size that the policy asks about ({audit.leak_size})"
+    blind = f"{len(audit.blind)} of {len(audit.judged)} tests {'is' if len(audit.blind) == 1 else 'are'} inconclusive"
+    return f"{blind}: alone, each would have missed the leak that the policy asks about ({audit.leak_size})"
 
 
 def _found(audit: AuditResult) -> str:

@@ -41,9 +41,13 @@ def label_verdict(found: Fidelity) -> LabelVerdict:
     enough = 0.5 + SHARE * (real.value - 0.5)
     seen = f"AUC {images} on synthetic images, {films} on films"
     if synthetic.low >= enough:
-        return LabelVerdict("learned", f"the judge sees it about as well as in films: {seen}")
+        better = real.high is not None and synthetic.low > real.high
+        return LabelVerdict(
+            "learned", f"the judge sees it {'better than' if better else 'about as well as'} in films: {seen}"
+        )
     if synthetic.low > 0.5:
-        return LabelVerdict("partly learned", f"the judge sees it, but perhaps less well than in films: {seen}")
+        doubt = "" if synthetic.high < real.low else "perhaps "
+        return LabelVerdict("partly learned", f"the judge sees it, but {doubt}less well than in films: {seen}")
     if synthetic.high < enough:
         return LabelVerdict("not learned", f"the judge does not see it: {seen}")
     return LabelVerdict("cannot tell", f"the synthetic images are too few: {seen}")

@@ -228,6 +228,8 @@ class PrivacyTest(RecordPart):
             return f"not done: {self.skipped}"
         if self.measures_auc:
             return f"AUC {self.result.text('.2f')}"
+        if self.kind == "data copying by finding" and (looked_at := self.counts.get("findings")):
+            return f"z {self.result.value:.1f} (findings with enough films: {looked_at})"
         if self.kind.startswith("data copying"):
             return f"z {self.result.value:.1f}"
         if self.kind == "distance to closest record":
