@@ -195,3 +195,10 @@ def test_what_would_have_been_missed_is_said_of_images_and_of_weights_apart(repo
         begun = attack.format(words, round(100 * limits[kind]), counts[kind])
         assert any(line.startswith(begun) for line in said), begun
     assert any(s.startswith("Data copying (") and "; would not have detected even copies alone." in s for s in said)
+
+
+def test_fewer_copies_are_called_missed_only_where_fewer_were_planted(report: AuditReport) -> None:
+    images = report.counts["synthetic images"]
+    fewest, more = (next(release.undetected(judged(report, detection_limit=n / images))) for n in (1, 15))
+    assert fewest.startswith("Perhaps fewer") and "no fewer were planted" in fewest
+    assert more.startswith("Fewer copies") and "planted and missed" in more

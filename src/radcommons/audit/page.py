@@ -13,7 +13,7 @@ from radcommons.audit.histogram import histogram
 from radcommons.audit.inputs.material import Material
 from radcommons.audit.inputs.privacy import PrivacyInputs
 from radcommons.audit.neighbours.nearest import SPACES
-from radcommons.audit.release import next_steps
+from radcommons.audit.release import detected_the_fewest, next_steps
 from radcommons.errors import PathMissing
 from radcommons.files import write_whole
 from radcommons.metrics.label_fidelity import RULE
@@ -42,6 +42,7 @@ def render(report: AuditReport, material: Material, inputs: PrivacyInputs) -> st
         report=report,
         headlines=list(headlines(report)),
         next_steps=next_steps(report),
+        untried=detected_the_fewest(report),
         tables=tables,
         with_p=[t for t in report.privacy if t.p_value is not None and t.name in tables.outcomes(report)],
         label_rule=RULE,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from radcommons.audit import tables
+from radcommons.audit.controls import SHARES
 from radcommons.errors import PathInUse
 from radcommons.files import write_whole
 from radcommons.pages import Table, component, render_page
@@ -245,6 +246,12 @@ def in_guesses(report: AuditReport) -> str | None:
     )
 
 
+def detected_the_fewest(report: AuditReport) -> bool:
+    """Whether even the fewest copies that were planted were detected, so that nothing is known of fewer."""
+    images = report.counts["synthetic images"]
+    return round((report.detection_limit or 1.0) * images) <= max(1, round(SHARES[0] * images))
+
+
 def undetected(report: AuditReport) -> Iterator[str]:
     """What a leak could look like that this audit would have missed."""
     limit = report.detection_limit
@@ -252,7 +259,12 @@ def undetected(report: AuditReport) -> Iterator[str]:
         yield "Any leak: not even a set of copies alone would have been detected."
     else:
         fewest = share_text(limit, report.counts["synthetic images"], "images")
-        yield f"Perhaps fewer copies of films than {fewest}: no fewer were planted to try it."
+        untried = detected_the_fewest(report)
+        yield (
+            f"Perhaps fewer copies of films than {fewest}: no fewer were planted to try it."
+            if untried
+            else (f"Fewer copies of films than {fewest}: these were planted and missed.")
+        )
     for kind, means in WITH.items():
         known = [(test.detection_limit, test) for test in report.privacy if test.kind == kind and test.detection_limit]
         if known:
